@@ -1,0 +1,3 @@
+#ifndef CWEBASSETS_H
+#define CWEBASSETS_H
+#endif

@@ -1,0 +1,110 @@
+/// A request as features see it: read, authenticated, within limits, and free of any web framework.
+public struct APIRequest: Sendable {
+    public enum Method: String, Sendable, CaseIterable {
+        case get = "GET"
+        case post = "POST"
+        case put = "PUT"
+        case patch = "PATCH"
+        case delete = "DELETE"
+    }
+
+    public let method: Method
+    /// The route's pattern, such as `/api/v1/tasks/{id}`: bounded, so it may label metrics.
+    public let route: String
+    public let path: String
+    /// The values of the pattern's placeholders, percent-decoded.
+    public let parameters: [String: String]
+    /// The query's pairs, percent-decoded, in their order.
+    public let query: [(name: String, value: String)]
+    /// Headers by lower-case name; of repeated ones the first.
+    public let headers: [String: String]
+    public let body: [UInt8]
+    public let principal: Principal
+    public let requestID: String
+    public let correlationID: String
+    public let remoteAddress: String
+    public let limits: Limits
+
+    public init(
+        method: Method, route: String, path: String, parameters: [String: String] = [:],
+        query: [(name: String, value: String)] = [], headers: [String: String] = [:], body: [UInt8] = [],
+        principal: Principal, requestID: String = "", correlationID: String = "", remoteAddress: String = "",
+        limits: Limits = Limits()
+    ) {
+        self.method = method
+        self.route = route
+        self.path = path
+        self.parameters = parameters
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.principal = principal
+        self.requestID = requestID
+        self.correlationID = correlationID
+        self.remoteAddress = remoteAddress
+        self.limits = limits
+    }
+
+    /// A placeholder of the route; asking for one that it has not is a mistake in the code.
+    public func parameter(_ name: String) -> String {
+        guard let value = parameters[name] else { preconditionFailure("\(route) has no {\(name)}") }
+        return value
+    }
+
+    public func queryValue(_ name: String) -> String? { query.first { $0.name == name }?.value }
+
+    /// The comma-separated values of a query parameter, empties left out; `nil` where it is absent.
+    public func queryList(_ name: String) -> [String]? {
+        queryValue(name)?.split(separator: ",").map(String.init)
+    }
+
+    /// The body as JSON, whatever its content type says: the seed's heartbeat comes without one.
+    public func json() throws -> JSONValue {
+        do {
+            return try JSONParser.parse(body, depthMax: limits.jsonDepth)
+        } catch let failure as JSONParser.Failure {
+            throw Problem(
+                .invalidJSON, "The body is not acceptable JSON: \(failure.reason), at byte \(failure.offset).",
+                hint: "Send one JSON document in UTF-8.")
+        }
+    }
+
+    /// The body as the fields of a JSON object.
+    public func fields() throws -> Fields {
+        let document = try json()
+        guard let object = document.object else {
+            throw Problem(.invalid, "The body is a JSON \(document.typeName), where an object is expected.",
+                hint: "Send {…}.")
+        }
+        return Fields(object, limits: limits)
+    }
+
+    /// Like ``fields()``, with an absent body standing for `{}`.
+    public func optionalFields() throws -> Fields {
+        body.isEmpty ? Fields(JSONObject(), limits: limits) : try fields()
+    }
+
+    /// `limit` and `after` of a list, clamped to the page limit.
+    public func page() throws -> Page {
+        var limit = Limits.pageRowsDefault
+        if let text = queryValue("limit") {
+            guard let value = Int(text), value > 0 else {
+                throw Problem.invalid("limit", "a whole number above zero is expected")
+            }
+            limit = min(value, limits.pageRows)
+        }
+        return Page(limit: limit, after: queryValue("after").flatMap { $0.isEmpty ? nil : $0 })
+    }
+}
+
+/// Which part of a list is asked for.
+public struct Page: Sendable {
+    public let limit: Int
+    /// The cursor that the last page ended with.
+    public let after: String?
+
+    public init(limit: Int, after: String? = nil) {
+        self.limit = limit
+        self.after = after
+    }
+}

@@ -1,0 +1,36 @@
+/// Runs a changing request as one transaction, exactly once for each `Idempotency-Key`.
+///
+/// The reply is kept in the transaction of the change itself: a client that repeats a request after a crash, on either
+/// side, gets the first reply and changes nothing.
+public struct Exchange: Sendable {
+    public let storage: any Storage
+    private let idempotency = IdempotencyStore()
+    private let world: World
+
+    public init(storage: any Storage, world: World) {
+        self.storage = storage
+        self.world = world
+    }
+
+    public func commit(
+        _ request: APIRequest, _ body: @escaping @Sendable (Transaction) throws -> APIReply
+    ) async throws -> APIReply {
+        guard let key = try idempotencyKey(request) else { return try await storage.write(body) }
+        let now = world.now
+        return try await storage.write { transaction in
+            if let kept = try idempotency.reply(for: key, in: transaction, now: now) { return kept }
+            let reply = try body(transaction)
+            try idempotency.keep(reply, for: key, in: transaction, now: now)
+            return reply
+        }
+    }
+
+    private func idempotencyKey(_ request: APIRequest) throws -> IdempotencyKey? {
+        guard request.method == .post, let text = request.headers["idempotency-key"] else { return nil }
+        guard !text.isEmpty, text.count <= request.limits.nameCharacters else {
+            throw Problem.invalid("Idempotency-Key", "1 to \(request.limits.nameCharacters) characters are expected")
+        }
+        return IdempotencyKey(
+            keyID: request.principal.keyID, route: request.path, text: text, bodySHA256: Digest.sha256(request.body))
+    }
+}

@@ -1,0 +1,88 @@
+/// One address of the interface: what it is, whom it admits, and what answers it.
+public struct Route: Sendable {
+    public typealias Handler = @Sendable (APIRequest) async throws -> APIReply
+
+    public let method: APIRequest.Method
+    /// With placeholders in braces: `/api/v1/tasks/{id}`.
+    public let path: String
+    public let permission: Permission
+    /// One line for the reference.
+    public let summary: String
+    /// The shapes for the reference and `openapi.json`.
+    public let shape: RouteShape
+    public let handler: Handler
+
+    public init(
+        _ method: APIRequest.Method, _ path: String, _ permission: Permission, _ summary: String,
+        shape: RouteShape = RouteShape(), handler: @escaping Handler
+    ) {
+        self.method = method
+        self.path = path
+        self.permission = permission
+        self.summary = summary
+        self.shape = shape
+        self.handler = handler
+    }
+
+    /// The names in braces, in their order.
+    public var placeholders: [String] {
+        path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
+    }
+}
+
+/// What `openapi.json` says of a route beyond its address.
+public struct RouteShape: Sendable {
+    /// Query parameters and what they mean.
+    public var query: [(name: String, schema: JSONValue, summary: String)]
+    /// The JSON Schema of the body; `nil` where there is none.
+    public var body: JSONValue?
+    /// Whether a body must come.
+    public var isBodyRequired: Bool
+    /// The status of success, and the JSON Schema of its body.
+    public var success: Int
+    public var reply: JSONValue?
+    /// The content type of success, where it is not JSON.
+    public var contentType: String
+    /// Kept out of `openapi.json`: pages for people.
+    public var isPage: Bool
+
+    public init(
+        query: [(name: String, schema: JSONValue, summary: String)] = [], body: JSONValue? = nil,
+        isBodyRequired: Bool = true, success: Int = 200, reply: JSONValue? = nil,
+        contentType: String = "application/json", isPage: Bool = false
+    ) {
+        self.query = query
+        self.body = body
+        self.isBodyRequired = isBodyRequired
+        self.success = success
+        self.reply = reply
+        self.contentType = contentType
+        self.isPage = isPage
+    }
+
+    public static let page = RouteShape(contentType: "text/html", isPage: true)
+}
+
+/// Work that runs by itself, again and again.
+public struct Loop: Sendable {
+    public let name: String
+    public let interval: Span
+    public let body: @Sendable () async throws -> Void
+
+    public init(_ name: String, every interval: Span, body: @escaping @Sendable () async throws -> Void) {
+        self.name = name
+        self.interval = interval
+        self.body = body
+    }
+}
+
+/// A room of the house, as composition sees it.
+public protocol Feature: Sendable {
+    static var migrations: [Migration] { get }
+    var routes: [Route] { get }
+    var loops: [Loop] { get }
+}
+
+extension Feature {
+    public var loops: [Loop] { [] }
+}

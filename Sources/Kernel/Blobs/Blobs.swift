@@ -1,0 +1,94 @@
+import Foundation
+
+/// Content by its SHA-256: written once, never changed, the same bytes kept once.
+public protocol Blobs: Sendable {
+    /// Keeps the bytes durably and returns their SHA-256 in lower-case hexadecimal.
+    func put(_ bytes: [UInt8]) async throws -> String
+    /// The bytes of a blob; throws ``Problem`` where it is missing or its bytes are not its own any more.
+    func get(_ sha256: String) async throws -> [UInt8]
+}
+
+/// Blobs as files of the data directory: `blobs/ab/ab12…`.
+public struct DirectoryBlobs: Blobs {
+    private let root: String
+
+    public init(root: String) {
+        self.root = root
+    }
+
+    public func put(_ bytes: [UInt8]) async throws -> String {
+        let sha256 = Digest.sha256(bytes)
+        let path = path(sha256)
+        if FileManager.default.fileExists(atPath: path) { return sha256 }
+        do {
+            try DurableFile.write(bytes, to: path)
+        } catch let error as DurableFile.Failure where error.isDiskFull {
+            throw StorageFault.full("\(error)").problem
+        } catch {
+            throw StorageFault.failed("\(error)").problem
+        }
+        return sha256
+    }
+
+    public func get(_ sha256: String) async throws -> [UInt8] {
+        guard sha256.utf8.count == 64, sha256.utf8.allSatisfy(Hexadecimal.isDigit),
+            let data = FileManager.default.contents(atPath: path(sha256))
+        else { throw Problem.notFound("content", sha256) }
+        let bytes = Array(data)
+        guard Digest.sha256(bytes) == sha256 else {
+            throw StorageFault.failed("the blob \(sha256) has changed on the disk").problem
+        }
+        return bytes
+    }
+
+    private func path(_ sha256: String) -> String { "\(root)/\(sha256.prefix(2))/\(sha256)" }
+}
+
+/// Files that are whole or absent, whatever happens while they are written.
+public enum DurableFile {
+    /// A system call that failed.
+    public struct Failure: Error, CustomStringConvertible {
+        public let call: String
+        public let path: String
+        public let code: Int32
+        public var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
+        public var description: String { "\(call) \(path): \(String(cString: strerror(code)))" }
+    }
+
+    /// Writes beside the target, syncs the file, renames it over the target and syncs the folder.
+    public static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600) throws {
+        let folder = (path as NSString).deletingLastPathComponent
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let temporary = "\(path).\(getpid()).\(Hexadecimal.encode(SystemEntropy().bytes(8))).part"
+        do {
+            try writeAndSync(bytes, to: temporary, mode: mode)
+            guard rename(temporary, path) == 0 else { throw Failure(call: "rename", path: path, code: errno) }
+            try syncFolder(folder)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+
+    private static func writeAndSync(_ bytes: [UInt8], to path: String, mode: mode_t) throws {
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        guard file >= 0 else { throw Failure(call: "open", path: path, code: errno) }
+        defer { _ = Foundation.close(file) }
+        var offset = 0
+        while offset < bytes.count {
+            let count = bytes[offset...].withUnsafeBytes { Foundation.write(file, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw Failure(call: "write", path: path, code: errno) }
+            offset += count
+        }
+        guard fsync(file) == 0 else { throw Failure(call: "fsync", path: path, code: errno) }
+    }
+
+    private static func syncFolder(_ path: String) throws {
+        let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw Failure(call: "open", path: path, code: errno) }
+        defer { _ = Foundation.close(folder) }
+        guard fsync(folder) == 0 else { throw Failure(call: "fsync", path: path, code: errno) }
+    }
+}

@@ -1,0 +1,86 @@
+/// Which events of the log are asked for.
+public struct EventFilter: Sendable {
+    public var agent: String?
+    public var taskID: String?
+    /// The event's type, or its first part with `.*`: `task.*`.
+    public var type: String?
+
+    public init(agent: String? = nil, taskID: String? = nil, type: String? = nil) {
+        self.agent = agent
+        self.taskID = taskID
+        self.type = type
+    }
+
+    /// The same rule as the query's, for events that are at hand.
+    public func matches(_ event: Event) -> Bool {
+        if let agent, event.agent != agent { return false }
+        if let taskID, event.taskID != taskID { return false }
+        guard let type else { return true }
+        return type.hasSuffix(".*") ? event.type.hasPrefix(type.dropLast()) : event.type == type
+    }
+}
+
+/// The only SQL on `events`. Rows are added, never changed.
+public struct EventStore: Sendable {
+    public init() {}
+
+    /// Adds an event behind the last one. Writers run one after the other, so the numbers have no gap.
+    func append(_ draft: EventDraft, at now: Timestamp, in transaction: Transaction) throws -> Event {
+        let seq = try lastSeq(in: transaction) + 1
+        try transaction.run(
+            """
+            INSERT INTO events (seq, at, type, actor, project, agent, task_id, task_seq, correlation_id, data)
+            VALUES (\(seq), \(now), \(draft.type), \(draft.actor), \(draft.project), \(draft.agent), \(draft.taskID),
+              \(draft.taskSeq), \(draft.correlationID), \(draft.data))
+            """)
+        return Event(
+            seq: seq, at: now, type: draft.type, actor: draft.actor, project: draft.project, agent: draft.agent,
+            taskID: draft.taskID, taskSeq: draft.taskSeq, correlationID: draft.correlationID, data: draft.data)
+    }
+
+    public func lastSeq(in transaction: Transaction) throws -> Int64 {
+        try transaction.first("SELECT COALESCE(MAX(seq), 0) AS seq FROM events")?.int("seq") ?? 0
+    }
+
+    /// Events with a number above `after`, oldest first.
+    public func list(
+        after: Int64, limit: Int, filter: EventFilter = EventFilter(), in transaction: Transaction
+    ) throws -> [Event] {
+        let rows = try transaction.rows(
+            "SELECT * FROM events WHERE seq > \(after)" + clause(filter) + "ORDER BY seq LIMIT \(limit)")
+        return rows.map(event)
+    }
+
+    /// The newest events with a number below `before`, newest first.
+    public func latest(
+        before: Int64 = .max, limit: Int, filter: EventFilter = EventFilter(), in transaction: Transaction
+    ) throws -> [Event] {
+        let rows = try transaction.rows(
+            "SELECT * FROM events WHERE seq < \(before)" + clause(filter) + "ORDER BY seq DESC LIMIT \(limit)")
+        return rows.map(event)
+    }
+
+    private func clause(_ filter: EventFilter) -> SQLText {
+        var sql: SQLText = ""
+        if let agent = filter.agent { sql += "AND agent = \(agent)" }
+        if let taskID = filter.taskID { sql += "AND task_id = \(taskID)" }
+        if let type = filter.type {
+            if type.hasSuffix(".*") {
+                // A range instead of LIKE: the prefix is the client's, and may hold wildcards.
+                let prefix = String(type.dropLast())
+                sql += "AND type >= \(prefix) AND type < \(prefix + "\u{10FFFF}")"
+            } else {
+                sql += "AND type = \(type)"
+            }
+        }
+        return sql
+    }
+
+    private func event(_ row: StoredRow) -> Event {
+        Event(
+            seq: row.int("seq"), at: row.time("at"), type: row.text("type"), actor: row.text("actor"),
+            project: row.optionalText("project"), agent: row.optionalText("agent"), taskID: row.optionalText("task_id"),
+            taskSeq: row.optionalInt("task_seq"), correlationID: row.optionalText("correlation_id"),
+            data: row.json("data"))
+    }
+}

@@ -1,0 +1,151 @@
+import Foundation
+
+/// What a connection is for.
+enum ConnectionRole: Sendable {
+    case writer
+    case reader
+}
+
+/// An engine that connections can be had of. `withConnection` runs its body on the calling thread and closes after.
+protocol StorageEngine: Sendable {
+    var dialect: SQLDialect { get }
+    /// Opens a transaction that excludes every other writer, of this process and of other replicas.
+    var beginWrite: String { get }
+    /// Opens a read-only transaction on one snapshot.
+    var beginRead: String { get }
+    func withConnection(_ role: ConnectionRole, _ body: (any SQLConnection) throws -> Void) throws
+}
+
+/// ``Storage`` over an engine: one writer thread that commits in groups, and a few reader threads.
+///
+/// While one commit waits for the disk, the next requests gather; they share the next commit, each in a savepoint of its
+/// own. Full durability so costs one sync a group, not one a request, and an idle request waits for nobody.
+public final class EngineStorage: Storage {
+    public let dialect: SQLDialect
+    private let writes: BlockingQueue<any StorageJob>
+    private let reads: BlockingQueue<any StorageJob>
+    private let threads: ThreadGroup
+
+    init(_ engine: any StorageEngine, limits: StorageLimits = StorageLimits()) {
+        dialect = engine.dialect
+        let writes = BlockingQueue<any StorageJob>(countMax: limits.requestsWaitingMax)
+        let reads = BlockingQueue<any StorageJob>(countMax: limits.requestsWaitingMax)
+        self.writes = writes
+        self.reads = reads
+        threads = ThreadGroup()
+        threads.start(name: "reeve-writer") {
+            ConnectionLoop(engine: engine, role: .writer, jobs: writes, groupMax: limits.commitGroupMax).run()
+        }
+        for index in 0..<limits.readers {
+            threads.start(name: "reeve-reader-\(index)") {
+                ConnectionLoop(engine: engine, role: .reader, jobs: reads, groupMax: 1).run()
+            }
+        }
+    }
+
+    public func write<Value: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        try await submit(body, to: writes)
+    }
+
+    public func read<Value: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        try await submit(body, to: reads)
+    }
+
+    private func submit<Value: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws -> Value, to queue: BlockingQueue<any StorageJob>
+    ) async throws -> Value {
+        do {
+            return try await withCheckedThrowingContinuation { continuation in
+                let job = TypedJob(body: body, continuation: continuation)
+                guard queue.push(job) else {
+                    let problem = Problem(
+                        .overloaded, "Too many requests wait for the store, or it is closing.",
+                        hint: "Wait a second, then send the same request again.", retryAfterSeconds: 1)
+                    return continuation.resume(throwing: problem)
+                }
+            }
+        } catch let fault as StorageFault {
+            throw fault.problem
+        }
+    }
+
+    public func close() async {
+        writes.close()
+        reads.close()
+        await threads.finish()
+    }
+}
+
+/// Bounds of the storage threads.
+public struct StorageLimits: Sendable {
+    /// Requests that may wait for a thread, for reads and for writes; further ones are refused with `overloaded`.
+    public var requestsWaitingMax = 20_000
+    /// Requests that share one commit at most.
+    public var commitGroupMax = 256
+    /// Connections for queries.
+    public var readers = 4
+
+    public init() {}
+}
+
+/// One request to a storage thread: run once or, after a retriable fault, again; then resumed exactly once.
+protocol StorageJob: Sendable {
+    func run(_ transaction: Transaction)
+    /// The error of the last run, if it threw.
+    var error: (any Error)? { get }
+    /// Resumes the caller with the last run's outcome, or with `fault`.
+    func finish(_ fault: StorageFault?)
+}
+
+/// `@unchecked Sendable`: `outcome` is touched by the one storage thread that took the job from its queue.
+private final class TypedJob<Value: Sendable>: StorageJob, @unchecked Sendable {
+    private let body: @Sendable (Transaction) throws -> Value
+    private let continuation: CheckedContinuation<Value, any Error>
+    private var outcome: Result<Value, any Error>?
+
+    init(
+        body: @escaping @Sendable (Transaction) throws -> Value, continuation: CheckedContinuation<Value, any Error>
+    ) {
+        self.body = body
+        self.continuation = continuation
+    }
+
+    func run(_ transaction: Transaction) { outcome = Result { try body(transaction) } }
+
+    var error: (any Error)? {
+        if case .failure(let error)? = outcome { return error }
+        return nil
+    }
+
+    func finish(_ fault: StorageFault?) {
+        if let fault { return continuation.resume(throwing: fault) }
+        continuation.resume(with: outcome ?? .failure(StorageFault.failed("the request was not run")))
+    }
+}
+
+/// Threads that can be waited for.
+private final class ThreadGroup: Sendable {
+    private let group = DispatchGroup()
+
+    func start(name: String, _ body: @escaping @Sendable () -> Void) {
+        let group = group
+        group.enter()
+        let thread = Thread {
+            body()
+            group.leave()
+        }
+        thread.name = name
+        thread.stackSize = 4 << 20
+        thread.start()
+    }
+
+    func finish() async {
+        await withCheckedContinuation { continuation in
+            group.notify(queue: .global()) { continuation.resume() }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+/// A value as a database keeps it.
+public enum SQLValue: Sendable, Equatable {
+    case null
+    case integer(Int64)
+    case real(Double)
+    case text(String)
+    case blob([UInt8])
+}
+
+/// What may be bound to a statement.
+public protocol SQLBindable {
+    var sqlValue: SQLValue { get }
+}
+
+extension SQLValue: SQLBindable { public var sqlValue: SQLValue { self } }
+extension Int64: SQLBindable { public var sqlValue: SQLValue { .integer(self) } }
+extension Int: SQLBindable { public var sqlValue: SQLValue { .integer(Int64(self)) } }
+extension Bool: SQLBindable { public var sqlValue: SQLValue { .integer(self ? 1 : 0) } }
+extension Double: SQLBindable { public var sqlValue: SQLValue { .real(self) } }
+extension String: SQLBindable { public var sqlValue: SQLValue { .text(self) } }
+extension Timestamp: SQLBindable { public var sqlValue: SQLValue { .integer(microseconds) } }
+extension Span: SQLBindable { public var sqlValue: SQLValue { .integer(microseconds) } }
+extension Identifier: SQLBindable { public var sqlValue: SQLValue { .text(text) } }
+extension JSONValue: SQLBindable { public var sqlValue: SQLValue { .text(text) } }
+extension Optional: SQLBindable where Wrapped: SQLBindable {
+    public var sqlValue: SQLValue { self?.sqlValue ?? .null }
+}
+
+/// A statement with its values apart from its text: an interpolated value becomes a bound parameter, never text.
+///
+/// Written in the common subset of SQLite 3.40 and PostgreSQL 15. Parameters stand as `?`; the PostgreSQL driver
+/// numbers them, so no literal in a statement may contain a question mark.
+public struct SQLText: Sendable, ExpressibleByStringInterpolation {
+    public private(set) var text: String
+    public private(set) var values: [SQLValue]
+
+    public init(stringLiteral value: String) {
+        text = value
+        values = []
+    }
+
+    public init(stringInterpolation: StringInterpolation) {
+        text = stringInterpolation.text
+        values = stringInterpolation.values
+    }
+
+    /// Joins two pieces, the second behind a space.
+    public static func + (left: SQLText, right: SQLText) -> SQLText {
+        var joined = left
+        joined.text += " " + right.text
+        joined.values += right.values
+        return joined
+    }
+
+    public static func += (left: inout SQLText, right: SQLText) { left = left + right }
+
+    public struct StringInterpolation: StringInterpolationProtocol {
+        var text = ""
+        var values: [SQLValue] = []
+
+        public init(literalCapacity: Int, interpolationCount: Int) {
+            text.reserveCapacity(literalCapacity + interpolationCount)
+            values.reserveCapacity(interpolationCount)
+        }
+
+        public mutating func appendLiteral(_ literal: String) { text += literal }
+
+        /// A bound value.
+        public mutating func appendInterpolation(_ value: some SQLBindable) {
+            text += "?"
+            values.append(value.sqlValue)
+        }
+
+        /// Another statement's text and values: the only way for text to come in, and it was a literal itself.
+        public mutating func appendInterpolation(sql fragment: SQLText) {
+            text += fragment.text
+            values += fragment.values
+        }
+
+        /// The operand of `IN`: a bound list in parentheses. An empty list matches nothing, as SQL has no empty list.
+        public mutating func appendInterpolation(list: [some SQLBindable]) {
+            text += list.isEmpty ? "(NULL)" : "(" + Array(repeating: "?", count: list.count).joined(separator: ", ") + ")"
+            values += list.map(\.sqlValue)
+        }
+    }
+}

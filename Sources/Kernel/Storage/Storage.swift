@@ -1,0 +1,123 @@
+/// The store behind every feature: SQLite in the data directory, or PostgreSQL.
+///
+/// Bodies are synchronous, so that nobody can hold a write lock across a model call, and pure but for their
+/// transaction, as a lost connection may run one again.
+public protocol Storage: Sendable {
+    var dialect: SQLDialect { get }
+
+    /// Runs a change. It is returned from only after the change is durable; a body that throws leaves no trace.
+    ///
+    /// Changes run one after the other, in all replicas together, and many share one commit.
+    func write<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value
+
+    /// Runs a query on a consistent snapshot that includes every change acknowledged before.
+    func read<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value
+
+    /// Finishes what was accepted, then closes every connection.
+    func close() async
+}
+
+/// The few places where the two engines' SQL differs.
+public enum SQLDialect: String, Sendable, CaseIterable {
+    case sqlite
+    case postgres
+
+    /// A schema statement for this engine, from one written with SQLite's type names.
+    ///
+    /// PostgreSQL gets 64-bit integers, and text in code point order, so that both engines sort alike.
+    public func schema(_ statement: String) -> String {
+        guard self == .postgres else { return statement }
+        let words: [(String, String)] = [
+            (" INTEGER", " BIGINT"), (" REAL", " DOUBLE PRECISION"), (" BLOB", " BYTEA"),
+            (" TEXT", " TEXT COLLATE \"C\""), (") STRICT", ")"), (", WITHOUT ROWID", ""),
+        ]
+        return words.reduce(statement) { $0.replacingWords($1.0, with: $1.1) }
+    }
+}
+
+extension String {
+    fileprivate func replacingWords(_ word: String, with replacement: String) -> String {
+        split(separator: word, omittingEmptySubsequences: false).joined(separator: replacement)
+    }
+}
+
+/// One transaction in progress; lives on its connection's thread for the length of one body.
+public final class Transaction {
+    public let dialect: SQLDialect
+    private let connection: any SQLConnection
+    private var actions: [@Sendable () -> Void] = []
+
+    init(_ connection: any SQLConnection) {
+        self.connection = connection
+        self.dialect = connection.dialect
+    }
+
+    public func rows(_ sql: SQLText) throws -> [StoredRow] { try connection.rows(sql) }
+
+    public func first(_ sql: SQLText) throws -> StoredRow? { try connection.rows(sql).first }
+
+    /// Runs a change and returns how many rows it touched.
+    @discardableResult
+    public func run(_ sql: SQLText) throws -> Int { try connection.run(sql) }
+
+    /// Runs a statement of the schema, without values.
+    public func define(_ statement: String) throws { try connection.execute(dialect.schema(statement)) }
+
+    /// What to do once this change is durable, such as waking those who wait for it. Never runs if it is not kept.
+    public func afterCommit(_ action: @escaping @Sendable () -> Void) { actions.append(action) }
+
+    func takeActions() -> [@Sendable () -> Void] {
+        defer { actions = [] }
+        return actions
+    }
+}
+
+/// One connection to an engine, used by one thread. The drivers implement it; nothing else sees it.
+protocol SQLConnection: AnyObject {
+    var dialect: SQLDialect { get }
+    func rows(_ sql: SQLText) throws -> [StoredRow]
+    func run(_ sql: SQLText) throws -> Int
+    /// Runs statements without values: transaction control and schema.
+    func execute(_ script: String) throws
+    /// Whether a transaction is open: an engine may end one by itself, such as on a full disk.
+    var isInTransaction: Bool { get }
+    /// Whether the connection can still be used.
+    var isUsable: Bool { get }
+    func close()
+}
+
+/// What an engine reported, in the terms that callers act on.
+public enum StorageFault: Error, Sendable {
+    /// A unique index, foreign key or check refused the change; the text names it.
+    case constraint(String)
+    /// Another transaction was in the way; running it again will help.
+    case retriable(String)
+    /// No room left on the disk.
+    case full(String)
+    /// The connection broke or could not be made.
+    case connectionLost(String)
+    /// The connection broke during commit: kept or not, nobody knows.
+    case outcomeUnknown(String)
+    /// It took longer than a statement may.
+    case timeout(String)
+    /// The file or the server failed in another way.
+    case failed(String)
+
+    /// How a caller of the interface hears of it. The engine's words stay in `cause`.
+    public var problem: Problem {
+        switch self {
+        case .full:
+            Problem(.storageFull, "The store has no room left, and nothing was changed.",
+                hint: "Free disk space in the data directory; Reeve goes on by itself.", retryAfterSeconds: 5, cause: self)
+        case .connectionLost, .retriable, .timeout:
+            Problem(.storageUnavailable, "The store did not answer in time, and nothing was changed.",
+                hint: "Send the same request again.", retryAfterSeconds: 1, cause: self)
+        case .outcomeUnknown:
+            Problem(.outcomeUnknown, "The connection to the store broke while the change was being kept.",
+                hint: "Send the same request again with the same Idempotency-Key.", retryAfterSeconds: 1, cause: self)
+        case .constraint, .failed:
+            Problem(.internalError, "The store refused the change.",
+                hint: "Report the requestId to whoever runs Reeve.", cause: self)
+        }
+    }
+}

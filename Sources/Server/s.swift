@@ -1,0 +1,4 @@
+import Control
+import CWebAssets
+import Hummingbird
+import ServiceLifecycle

@@ -1,0 +1,4 @@
+import Server
+import Runner
+import ArgumentParser
+@main struct Reeve: ParsableCommand {}
