@@ -1,0 +1,89 @@
+import Logging
+
+/// Everything an operator may set, as a tree with each default beside its field.
+///
+/// ``SettingsLoader`` makes one from the defaults, a file, the environment and flags; ``SettingsTable`` holds the name,
+/// range and meaning of each field. Nothing reads a setting from anywhere else.
+public struct Settings: Sendable {
+    public var http = HTTP()
+    public var storage = Storage()
+    public var log = Log()
+    public var limits = Limits()
+    public var agents = Agents()
+    public var tasks = Tasks()
+    public var events = Events()
+
+    public init() {}
+
+    /// Where Reeve is reached.
+    public struct HTTP: Sendable {
+        public var host = "127.0.0.1"
+        public var port = 7070
+        /// The address for links, where it differs from host and port.
+        public var publicURL: String?
+
+        public init() {}
+    }
+
+    /// Where data is kept.
+    public struct Storage: Sendable {
+        public var dataDirectory = "./reeve-data"
+        /// A PostgreSQL address; SQLite in the data directory where there is none. May hold a password.
+        public var databaseURL: String?
+
+        public init() {}
+    }
+
+    /// Reeve's own log.
+    public struct Log: Sendable {
+        public enum Format: String, Sendable, CaseIterable {
+            /// Text on a terminal, JSON elsewhere.
+            case auto
+            case json
+            case text
+        }
+
+        public var level = Logger.Level.info
+        public var format = Format.auto
+
+        public init() {}
+    }
+
+    /// How agents are watched.
+    public struct Agents: Sendable {
+        public var heartbeatSecondsMin = 10
+        public var heartbeatsPerSecondTarget = 50
+        public var heartbeatGraceSeconds = 10
+        public var failoverGraceSeconds = 30
+        public var healthIntervalSeconds = 15
+        public var healthTimeoutSeconds = 3
+        public var healthRetries = 3
+
+        public init() {}
+    }
+
+    /// How tasks are leased, retried and kept.
+    public struct Tasks: Sendable {
+        public var leaseSecondsDefault = 60
+        public var startSeconds = 60
+        public var timeoutSecondsDefault = 14_400
+        public var maxAttemptsDefault = 3
+        public var leaseLossesMax = 3
+        public var reviewRoundsMax = 3
+        public var cancelGraceSeconds = 30
+        public var affinitySeconds = 60
+        public var backoffBaseSeconds = 2
+        public var backoffCapSeconds = 300
+        public var finishedRetentionDays = 90
+        public var sweepMilliseconds = 250
+
+        public init() {}
+    }
+
+    /// The event log.
+    public struct Events: Sendable {
+        public var retentionDays = 365
+
+        public init() {}
+    }
+}

@@ -1,0 +1,155 @@
+/// The list of all settings. It drives reading, showing and the reference; a field that is not here cannot be set, and
+/// a test compares it with the fields of ``Settings``.
+public enum SettingsTable {
+    public static let entries: [SettingsEntry] = http + storage + log + limits + agents + tasks + events
+
+    private static let byPath = Dictionary(uniqueKeysWithValues: entries.map { ($0.path, $0) })
+    private static let byEnvironment = Dictionary(uniqueKeysWithValues: entries.map { ($0.environmentName, $0) })
+
+    public static func entry(path: String) -> SettingsEntry? { byPath[path] }
+    static func entry(environmentName: String) -> SettingsEntry? { byEnvironment[environmentName] }
+
+    /// Variables that begin with `REEVE_` and are no settings: the clients and the programs that Reeve runs read them.
+    public static let otherVariables: [(name: String, summary: String)] = [
+        ("REEVE_URL", "The address of Reeve, for the client commands and for the programs that Reeve runs."),
+        ("REEVE_KEY", "The key that the client commands and the programs that Reeve runs send."),
+        ("REEVE_CONFIG", "The settings file, where no `--config` is given."),
+        ("REEVE_AGENT", "The name of the agent that a program runs as."),
+        ("REEVE_TASK_FILE", "The file with the task as JSON, for a command that `reeve work` runs."),
+        ("REEVE_OUTPUT_DIR", "The folder whose files become deliverables, for a command that `reeve work` runs."),
+    ]
+
+    /// The beginning of variables that only tests read.
+    public static let testVariablePrefix = "REEVE_TEST_"
+
+    private static let http: [SettingsEntry] = [
+        .text("http.host", \.http.host, "The address to listen on; `0.0.0.0` is every interface."),
+        .int("http.port", \.http.port, 0...65_535, "", "The port to listen on; `0` takes a free one."),
+        .address(
+            "http.publicURL", \.http.publicURL, schemes: ["http", "https"],
+            "The address under which people and agents reach Reeve, for links; host and port where it is absent."),
+    ]
+
+    private static let storage: [SettingsEntry] = [
+        .text(
+            "storage.dataDirectory", \.storage.dataDirectory,
+            "The folder of everything that Reeve keeps: database, blobs, admin key."),
+        .address(
+            "storage.databaseURL", \.storage.databaseURL, schemes: ["postgres", "postgresql"],
+            "The PostgreSQL database to use instead of SQLite in the data directory.", isSecret: true),
+    ]
+
+    private static let log: [SettingsEntry] = [
+        .choice("log.level", \.log.level, "The least serious lines that Reeve's own log has."),
+        .choice("log.format", \.log.format, "The form of log lines; `auto` is text on a terminal and JSON elsewhere."),
+    ]
+
+    private static let limits: [SettingsEntry] = [
+        .int("limits.bodyBytes", \.limits.bodyBytes, 1_024...1 << 30, "bytes", "The largest body of a request."),
+        .int("limits.jsonDepth", \.limits.jsonDepth, 4...256, "levels", "The deepest nesting of a JSON body."),
+        .int(
+            "limits.nameCharacters", \.limits.nameCharacters, 8...1_000, "characters",
+            "The longest name of an agent, project, queue, task type or file."),
+        .int(
+            "limits.leaseSeconds", \.limits.leaseSeconds, 1...31_536_000, "seconds",
+            "The longest lease that a worker may ask for."),
+        .int(
+            "limits.keyRequestsPerSecond", \.limits.keyRequestsPerSecond, 1...10_000_000, "requests a second",
+            "How many requests one key may send."),
+        .int(
+            "limits.addressRequestsPerSecond", \.limits.addressRequestsPerSecond, 1...10_000_000, "requests a second",
+            "How many requests one address may send without a valid key."),
+        .int(
+            "limits.failedLoginsPerMinute", \.limits.failedLoginsPerMinute, 1...100_000, "logins a minute",
+            "How many logins from one address may fail."),
+        .int("limits.pageRows", \.limits.pageRows, 1...10_000, "rows", "The longest page of a list."),
+        .int(
+            "limits.claimWaitSeconds", \.limits.claimWaitSeconds, 0...300, "seconds",
+            "How long a claim may wait for a task."),
+        .int(
+            "limits.batchItems", \.limits.batchItems, 1...100_000, "items",
+            "The most tasks of one claim or one batch completion, and events of one batch."),
+        .int("limits.graphTasks", \.limits.graphTasks, 1...100_000, "tasks", "The largest graph of tasks."),
+        .int(
+            "limits.dependenciesPerTask", \.limits.dependenciesPerTask, 1...100_000, "tasks",
+            "The most tasks that one task may depend on."),
+        .int(
+            "limits.deliverablesPerTask", \.limits.deliverablesPerTask, 1...100_000, "revisions",
+            "The most deliverable revisions of one task."),
+        .int(
+            "limits.eventStreams", \.limits.eventStreams, 1...1_000_000, "streams",
+            "The most live event streams at one time."),
+        .int(
+            "limits.eventStreamLag", \.limits.eventStreamLag, 1...10_000_000, "events",
+            "How far a live stream may lag behind before it is dropped with a place to resume from."),
+    ]
+
+    private static let agents: [SettingsEntry] = [
+        .int(
+            "agents.heartbeatSecondsMin", \.agents.heartbeatSecondsMin, 1...3_600, "seconds",
+            "The shortest interval of heartbeats that agents are told."),
+        .int(
+            "agents.heartbeatsPerSecondTarget", \.agents.heartbeatsPerSecondTarget, 1...1_000_000,
+            "heartbeats a second",
+            "The rate that the whole fleet is held to: a larger fleet is told longer intervals."),
+        .int(
+            "agents.heartbeatGraceSeconds", \.agents.heartbeatGraceSeconds, 0...3_600, "seconds",
+            "How late a heartbeat may be before its agent counts as unreachable."),
+        .int(
+            "agents.failoverGraceSeconds", \.agents.failoverGraceSeconds, 0...3_600, "seconds",
+            "How long after a start nobody is declared dead, as nobody could be heard before."),
+        .int(
+            "agents.healthIntervalSeconds", \.agents.healthIntervalSeconds, 1...86_400, "seconds",
+            "How often an agent's health address is asked."),
+        .int(
+            "agents.healthTimeoutSeconds", \.agents.healthTimeoutSeconds, 1...300, "seconds",
+            "How long a health address may take to answer."),
+        .int(
+            "agents.healthRetries", \.agents.healthRetries, 0...100, "retries",
+            "How many more times a health address is asked before its agent counts as unreachable."),
+    ]
+
+    private static let tasks: [SettingsEntry] = [
+        .int(
+            "tasks.leaseSecondsDefault", \.tasks.leaseSecondsDefault, 1...31_536_000, "seconds",
+            "The lease of a claim that asks for none."),
+        .int(
+            "tasks.startSeconds", \.tasks.startSeconds, 1...86_400, "seconds",
+            "How long a claimed task may wait for its first sign of work."),
+        .int(
+            "tasks.timeoutSecondsDefault", \.tasks.timeoutSecondsDefault, 1...31_536_000, "seconds",
+            "How long one attempt may take, where the task does not say."),
+        .int(
+            "tasks.maxAttemptsDefault", \.tasks.maxAttemptsDefault, 1...1_000, "attempts",
+            "How many attempts a task has, where it does not say."),
+        .int(
+            "tasks.leaseLossesMax", \.tasks.leaseLossesMax, 1...1_000, "losses",
+            "How many lost leases hold a task back for a person."),
+        .int(
+            "tasks.reviewRoundsMax", \.tasks.reviewRoundsMax, 1...1_000, "rounds",
+            "How many times a review may ask for changes, where the task does not say."),
+        .int(
+            "tasks.cancelGraceSeconds", \.tasks.cancelGraceSeconds, 0...86_400, "seconds",
+            "How long a worker has to stop after a cancel before its task is taken away."),
+        .int(
+            "tasks.affinitySeconds", \.tasks.affinitySeconds, 0...86_400, "seconds",
+            "How long a returned task waits for the agent that knows it before any may take it."),
+        .int(
+            "tasks.backoffBaseSeconds", \.tasks.backoffBaseSeconds, 1...86_400, "seconds",
+            "The wait before the second attempt; it doubles with each further one."),
+        .int(
+            "tasks.backoffCapSeconds", \.tasks.backoffCapSeconds, 1...86_400, "seconds",
+            "The longest wait between two attempts."),
+        .int(
+            "tasks.finishedRetentionDays", \.tasks.finishedRetentionDays, 1...36_500, "days",
+            "How long finished tasks are kept."),
+        .int(
+            "tasks.sweepMilliseconds", \.tasks.sweepMilliseconds, 10...500, "milliseconds",
+            "How often leases, timeouts and due tasks are looked at."),
+    ]
+
+    private static let events: [SettingsEntry] = [
+        .int(
+            "events.retentionDays", \.events.retentionDays, 1...36_500, "days", "How long the event log is kept.")
+    ]
+}
