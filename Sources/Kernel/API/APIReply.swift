@@ -10,6 +10,8 @@ public struct APIReply: Sendable {
     public var status: Int
     public var headers: [(name: String, value: String)]
     public var body: Body
+    /// Whether a repeated request with the same `Idempotency-Key` gets this reply again.
+    public var isKept = true
 
     public init(status: Int, headers: [(name: String, value: String)] = [], body: Body = .empty) {
         self.status = status

@@ -20,14 +20,14 @@ public struct Exchange: Sendable {
         return try await storage.write { transaction in
             if let kept = try idempotency.reply(for: key, in: transaction, now: now) { return kept }
             let reply = try body(transaction)
-            try idempotency.keep(reply, for: key, in: transaction, now: now)
+            if reply.isKept { try idempotency.keep(reply, for: key, in: transaction, now: now) }
             return reply
         }
     }
 
     private func idempotencyKey(_ request: APIRequest) throws -> IdempotencyKey? {
         guard request.method == .post, let text = request.headers["idempotency-key"] else { return nil }
-        guard !text.isEmpty, text.count <= request.limits.nameCharacters else {
+        guard !text.isEmpty, text.unicodeScalars.count <= request.limits.nameCharacters else {
             throw Problem.invalid("Idempotency-Key", "1 to \(request.limits.nameCharacters) characters are expected")
         }
         return IdempotencyKey(

@@ -32,7 +32,7 @@ public struct Fields: Sendable {
     public func optionalString(_ name: String, max: Int = 10_000) throws -> String? {
         guard let value = value(name) else { return nil }
         guard let text = value.string else { throw wrongType(name, "a string", value) }
-        guard text.count <= max else { throw Problem.invalid(path(name), "at most \(max) characters are allowed") }
+        guard text.unicodeScalars.count <= max else { throw Problem.invalid(path(name), "at most \(max) characters are allowed") }
         return text
     }
 
@@ -150,10 +150,11 @@ public struct Fields: Sendable {
     /// Refuses what could climb out of a folder, break an address or hide in a log.
     public static func checkedName(_ text: String, path: String, limits: Limits) throws -> String {
         guard !text.isEmpty else { throw Problem.invalid(path, "it is empty") }
-        guard text.count <= limits.nameCharacters else {
+        // Scalars, not what people see as characters: one of those may be any number of bytes long.
+        guard text.unicodeScalars.count <= limits.nameCharacters else {
             throw Problem.invalid(path, "at most \(limits.nameCharacters) characters are allowed")
         }
-        guard !text.hasPrefix(".") else { throw Problem.invalid(path, "it may not begin with a dot") }
+        guard text.unicodeScalars.first != "." else { throw Problem.invalid(path, "it may not begin with a dot") }
         let isClean = text.unicodeScalars.allSatisfy { scalar in
             scalar != "/" && scalar != "\\" && scalar.properties.generalCategory != .control
         }

@@ -10,17 +10,21 @@ public struct Route: Sendable {
     public let summary: String
     /// The shapes for the reference and `openapi.json`.
     public let shape: RouteShape
+    /// Whether the handler may wait for something to happen (a long poll): it is cancelled when the server stops, and
+    /// should then answer with what there is.
+    public let waits: Bool
     public let handler: Handler
 
     public init(
         _ method: APIRequest.Method, _ path: String, _ permission: Permission, _ summary: String,
-        shape: RouteShape = RouteShape(), handler: @escaping Handler
+        shape: RouteShape = RouteShape(), waits: Bool = false, handler: @escaping Handler
     ) {
         self.method = method
         self.path = path
         self.permission = permission
         self.summary = summary
         self.shape = shape
+        self.waits = waits
         self.handler = handler
     }
 

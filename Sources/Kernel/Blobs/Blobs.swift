@@ -19,9 +19,13 @@ public struct DirectoryBlobs: Blobs {
     public func put(_ bytes: [UInt8]) async throws -> String {
         let sha256 = Digest.sha256(bytes)
         let path = path(sha256)
-        if FileManager.default.fileExists(atPath: path) { return sha256 }
         do {
-            try DurableFile.write(bytes, to: path)
+            if let kept = FileManager.default.contents(atPath: path), kept.elementsEqual(bytes) {
+                // Another writer may have renamed it a moment ago, and not yet synced the folder.
+                try DurableFile.syncFolder(of: path)
+            } else {
+                try DurableFile.write(bytes, to: path)
+            }
         } catch let error as DurableFile.Failure where error.isDiskFull {
             throw StorageFault.full("\(error)").problem
         } catch {
@@ -57,14 +61,12 @@ public enum DurableFile {
 
     /// Writes beside the target, syncs the file, renames it over the target and syncs the folder.
     public static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600) throws {
-        let folder = (path as NSString).deletingLastPathComponent
-        try FileManager.default.createDirectory(
-            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        try makeFolder((path as NSString).deletingLastPathComponent)
         let temporary = "\(path).\(getpid()).\(Hexadecimal.encode(SystemEntropy().bytes(8))).part"
         do {
             try writeAndSync(bytes, to: temporary, mode: mode)
             guard rename(temporary, path) == 0 else { throw Failure(call: "rename", path: path, code: errno) }
-            try syncFolder(folder)
+            try syncFolder(of: path)
         } catch {
             unlink(temporary)
             throw error
@@ -85,7 +87,18 @@ public enum DurableFile {
         guard fsync(file) == 0 else { throw Failure(call: "fsync", path: path, code: errno) }
     }
 
-    private static func syncFolder(_ path: String) throws {
+    /// Makes a folder and those above it, each durable in the one above.
+    private static func makeFolder(_ path: String) throws {
+        guard !path.isEmpty, !FileManager.default.fileExists(atPath: path) else { return }
+        try makeFolder((path as NSString).deletingLastPathComponent)
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw Failure(call: "mkdir", path: path, code: errno) }
+        try syncFolder(of: path)
+    }
+
+    /// Makes the names in a path's folder durable.
+    static func syncFolder(of path: String) throws {
+        let parent = (path as NSString).deletingLastPathComponent
+        let path = parent.isEmpty ? "." : parent
         let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw Failure(call: "open", path: path, code: errno) }
         defer { _ = Foundation.close(folder) }

@@ -42,8 +42,21 @@ public final class EventBus: Sendable {
     /// The highest number known to this process; another replica may have committed more.
     public var head: Int64 { state.withLock { $0.head } }
 
+    /// Learns from the store how far the log reaches, and wakes those who wait for that: other replicas write to it too.
+    public func learn(head: Int64) {
+        let waiters = state.withLock { state in
+            guard head > state.head else { return [CheckedContinuation<Void, Never>]() }
+            state.head = head
+            defer { state.waiters = [:] }
+            return Array(state.waiters.values)
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
     func publish(_ event: Event) {
         let waiters = state.withLock { state in
+            // Behind a gap (another replica's events) the ring starts anew, so that it never has one inside.
+            if let last = state.ring.last, last.seq + 1 != event.seq { state.ring = [] }
             state.ring.append(event)
             if state.ring.count > Self.ringMax * 2 { state.ring.removeFirst(Self.ringMax) }
             state.head = max(state.head, event.seq)
@@ -56,10 +69,10 @@ public final class EventBus: Sendable {
     /// Events behind `after` that are at hand; `nil` where the ring does not reach back so far.
     public func recent(after: Int64, limit: Int) -> [Event]? {
         state.withLock { state in
-            guard let first = state.ring.first, first.seq <= after + 1 else { return nil }
-            let start = Int(after + 1 - first.seq)
-            guard start <= state.ring.count else { return [] }
-            return Array(state.ring[start...].prefix(limit))
+            guard let first = state.ring.first, let last = state.ring.last, first.seq - 1 <= after else { return nil }
+            if after >= last.seq, state.head > last.seq { return nil }
+            guard after < first.seq + Int64(state.ring.count) else { return [] }
+            return Array(state.ring[Int(after + 1 - first.seq)...].prefix(limit))
         }
     }
 

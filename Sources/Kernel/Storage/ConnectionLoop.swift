@@ -6,42 +6,67 @@ struct ConnectionLoop {
     let groupMax: Int
 
     private static let retriesMax = 3
-    private static let reconnectSecondsMax = 2.0
+    private static let pauseSecondsMin = 0.05
+    private static let pauseSecondsMax = 2.0
 
     /// Runs until the queue is closed and drained.
     func run() {
-        var pauseSeconds = 0.05
+        var pauseSeconds = Self.pauseSecondsMin
+        // A group that found its connection dead before it began: nothing of it happened, so the next one gets it.
+        var carried: [any StorageJob] = []
         while true {
             do {
+                var isDrained = false
                 try engine.withConnection(role) { connection in
-                    pauseSeconds = 0.05
-                    while connection.isUsable, let group = jobs.take(max: groupMax) { commit(group, on: connection) }
-                    guard connection.isUsable else { throw StorageFault.connectionLost("the connection broke") }
+                    pauseSeconds = Self.pauseSecondsMin
+                    isDrained = jobs.serving { serve(connection, &carried) }
                 }
-                return
+                if isDrained { return }
             } catch {
                 // Nobody waits for a store that is away: callers hear at once and may send again.
                 let fault = error as? StorageFault ?? .connectionLost("\(error)")
-                for job in jobs.takeAll() { job.finish(fault) }
-                guard jobs.pause(seconds: pauseSeconds) else { return }
-                pauseSeconds = min(pauseSeconds * 2, Self.reconnectSecondsMax)
+                for job in carried + jobs.takeUnserved() { job.finish(fault) }
+                carried = []
+                guard jobs.pause(seconds: pauseSeconds) else {
+                    for job in jobs.takeUnserved() { job.finish(fault) }
+                    return
+                }
+                pauseSeconds = min(pauseSeconds * 2, Self.pauseSecondsMax)
             }
         }
     }
 
-    private func commit(_ group: [any StorageJob], on connection: any SQLConnection) {
-        for attempt in 1... {
+    /// Runs groups for as long as the connection lasts; returns whether the queue is closed and drained.
+    private func serve(_ connection: any SQLConnection, _ carried: inout [any StorageJob]) -> Bool {
+        while connection.isUsable {
+            let isSecondTry = !carried.isEmpty
+            guard let group = isSecondTry ? carried : jobs.take(max: groupMax) else { return true }
+            carried = []
+            if !commit(group, on: connection, isSecondTry: isSecondTry) { carried = group }
+        }
+        return false
+    }
+
+    /// Runs and finishes a group. `false`: the connection was gone before anything began, and the group is unfinished.
+    private func commit(_ group: [any StorageJob], on connection: any SQLConnection, isSecondTry: Bool) -> Bool {
+        var attempt = 0
+        while true {
+            attempt += 1
+            var hasBegun = false
             do {
-                let actions = try runGroup(group, on: connection)
+                try connection.execute(role == .writer ? engine.beginWrite : engine.beginRead)
+                hasBegun = true
+                // Actions come first: whoever hears of a change may count on those having heard that wait for it.
+                for action in try runGroup(group, on: connection) { action() }
                 for job in group { job.finish(nil) }
-                for action in actions { action() }
-                return
+                return true
             } catch {
                 if connection.isUsable, connection.isInTransaction { try? connection.execute("ROLLBACK") }
                 let fault = error as? StorageFault ?? .failed("\(error)")
                 if case .retriable = fault, attempt < Self.retriesMax, connection.isUsable { continue }
+                if case .connectionLost = fault, !hasBegun, !isSecondTry { return false }
                 for job in group { job.finish(fault) }
-                return
+                return true
             }
         }
     }
@@ -50,7 +75,6 @@ struct ConnectionLoop {
     private func runGroup(
         _ group: [any StorageJob], on connection: any SQLConnection
     ) throws -> [@Sendable () -> Void] {
-        try connection.execute(role == .writer ? engine.beginWrite : engine.beginRead)
         var actions: [@Sendable () -> Void] = []
         for job in group {
             let needsSavepoint = role == .writer && group.count > 1
@@ -58,9 +82,7 @@ struct ConnectionLoop {
             let transaction = Transaction(connection)
             job.run(transaction)
             if let error = job.error {
-                // Faults that end the transaction, or that another run may cure, concern the group.
-                if case .retriable? = error as? StorageFault { throw error }
-                guard connection.isUsable, connection.isInTransaction else { throw error }
+                try checkTransaction(of: connection, after: error)
                 if needsSavepoint {
                     try connection.execute("ROLLBACK TO SAVEPOINT request")
                 } else {
@@ -78,5 +100,16 @@ struct ConnectionLoop {
             throw StorageFault.outcomeUnknown(reason)
         }
         return actions
+    }
+
+    /// Throws where a job's error concerns the group: it ended the transaction, or another run may cure it.
+    private func checkTransaction(of connection: any SQLConnection, after error: any Error) throws {
+        if case .retriable? = error as? StorageFault { throw error }
+        guard connection.isUsable else {
+            throw error as? StorageFault ?? .connectionLost("the connection broke during the request")
+        }
+        guard connection.isInTransaction else {
+            throw error as? StorageFault ?? .failed("the engine ended the transaction: \(error)")
+        }
     }
 }

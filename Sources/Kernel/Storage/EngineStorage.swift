@@ -13,7 +13,13 @@ protocol StorageEngine: Sendable {
     var beginWrite: String { get }
     /// Opens a read-only transaction on one snapshot.
     var beginRead: String { get }
+    /// Like ``beginWrite``, for a change of the schema, which may wait and run for longer than any request.
+    var beginMigration: String { get }
     func withConnection(_ role: ConnectionRole, _ body: (any SQLConnection) throws -> Void) throws
+}
+
+extension StorageEngine {
+    var beginMigration: String { beginWrite }
 }
 
 /// ``Storage`` over an engine: one writer thread that commits in groups, and a few reader threads.
@@ -42,6 +48,9 @@ public final class EngineStorage: Storage {
             }
         }
     }
+
+    /// Requests that wait for a thread at this moment.
+    var waitingCount: (writes: Int, reads: Int) { (writes.count, reads.count) }
 
     public func write<Value: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> Value
@@ -114,7 +123,14 @@ private final class TypedJob<Value: Sendable>: StorageJob, @unchecked Sendable {
         self.continuation = continuation
     }
 
-    func run(_ transaction: Transaction) { outcome = Result { try body(transaction) } }
+    func run(_ transaction: Transaction) {
+        outcome = Result {
+            let value = try body(transaction)
+            // PostgreSQL keeps nothing of a transaction in which a statement failed, even if the body caught that.
+            if let fault = transaction.fault { throw fault }
+            return value
+        }
+    }
 
     var error: (any Error)? {
         if case .failure(let error)? = outcome { return error }

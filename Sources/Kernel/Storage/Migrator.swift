@@ -19,7 +19,7 @@ struct Migrator {
     let migrations: [Migration]
 
     func migrate(_ connection: any SQLConnection, engine: any StorageEngine, now: Timestamp) throws {
-        try connection.execute(engine.beginWrite)
+        try connection.execute(engine.beginMigration)
         do {
             try apply(Transaction(connection), now: now)
             try connection.execute("COMMIT")

@@ -71,6 +71,12 @@ public struct SQLText: Sendable, ExpressibleByStringInterpolation {
             values.append(value.sqlValue)
         }
 
+        /// A bound value, or `NULL`. Apart from the other one so that the compiler does not warn of optionals in texts.
+        public mutating func appendInterpolation(_ value: (some SQLBindable)?) {
+            text += "?"
+            values.append(value?.sqlValue ?? .null)
+        }
+
         /// Another statement's text and values: the only way for text to come in, and it was a literal itself.
         public mutating func appendInterpolation(sql fragment: SQLText) {
             text += fragment.text
@@ -79,7 +85,8 @@ public struct SQLText: Sendable, ExpressibleByStringInterpolation {
 
         /// The operand of `IN`: a bound list in parentheses. An empty list matches nothing, as SQL has no empty list.
         public mutating func appendInterpolation(list: [some SQLBindable]) {
-            text += list.isEmpty ? "(NULL)" : "(" + Array(repeating: "?", count: list.count).joined(separator: ", ") + ")"
+            text +=
+                list.isEmpty ? "(NULL)" : "(" + Array(repeating: "?", count: list.count).joined(separator: ", ") + ")"
             values += list.map(\.sqlValue)
         }
     }

@@ -52,19 +52,49 @@ public final class Transaction {
         self.dialect = connection.dialect
     }
 
-    public func rows(_ sql: SQLText) throws -> [StoredRow] { try connection.rows(sql) }
+    /// The first fault of a statement. A body that catches one fails all the same, on both engines.
+    private(set) var fault: StorageFault?
 
-    public func first(_ sql: SQLText) throws -> StoredRow? { try connection.rows(sql).first }
+    public func rows(_ sql: SQLText) throws -> [StoredRow] { try noting { try connection.rows(sql) } }
+
+    public func first(_ sql: SQLText) throws -> StoredRow? { try rows(sql).first }
 
     /// Runs a change and returns how many rows it touched.
     @discardableResult
-    public func run(_ sql: SQLText) throws -> Int { try connection.run(sql) }
+    public func run(_ sql: SQLText) throws -> Int { try noting { try connection.run(sql) } }
 
     /// Runs a statement of the schema, without values.
-    public func define(_ statement: String) throws { try connection.execute(dialect.schema(statement)) }
+    public func define(_ statement: String) throws { try noting { try connection.execute(dialect.schema(statement)) } }
+
+    private func noting<Value>(_ body: () throws -> Value) throws -> Value {
+        do {
+            return try body()
+        } catch {
+            fault = fault ?? error as? StorageFault ?? .failed("\(error)")
+            throw error
+        }
+    }
 
     /// What to do once this change is durable, such as waking those who wait for it. Never runs if it is not kept.
     public func afterCommit(_ action: @escaping @Sendable () -> Void) { actions.append(action) }
+
+    /// Runs a part that is undone alone where it throws: one item of a batch, judged by itself.
+    public func part<Value>(_ body: () throws -> Value) throws -> Value {
+        let actionsBefore = actions.count
+        try connection.execute("SAVEPOINT part")
+        do {
+            let value = try body()
+            try connection.execute("RELEASE SAVEPOINT part")
+            return value
+        } catch {
+            actions.removeLast(actions.count - actionsBefore)
+            if connection.isUsable, connection.isInTransaction {
+                try connection.execute("ROLLBACK TO SAVEPOINT part")
+                try connection.execute("RELEASE SAVEPOINT part")
+            }
+            throw error
+        }
+    }
 
     func takeActions() -> [@Sendable () -> Void] {
         defer { actions = [] }
@@ -103,20 +133,34 @@ public enum StorageFault: Error, Sendable {
     /// The file or the server failed in another way.
     case failed(String)
 
+    /// What the engine said, for the log and for whoever starts Reeve.
+    public var reason: String {
+        switch self {
+        case .constraint(let reason), .retriable(let reason), .full(let reason), .connectionLost(let reason),
+            .outcomeUnknown(let reason), .timeout(let reason), .failed(let reason):
+            reason
+        }
+    }
+
     /// How a caller of the interface hears of it. The engine's words stay in `cause`.
     public var problem: Problem {
         switch self {
         case .full:
-            Problem(.storageFull, "The store has no room left, and nothing was changed.",
-                hint: "Free disk space in the data directory; Reeve goes on by itself.", retryAfterSeconds: 5, cause: self)
+            Problem(
+                .storageFull, "The store has no room left, and nothing was changed.",
+                hint: "Free disk space in the data directory; Reeve goes on by itself.", retryAfterSeconds: 5,
+                cause: self)
         case .connectionLost, .retriable, .timeout:
-            Problem(.storageUnavailable, "The store did not answer in time, and nothing was changed.",
+            Problem(
+                .storageUnavailable, "The store did not answer in time, and nothing was changed.",
                 hint: "Send the same request again.", retryAfterSeconds: 1, cause: self)
         case .outcomeUnknown:
-            Problem(.outcomeUnknown, "The connection to the store broke while the change was being kept.",
+            Problem(
+                .outcomeUnknown, "The connection to the store broke while the change was being kept.",
                 hint: "Send the same request again with the same Idempotency-Key.", retryAfterSeconds: 1, cause: self)
         case .constraint, .failed:
-            Problem(.internalError, "The store refused the change.",
+            Problem(
+                .internalError, "The store refused the change.",
                 hint: "Report the requestId to whoever runs Reeve.", cause: self)
         }
     }

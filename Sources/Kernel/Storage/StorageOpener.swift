@@ -4,6 +4,13 @@ public enum StorageLocation: Sendable, Equatable {
     case sqlite(path: String)
     /// A `postgres://` address, as libpq reads it.
     case postgres(url: String)
+
+    fileprivate var hint: String {
+        switch self {
+        case .sqlite: "Check that the data directory exists, has room, and may be written by this user."
+        case .postgres: "Check the address of the database, its user and password, and that the server is up."
+        }
+    }
 }
 
 /// Opens a store: connects, migrates under the lock, then starts the threads.
@@ -21,7 +28,8 @@ public enum StorageOpener {
                 try Migrator(migrations: migrations).migrate(connection, engine: engine, now: world.now)
             }
         } catch let fault as StorageFault {
-            throw fault.problem
+            throw Problem(
+                .storageUnavailable, "The store cannot be opened: \(fault.reason)", hint: location.hint, cause: fault)
         }
         return EngineStorage(engine, limits: limits)
     }

@@ -18,7 +18,9 @@ public struct StoredRow: Sendable {
     let values: [SQLValue]
 
     public subscript(column: String) -> SQLValue {
-        guard let index = columns.indexes[column] else { preconditionFailure("no column \(column) in \(columns.names)") }
+        guard let index = columns.indexes[column] else {
+            preconditionFailure("no column \(column) in \(columns.names)")
+        }
         return values[index]
     }
 

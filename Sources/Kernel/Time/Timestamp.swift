@@ -16,7 +16,11 @@ public struct Timestamp: Sendable, Hashable, Comparable {
         return Timestamp(microseconds: overflow ? (right.microseconds > 0 ? .max : .min) : sum)
     }
 
-    public static func - (left: Timestamp, right: Span) -> Timestamp { left + Span(microseconds: -right.microseconds) }
+    /// Saturates like `+`.
+    public static func - (left: Timestamp, right: Span) -> Timestamp {
+        let (difference, overflow) = left.microseconds.subtractingReportingOverflow(right.microseconds)
+        return Timestamp(microseconds: overflow ? (right.microseconds < 0 ? .max : .min) : difference)
+    }
 
     public static func - (left: Timestamp, right: Timestamp) -> Span {
         Span(microseconds: left.microseconds.subtractingReportingOverflow(right.microseconds).partialValue)
@@ -37,7 +41,8 @@ public struct Span: Sendable, Hashable, Comparable {
     public static func minutes(_ value: Int64) -> Span { seconds(value * 60) }
     public static func hours(_ value: Int64) -> Span { seconds(value * 3_600) }
 
-    /// Fractions of a second, rounded to the microsecond.
+    /// Fractions of a second, rounded to the microsecond. A whole literal means the other one.
+    @_disfavoredOverload
     public static func seconds(_ value: Double) -> Span {
         Span(microseconds: Int64(exactly: (value * 1_000_000).rounded()) ?? (value < 0 ? .min : .max))
     }
@@ -89,6 +94,8 @@ extension Timestamp: JSONConvertible, CustomStringConvertible {
         else { return nil }
         let days = Self.days(year: year, month: month, day: day)
         let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset * 60
+        // An offset may lead out of the years that text order holds for.
+        guard (0..<253_402_300_800).contains(seconds) else { return nil }
         self.init(microseconds: seconds * 1_000_000 + fraction)
     }
 

@@ -61,7 +61,8 @@ struct SQLiteEngine: StorageEngine {
 /// One SQLite connection, confined to the thread that is inside `DatabaseQueue.inDatabase`.
 final class SQLiteConnection: SQLConnection {
     private let database: Database
-    private var columns: [ObjectIdentifier: ColumnNames] = [:]
+    /// By statement text: a statement object's address may be another one's later.
+    private var columns: [String: ColumnNames] = [:]
 
     init(_ database: Database) {
         self.database = database
@@ -74,7 +75,7 @@ final class SQLiteConnection: SQLConnection {
     func rows(_ sql: SQLText) throws -> [StoredRow] {
         try faults {
             let statement = try prepare(sql)
-            let names = columnNames(statement)
+            let names = columnNames(statement, of: sql.text)
             var rows: [StoredRow] = []
             let cursor = try Row.fetchCursor(statement)
             while let row = try cursor.next() {
@@ -108,11 +109,10 @@ final class SQLiteConnection: SQLConnection {
         return statement
     }
 
-    private func columnNames(_ statement: Statement) -> ColumnNames {
-        let key = ObjectIdentifier(statement)
-        if let known = columns[key], known.names.count == statement.columnCount { return known }
+    private func columnNames(_ statement: Statement, of text: String) -> ColumnNames {
+        if let known = columns[text], known.names.count == statement.columnCount { return known }
         let names = ColumnNames(statement.columnNames)
-        columns[key] = names
+        columns[text] = names
         return names
     }
 

@@ -1,0 +1,90 @@
+import Kernel
+
+/// The only SQL on deliverables and reviews.
+public struct DeliverableStore: Sendable {
+    public init() {}
+
+    func insert(_ deliverable: Deliverable, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO deliverables (id, task_id, name, revision, content_type, size, sha256, agent, key_id, fence,
+              round, is_approved, created_at)
+            VALUES (\(deliverable.id), \(deliverable.taskID), \(deliverable.name), \(deliverable.revision),
+              \(deliverable.contentType), \(deliverable.size), \(deliverable.sha256), \(deliverable.agent),
+              \(deliverable.keyID), \(deliverable.fence), \(deliverable.round), \(deliverable.isApproved),
+              \(deliverable.createdAt))
+            """)
+    }
+
+    public func deliverable(_ id: DeliverableID, in transaction: Transaction) throws -> Deliverable? {
+        try transaction.first("SELECT * FROM deliverables WHERE id = \(id)").map(Deliverable.init(row:))
+    }
+
+    /// Every revision, by name and revision.
+    public func all(of id: TaskID, in transaction: Transaction) throws -> [Deliverable] {
+        try transaction.rows("SELECT * FROM deliverables WHERE task_id = \(id) ORDER BY name, revision")
+            .map(Deliverable.init(row:))
+    }
+
+    /// The newest revision of each name.
+    public func latest(of id: TaskID, in transaction: Transaction) throws -> [Deliverable] {
+        Self.latest(try all(of: id, in: transaction))
+    }
+
+    func latest(of ids: [TaskID], in transaction: Transaction) throws -> [String: [Deliverable]] {
+        let rows = try transaction.rows(
+            "SELECT * FROM deliverables WHERE task_id IN \(list: ids) ORDER BY task_id, name, revision")
+        return Dictionary(grouping: rows.map(Deliverable.init(row:)), by: \.taskID.text).mapValues(Self.latest)
+    }
+
+    private static func latest(_ sorted: [Deliverable]) -> [Deliverable] {
+        sorted.enumerated().filter { index, deliverable in
+            index + 1 == sorted.count || sorted[index + 1].name != deliverable.name
+        }.map(\.element)
+    }
+
+    func approved(of ids: [TaskID], in transaction: Transaction) throws -> [String: [Deliverable]] {
+        let rows = try transaction.rows(
+            "SELECT * FROM deliverables WHERE task_id IN \(list: ids) AND is_approved = 1 ORDER BY task_id, name")
+        return Dictionary(grouping: rows.map(Deliverable.init(row:)), by: \.taskID.text)
+    }
+
+    func approve(_ deliverables: [Deliverable], in transaction: Transaction) throws {
+        guard !deliverables.isEmpty else { return }
+        try transaction.run("UPDATE deliverables SET is_approved = 1 WHERE id IN \(list: deliverables.map(\.id))")
+    }
+
+    // MARK: Reviews
+
+    func insert(_ review: Review, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO reviews (task_id, number, round, verdict, sha256, comment, reviewer, key_id, at)
+            VALUES (\(review.taskID), \(review.number), \(review.round), \(review.verdict.rawValue), \(review.sha256),
+              \(review.comment), \(review.reviewer), \(review.keyID), \(review.at))
+            """)
+    }
+
+    public func reviews(of id: TaskID, in transaction: Transaction) throws -> [Review] {
+        try transaction.rows("SELECT * FROM reviews WHERE task_id = \(id) ORDER BY number").map(Review.init(row:))
+    }
+}
+
+extension Deliverable {
+    init(row: StoredRow) {
+        self.init(
+            id: row.id("id"), taskID: row.id("task_id"), name: row.text("name"), revision: row.int("revision"),
+            contentType: row.text("content_type"), size: row.int("size"), sha256: row.text("sha256"),
+            agent: row.text("agent"), keyID: row.text("key_id"), fence: row.int("fence"), round: row.int("round"),
+            isApproved: row.bool("is_approved"), createdAt: row.time("created_at"))
+    }
+}
+
+extension Review {
+    init(row: StoredRow) {
+        self.init(
+            taskID: row.id("task_id"), number: row.int("number"), round: row.int("round"),
+            verdict: ReviewVerdict(rawValue: row.text("verdict")) ?? .changes, sha256: row.text("sha256"),
+            comment: row.text("comment"), reviewer: row.text("reviewer"), keyID: row.text("key_id"), at: row.time("at"))
+    }
+}

@@ -1,0 +1,143 @@
+import Kernel
+
+/// A task as a client asks for it: every field checked, nothing looked up yet.
+public struct TaskDraft: Sendable {
+    /// What it depends on: a task's id, or the `ref` of another one of the same graph.
+    struct Dependency: Sendable, Equatable {
+        let name: String
+        let ifUnmet: UnmetPolicy
+        let path: String
+    }
+
+    var ref: String?
+    var project: String
+    var queue: String
+    var type: String
+    var title: String
+    var input: JSONValue
+    var priority: Int64
+    var dependsOn: [Dependency]
+    var agent: String?
+    var requires: [String]
+    var deliverableSchema: JSONValue?
+    var review: ReviewPolicy?
+    var budget: TaskBudget?
+    var maxAttempts: Int64
+    var timeout: Span?
+    var lease: Span
+    var startWithin: Span
+    var progressWithin: Span?
+    var startBy: Timestamp?
+    var scheduledFor: Timestamp?
+    var uniqueKey: String?
+    var concurrencyKey: String?
+    var onLeaseLost: LeaseLostPolicy
+    var onExhausted: ExhaustedPolicy
+
+    /// Seconds of a million years: far beyond use, far from overflow.
+    private static let secondsMax = 1e9
+    static let priorities: ClosedRange<Int64> = -1_000_000_000...1_000_000_000
+
+    public init(_ fields: Fields, policy: TaskPolicy) throws {
+        ref = try fields.optionalName("ref")
+        project = try fields.optionalName("project") ?? "default"
+        queue = try fields.optionalName("queue") ?? "default"
+        type = try fields.optionalName("type") ?? "task"
+        title = try fields.optionalString("title", max: 1_000) ?? type
+        input = fields.object["input"] ?? .null
+        priority = try fields.optionalInt("priority", in: Self.priorities) ?? 0
+        dependsOn = try Self.dependencies(fields)
+        agent = try fields.optionalName("agent")
+        requires = try fields.optionalNames("requires", max: 100) ?? []
+        deliverableSchema = try Self.schema(fields)
+        review = try Self.review(fields)
+        budget = try Self.budget(fields)
+        maxAttempts = try fields.optionalInt("maxAttempts", in: 1...1_000) ?? policy.maxAttemptsDefault
+        timeout = try fields.optionalSpan("timeoutSeconds", in: 1...Self.secondsMax) ?? policy.timeoutDefault
+        let leaseMax = Double(fields.limits.leaseSeconds)
+        lease = try fields.optionalSpan("leaseSeconds", in: 1...leaseMax) ?? policy.leaseDefault
+        startWithin = try fields.optionalSpan("startSeconds", in: 1...leaseMax) ?? policy.startWithin
+        progressWithin = try fields.optionalSpan("progressSeconds", in: 1...Self.secondsMax)
+        scheduledFor = try fields.optionalTime("scheduledFor")
+        startBy = try fields.optionalTime("startBy")
+        uniqueKey = try fields.optionalString("uniqueKey", max: fields.limits.nameCharacters)
+        concurrencyKey = try fields.optionalString("concurrencyKey", max: fields.limits.nameCharacters)
+        onLeaseLost = try fields.optionalChoice("onLeaseLost", LeaseLostPolicy.self) ?? .retry
+        onExhausted = try fields.optionalChoice("onExhausted", ExhaustedPolicy.self) ?? .hold
+    }
+
+    private static func dependencies(_ fields: Fields) throws -> [Dependency] {
+        let path = fields.path("dependsOn")
+        var names: Set<String> = []
+        let items = try fields.optionalArray("dependsOn", max: fields.limits.dependenciesPerTask) ?? []
+        return try items.enumerated().compactMap { index, item in
+            let itemPath = "\(path)/\(index)"
+            var name = item.string
+            var ifUnmet = UnmetPolicy.hold
+            if let object = item.object {
+                let edge = Fields(object, limits: fields.limits, path: itemPath)
+                name = try edge.string("task", max: fields.limits.nameCharacters)
+                ifUnmet = try edge.optionalChoice("ifUnmet", UnmetPolicy.self) ?? .hold
+            }
+            guard let name, !name.isEmpty else {
+                throw Problem.invalid(itemPath, "a task's id, a ref, or {\"task\":…,\"ifUnmet\":…} is expected")
+            }
+            return names.insert(name).inserted ? Dependency(name: name, ifUnmet: ifUnmet, path: itemPath) : nil
+        }
+    }
+
+    private static func schema(_ fields: Fields) throws -> JSONValue? {
+        guard let schema = fields.value("deliverableSchema") else { return nil }
+        do {
+            _ = try JSONSchema(schema)
+        } catch let problem as Problem {
+            throw Problem.invalid(fields.path("deliverableSchema"), problem.detail, hint: problem.hint)
+        }
+        return schema
+    }
+
+    private static func review(_ fields: Fields) throws -> ReviewPolicy? {
+        switch fields.value("review") {
+        case nil, .bool(false)?: return nil
+        case .bool(true)?: return ReviewPolicy()
+        case .object(let object)?:
+            let review = Fields(object, limits: fields.limits, path: fields.path("review"))
+            return ReviewPolicy(
+                approvals: Int(try review.optionalInt("approvals", in: 1...100) ?? 1),
+                roundsMax: try review.optionalInt("maxRounds", in: 1...1_000).map(Int.init))
+        case let other?:
+            throw Problem.invalid(
+                fields.path("review"), "true, false or {\"approvals\":…,\"maxRounds\":…} is expected, not \(other.typeName)")
+        }
+    }
+
+    private static func budget(_ fields: Fields) throws -> TaskBudget? {
+        guard let budget = try fields.optionalFields("budget") else { return nil }
+        let counts: ClosedRange<Int64> = 0...1_000_000_000_000
+        let usd = try budget.optionalDouble("usd", in: 0...1e9)
+        let parsed = TaskBudget(
+            nanoUSD: usd.map { Int64(($0 * 1e9).rounded()) }, tokens: try budget.optionalInt("tokens", in: counts),
+            toolCalls: try budget.optionalInt("toolCalls", in: counts), steps: try budget.optionalInt("steps", in: counts),
+            time: try budget.optionalSpan("seconds", in: 1...secondsMax))
+        return parsed == TaskBudget() ? nil : parsed
+    }
+
+    /// The task as it begins, its dependencies counted by the caller.
+    func task(
+        _ id: TaskID, pending: Int, by principal: Principal, correlationID: String?, supersedes: TaskID? = nil,
+        now: Timestamp
+    ) -> AgentTask {
+        var task = AgentTask(
+            id: id, project: project, queue: queue, type: type, title: title, input: input, requires: requires,
+            deliverableSchema: deliverableSchema, review: review, budget: budget, lease: lease,
+            startWithin: startWithin, timeout: timeout, progressWithin: progressWithin, startBy: startBy,
+            uniqueKey: uniqueKey, concurrencyKey: concurrencyKey, onLeaseLost: onLeaseLost, onExhausted: onExhausted,
+            supersedes: supersedes, correlationID: correlationID, createdBy: principal.actor, createdAt: now,
+            state: .ready, priority: priority, maxAttempts: maxAttempts, updatedAt: now)
+        task.pinnedAgent = agent
+        task.scheduledFor = scheduledFor
+        task.pendingDependencies = Int64(pending)
+        task.enqueue(now: now)
+        return task
+    }
+}

@@ -1,0 +1,109 @@
+import Kernel
+
+/// Writes what became of a task: its row, its event with the task's own number, and the word to whoever waits. Every
+/// change of a task goes through here, so none can be without its event.
+struct TaskJournal: Sendable {
+    let store: TaskStore
+    let events: Events
+    let agents: AgentService
+    let wakeups: Wakeups
+    let world: World
+
+    /// Keeps `task` as it now stands, with one event that says how it came there.
+    func keep(
+        _ task: inout AgentTask, from before: AgentTask?, _ type: String, by actor: String, _ data: JSONObject = JSONObject(),
+        in transaction: Transaction
+    ) throws {
+        task.eventCount += 1
+        var document = data
+        if let before, before.state != task.state { document["from"] = .string(before.state.rawValue) }
+        document["to"] = .string(task.state.rawValue)
+        if let reason = task.reason, document["reason"] == nil { document["reason"] = .string(reason) }
+        if task.fence > 0 { document["fence"] = .int(task.fence) }
+        document["queue"] = .string(task.queue)
+        document["title"] = .string(task.title)
+        if before == nil {
+            try store.insert(task, in: transaction)
+        } else {
+            try store.save(task, in: transaction)
+        }
+        try events.append(
+            EventDraft(
+                type, actor: actor, project: task.project, agent: task.owner ?? before?.owner, taskID: task.id.text,
+                taskSeq: task.eventCount, correlationID: task.correlationID, data: .object(document)),
+            in: transaction)
+        try settle(&task, from: before, in: transaction)
+    }
+
+    /// What follows from a change of state: keys free up, agents' work changes, waiting claims wake.
+    private func settle(_ task: inout AgentTask, from before: AgentTask?, in transaction: Transaction) throws {
+        if task.concurrencyKey != nil { try settleConcurrencyKey(&task, from: before, in: transaction) }
+        let owners = Set([before?.owner, task.owner].compactMap(\.self))
+        if before?.state != task.state || before?.owner != task.owner {
+            for owner in owners { try agents.workloadChanged(owner, in: transaction) }
+        }
+        // A slot that came free may be what a limited queue waited for.
+        let freesSlot = before.map { $0.state.isLeased && !task.state.isLeased } ?? false
+        if freesSlot || (task.state == .ready && task.holdCount == 0) {
+            let queue = task.queue
+            let wakeups = wakeups
+            transaction.afterCommit { wakeups.signal(queue: queue) }
+        }
+    }
+
+    /// At most one task of a concurrency key is ready without hold, or leased: the others wait under a hold, and the
+    /// first of them is let go when that one leaves.
+    private func settleConcurrencyKey(
+        _ task: inout AgentTask, from before: AgentTask?, in transaction: Transaction
+    ) throws {
+        guard let key = task.concurrencyKey else { return }
+        if task.state == .ready, before?.state != .ready, try store.keyHolder(key, except: task.id, in: transaction) != nil {
+            let reason = "another task with the key \"\(key)\" goes first"
+            if try store.addHold(
+                .concurrencyKey, reason: reason, actor: "reeve", on: task.id, now: world.now, in: transaction)
+            {
+                task.holdCount += 1
+                try store.save(task, in: transaction)
+            }
+            return
+        }
+        let occupied = before.map { $0.state == .ready || $0.state.isLeased } ?? false
+        let occupies = task.state == .ready || task.state.isLeased
+        guard occupied, !occupies else { return }
+        if try store.removeHold(.concurrencyKey, on: task.id, in: transaction), !task.state.isTerminal {
+            task.holdCount -= 1
+            try store.save(task, in: transaction)
+        }
+        guard try store.keyHolder(key, except: task.id, in: transaction) == nil,
+            var next = try store.keyWaiter(key, in: transaction)
+        else { return }
+        let waiting = next
+        _ = try store.removeHold(.concurrencyKey, on: next.id, in: transaction)
+        next.holdCount -= 1
+        var data = JSONObject()
+        data["hold"] = .string(TaskHold.concurrencyKey.rawValue)
+        try keep(&next, from: waiting, "task.hold_lifted", by: "reeve", data, in: transaction)
+    }
+
+    /// 6: the first fenced write starts the attempt.
+    func startAttempt(of task: AgentTask, in transaction: Transaction) throws {
+        guard var attempt = try store.attempt(of: task.id, fence: task.fence, in: transaction) else { return }
+        attempt.state = .running
+        attempt.startedAt = world.now
+        try store.save(attempt, in: transaction)
+    }
+
+    /// Ends the row of the attempt that has this task's lease, or had it last.
+    func endAttempt(
+        _ task: AgentTask, fence: Int64, _ state: AttemptState, failureClass: String? = nil, message: String? = nil,
+        usage: TaskUsage, in transaction: Transaction
+    ) throws {
+        guard var attempt = try store.attempt(of: task.id, fence: fence, in: transaction) else { return }
+        attempt.state = state
+        attempt.endedAt = world.now
+        attempt.failureClass = failureClass
+        attempt.message = message
+        attempt.usage = usage
+        try store.save(attempt, in: transaction)
+    }
+}

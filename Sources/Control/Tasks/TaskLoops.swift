@@ -1,0 +1,36 @@
+import Kernel
+
+/// What tasks need done by the clock.
+public struct TaskLoops: Sendable {
+    let service: TaskService
+    let storage: any Storage
+    let sweepEvery: Span
+
+    public init(service: TaskService, storage: any Storage, sweepEvery: Span) {
+        self.service = service
+        self.storage = storage
+        self.sweepEvery = sweepEvery
+    }
+
+    public var loops: [Loop] {
+        [
+            Loop("task-sweep", every: sweepEvery) {
+                // While a whole portion was due there may be more; every portion is a commit of its own.
+                while try await sweepOnce() == TaskService.sweepMax {}
+            },
+            Loop("task-retention", every: .minutes(10)) {
+                while try await storage.write({ try service.purge(in: $0) }) == TaskService.sweepMax {}
+            },
+        ]
+    }
+
+    /// Looks before it writes, so that an idle fleet costs no commits.
+    private func sweepOnce() async throws -> Int {
+        guard try await storage.read({ try service.hasDue(in: $0) }) else { return 0 }
+        return try await storage.write { try service.sweep(in: $0) }
+    }
+}
+
+extension TaskService {
+    func hasDue(in transaction: Transaction) throws -> Bool { try store.hasDue(at: world.now, in: transaction) }
+}

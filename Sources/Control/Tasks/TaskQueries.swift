@@ -1,0 +1,233 @@
+import Kernel
+
+/// Which tasks a list shows.
+public struct TaskFilter: Sendable {
+    public var queue: String?
+    public var states: [TaskState] = []
+    public var agent: String?
+    public var project: String?
+    public var type: String?
+    /// Part of the title or the id.
+    public var text: String?
+
+    public init() {}
+}
+
+/// A lane with something ready in it, as a claim sees it.
+struct OpenLane {
+    let id: String
+    let project: String
+    let requires: [String]
+    /// The order key of its first task.
+    var head: Int64
+}
+
+/// How a queue stands.
+public struct QueueDepth: Sendable {
+    public var ready: Int64 = 0
+    public var leased: Int64 = 0
+    public var scheduled: Int64 = 0
+    public var blocked: Int64 = 0
+    public var waiting: Int64 = 0
+    public var inReview: Int64 = 0
+    public var held: Int64 = 0
+    /// When the task that is ready longest became so.
+    public var oldestReadyAt: Timestamp?
+}
+
+/// Queries over tasks: lists, counts and what a claim chooses from. Named as the store's, whose tables they read.
+extension TaskStore {
+    // MARK: Claims
+
+    /// The lanes of a queue that have a ready task for this agent or for any.
+    func openLanes(queue: String, agent: String, in transaction: Transaction) throws -> [OpenLane] {
+        try transaction.rows(
+            """
+            SELECT id, project, requires, head FROM (
+              SELECT lanes.id AS id, lanes.project AS project, lanes.requires AS requires, (
+                SELECT MIN(tasks.order_key) FROM tasks
+                WHERE tasks.lane = lanes.id AND tasks.state = 'ready' AND tasks.hold_count = 0) AS head
+              FROM lanes WHERE lanes.queue = \(queue) AND lanes.agent IN ('', \(agent))) AS open
+            WHERE head IS NOT NULL
+            """
+        ).map { row in
+            OpenLane(
+                id: row.text("id"), project: row.text("project"),
+                requires: (row.json("requires").array ?? []).compactMap(\.string), head: row.int("head"))
+        }
+    }
+
+    /// The first tasks of a lane.
+    func firstReady(lane: String, limit: Int, in transaction: Transaction) throws -> [AgentTask] {
+        try transaction.rows(
+            """
+            SELECT * FROM tasks WHERE lane = \(lane) AND state = 'ready' AND hold_count = 0
+            ORDER BY order_key, id LIMIT \(limit)
+            """
+        ).map(AgentTask.init(row:))
+    }
+
+    func leasedCount(queue: String, in transaction: Transaction) throws -> Int64 {
+        try transaction.first(
+            "SELECT COUNT(*) AS count FROM tasks WHERE queue = \(queue) AND state IN ('claimed', 'running')"
+        )?.int("count") ?? 0
+    }
+
+    /// How much each project of the queue was served, in millionths of a task over its weight; the empty name is the
+    /// queue's own clock.
+    func served(queue: String, in transaction: Transaction) throws -> [String: Int64] {
+        let rows = try transaction.rows("SELECT project, served FROM lane_shares WHERE queue = \(queue)")
+        return Dictionary(rows.map { ($0.text("project"), $0.int("served")) }, uniquingKeysWith: max)
+    }
+
+    func setServed(_ served: Int64, queue: String, project: String, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO lane_shares (queue, project, served) VALUES (\(queue), \(project), \(served))
+            ON CONFLICT (queue, project) DO UPDATE SET served = excluded.served
+            """)
+    }
+
+    /// Forgets lanes without live tasks, a bounded number at once.
+    func sweepLanes(limit: Int, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            DELETE FROM lanes WHERE id IN (
+              SELECT id FROM lanes WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.lane = lanes.id)
+              LIMIT \(limit))
+            """)
+    }
+
+    // MARK: Lists
+
+    /// Tasks, live and finished, the newest first.
+    public func list(_ filter: TaskFilter, page: Page, in transaction: Transaction) throws -> [AgentTask] {
+        let wantsLive = filter.states.isEmpty || filter.states.contains { !$0.isTerminal }
+        let wantsFinished = filter.states.isEmpty || filter.states.contains { $0.isTerminal }
+        var tasks: [AgentTask] = []
+        if wantsLive {
+            let sql = "SELECT * FROM tasks" + clause(filter, page) + "ORDER BY id DESC LIMIT \(page.limit + 1)"
+            tasks += try transaction.rows(sql).map(AgentTask.init(row:))
+        }
+        if wantsFinished {
+            let sql = "SELECT * FROM tasks_finished" + clause(filter, page) + "ORDER BY id DESC LIMIT \(page.limit + 1)"
+            tasks += try transaction.rows(sql).map(AgentTask.init(row:))
+        }
+        return Array(tasks.sorted { $0.id > $1.id }.prefix(page.limit + 1))
+    }
+
+    /// Tasks in review; the newest task last, so that the page's cursor is an id.
+    func inReview(page: Page, in transaction: Transaction) throws -> [AgentTask] {
+        try transaction.rows(
+            """
+            SELECT * FROM tasks WHERE state = 'in_review' AND id > \(page.after ?? "") ORDER BY id
+            LIMIT \(page.limit + 1)
+            """
+        ).map(AgentTask.init(row:))
+    }
+
+    /// Tasks that were set aside, the oldest first.
+    func held(queue: String?, reason: String?, limit: Int, in transaction: Transaction) throws -> [String] {
+        var sql: SQLText = "SELECT id FROM tasks WHERE state = 'held'"
+        if let queue { sql += "AND queue = \(queue)" }
+        if let reason { sql += "AND reason = \(reason)" }
+        return try transaction.rows(sql + "ORDER BY id LIMIT \(limit)").map { $0.text("id") }
+    }
+
+    private func clause(_ filter: TaskFilter, _ page: Page) -> SQLText {
+        var sql: SQLText = "WHERE 1 = 1"
+        if let after = page.after { sql += "AND id < \(after)" }
+        if let queue = filter.queue { sql += "AND queue = \(queue)" }
+        if let project = filter.project { sql += "AND project = \(project)" }
+        if let type = filter.type { sql += "AND type = \(type)" }
+        if let agent = filter.agent { sql += "AND (owner = \(agent) OR (owner IS NULL AND pinned_agent = \(agent)))" }
+        if !filter.states.isEmpty { sql += "AND state IN \(list: filter.states.map(\.rawValue))" }
+        if let text = filter.text {
+            let escaped = text.lowercased().replacing("!", with: "!!").replacing("%", with: "!%").replacing("_", with: "!_")
+            sql += "AND (LOWER(title) LIKE \("%\(escaped)%") ESCAPE '!' OR id = \(text))"
+        }
+        return sql
+    }
+
+    // MARK: Counts
+
+    /// How many live tasks are in each state, and how many ended in each since a time.
+    public func counts(finishedSince time: Timestamp, in transaction: Transaction) throws -> [TaskState: Int64] {
+        let live = try transaction.rows("SELECT state, COUNT(*) AS count FROM tasks GROUP BY state")
+        let ended = try transaction.rows(
+            "SELECT state, COUNT(*) AS count FROM tasks_finished WHERE finished_at >= \(time) GROUP BY state")
+        let pairs = (live + ended).compactMap { row in
+            TaskState(rawValue: row.text("state")).map { ($0, row.int("count")) }
+        }
+        return Dictionary(pairs, uniquingKeysWith: +)
+    }
+
+    /// How each queue with live tasks stands.
+    public func depths(in transaction: Transaction) throws -> [String: QueueDepth] {
+        let rows = try transaction.rows(
+            """
+            SELECT queue, state, COUNT(*) AS count, MIN(enqueued_at) AS oldest FROM tasks GROUP BY queue, state
+            """)
+        var depths: [String: QueueDepth] = [:]
+        for row in rows {
+            var depth = depths[row.text("queue")] ?? QueueDepth()
+            let count = row.int("count")
+            switch TaskState(rawValue: row.text("state")) {
+            case .ready:
+                depth.ready = count
+                depth.oldestReadyAt = row.optionalTime("oldest")
+            case .claimed, .running: depth.leased += count
+            case .scheduled: depth.scheduled = count
+            case .blocked: depth.blocked = count
+            case .waiting: depth.waiting = count
+            case .inReview: depth.inReview = count
+            case .held: depth.held = count
+            default: break
+            }
+            depths[row.text("queue")] = depth
+        }
+        return depths
+    }
+
+    /// Tasks done in each minute since a time, by queue: `[queue: [minute since the epoch: count]]`.
+    public func throughput(since time: Timestamp, in transaction: Transaction) throws -> [String: [Int64: Int64]] {
+        let rows = try transaction.rows(
+            """
+            SELECT queue, finished_at / 60000000 AS minute, COUNT(*) AS count FROM tasks_finished
+            WHERE finished_at >= \(time) AND state = 'done' GROUP BY queue, finished_at / 60000000
+            """)
+        var result: [String: [Int64: Int64]] = [:]
+        for row in rows { result[row.text("queue"), default: [:]][row.int("minute")] = row.int("count") }
+        return result
+    }
+
+    // MARK: What agents hold
+
+    func held(by agents: [String], in transaction: Transaction) throws -> [(agent: String, isLeased: Bool, count: Int64)] {
+        try transaction.rows(
+            """
+            SELECT owner, CASE WHEN state = 'waiting' THEN 0 ELSE 1 END AS leased, COUNT(*) AS count FROM tasks
+            WHERE owner IN \(list: agents) AND state IN ('claimed', 'running', 'waiting') GROUP BY owner, leased
+            """
+        ).map { ($0.text("owner"), $0.bool("leased"), $0.int("count")) }
+    }
+
+    func held(by agent: String, limit: Int, in transaction: Transaction) throws -> [AgentTask] {
+        try transaction.rows(
+            """
+            SELECT * FROM tasks WHERE owner = \(agent) AND state IN ('claimed', 'running', 'waiting')
+            ORDER BY id LIMIT \(limit)
+            """
+        ).map(AgentTask.init(row:))
+    }
+
+    /// Tasks of this agent that it was asked to stop.
+    func cancelRequested(of agent: String, in transaction: Transaction) throws -> [TaskID] {
+        try transaction.rows(
+            """
+            SELECT id FROM tasks WHERE owner = \(agent) AND state IN ('claimed', 'running')
+              AND cancel_requested_at IS NOT NULL ORDER BY id LIMIT 100
+            """
+        ).map { $0.id("id") }
+    }
+}

@@ -1,0 +1,252 @@
+import Kernel
+
+/// The only SQL on tasks, their holds, dependencies and attempts. Verbs without rules.
+public struct TaskStore: Sendable {
+    public init() {}
+
+    // MARK: Tasks
+
+    func insert(_ task: AgentTask, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO tasks (
+              id, project, queue, type, title, input, requires, deliverable_schema, review, budget, lease_us,
+              start_within_us, timeout_us, progress_within_us, start_by, unique_key, concurrency_key, on_lease_lost,
+              on_exhausted, supersedes, correlation_id, created_by, created_at, state, reason, priority, max_attempts,
+              pinned_agent, fence, claims, attempts, lease_losses, snoozes, review_rounds, pending_dependencies,
+              hold_count, scheduled_for, enqueued_at, wait, checkpoint, output, usage_before, usage_now, updated_at,
+              event_count, lane, order_key, wake_at)
+            VALUES (
+              \(task.id), \(task.project), \(task.queue), \(task.type), \(task.title), \(task.input),
+              \(JSONValue.list(task.requires)), \(task.deliverableSchema), \(task.review?.stored),
+              \(task.budget?.stored), \(task.lease), \(task.startWithin), \(task.timeout), \(task.progressWithin),
+              \(task.startBy), \(task.uniqueKey), \(task.concurrencyKey), \(task.onLeaseLost.rawValue),
+              \(task.onExhausted.rawValue), \(task.supersedes), \(task.correlationID), \(task.createdBy),
+              \(task.createdAt), \(task.state.rawValue), \(task.reason), \(task.priority), \(task.maxAttempts),
+              \(task.pinnedAgent), 0, 0, 0, 0, 0, 0, \(task.pendingDependencies), 0, \(task.scheduledFor),
+              \(task.enqueuedAt), 'null', 'null', \(task.output), \(task.usageBefore.stored),
+              \(task.usageNow.stored), \(task.updatedAt), \(task.eventCount), \(task.lane.id), \(task.orderKey),
+              \(task.wakeAt))
+            """)
+        if task.state == .ready { try ensureLane(task.lane, in: transaction) }
+    }
+
+    /// Writes how a task stands; a terminal one moves out of the live table.
+    func save(_ task: AgentTask, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE tasks SET
+              input = \(task.input), state = \(task.state.rawValue), reason = \(task.reason),
+              priority = \(task.priority), max_attempts = \(task.maxAttempts), pinned_agent = \(task.pinnedAgent),
+              preferred_agent = \(task.preferredAgent), preferred_until = \(task.preferredUntil), owner = \(task.owner),
+              fence = \(task.fence), claims = \(task.claims), attempts = \(task.attempts),
+              lease_losses = \(task.leaseLosses), snoozes = \(task.snoozes), review_rounds = \(task.reviewRounds),
+              pending_dependencies = \(task.pendingDependencies), hold_count = \(task.holdCount),
+              scheduled_for = \(task.scheduledFor), enqueued_at = \(task.enqueuedAt), started_at = \(task.startedAt),
+              lease_granted_at = \(task.leaseGrantedAt), lease_expires_at = \(task.leaseExpiresAt),
+              lease_lost_at = \(task.leaseLostAt), attempt_deadline = \(task.attemptDeadline),
+              progress_deadline = \(task.progressDeadline), cancel_requested_at = \(task.cancelRequestedAt),
+              pause_requested_at = \(task.pauseRequestedAt), stop_deadline = \(task.stopDeadline), wait = \(task.wait),
+              wait_until = \(task.waitUntil), checkpoint = \(task.checkpoint), progress = \(task.progress),
+              note = \(task.note), output = \(task.output), usage_before = \(task.usageBefore.stored),
+              usage_now = \(task.usageNow.stored), submission_sha256 = \(task.submissionSHA256),
+              submitted_at = \(task.submittedAt), updated_at = \(task.updatedAt), finished_at = \(task.finishedAt),
+              event_count = \(task.eventCount), lane = \(task.lane.id), order_key = \(task.orderKey),
+              wake_at = \(task.wakeAt)
+            WHERE id = \(task.id)
+            """)
+        if task.state == .ready { try ensureLane(task.lane, in: transaction) }
+        if task.state.isTerminal { try archive(task.id, in: transaction) }
+    }
+
+    private func archive(_ id: TaskID, in transaction: Transaction) throws {
+        try transaction.run("INSERT INTO tasks_finished SELECT * FROM tasks WHERE id = \(id)")
+        try transaction.run("DELETE FROM tasks WHERE id = \(id)")
+        try transaction.run("DELETE FROM task_holds WHERE task_id = \(id)")
+    }
+
+    private func ensureLane(_ lane: Lane, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO lanes (id, queue, project, agent, requires)
+            VALUES (\(lane.id), \(lane.queue), \(lane.project), \(lane.agent ?? ""), \(lane.requiresText))
+            ON CONFLICT (id) DO NOTHING
+            """)
+    }
+
+    /// A live task; `nil` where it has ended or never was.
+    func live(_ id: TaskID, in transaction: Transaction) throws -> AgentTask? {
+        try transaction.first("SELECT * FROM tasks WHERE id = \(id)").map(AgentTask.init(row:))
+    }
+
+    /// A task, live or finished.
+    public func task(_ id: TaskID, in transaction: Transaction) throws -> AgentTask? {
+        if let task = try live(id, in: transaction) { return task }
+        return try transaction.first("SELECT * FROM tasks_finished WHERE id = \(id)").map(AgentTask.init(row:))
+    }
+
+    func live(uniqueKey: String, project: String, in transaction: Transaction) throws -> AgentTask? {
+        try transaction.first("SELECT * FROM tasks WHERE project = \(project) AND unique_key = \(uniqueKey)")
+            .map(AgentTask.init(row:))
+    }
+
+    /// Live tasks whose clock has come, the most overdue first.
+    func due(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [AgentTask] {
+        try transaction.rows(
+            "SELECT * FROM tasks WHERE wake_at <= \(now) ORDER BY wake_at LIMIT \(limit)"
+        ).map(AgentTask.init(row:))
+    }
+
+    func hasDue(at now: Timestamp, in transaction: Transaction) throws -> Bool {
+        try transaction.first("SELECT 1 AS one FROM tasks WHERE wake_at <= \(now) LIMIT 1") != nil
+    }
+
+    /// Puts off the next look at a task whose lease is under the failover grace.
+    func postpone(_ id: TaskID, until time: Timestamp, in transaction: Transaction) throws {
+        try transaction.run("UPDATE tasks SET wake_at = \(time) WHERE id = \(id)")
+    }
+
+    /// The next live tasks under a concurrency key: the one that holds it, or `nil`.
+    func keyHolder(_ key: String, except id: TaskID, in transaction: Transaction) throws -> TaskID? {
+        try transaction.first(
+            """
+            SELECT id FROM tasks WHERE concurrency_key = \(key) AND id <> \(id) AND (state IN ('claimed', 'running')
+              OR (state = 'ready' AND NOT EXISTS (
+                SELECT 1 FROM task_holds WHERE task_id = tasks.id AND hold = 'concurrency_key')))
+            LIMIT 1
+            """
+        )?.id("id")
+    }
+
+    /// The first ready task that waits for a concurrency key.
+    func keyWaiter(_ key: String, in transaction: Transaction) throws -> AgentTask? {
+        try transaction.first(
+            """
+            SELECT * FROM tasks WHERE concurrency_key = \(key) AND state = 'ready' AND EXISTS (
+              SELECT 1 FROM task_holds WHERE task_id = tasks.id AND hold = 'concurrency_key')
+            ORDER BY order_key, id LIMIT 1
+            """
+        ).map(AgentTask.init(row:))
+    }
+
+    /// Drops finished tasks past their time with all that belongs to them; returns how many.
+    func purge(finishedBefore time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+        let ids: [TaskID] = try transaction.rows(
+            "SELECT id FROM tasks_finished WHERE finished_at < \(time) ORDER BY finished_at LIMIT \(limit)"
+        ).map { $0.id("id") }
+        guard !ids.isEmpty else { return 0 }
+        try transaction.run("DELETE FROM task_attempts WHERE task_id IN \(list: ids)")
+        try transaction.run("DELETE FROM task_dependencies WHERE task_id IN \(list: ids)")
+        try transaction.run("DELETE FROM deliverables WHERE task_id IN \(list: ids)")
+        try transaction.run("DELETE FROM reviews WHERE task_id IN \(list: ids)")
+        return try transaction.run("DELETE FROM tasks_finished WHERE id IN \(list: ids)")
+    }
+
+    // MARK: Holds
+
+    func holds(on id: TaskID, in transaction: Transaction) throws -> [(hold: String, reason: String, actor: String)] {
+        try transaction.rows("SELECT hold, reason, actor FROM task_holds WHERE task_id = \(id) ORDER BY hold")
+            .map { ($0.text("hold"), $0.text("reason"), $0.text("actor")) }
+    }
+
+    func holds(on ids: [TaskID], in transaction: Transaction) throws -> [String: [String]] {
+        let rows = try transaction.rows("SELECT task_id, hold FROM task_holds WHERE task_id IN \(list: ids) ORDER BY hold")
+        return Dictionary(grouping: rows) { $0.text("task_id") }.mapValues { $0.map { $0.text("hold") } }
+    }
+
+    /// Adds a hold; `false` where it was there.
+    func addHold(
+        _ hold: TaskHold, reason: String, actor: String, on id: TaskID, now: Timestamp, in transaction: Transaction
+    ) throws -> Bool {
+        try transaction.run(
+            """
+            INSERT INTO task_holds (task_id, hold, reason, actor, at)
+            VALUES (\(id), \(hold.rawValue), \(reason), \(actor), \(now)) ON CONFLICT (task_id, hold) DO NOTHING
+            """) > 0
+    }
+
+    func removeHold(_ hold: TaskHold, on id: TaskID, in transaction: Transaction) throws -> Bool {
+        try transaction.run("DELETE FROM task_holds WHERE task_id = \(id) AND hold = \(hold.rawValue)") > 0
+    }
+
+    // MARK: Dependencies
+
+    func insert(_ dependency: TaskDependency, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO task_dependencies (task_id, depends_on, if_unmet, is_child, state)
+            VALUES (\(dependency.taskID), \(dependency.dependsOn), \(dependency.ifUnmet.rawValue),
+              \(dependency.isChild), \(dependency.state.rawValue))
+            ON CONFLICT (task_id, depends_on) DO UPDATE SET state = excluded.state, is_child = excluded.is_child
+            """)
+    }
+
+    func setState(_ state: TaskDependency.State, of dependency: TaskDependency, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE task_dependencies SET state = \(state.rawValue)
+            WHERE task_id = \(dependency.taskID) AND depends_on = \(dependency.dependsOn)
+            """)
+    }
+
+    func dependencies(of id: TaskID, in transaction: Transaction) throws -> [TaskDependency] {
+        try transaction.rows("SELECT * FROM task_dependencies WHERE task_id = \(id) ORDER BY depends_on")
+            .map(TaskDependency.init(row:))
+    }
+
+    func dependencies(of ids: [TaskID], in transaction: Transaction) throws -> [String: [TaskDependency]] {
+        let rows = try transaction.rows(
+            "SELECT * FROM task_dependencies WHERE task_id IN \(list: ids) ORDER BY depends_on")
+        return Dictionary(grouping: rows.map(TaskDependency.init(row:)), by: \.taskID.text)
+    }
+
+    func dependents(on id: TaskID, in transaction: Transaction) throws -> [TaskDependency] {
+        try transaction.rows(
+            "SELECT * FROM task_dependencies WHERE depends_on = \(id) AND state = 'pending' ORDER BY task_id"
+        ).map(TaskDependency.init(row:))
+    }
+
+    /// All edges that lead to this task, settled ones too: for the page.
+    public func allDependents(on id: TaskID, limit: Int, in transaction: Transaction) throws -> [TaskID] {
+        try transaction.rows("SELECT task_id FROM task_dependencies WHERE depends_on = \(id) ORDER BY task_id LIMIT \(limit)")
+            .map { $0.id("task_id") }
+    }
+
+    // MARK: Attempts
+
+    func insert(_ attempt: TaskAttempt, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO task_attempts (task_id, fence, number, agent, key_id, state, claimed_at, heartbeat_at, usage)
+            VALUES (\(attempt.taskID), \(attempt.fence), \(attempt.number), \(attempt.agent), \(attempt.keyID),
+              \(attempt.state.rawValue), \(attempt.claimedAt), \(attempt.heartbeatAt), \(attempt.usage.stored))
+            """)
+    }
+
+    func attempt(of id: TaskID, fence: Int64, in transaction: Transaction) throws -> TaskAttempt? {
+        try transaction.first("SELECT * FROM task_attempts WHERE task_id = \(id) AND fence = \(fence)")
+            .map(TaskAttempt.init(row:))
+    }
+
+    func hasAttempt(of id: TaskID, by agent: String, in transaction: Transaction) throws -> Bool {
+        try transaction.first("SELECT 1 AS one FROM task_attempts WHERE task_id = \(id) AND agent = \(agent) LIMIT 1") != nil
+    }
+
+    func save(_ attempt: TaskAttempt, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE task_attempts SET state = \(attempt.state.rawValue), started_at = \(attempt.startedAt),
+              heartbeat_at = \(attempt.heartbeatAt), ended_at = \(attempt.endedAt),
+              failure_class = \(attempt.failureClass), message = \(attempt.message), usage = \(attempt.usage.stored)
+            WHERE task_id = \(attempt.taskID) AND fence = \(attempt.fence)
+            """)
+    }
+
+    /// The attempts of a task, the newest first.
+    public func attempts(of id: TaskID, limit: Int, in transaction: Transaction) throws -> [TaskAttempt] {
+        try transaction.rows(
+            "SELECT * FROM task_attempts WHERE task_id = \(id) ORDER BY fence DESC LIMIT \(limit)"
+        ).map(TaskAttempt.init(row:))
+    }
+
+}

@@ -1,0 +1,107 @@
+import Kernel
+
+/// What the clock does to tasks. The tasks that are due come by one index, and every change checks the state again in
+/// its own transaction, so that a sweep never works on what it saw a moment ago.
+extension TaskService {
+    /// Tasks looked at in one transaction; the loop goes on at once while there are more.
+    static let sweepMax = 500
+
+    /// Moves every task whose time has come, up to a bound; returns how many there were.
+    public func sweep(in transaction: Transaction) throws -> Int {
+        let due = try store.due(at: world.now, limit: Self.sweepMax, in: transaction)
+        for task in due { try tick(task, in: transaction) }
+        return due.count
+    }
+
+    private func tick(_ before: AgentTask, in transaction: Transaction) throws {
+        let now = world.now
+        var task = before
+        switch task.state {
+        case .scheduled:
+            if let startBy = task.startBy, startBy <= now { return try expire(task, in: transaction) }
+            task.enqueue(now: now)
+            try journal.keep(&task, from: before, "task.ready", by: "reeve", in: transaction)
+        case .blocked:
+            try expire(task, in: transaction)
+        case .ready:
+            if let startBy = task.startBy, startBy <= now { return try expire(task, in: transaction) }
+            // The agent that knew the work did not come back for it: now anybody may.
+            task.preferredAgent = nil
+            task.preferredUntil = nil
+            try store.save(task, in: transaction)
+            let (queue, wakeups) = (task.queue, journal.wakeups)
+            transaction.afterCommit { wakeups.signal(queue: queue) }
+        case .claimed, .running: try tickLease(task, in: transaction)
+        case .waiting: try endWait(task, in: transaction)
+        default: break
+        }
+    }
+
+    /// 24: nobody began in time.
+    private func expire(_ before: AgentTask, in transaction: Transaction) throws {
+        // A task that was begun once is not expired by its start limit any more.
+        guard before.startedAt == nil else {
+            return try store.postpone(before.id, until: .distantFuture, in: transaction)
+        }
+        var task = before
+        task.finish(.expired, reason: "not_started_in_time", now: world.now)
+        try keepEnded(&task, from: before, "task.expired", by: .system, JSONObject(), in: transaction)
+    }
+
+    /// The three clocks of a leased task, and the one that forces a stop.
+    private func tickLease(_ before: AgentTask, in transaction: Transaction) throws {
+        let now = world.now
+        var task = before
+        let usage = task.usageNow
+        let fence = task.fence
+        if let stop = task.stopDeadline, stop <= now {
+            task.forceStop(now: now)
+            let ended: AttemptState = task.state == .canceled ? .canceled : .preempted
+            try journal.endAttempt(task, fence: fence, ended, message: "stopped by force", usage: usage, in: transaction)
+            let type = task.state == .canceled ? "task.canceled" : "task.preempted"
+            return try keepEnded(&task, from: before, type, by: .system, JSONObject(), in: transaction)
+        }
+        if let deadline = task.attemptDeadline, deadline <= now {
+            task.timeOut(policy: policy, jitter: world.entropy.fraction(), now: now)
+            try journal.endAttempt(task, fence: fence, .timedOut, message: "time is up", usage: usage, in: transaction)
+            return try keepEnded(&task, from: before, "task.timed_out", by: .system, JSONObject(), in: transaction)
+        }
+        if let deadline = task.progressDeadline, deadline <= now {
+            task.stopByGuard(HoldReason.noProgress, now: now)
+            try journal.endAttempt(task, fence: fence, .preempted, message: "no progress", usage: usage, in: transaction)
+            return try keepEnded(&task, from: before, "task.held", by: .system, JSONObject(), in: transaction)
+        }
+        guard let expiry = task.leaseExpiresAt, expiry <= now else { return }
+        // A lease from before this server's start could not be extended while nobody was there to extend it.
+        let graceEnd = startedAt + policy.failoverGrace
+        if let granted = task.leaseGrantedAt, granted < startedAt, graceEnd > now {
+            return try store.postpone(task.id, until: graceEnd, in: transaction)
+        }
+        task.loseLease(policy: policy, now: now)
+        try journal.endAttempt(task, fence: fence, .lost, message: "the lease ran out", usage: usage, in: transaction)
+        try keepEnded(&task, from: before, "task.lease_lost", by: .system, JSONObject(), in: transaction)
+    }
+
+    /// 10: nobody answered in time; the declared fallback does, or the task is set aside for a person.
+    private func endWait(_ before: AgentTask, in transaction: Transaction) throws {
+        var task = before
+        if task.wait["kind"]?.string == WaitKind.timer.rawValue {
+            task.resolveWait(answer: .null, policy: policy, now: world.now)
+        } else if let fallback = task.wait["fallback"] {
+            task.resolveWait(answer: fallback, policy: policy, now: world.now)
+        } else {
+            task.waitUntil = nil
+            task.owner = nil
+            task.hold("wait_timed_out", now: world.now)
+            return try journal.keep(&task, from: before, "task.held", by: "reeve", in: transaction)
+        }
+        try journal.keep(&task, from: before, "task.resumed", by: "reeve", in: transaction)
+    }
+
+    /// Forgets finished tasks past their time, and lanes that nobody stands in.
+    public func purge(in transaction: Transaction) throws -> Int {
+        try store.sweepLanes(limit: Self.sweepMax, in: transaction)
+        return try store.purge(
+            finishedBefore: world.now - policy.finishedRetention, limit: Self.sweepMax, in: transaction)
+    }
+}

@@ -1,0 +1,194 @@
+import Kernel
+
+/// A task with what belongs to it, as the interface shows it.
+public struct TaskView: Sendable {
+    public let task: AgentTask
+    public let holds: [String]
+    public let dependencies: [TaskDependency]
+    public let deliverables: [Deliverable]
+}
+
+extension TaskService {
+    public func view(_ task: AgentTask, in transaction: Transaction) throws -> TaskView {
+        TaskView(
+            task: task, holds: try store.holds(on: task.id, in: transaction).map(\.hold),
+            dependencies: try store.dependencies(of: task.id, in: transaction),
+            deliverables: try deliverables.latest(of: task.id, in: transaction))
+    }
+
+    /// Several at once, with one query for each kind of thing that belongs to them.
+    public func views(_ tasks: [AgentTask], in transaction: Transaction) throws -> [TaskView] {
+        guard !tasks.isEmpty else { return [] }
+        let ids = tasks.map(\.id)
+        let holds = try store.holds(on: ids, in: transaction)
+        let edges = try store.dependencies(of: ids, in: transaction)
+        let made = try deliverables.latest(of: ids, in: transaction)
+        return tasks.map { task in
+            TaskView(
+                task: task, holds: holds[task.id.text] ?? [], dependencies: edges[task.id.text] ?? [],
+                deliverables: made[task.id.text] ?? [])
+        }
+    }
+
+    /// What a worker gets with its claim: the task, what its parents made, and what reviewers said so far.
+    func claimJSON(_ claimed: ClaimedTask, in transaction: Transaction) throws -> JSONValue {
+        let task = claimed.task
+        var object = try view(task, in: transaction).json.object ?? JSONObject()
+        let parents = try store.dependencies(of: task.id, in: transaction)
+        let approved = try deliverables.approved(of: parents.map(\.dependsOn), in: transaction)
+        object["parents"] = .array(
+            try parents.compactMap { edge in
+                guard let parent = try store.task(edge.dependsOn, in: transaction) else { return nil }
+                return [
+                    "id": parent.id.json, "title": .string(parent.title), "type": .string(parent.type),
+                    "state": .string(parent.state.rawValue), "output": parent.output,
+                    "deliverables": .list(approved[parent.id.text] ?? []),
+                ]
+            })
+        object["feedback"] = .list(
+            try deliverables.reviews(of: task.id, in: transaction).filter { $0.verdict != .approve || !$0.comment.isEmpty })
+        object["checkpoint"] = task.checkpoint
+        return [
+            "task": .object(object), "attempt": .int(claimed.attempt), "fence": .int(task.fence),
+            "leaseExpiresAt": .of(task.leaseExpiresAt),
+        ]
+    }
+
+    /// The reply to a task's heartbeat: what its worker is to do next.
+    func beatJSON(_ task: AgentTask, in transaction: Transaction) throws -> JSONValue {
+        let agent = task.owner ?? ""
+        let commands = try agents.commands(for: agent, in: transaction)
+        var object = commands.json.object ?? JSONObject()
+        let isOver = !task.state.isLeased
+        object["leaseExpiresAt"] = .of(task.leaseExpiresAt)
+        let beatSeconds = max(0.2, (task.lease.seconds / 3 * 1_000).rounded() / 1_000)
+        object["nextHeartbeatSeconds"] = .double(min(beatSeconds, 60))
+        object["cancel"] = .bool(task.cancelRequestedAt != nil || isOver)
+        object["pause"] = .bool(task.pauseRequestedAt != nil || object["pause"]?.bool == true)
+        object["drain"] = .bool(object["drain"]?.bool == true)
+        if object["config"] == nil { object["config"] = ["desired": .null, "etag": .null] }
+        object["budget"] = [
+            "remaining": task.budget?.remaining(after: task.usage) ?? .null,
+            "wrapUp": .bool(isOver || task.budget?.isNearlyUsed(by: task.usage) ?? false),
+        ]
+        if object["messages"] == nil { object["messages"] = [] }
+        object["state"] = .string(task.state.rawValue)
+        object["serverTime"] = world.now.json
+        return .object(object)
+    }
+}
+
+extension TaskView: JSONConvertible {
+    public var json: JSONValue {
+        var object = JSONObject()
+        addRequest(to: &object)
+        addStanding(to: &object)
+        addTimes(to: &object)
+        return .object(object)
+    }
+
+    private func addRequest(to object: inout JSONObject) {
+        object["id"] = task.id.json
+        object["project"] = .string(task.project)
+        object["queue"] = .string(task.queue)
+        object["type"] = .string(task.type)
+        object["title"] = .string(task.title)
+        object["input"] = task.input
+        object["state"] = .string(task.state.rawValue)
+        object["reason"] = .of(task.reason)
+        object["holds"] = .list(holds)
+        object["priority"] = .int(task.priority)
+        object["attempts"] = .int(task.attempts)
+        object["maxAttempts"] = .int(task.maxAttempts)
+        object["fence"] = .int(task.fence)
+        object["agent"] = .of(task.owner ?? task.pinnedAgent)
+        object["assignedAgent"] = .of(task.pinnedAgent)
+        object["requires"] = .list(task.requires)
+        object["dependsOn"] = .list(dependencies.filter { !$0.isChild }.map(\.dependsOn))
+        object["deliverableSchema"] = task.deliverableSchema ?? .null
+        object["review"] = task.review?.json ?? .bool(false)
+        object["budget"] = task.budget?.json ?? .null
+        object["timeoutSeconds"] = .of(task.timeout?.seconds)
+        object["leaseSeconds"] = .double(task.lease.seconds)
+        object["uniqueKey"] = .of(task.uniqueKey)
+        object["concurrencyKey"] = .of(task.concurrencyKey)
+        object["onLeaseLost"] = .string(task.onLeaseLost.rawValue)
+        object["onExhausted"] = .string(task.onExhausted.rawValue)
+        object["supersedes"] = .of(task.supersedes)
+        object["correlationId"] = .of(task.correlationID)
+    }
+
+    private func addStanding(to object: inout JSONObject) {
+        object["deliverables"] = .list(deliverables)
+        object["submission"] = task.submissionSHA256.map { sha256 in
+            ["sha256": .string(sha256), "round": .int(task.reviewRounds), "at": .of(task.submittedAt)]
+        } ?? .null
+        object["output"] = task.output
+        object["progress"] = .of(task.progress)
+        object["note"] = .of(task.note)
+        object["usage"] = task.usage.json
+        object["leaseLosses"] = .int(task.leaseLosses)
+        object["snoozes"] = .int(task.snoozes)
+        object["reviewRounds"] = .int(task.reviewRounds)
+        object["pendingDependencies"] = .int(task.pendingDependencies)
+        var wait = task.wait.object
+        wait?["token"] = nil
+        object["wait"] = wait.map(JSONValue.object) ?? .null
+        object["cancelRequested"] = .bool(task.cancelRequestedAt != nil)
+        object["pauseRequested"] = .bool(task.pauseRequestedAt != nil)
+    }
+
+    private func addTimes(to object: inout JSONObject) {
+        object["leaseExpiresAt"] = .of(task.leaseExpiresAt)
+        object["scheduledFor"] = .of(task.scheduledFor)
+        object["enqueuedAt"] = .of(task.enqueuedAt)
+        object["startedAt"] = .of(task.startedAt)
+        object["createdBy"] = .string(task.createdBy)
+        object["createdAt"] = task.createdAt.json
+        object["updatedAt"] = task.updatedAt.json
+        object["finishedAt"] = .of(task.finishedAt)
+    }
+}
+
+extension ReviewPolicy: JSONConvertible {
+    public var json: JSONValue { ["approvals": .int(Int64(approvals)), "maxRounds": .of(roundsMax)] }
+}
+
+extension TaskBudget: JSONConvertible {
+    public var json: JSONValue {
+        [
+            "usd": .of(nanoUSD.map { Double($0) / 1e9 }), "tokens": .of(tokens), "toolCalls": .of(toolCalls),
+            "steps": .of(steps), "seconds": .of(time?.seconds),
+        ]
+    }
+}
+
+extension TaskUsage: JSONConvertible {
+    public var json: JSONValue {
+        [
+            "inputTokens": .int(inputTokens), "outputTokens": .int(outputTokens), "usd": .double(Double(nanoUSD) / 1e9),
+            "toolCalls": .int(toolCalls), "steps": .int(steps),
+        ]
+    }
+
+    /// Reads the totals that a worker reports.
+    init(_ fields: Fields) throws {
+        let counts: ClosedRange<Int64> = 0...1_000_000_000_000_000
+        self.init(
+            inputTokens: try fields.optionalInt("inputTokens", in: counts) ?? 0,
+            outputTokens: try fields.optionalInt("outputTokens", in: counts) ?? 0,
+            nanoUSD: try fields.optionalDouble("usd", in: 0...1e9).map { Int64(($0 * 1e9).rounded()) } ?? 0,
+            toolCalls: try fields.optionalInt("toolCalls", in: counts) ?? 0,
+            steps: try fields.optionalInt("steps", in: counts) ?? 0)
+    }
+}
+
+extension TaskAttempt: JSONConvertible {
+    public var json: JSONValue {
+        [
+            "number": .int(number), "fence": .int(fence), "agent": .string(agent), "state": .string(state.rawValue),
+            "claimedAt": claimedAt.json, "startedAt": .of(startedAt), "endedAt": .of(endedAt),
+            "class": .of(failureClass), "message": .of(message), "usage": usage.json,
+        ]
+    }
+}

@@ -1,0 +1,339 @@
+import Kernel
+
+/// A claim's outcome for one task.
+public struct ClaimedTask: Sendable {
+    public let task: AgentTask
+    public let attempt: Int64
+}
+
+/// What a worker tells with a heartbeat.
+public struct TaskBeat: Sendable {
+    public var progress: Double?
+    public var note: String?
+    /// Totals of the attempt so far.
+    public var usage: TaskUsage?
+    public var checkpoint: JSONValue = .null
+
+    public init() {}
+}
+
+/// How a worker parks its task.
+public struct TaskParking: Sendable {
+    public var kind: WaitKind
+    public var prompt: String?
+    public var until: Timestamp?
+    /// The answer that stands in when nobody gave one in time; without it the task is set aside then.
+    public var fallback: JSONValue?
+    public var children: [TaskID] = []
+    public var checkpoint: JSONValue = .null
+
+    public init(_ kind: WaitKind) {
+        self.kind = kind
+    }
+}
+
+/// The workers' verbs. Each takes the fence of its claim: whoever lost the task since can change nothing.
+extension TaskService {
+    // MARK: Who may write
+
+    /// The task, if this principal holds it under this fence; otherwise why not, in the words that make a worker stop.
+    ///
+    /// - Parameter takesLate: whether the verb brings a result, which is taken after a lost lease until the task is
+    ///   claimed anew.
+    func held(
+        _ id: String, fence: Int64, by principal: Principal, verb: String, takesLate: Bool, in transaction: Transaction
+    ) throws -> AgentTask {
+        let task = try task(id, in: transaction)
+        if let agent = principal.agent, agent != task.owner {
+            guard try store.hasAttempt(of: task.id, by: agent, in: transaction) else {
+                throw Problem(
+                    .forbidden, "The agent \"\(agent)\" does not hold this task.",
+                    hint: "Claim tasks with POST /api/v1/tasks/claim and write only to those.")
+            }
+        }
+        guard fence == task.fence else { throw staleFence(task, sent: fence) }
+        if task.state.isLeased {
+            guard principal.agent == nil || principal.agent == task.owner else { throw staleFence(task, sent: fence) }
+            return task
+        }
+        if task.acceptsLateResult {
+            let last = try store.attempt(of: task.id, fence: fence, in: transaction)
+            guard principal.agent == nil || principal.agent == last?.agent else { throw staleFence(task, sent: fence) }
+            if takesLate { return task }
+            throw Problem(
+                .leaseLost, "The lease ran out, and the task is \(task.state.rawValue) again.",
+                hint: "Stop work. A result that is finished already can still be sent, until another agent claims it.",
+                members: JSONObject([JSONObject.Member(name: "next", value: "stop work; lease lost")]))
+        }
+        throw task.refusal(verb)
+    }
+
+    private func staleFence(_ task: AgentTask, sent: Int64) -> Problem {
+        var members = JSONObject()
+        members["currentFence"] = .int(task.fence)
+        members["state"] = .string(task.state.rawValue)
+        members["next"] = "stop work on this task"
+        return Problem(
+            .staleFence, "The fence \(sent) is not the task's any more; it is \(task.fence) now.",
+            hint: "Stop work on this task: somebody else decides on it. Nothing of this request was kept.",
+            members: members)
+    }
+
+    /// 6: the first fenced write of a claim starts the attempt.
+    private func start(_ task: inout AgentTask, by principal: Principal, in transaction: Transaction) throws {
+        let before = task
+        guard task.start(now: world.now) else { return }
+        try journal.startAttempt(of: task, in: transaction)
+        try journal.keep(&task, from: before, "task.started", by: principal.actor, in: transaction)
+    }
+
+    // MARK: Claim
+
+    /// 5: hands out up to `limit` tasks of these queues. Queues are served in their order; within a queue projects by
+    /// their shares, and within a project the task that was enqueued first, a priority of N counting as N seconds.
+    public func claim(
+        queues names: [String], limit: Int, agent name: String, by principal: Principal, in transaction: Transaction
+    ) throws -> [ClaimedTask] {
+        let agent = try agents.contact(name, project: nil, in: transaction)
+        guard agent.refusal == nil else { return [] }
+        let capabilities = Set(agent.capabilities)
+        var claimed: [ClaimedTask] = []
+        for queue in names where claimed.count < limit {
+            guard let queue = try queues.queue(queue, in: transaction), queue.pause == nil else { continue }
+            var room = limit - claimed.count
+            if let concurrency = queue.concurrency {
+                room = min(room, Int(max(0, concurrency - (try store.leasedCount(queue: queue.name, in: transaction)))))
+            }
+            guard room > 0 else { continue }
+            let lanes = try store.openLanes(queue: queue.name, agent: name, in: transaction)
+                .filter { $0.requires.allSatisfy(capabilities.contains) }
+            claimed += try take(room, from: lanes, queue: queue.name, agent: name, by: principal, in: transaction)
+        }
+        return claimed
+    }
+
+    /// Whether a claim would find something now: looked at before a waiting claim writes again.
+    public func hasWork(
+        queues names: [String], agent name: String, in transaction: Transaction
+    ) throws -> Bool {
+        let agent = try agents.agent(named: name, in: transaction)
+        guard agent?.refusal == nil else { return false }
+        let capabilities = Set(agent?.capabilities ?? [])
+        return try names.contains { queue in
+            try store.openLanes(queue: queue, agent: name, in: transaction)
+                .contains { $0.requires.allSatisfy(capabilities.contains) }
+        }
+    }
+
+    private func take(
+        _ room: Int, from lanes: [OpenLane], queue: String, agent: String, by principal: Principal,
+        in transaction: Transaction
+    ) throws -> [ClaimedTask] {
+        var shares = try LaneShares(lanes, queue: queue, store: store, queues: queues, in: transaction)
+        var claimed: [ClaimedTask] = []
+        while claimed.count < room, let lane = shares.next() {
+            // With one project there is nothing to share: a whole run of the lane comes at once.
+            let count = shares.isContested ? 1 : room - claimed.count
+            let ready = try store.firstReady(lane: lane.id, limit: count + 1, in: transaction)
+            for var task in ready.prefix(count) {
+                let before = task
+                task.claim(by: agent, now: world.now)
+                let attempt = TaskAttempt(
+                    taskID: task.id, number: task.claims, fence: task.fence, agent: agent, keyID: principal.keyID,
+                    state: .claimed, claimedAt: world.now, heartbeatAt: world.now, usage: TaskUsage())
+                try store.insert(attempt, in: transaction)
+                try journal.keep(&task, from: before, "task.claimed", by: principal.actor, in: transaction)
+                claimed.append(ClaimedTask(task: task, attempt: task.claims))
+            }
+            shares.took(min(count, ready.count), from: lane, head: ready.count > count ? ready[count].orderKey : nil)
+        }
+        try shares.save(queue: queue, store: store, in: transaction)
+        return claimed
+    }
+
+    // MARK: Signs of life
+
+    /// 8: extends the lease and keeps what the worker tells. Past its budget the task is set aside (26), and the reply
+    /// says so.
+    public func beat(
+        _ id: String, fence: Int64, _ beat: TaskBeat, by principal: Principal, in transaction: Transaction
+    ) throws -> AgentTask {
+        var task = try held(id, fence: fence, by: principal, verb: "heartbeat", takesLate: false, in: transaction)
+        try start(&task, by: principal, in: transaction)
+        let before = task
+        task.extendLease(now: world.now)
+        if let usage = beat.usage { task.usageNow = task.usageNow.raised(to: usage) }
+        if let progress = beat.progress { task.progress = progress }
+        if let note = beat.note { task.note = note }
+        if !beat.checkpoint.isNull { task.checkpoint = beat.checkpoint }
+        let isNew =
+            task.progress != before.progress || task.note != before.note || task.checkpoint != before.checkpoint
+            || task.usageNow.steps > before.usageNow.steps || task.usageNow.toolCalls > before.usageNow.toolCalls
+        if isNew { task.markProgress(now: world.now) }
+        if let limit = task.budget?.exceeded(by: task.usage) {
+            let usage = task.usageNow
+            task.stopByGuard(HoldReason.budget, now: world.now)
+            try journal.endAttempt(
+                task, fence: fence, .preempted, message: "budget: \(limit)", usage: usage, in: transaction)
+            var data = JSONObject()
+            data["limit"] = .string(limit)
+            try keepEnded(&task, from: before, "task.held", by: principal, data, in: transaction)
+            return task
+        }
+        try store.save(task, in: transaction)
+        if let name = task.owner { _ = try agents.contact(name, project: nil, in: transaction) }
+        return task
+    }
+
+    // MARK: Ends of an attempt
+
+    /// 12: the work is done, and no review is asked for.
+    public func complete(
+        _ id: String, fence: Int64, output: JSONValue, by principal: Principal, in transaction: Transaction
+    ) throws -> AgentTask {
+        var task = try held(id, fence: fence, by: principal, verb: "complete", takesLate: true, in: transaction)
+        guard task.review == nil else {
+            var members = JSONObject()
+            members["state"] = .string(task.state.rawValue)
+            members["allowed"] = ["submit", "fail", "release", "park", "heartbeat", "deliverables"]
+            throw Problem(
+                .badTransition, "The task is under review: it is submitted, not completed.",
+                hint: "Send POST /api/v1/tasks/\(task.id)/submit with the same fence.", members: members)
+        }
+        let isLate = !task.state.isLeased
+        if !isLate { try start(&task, by: principal, in: transaction) }
+        let latest = try deliverables.latest(of: task.id, in: transaction)
+        try checkSchema(of: task, latest)
+        let before = task
+        let usage = task.usageNow
+        task.complete(output: output, now: world.now)
+        try deliverables.approve(latest, in: transaction)
+        try end(&task, from: before, fence, isLate ? .lateSucceeded : .succeeded, usage, "task.done", principal, transaction)
+        return task
+    }
+
+    /// 11: what was made is sealed and goes to its reviewers.
+    public func submit(
+        _ id: String, fence: Int64, output: JSONValue, by principal: Principal, in transaction: Transaction
+    ) throws -> AgentTask {
+        var task = try held(id, fence: fence, by: principal, verb: "submit", takesLate: true, in: transaction)
+        let isLate = !task.state.isLeased
+        if !isLate { try start(&task, by: principal, in: transaction) }
+        let latest = try deliverables.latest(of: task.id, in: transaction)
+        try checkSchema(of: task, latest)
+        guard let sha256 = Submission.sha256(latest) else {
+            throw Problem.invalid("deliverables", "there is nothing to review yet",
+                hint: "Send at least one with POST /api/v1/tasks/\(task.id)/deliverables, then submit.")
+        }
+        let before = task
+        let usage = task.usageNow
+        if task.owner == nil { task.owner = try store.attempt(of: task.id, fence: fence, in: transaction)?.agent }
+        task.submit(sha256, output: output, now: world.now)
+        try end(&task, from: before, fence, isLate ? .lateSucceeded : .succeeded, usage, "task.submitted", principal, transaction)
+        return task
+    }
+
+    private func checkSchema(of task: AgentTask, _ latest: [Deliverable]) throws {
+        guard task.deliverableSchema != nil, !latest.contains(where: \.isJSON) else { return }
+        throw Problem(
+            .schemaViolation, "The task asks for a JSON deliverable that matches its schema, and has none yet.",
+            hint: "Send it with POST /api/v1/tasks/\(task.id)/deliverables first.")
+    }
+
+    /// 16, 17: the attempt failed.
+    public func fail(
+        _ id: String, fence: Int64, _ failure: FailureClass, message: String?, delay: Span?, by principal: Principal,
+        in transaction: Transaction
+    ) throws -> AgentTask {
+        var task = try held(id, fence: fence, by: principal, verb: "fail", takesLate: false, in: transaction)
+        try start(&task, by: principal, in: transaction)
+        let before = task
+        let usage = task.usageNow
+        task.fail(failure, delay: delay, policy: policy, jitter: world.entropy.fraction(), now: world.now)
+        var data = JSONObject()
+        data["class"] = .string(failure.rawValue)
+        if let message { data["message"] = .string(message) }
+        try journal.endAttempt(
+            task, fence: fence, task.state == .canceled ? .canceled : .failed, failureClass: failure.rawValue,
+            message: message, usage: usage, in: transaction)
+        let type = task.state == .scheduled ? "task.retry_scheduled" : "task.\(task.state.rawValue)"
+        try keepEnded(&task, from: before, type, by: principal, data, in: transaction)
+        return task
+    }
+
+    /// 7, 18: the worker gives the task back; no attempt is counted.
+    public func release(
+        _ id: String, fence: Int64, delay: Span, by principal: Principal, in transaction: Transaction
+    ) throws -> AgentTask {
+        var task = try held(id, fence: fence, by: principal, verb: "release", takesLate: false, in: transaction)
+        let before = task
+        let usage = task.usageNow
+        task.release(delay: delay, policy: policy, now: world.now)
+        let type = task.state == .canceled ? "task.canceled" : "task.released"
+        let ended: AttemptState = task.state == .canceled ? .canceled : .released
+        try end(&task, from: before, fence, ended, usage, type, principal, transaction)
+        return task
+    }
+
+    /// 9: parks the task without lease or slot; returns it with the token that resumes it.
+    public func park(
+        _ id: String, fence: Int64, _ parking: TaskParking, by principal: Principal, in transaction: Transaction
+    ) throws -> AgentTask {
+        var task = try held(id, fence: fence, by: principal, verb: "park", takesLate: false, in: transaction)
+        try start(&task, by: principal, in: transaction)
+        let before = task
+        let usage = task.usageNow
+        if task.cancelRequestedAt != nil {
+            task.release(delay: .zero, policy: policy, now: world.now)
+            try end(&task, from: before, fence, .canceled, usage, "task.canceled", principal, transaction)
+            return task
+        }
+        var wait = JSONObject()
+        wait["kind"] = .string(parking.kind.rawValue)
+        wait["since"] = world.now.json
+        wait["token"] = .string(Hexadecimal.encode(world.entropy.bytes(16)))
+        if let prompt = parking.prompt { wait["prompt"] = .string(prompt) }
+        if let until = parking.until { wait["until"] = until.json }
+        if let fallback = parking.fallback { wait["fallback"] = fallback }
+        if !parking.children.isEmpty { wait["tasks"] = .list(parking.children) }
+        task.park(.object(wait), until: parking.until, checkpoint: parking.checkpoint, now: world.now)
+        try end(&task, from: before, fence, .parked, usage, "task.parked", principal, transaction)
+        if parking.kind == .child { try waitForChildren(parking.children, of: task, in: transaction) }
+        return try store.task(task.id, in: transaction) ?? task
+    }
+
+    private func waitForChildren(_ children: [TaskID], of task: AgentTask, in transaction: Transaction) throws {
+        var ended: AgentTask?
+        for id in children {
+            guard id != task.id, let child = try store.task(id, in: transaction) else {
+                throw Problem.invalid("tasks", "there is no task \"\(id)\" to wait for")
+            }
+            let edge = TaskDependency(
+                taskID: task.id, dependsOn: id, ifUnmet: .run, isChild: true, state: .pending)
+            try store.insert(edge, in: transaction)
+            if child.state.isTerminal { ended = child }
+        }
+        for id in children where ended != nil {
+            if let child = try store.task(id, in: transaction), child.state.isTerminal {
+                try conclude(child, in: transaction)
+            }
+        }
+    }
+
+    /// Ends the attempt and keeps the task, with what follows where the task has ended too.
+    private func end(
+        _ task: inout AgentTask, from before: AgentTask, _ fence: Int64, _ attempt: AttemptState, _ usage: TaskUsage,
+        _ type: String, _ principal: Principal, _ transaction: Transaction
+    ) throws {
+        try journal.endAttempt(task, fence: fence, attempt, usage: usage, in: transaction)
+        try keepEnded(&task, from: before, type, by: principal, JSONObject(), in: transaction)
+    }
+
+    func keepEnded(
+        _ task: inout AgentTask, from before: AgentTask, _ type: String, by principal: Principal, _ data: JSONObject,
+        in transaction: Transaction
+    ) throws {
+        try journal.keep(&task, from: before, type, by: principal.actor, data, in: transaction)
+        if task.state.isTerminal { try conclude(task, in: transaction) }
+    }
+}

@@ -1,0 +1,155 @@
+import CPostgres
+
+/// One PostgreSQL connection, confined to the thread that opened it.
+final class PostgresConnection: SQLConnection {
+    private let handle: OpaquePointer
+    private let role: ConnectionRole
+    private var statements: [PostgresStatement.Key: PostgresStatement] = [:]
+    private var statementsMade = 0
+    private var isBroken = false
+    private var isClosed = false
+    /// The server's prepared statements are not what they were: another replica changed a table, or a pooler the server.
+    private var mustForget = false
+
+    /// Statements that stay prepared; past it all are dropped, as lists of many lengths would else pile up.
+    static let statementsMax = 500
+
+    /// Takes over an open connection.
+    init(_ handle: OpaquePointer, role: ConnectionRole) {
+        self.handle = handle
+        self.role = role
+    }
+
+    deinit { close() }
+
+    let dialect = SQLDialect.postgres
+
+    var isUsable: Bool { !isClosed && !isBroken && PQstatus(handle) == CONNECTION_OK }
+
+    var isInTransaction: Bool {
+        guard isUsable else { return false }
+        let status = PQtransactionStatus(handle)
+        return status == PQTRANS_INTRANS || status == PQTRANS_INERROR || status == PQTRANS_ACTIVE
+    }
+
+    /// How many statements are prepared at this moment.
+    var statementCount: Int { statements.count }
+
+    func rows(_ sql: SQLText) throws -> [StoredRow] {
+        let statement = try prepared(sql)
+        let result = try run(statement, sql.values)
+        let columns = statement.columns ?? result.columnNames
+        statement.columns = columns
+        return try result.rows(columns)
+    }
+
+    func run(_ sql: SQLText) throws -> Int {
+        try run(prepared(sql), sql.values).changedCount
+    }
+
+    func execute(_ script: String) throws {
+        if mustForget, PQtransactionStatus(handle) == PQTRANS_IDLE { try forget() }
+        let result = try checked(PQexec(handle, script))
+        // The server answers COMMIT of a failed transaction with a rollback, and calls that a success.
+        if script == "COMMIT", result.command == "ROLLBACK" {
+            throw StorageFault.failed("a statement of the transaction had failed, and nothing of it was kept")
+        }
+    }
+
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        PQfinish(handle)
+    }
+
+    private func run(_ statement: PostgresStatement, _ values: [SQLValue]) throws -> PostgresResult {
+        guard isUsable else { throw StorageFault.connectionLost("the connection is closed") }
+        let raw = PostgresParameters(values).withPointers { pointers, lengths, formats in
+            PQexecPrepared(handle, statement.name, Int32(pointers.count), pointers, lengths, formats, 1)
+        }
+        return try checked(raw)
+    }
+
+    private func prepared(_ sql: SQLText) throws -> PostgresStatement {
+        guard isUsable else { throw StorageFault.connectionLost("the connection is closed") }
+        let key = PostgresStatement.Key(sql)
+        if let known = statements[key] { return known }
+        if statements.count >= Self.statementsMax { try forget() }
+        statementsMade += 1
+        let statement = PostgresStatement(name: "s\(statementsMade)")
+        let types = PostgresParameters.types(of: sql.values)
+        let text = try PostgresStatement.numbered(sql)
+        _ = try checked(PQprepare(handle, statement.name, text, Int32(types.count), types))
+        statements[key] = statement
+        return statement
+    }
+
+    private func forget() throws {
+        _ = try checked(PQexec(handle, "DEALLOCATE ALL"))
+        statements = [:]
+        mustForget = false
+    }
+
+    /// Throws what the server or libpq said of a failed call, in the terms of ``StorageFault``.
+    private func checked(_ raw: OpaquePointer?) throws -> PostgresResult {
+        let result = raw.map(PostgresResult.init)
+        if let result, result.isSuccess { return result }
+        let state = result?.field("C")
+        let words =
+            result?.field("M") ?? PQerrorMessage(handle).map { String(cString: $0) } ?? "no answer from the server"
+        let failure = PostgresFailure(state: state, words: words)
+        if failure.isStalePlan { mustForget = true }
+        let fault = failure.fault(isConnected: PQstatus(handle) == CONNECTION_OK, role: role)
+        if case .connectionLost = fault { isBroken = true }
+        throw fault
+    }
+}
+
+/// What a call of libpq brought; frees it in the end.
+final class PostgresResult {
+    private let handle: OpaquePointer
+
+    init(_ handle: OpaquePointer) {
+        self.handle = handle
+    }
+
+    deinit { PQclear(handle) }
+
+    var isSuccess: Bool {
+        let status = PQresultStatus(handle)
+        return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY
+    }
+
+    /// The command's name and count, such as `UPDATE 3`.
+    var command: String { PQcmdStatus(handle).map { String(cString: $0) } ?? "" }
+
+    var changedCount: Int { PQcmdTuples(handle).flatMap { Int(String(cString: $0)) } ?? 0 }
+
+    /// A field of an error, by its letter in the protocol (postgresql.org/docs/15/protocol-error-fields.html).
+    func field(_ letter: Unicode.Scalar) -> String? {
+        PQresultErrorField(handle, Int32(letter.value)).map { String(cString: $0) }
+    }
+
+    var columnNames: ColumnNames {
+        ColumnNames((0..<PQnfields(handle)).map { PQfname(handle, $0).map { String(cString: $0) } ?? "" })
+    }
+
+    func rows(_ columns: ColumnNames) throws -> [StoredRow] {
+        let types = (0..<PQnfields(handle)).map { PQftype(handle, $0) }
+        return try (0..<PQntuples(handle)).map { row in
+            let values = try types.enumerated().map { try value(row, Int32($0.offset), $0.element) }
+            return StoredRow(columns: columns, values: values)
+        }
+    }
+
+    private func value(_ row: Int32, _ column: Int32, _ type: Oid) throws -> SQLValue {
+        if PQgetisnull(handle, row, column) != 0 { return .null }
+        let bytes = UnsafeRawBufferPointer(
+            start: PQgetvalue(handle, row, column), count: Int(PQgetlength(handle, row, column)))
+        guard let value = PostgresValue.decode(bytes, type: type) else {
+            let name = PQfname(handle, column).map { String(cString: $0) } ?? ""
+            throw StorageFault.failed("the column \"\(name)\" has the type \(type), which Reeve does not read: cast it")
+        }
+        return value
+    }
+}
