@@ -20,6 +20,8 @@ public struct JSONSchema: Sendable {
     public static let depthMax = 1_000
     /// Subschemas of one schema.
     public static let subschemasMax = 5_000
+    /// Instructions of all patterns of one schema together.
+    public static let patternInstructionsMax = 100_000
     /// Values in a schema's document.
     public static let valuesMax = 50_000
 

@@ -6,6 +6,7 @@ struct JSONSchemaCompiler {
     private let document: JSONValue
     private let field: String
     private var references: JSONSchemaReferences
+    private var patternInstructions = 0
     private var indexes: [String: Int] = [:]
 
     init(_ document: JSONValue, field: String) throws {
@@ -123,6 +124,13 @@ struct JSONSchemaCompiler {
         guard let members = value.object else { throw refusal("\(pointer)/\(name)", "an object is expected") }
         return try members.members.map { member in
             (member.name, try compile(member.value, at: "\(pointer)/\(name)/\(JSONSchemaPlaces.escape(member.name))"))
+        }
+    }
+
+    mutating func count(_ pattern: BoundedPattern, at pointer: String) throws {
+        patternInstructions += pattern.instructions
+        guard patternInstructions <= JSONSchema.patternInstructionsMax else {
+            throw refusal(pointer, "the schema's patterns are too large together", hint: "Repeat fewer times in them.")
         }
     }
 

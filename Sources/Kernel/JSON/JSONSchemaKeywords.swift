@@ -108,10 +108,12 @@ extension JSONSchemaCompiler {
         return Int(exactly: number) ?? .max
     }
 
-    private func pattern(_ text: String?, at pointer: String) throws -> BoundedPattern {
+    private mutating func pattern(_ text: String?, at pointer: String) throws -> BoundedPattern {
         guard let text else { throw refusal(pointer, "a string is expected") }
         do {
-            return try BoundedPattern(text)
+            let pattern = try BoundedPattern(text)
+            try count(pattern, at: pointer)
+            return pattern
         } catch let failure as BoundedPattern.Failure {
             throw refusal(pointer, "the pattern is not acceptable: \(failure.reason)",
                 hint: "Patterns are ECMAScript's, without lookbehind and back references.")

@@ -22,6 +22,9 @@ public struct BoundedPattern: Sendable {
     public let text: String
     private let program: PatternProgram
 
+    /// Instructions of the program: what the pattern needs of memory.
+    public var instructions: Int { program.instructions.count }
+
     /// - Throws: ``Failure``.
     public init(_ text: String) throws {
         guard text.unicodeScalars.count <= Self.charactersMax else {

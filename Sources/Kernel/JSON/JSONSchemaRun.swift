@@ -361,7 +361,7 @@ extension JSONSchemaRun {
             return fail("type", "It must be of type \(words), not \(value.typeName).")
         case (.oneOfValues(let values, let words, let name), _):
             let bytes = value.canonicalBytes
-            guard spend(bytes.count / 16) else { return false }
+            guard spend(bytes.count / 2) else { return false }
             if values.contains(bytes) { return true }
             return fail(name, name == "const" ? "It must be \(words)." : "It must be one of: \(words).")
         case (.bound, .int), (.bound, .double), (.multipleOf, .int), (.multipleOf, .double):
@@ -431,7 +431,7 @@ extension JSONSchemaRun {
         var seen: [[UInt8]: Int] = [:]
         for (index, value) in values.enumerated() {
             let bytes = value.canonicalBytes
-            guard spend(1 + bytes.count / 16) else { return false }
+            guard spend(1 + bytes.count / 2) else { return false }
             if let earlier = seen.updateValue(index, forKey: bytes) {
                 return fail("uniqueItems", "The items \(earlier) and \(index) are equal, where all must differ.")
             }
