@@ -43,7 +43,8 @@ STATEMENTS = {
 OBLIGATIONS_SCHEMA = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
-    "required": ["licence", "words", "sentences", "sections", "obligations", "permissions", "prohibitions", "conditions"],
+    "required": ["licence", "words", "sentences", "sections", "obligations", "permissions", "prohibitions", "disclaimers",
+                 "conditions"],
     "additionalProperties": False,
     "properties": {
         "licence": {"type": "string", "minLength": 1},

@@ -13,8 +13,8 @@ from reeve_agent import Permanent, run
 # In this order: "you may not" is a prohibition before it is a permission.
 KINDS = [
     ("disclaimers", r"\bas is\b|\bwithout (any )?warrant|\bno warrant|\bin no event\b|\bno liability\b|\bbe liable\b"),
-    ("prohibitions", r"\b(may|must|shall|can|do) not\b|\bcannot\b|\bmay no\b|\bnot (permitted|allowed)\b|\bprohibited\b"),
-    ("obligations", r"\bmust\b|\bshall\b|\b(is|are) (required|obliged) to\b|\bhave to\b|\bagrees? to\b"),
+    ("prohibitions", r"\b(may|must|shall|can) not\b|\bcannot\b|\bmay no\b|\bnot (permitted|allowed)\b|\bprohibited\b"),
+    ("obligations", r"\bmust\b|\bshall\b(?! mean)|\b(is|are) (required|obliged) to\b|\bhave to\b|\bagrees? to\b"),
     ("permissions", r"\bmay\b|\b(hereby )?grants?\b|\b(is|are) (granted|permitted|allowed)\b|\bfree to\b|\bpermission\b"),
 ]
 CONDITION = re.compile(

@@ -1,0 +1,73 @@
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+
+from reeve_server import BINARY, ENGINES, Server  # noqa: E402
+
+_numbers = itertools.count(1)
+
+
+def pytest_collection(session):
+    if not Path(BINARY).exists():
+        pytest.exit(f"{BINARY} is not there: build it with `swift build`, or name another one in REEVE_BINARY.", 2)
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes `engine` (most do, through `server`) runs on each engine that its module names."""
+    if "engine" in metafunc.fixturenames:
+        wanted = getattr(metafunc.module, "ON_ENGINES", ENGINES)
+        metafunc.parametrize("engine", [name for name in wanted if name in ENGINES], scope="session")
+
+
+@pytest.fixture(scope="session")
+def server(engine, tmp_path_factory):
+    """One server per engine for all tests that do not disturb others."""
+    server = Server(tmp_path_factory.mktemp(f"server-{engine}"), engine).start()
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def own_server(engine, tmp_path):
+    """A server of the test's own, started by the test, to be killed and restarted at will."""
+    server = Server(tmp_path / "data", engine)
+    yield server
+    if server.process and server.process.poll() is None:
+        server.kill()
+
+
+@pytest.fixture
+def name(request):
+    """A name that no other test uses, for queues, projects and agents."""
+    return f"{request.function.__name__.removeprefix('test_')[:40]}-{next(_numbers)}-{id(request) % 10_000}"
+
+
+@pytest.fixture(scope="session")
+def admin(server):
+    return server.api()
+
+
+def _role(role):
+    @pytest.fixture(scope="session", name=role)
+    def fixture(server):
+        return server.api(server.make_key(role))
+    return fixture
+
+
+operator, viewer, ingest = _role("operator"), _role("viewer"), _role("ingest")
+
+
+@pytest.fixture
+def agent(server, name):
+    """An agent of the test's own; `agent.agent` is its name."""
+    return server.make_agent(f"agent-{name}")
+
+
+@pytest.fixture
+def other(server, name):
+    return server.make_agent(f"other-{name}")

@@ -1,0 +1,308 @@
+"""The page in a real browser: headless Chromium, driven as a person would, mostly by the keyboard."""
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from reeve_server import until
+
+ON_ENGINES = ["sqlite"]
+PAGES = ["/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/schedules"]
+SCREENSHOTS = os.environ.get("REEVE_SCREENSHOTS")
+
+
+class Page:
+    """A browser that is logged in, with the few questions that the tests ask of it."""
+
+    def __init__(self, driver, url):
+        self.driver, self.url = driver, url
+
+    def open(self, path):
+        self.driver.get(self.url + path)
+        # Live updates come only once the stream is open.
+        until(lambda: self.script("return document.querySelector('#live-status')?.dataset.live") != "connecting",
+              15, f"the live connection on {path}")
+
+    def script(self, source, *arguments):
+        return self.driver.execute_script(source, *arguments)
+
+    def find(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def attribute(self, selector, name):
+        """An attribute of an element that may be replaced at any moment; None where it is not there."""
+        try:
+            return self.find(selector).get_attribute(name)
+        except (NoSuchElementException, StaleElementReferenceException):
+            return None
+
+    def has(self, selector):
+        return self.attribute(selector, "tagName") is not None
+
+    def keys(self, *keys):
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def click(self, selector):
+        def try_it():
+            try:
+                self.find(selector).click()
+                return True
+            except (NoSuchElementException, StaleElementReferenceException):
+                return False
+        until(try_it, 10, f"a click on {selector}")
+
+    def shot(self, name):
+        if SCREENSHOTS:
+            Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+            self.driver.save_screenshot(str(Path(SCREENSHOTS) / f"{name}.png"))
+
+    def complaints(self):
+        """What the browser itself objected to: script errors, refused policies, missing files."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def size(self, width, height):
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+
+    def scheme(self, value):
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+            "features": [{"name": "prefers-color-scheme", "value": value}]})
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1360,900",
+                     "--disable-background-networking", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(argument)
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(driver, server, admin):
+    """Logged in by a fresh one-time link, with a desk's window in light colours."""
+    driver.delete_all_cookies()
+    page = Page(driver, server.url)
+    page.size(1360, 900)
+    page.scheme("light")
+    link = admin.post("/api/v1/login-links", {}, 201)["url"]
+    driver.get(link if link.startswith("http") else server.url + link)
+    until(lambda: page.has("#main"), 15, "the page after the login")
+    page.complaints()
+    yield page
+    assert page.complaints() == []
+
+
+def test_the_printed_link_logs_in_once(driver, server):
+    driver.delete_all_cookies()
+    page = Page(driver, server.url)
+    driver.get(server.url + "/tasks")
+    assert "login" in driver.current_url or page.has("input[name=key]"), "a stranger sees the login"
+    driver.get(server.login_link)
+    until(lambda: page.has("main[data-page=fleet]"), 15, "the fleet after the login")
+    driver.delete_all_cookies()
+    driver.get(server.login_link)
+    assert page.has("input[name=key]"), "the link worked twice"
+
+
+def test_a_key_logs_in_as_well(driver, server):
+    driver.delete_all_cookies()
+    page = Page(driver, server.url)
+    driver.get(server.url + "/login")
+    page.find("input[name=key]").send_keys(server.admin_key, Keys.ENTER)
+    until(lambda: page.has("main[data-page=fleet]"), 15, "the fleet after the login")
+
+
+def test_a_task_moves_live_without_a_reload(page, admin, agent, name):
+    made = admin.create(name, title="watch me move")
+    page.open(f"/tasks?queue={name}")
+    row = f"#row-{made['id']}"
+    assert page.attribute(row, "data-state") == "ready"
+    page.script("window.neverReloaded = true")
+    claim = agent.claim(name)
+    claim.beat(progress=0.4, note="on my way")
+    until(lambda: page.attribute(row, "data-state") == "running", 5, "a running task in the list")
+    second = admin.create(name, title="me too")
+    until(lambda: page.has(f"#row-{second['id']}"), 5, "the new task in the list")
+    claim.complete()
+    until(lambda: page.attribute(row, "data-state") == "done", 5, "a done task in the list")
+    assert page.script("return window.neverReloaded") is True
+    page.shot("tasks")
+
+
+def test_a_tasks_page_tells_its_story(page, admin, agent, name):
+    made = admin.create(name, title="a story")
+    page.open(f"/tasks/{made['id']}")
+    assert page.attribute("#task-head", "data-state") == "ready"
+    admin.post(f"/api/v1/tasks/{made['id']}/hold", {"reason": "the lawyer reads it"})
+    until(lambda: "the lawyer reads it" in page.find("main").text, 5, "the reason why it does not run")
+    admin.post(f"/api/v1/tasks/{made['id']}/resume")
+    claim = agent.claim(name)
+    claim.deliver("story.md", "# Once upon a time")
+    until(lambda: page.attribute("#task-head", "data-state") == "running", 5, "running")
+    claim.complete()
+    until(lambda: page.attribute("#task-head", "data-state") == "done", 5, "done")
+    until(lambda: "Once upon a time" in page.find("main").text, 5, "the deliverable")
+    assert page.has('[data-attempt="1"]')
+    page.shot("task")
+
+
+def in_review(admin, agent, name, title, text):
+    made = admin.create(name, title=title, review=True)
+    claim = agent.claim(name)
+    claim.deliver("brief.md", text)
+    claim.submit()
+    return made["id"]
+
+
+def test_a_deliverable_is_approved_by_keyboard(page, admin, agent, name):
+    task_id = in_review(admin, agent, name, "approve me", "# A brief\n\nGood enough.")
+    page.open(f"/reviews?task={task_id}")
+    until(lambda: page.attribute("#review", "data-task-id") == task_id, 5, "the task in the inbox")
+    assert "Good enough." in page.find("#review").text
+    page.shot("reviews")
+    page.keys("a")
+    admin.await_state(task_id, "done", seconds=10)
+    until(lambda: page.attribute("#review", "data-task-id") != task_id, 5, "the inbox without it")
+
+
+def test_changes_are_asked_for_and_their_difference_is_shown(page, admin, agent, name):
+    task_id = in_review(admin, agent, name, "improve me", "# A brief\n\nToo short.\n")
+    page.open(f"/reviews?task={task_id}")
+    until(lambda: page.attribute("#review", "data-task-id") == task_id, 5, "the task in the inbox")
+    page.keys("r")
+    until(lambda: page.script("return document.activeElement?.id") == "comment", 5, "the cursor in the remark")
+    page.keys("Say more about patents.")
+    page.keys(Keys.CONTROL + Keys.ENTER)
+    admin.await_state(task_id, "ready", seconds=10)
+    claim = agent.claim(name)
+    assert "Say more about patents." in str(claim.task["feedback"])
+    claim.deliver("brief.md", "# A brief\n\nWith a word on patents.\n")
+    claim.submit()
+    page.open(f"/reviews?task={task_id}")
+    until(lambda: page.attribute("#review", "data-task-id") == task_id, 5, "the second revision in the inbox")
+    assert "Say more about patents." in page.find("#review").text
+    until(lambda: page.has('#review tr[data-op="+"]'), 10, "the difference between the revisions")
+    page.shot("review-diff")
+    page.keys("a")
+    admin.await_state(task_id, "done", seconds=10)
+
+
+def test_the_inbox_is_walked_by_keyboard(page, admin, agent, name):
+    tasks = [in_review(admin, agent, name, f"walk {number}", "x") for number in range(3)]
+    page.open("/reviews")
+    until(lambda: page.has("#review"), 5, "the inbox")
+    first = page.attribute("#review", "data-task-id")
+    page.keys("j")
+    until(lambda: page.attribute("#review", "data-task-id") not in (None, first), 5, "the next one")
+    page.keys("k")
+    until(lambda: page.attribute("#review", "data-task-id") == first, 5, "the one before")
+    for task_id in tasks:
+        sha256 = admin.task(task_id)["deliverables"][0]["sha256"]
+        admin.review(task_id, "approve", sha256)
+
+
+def test_an_agent_is_paused_and_the_page_shows_it(page, admin, agent, name):
+    agent.post("/api/events/ingest", {"type": "agent.heartbeat", "statusMessage": "counting"}, 200)
+    page.open(f"/agents/{agent.agent}")
+    assert page.attribute("#agent-head", "data-state") == "idle"
+    page.click('#agent-head [data-action="pause-menu"]')
+    page.click('#agent-head button[data-action="pause"]')
+    until(lambda: admin.get(f"/api/v1/agents/{agent.agent}")["status"] == "paused", 10, "a paused agent")
+    until(lambda: page.attribute("#agent-head", "data-state") == "paused", 5, "the page to show it")
+    page.shot("agent-paused")
+    page.click('#agent-head [data-action="resume"]')
+    until(lambda: admin.get(f"/api/v1/agents/{agent.agent}")["status"] == "idle", 10, "the agent back at work")
+
+
+def test_a_queue_is_paused(page, admin, name):
+    admin.create(name)
+    page.open("/queues")
+    row = f'[data-queue="{name}"]'
+    until(lambda: page.has(row), 5, "the queue")
+    if page.has(f'{row} [data-action="pause-menu"]'):
+        page.click(f'{row} [data-action="pause-menu"]')
+    page.click(f'{row} [data-action="pause"]')
+    until(lambda: admin.get(f"/api/v1/queues/{name}")["paused"], 10, "a paused queue")
+    page.shot("queues")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_fits_a_phone(page, admin, agent, name, path):
+    admin.create(name + "-with-a-rather-long-name-that-does-not-break", title="A title that goes on " * 6)
+    agent.post("/api/events/ingest", {"type": "agent.heartbeat", "statusMessage": "a long message " * 10}, 200)
+    page.size(375, 740)
+    page.open(path)
+    width = page.script("return document.documentElement.scrollWidth")
+    assert width <= 375, f"{path} is {width} pixels wide on a phone of 375"
+    page.shot(f"phone{path.replace('/', '-')}")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_has_a_dark_face(page, path):
+    def brightness():
+        colour = page.script("return getComputedStyle(document.body).backgroundColor")
+        numbers = [float(part) for part in colour[colour.index("(") + 1:-1].replace("/", ",").split(",")[:3]]
+        return sum(numbers) / 3
+
+    page.open(path)
+    light = brightness()
+    page.shot(f"light{path.replace('/', '-')}")
+    page.scheme("dark")
+    page.open(path)
+    assert brightness() < 80 < 170 < light
+    page.shot(f"dark{path.replace('/', '-')}")
+
+
+def test_the_filter_is_in_the_address(page, admin, agent, name):
+    admin.create(name, title="still to do")
+    agent.claim(name).complete()
+    admin.create(name, title="fresh")
+    page.open(f"/tasks?queue={name}&status=done")
+    rows = page.script("return [...document.querySelectorAll('[data-row]')].map(row => row.dataset.state)")
+    assert rows == ["done"]
+
+
+def test_everything_can_be_reached_with_the_tab_key(page):
+    page.open("/")
+    reached = set()
+    for _ in range(30):
+        page.keys(Keys.TAB)
+        where = page.script("return document.activeElement?.getAttribute('href') || document.activeElement?.tagName")
+        reached.add(where)
+        outline = page.script(
+            "const s = getComputedStyle(document.activeElement); return s.outlineStyle !== 'none' || s.boxShadow !== 'none'")
+        assert outline, f"nobody sees that {where} has the focus"
+    assert {"/tasks", "/queues", "/reviews"} <= reached, reached
+
+
+def test_an_empty_page_shows_the_command_that_fills_it(page):
+    page.open("/tasks?queue=a-queue-that-nobody-made")
+    assert page.has("#task-list .empty, main .empty"), page.find("main").text
+    page.open("/schedules")
+    assert page.has("main .empty code, main .empty pre") or page.has("[data-schedule]")
+
+
+def test_text_from_agents_is_text(page, admin, agent, name):
+    """A title, a message or a file can carry markup; none of it may become part of the page."""
+    evil = "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=1</script>"
+    agent.post("/api/events/ingest", {"type": "agent.heartbeat", "statusMessage": evil}, 200)
+    made = admin.create(name, title=evil, input={"x": evil}, review=True)
+    claim = agent.claim(name)
+    claim.beat(note=evil)
+    delivered = claim.deliver("evil.md", evil)
+    claim.submit()
+    for path in ("/", "/tasks", f"/tasks/{made['id']}", f"/reviews?task={made['id']}", "/events", f"/agents/{agent.agent}"):
+        page.open(path)
+        assert page.script("return window.pwned") is None, path
+        assert page.script("return document.querySelectorAll('img[src=x]').length") == 0, path
+    admin.review(made["id"], "approve", delivered["sha256"])
