@@ -1,0 +1,29 @@
+import Kernel
+
+/// Every page, over the services that it shows.
+public struct Pages: Sendable {
+    public let routes: [Route]
+
+    /// - Parameter assets: Where style and scripts are to be had.
+    public init(
+        storage: any Storage, blobs: any Blobs, events: Events, tasks: TaskService, agents: AgentService,
+        queues: QueueService, workload: any QueueWorkload, access: AccessService, audit: AuditService,
+        assets: PageAssets, world: World
+    ) {
+        let shell = PageShell(assets: assets, world: world) {
+            let counts = try await storage.read { try tasks.store.counts(finishedSince: world.now, in: $0) }
+            return PageShell.Badges(inReview: counts[.inReview] ?? 0, held: counts[.held] ?? 0)
+        }
+        let parts: [[Route]] = [
+            FleetPages(shell: shell, storage: storage, tasks: tasks, agents: agents, events: events).routes,
+            AgentPages(shell: shell, storage: storage, agents: agents, tasks: tasks, events: events).routes,
+            TaskPages(shell: shell, storage: storage, tasks: tasks, events: events, blobs: blobs).routes,
+            QueuePages(shell: shell, storage: storage, queues: queues, workload: workload).routes,
+            ReviewPages(shell: shell, storage: storage, tasks: tasks, blobs: blobs).routes,
+            EventPages(shell: shell, storage: storage, events: events).routes,
+            AuditPages(shell: shell, storage: storage, audit: audit).routes,
+            KeyPages(shell: shell, storage: storage, access: access).routes,
+        ]
+        routes = parts.flatMap(\.self)
+    }
+}

@@ -1,0 +1,35 @@
+extension ShellTemplates {
+    /// The drawings of the page, once a page; the rest refers to them.
+    static let symbols = PageTemplate(
+        "symbols",
+        #"""
+        <svg class="hide" aria-hidden="true">
+        <symbol id="i-mark" viewBox="0 0 32 32"><rect class="mark-field" width="32" height="32" rx="8"/><path
+          class="mark-bars" d="M9 8.5v15M14 8.5v15M19 8.5v15M24 8.5v15" fill="none"/><path class="mark-stroke"
+            d="M5.5 21.5 27 10.5" fill="none"/></symbol>
+        <symbol id="i-fleet" viewBox="0 0 24 24"><path
+          d="M4 13h6V4H4zM14 20h6v-9h-6zM4 20h6v-3H4zM14 7h6V4h-6z"/></symbol>
+        <symbol id="i-agents" viewBox="0 0 24 24"><rect x="5" y="8" width="14" height="11" rx="3"/><path
+          d="M12 8V4M9 13v1.5M15 13v1.5M2.5 12v4M21.5 12v4"/></symbol>
+        <symbol id="i-tasks" viewBox="0 0 24 24"><path
+          d="m4 6 1.5 1.5L8 5M4 12l1.5 1.5L8 11M4 18l1.5 1.5L8 17M12 6h8M12 12h8M12 18h8"/></symbol>
+        <symbol id="i-queues" viewBox="0 0 24 24"><path d="m12 3 9 5-9 5-9-5zM3 12.5l9 5 9-5M3 17l9 5 9-5"/></symbol>
+        <symbol id="i-reviews" viewBox="0 0 24 24"><path
+          d="M14 3H6a1 1 0 0 0-1 1v16a1 1 0 0 0 1 1h12a1 1 0 0 0 1-1V8zM14 3v5h5M9 14l2.2 2.2L15.5 12"/></symbol>
+        <symbol id="i-events" viewBox="0 0 24 24"><path d="M3 12h4l3-8 4 16 3-8h4"/></symbol>
+        <symbol id="i-audit" viewBox="0 0 24 24"><path
+          d="M12 3 5 6v5c0 4.6 2.9 8 7 10 4.1-2 7-5.4 7-10V6zM9 12l2.2 2.2L15 10.5"/></symbol>
+        <symbol id="i-schedules" viewBox="0 0 24 24"><circle cx="12" cy="12" r="8.5"/><path d="M12 7v5l3.5 2"/></symbol>
+        <symbol id="i-keys" viewBox="0 0 24 24"><circle cx="8" cy="15" r="4.5"/><path
+          d="m11.5 11.5 8-8M16 7l3 3M13.5 9.5l2 2"/></symbol>
+        <symbol id="i-search" viewBox="0 0 24 24"><circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/></symbol>
+        <symbol id="i-theme" viewBox="0 0 24 24"><circle cx="12" cy="12" r="8.5"/><path d="M12 3.5a8.5 8.5 0 0 1 0 17z"
+          fill="currentColor"/></symbol>
+        <symbol id="i-help" viewBox="0 0 24 24"><rect x="2.5" y="6" width="19" height="12" rx="2"/><path
+          d="M6.5 10h.01M10 10h.01M14 10h.01M17.5 10h.01M7 14h10"/></symbol>
+        <symbol id="i-person" viewBox="0 0 24 24"><circle cx="12" cy="8" r="4"/><path
+          d="M4.5 20.5c1-4 4-5.5 7.5-5.5s6.5 1.5 7.5 5.5"/></symbol>
+        <symbol id="i-more" viewBox="0 0 24 24"><path d="M5 12h.01M12 12h.01M19 12h.01" stroke-width="3"/></symbol>
+        </svg>
+        """#)
+}
