@@ -1,12 +1,16 @@
 import Kernel
+import Synchronization
 
 /// Who did what to the fleet, and whether the record is whole.
 public struct AuditPages: Sendable {
     let shell: PageShell
     let storage: any Storage
     let audit: AuditService
+    private let latest = LatestReport()
 
     private static let rowsMax = 100
+    /// The page comes anew with every act, and a walk along the whole chain is not worth that.
+    private static let reportLifetime = Span.seconds(Int64(20))
 
     public init(shell: PageShell, storage: any Storage, audit: AuditService) {
         self.shell = shell
@@ -24,7 +28,7 @@ public struct AuditPages: Sendable {
         let rows = try await storage.read {
             try audit.latest(before: before ?? .max, limit: Self.rowsMax, in: $0)
         }
-        let report = try await audit.verify(storage)
+        let report = try await report(now: now)
         let view = AuditListView(
             subtitle: PageText.plural(report.rows, "row"), chain: AuditChainView(report), hasRows: !rows.isEmpty,
             rows: rows.map { AuditRowView($0, now: now) },
@@ -36,6 +40,18 @@ public struct AuditPages: Sendable {
         return try await shell.page(
             "Audit", at: .audit, template: "audit", view: view, topics: ["key", "queue", "agent"], request: request)
     }
+
+    private func report(now: Timestamp) async throws -> AuditReport {
+        if let known = latest.known.withLock(\.self), now - known.at < Self.reportLifetime { return known.report }
+        let report = try await audit.verify(storage)
+        latest.known.withLock { $0 = (now, report) }
+        return report
+    }
+}
+
+/// What the last walk along the chain found.
+private final class LatestReport: Sendable {
+    let known = Mutex<(at: Timestamp, report: AuditReport)?>(nil)
 }
 
 struct AuditListView: PageView {

@@ -1,0 +1,167 @@
+import Kernel
+import Synchronization
+
+/// The event log over HTTP: in pages, and as a live stream.
+public struct EventRoutes: Sendable {
+    let events: Events
+    let storage: any Storage
+    let access: AccessService
+    let world: World
+    private let streams: StreamCount
+
+    public init(events: Events, storage: any Storage, access: AccessService, world: World, limits: Limits) {
+        self.events = events
+        self.storage = storage
+        self.access = access
+        self.world = world
+        streams = StreamCount(max: limits.eventStreams)
+    }
+
+    public var routes: [Route] {
+        [
+            Route(
+                .get, "/api/v1/events", .read, "Events, oldest first",
+                shape: RouteShape(
+                    query: Self.filterQuery + [
+                        ("limit", ["type": "integer", "minimum": 1], "Rows of the page"),
+                        ("after", ["type": "string"], "The number that the last page ended with"),
+                    ],
+                    reply: ListShape.of(Self.eventSchema)),
+                handler: list),
+            Route(
+                .get, "/api/v1/events/stream", .read, "Events as they happen (server-sent events)",
+                shape: RouteShape(
+                    query: Self.filterQuery + [
+                        ("after", ["type": "string"], "Where to begin, as the header Last-Event-ID says it")
+                    ],
+                    contentType: "text/event-stream"),
+                handler: stream),
+        ]
+    }
+
+    /// What the log does by itself: on PostgreSQL it looks for what other replicas wrote.
+    public var loops: [Loop] {
+        guard storage.dialect == .postgres else { return [] }
+        return [
+            Loop("events.follow", every: .milliseconds(500)) {
+                events.bus.learn(head: try await storage.read { try events.store.lastSeq(in: $0) })
+            }
+        ]
+    }
+
+    private func list(_ request: APIRequest) async throws -> APIReply {
+        let page = try request.page()
+        let after = try page.sequenceCursor()
+        let filter = try filter(request)
+        let found = try await storage.read {
+            try events.store.list(after: after, limit: page.limit, filter: filter, in: $0)
+        }
+        return .list(found, next: found.count == page.limit ? found.last.map { String($0.seq) } : nil)
+    }
+
+    private func stream(_ request: APIRequest) async throws -> APIReply {
+        let filter = try filter(request)
+        let start = try await start(request)
+        guard let slot = streams.take() else {
+            throw Problem(
+                .overloaded, "All \(request.limits.eventStreams) places for live streams are taken.",
+                hint: "Close a stream, or read pages of /api/v1/events with `after`.", retryAfterSeconds: 5)
+        }
+        let tail = EventTail(
+            events: events, storage: storage, access: access, world: world, filter: filter, start: start,
+            keyID: request.principal.keyID, lagMax: Int64(request.limits.eventStreamLag))
+        return APIReply(
+            status: 200,
+            headers: [
+                ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"),
+                ("x-accel-buffering", "no"),
+            ],
+            body: .stream { writer in
+                try await tail.run(to: writer)
+                slot.release()
+            })
+    }
+
+    /// Where a stream begins: behind the event that the client saw last; from now where it names none.
+    private func start(_ request: APIRequest) async throws -> Int64 {
+        let name = request.headers["last-event-id"] != nil ? "Last-Event-ID" : "after"
+        guard let text = request.headers["last-event-id"] ?? request.queryValue("after"), !text.isEmpty else {
+            return try await storage.read { try events.store.lastSeq(in: $0) }
+        }
+        guard let seq = Int64(text), seq >= 0 else {
+            throw Problem.invalid(name, "an event's number is expected", hint: "Use 0 to begin with the first event.")
+        }
+        return seq
+    }
+
+    /// What is asked for. An agent's key sees its own agent's events alone.
+    private func filter(_ request: APIRequest) throws -> EventFilter {
+        let named = request.queryValue("agent").flatMap { $0.isEmpty ? nil : $0 }
+        if let own = request.principal.agent, let named, named != own {
+            throw Problem(
+                .forbidden, "This key belongs to the agent \"\(own)\" and sees that agent's events alone.",
+                hint: "Leave `agent` out, or use a viewer key.", field: "agent")
+        }
+        return EventFilter(
+            agent: request.principal.agent ?? named,
+            taskID: request.queryValue("task").flatMap { $0.isEmpty ? nil : $0 },
+            type: request.queryValue("type").flatMap { $0.isEmpty ? nil : $0 })
+    }
+
+    private static let filterQuery: [(name: String, schema: JSONValue, summary: String)] = [
+        ("agent", ["type": "string"], "Events of this agent"),
+        ("task", ["type": "string"], "Events of this task"),
+        ("type", ["type": "string"], "Events of this type, or with `.*` of all that begin so"),
+    ]
+
+    private static let eventSchema: JSONValue = [
+        "type": "object",
+        "properties": [
+            "seq": ["type": "integer"], "at": ["type": "string", "format": "date-time"],
+            "type": ["type": "string"], "actor": ["type": "string"], "project": ["type": "string"],
+            "agent": ["type": "string"], "taskId": ["type": "string"], "taskSeq": ["type": "integer"],
+            "correlationId": ["type": "string"], "data": [:],
+        ],
+        "required": ["seq", "at", "type", "actor", "data"],
+    ]
+}
+
+/// How many streams are open, against a bound.
+final class StreamCount: Sendable {
+    private let open = Mutex(0)
+    private let max: Int
+
+    init(max: Int) {
+        self.max = max
+    }
+
+    /// A place, given back by ``Slot/release()`` or when nobody holds it any more: a client may go before its stream
+    /// begins.
+    final class Slot: Sendable {
+        private let count: StreamCount
+        private let isHeld = Mutex(true)
+
+        fileprivate init(_ count: StreamCount) {
+            self.count = count
+        }
+
+        func release() {
+            let wasHeld = isHeld.withLock { held in
+                defer { held = false }
+                return held
+            }
+            if wasHeld { count.open.withLock { $0 -= 1 } }
+        }
+
+        deinit { release() }
+    }
+
+    func take() -> Slot? {
+        let isFree = open.withLock { open in
+            guard open < max else { return false }
+            open += 1
+            return true
+        }
+        return isFree ? Slot(self) : nil
+    }
+}

@@ -1,0 +1,73 @@
+import Control
+import Kernel
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// A whole Reeve, made and wired but not yet listening. `reeve serve` and the tests make the same one.
+public struct App: Sendable {
+    public let features: Features
+    public let settings: Settings
+    /// What the start found in `admin.key`.
+    public let adminKey: AdminKeyFile.Finding
+    /// A way in for whoever started the server; `nil` where no admin key is in force.
+    public let loginLink: LoginLink?
+
+    fileprivate let directory: DataDirectory
+    fileprivate let world: World
+
+    /// Every address of the interface, for the server and for the reference.
+    public var routes: [Route] { features.routes }
+
+    /// The server as a group of services: run it, and tell it to stop.
+    ///
+    /// They stop in the reverse of their order: first no more requests come in and those in flight finish, then the
+    /// loops end, then the store is closed.
+    ///
+    /// - Parameters:
+    ///   - signals: Those that stop it gracefully.
+    ///   - onListening: Called with the real port once connections are accepted.
+    public func services(
+        stoppingAt signals: [UnixSignal] = [], onListening: @escaping @Sendable (Int) async -> Void
+    ) -> ServiceGroup {
+        let logger = Logger(label: "reeve.http")
+        // What the libraries have to say of a start and a stop is for those who look for it.
+        var quiet = Logger(label: "reeve.server")
+        quiet.logLevel = max(quiet.logLevel, .warning)
+        let admission = Admission(routes: routes, access: features.access, limits: settings.limits, world: world)
+        let listener = Listener(
+            host: settings.http.host, port: settings.http.port,
+            responder: Responder(admission: admission, limits: settings.limits, world: world, logger: logger),
+            connections: ConnectionSet(), logger: quiet, onListening: onListening)
+        let loops = LoopRunner(loops: features.loops, world: world, logger: Logger(label: "reeve.loops"))
+        var configuration = ServiceGroupConfiguration(
+            services: [
+                .init(service: StorageCloser(storage: features.storage)), .init(service: loops),
+                .init(service: listener),
+            ],
+            gracefulShutdownSignals: signals, logger: quiet)
+        configuration.maximumGracefulShutdownDuration = .seconds(Listener.drainSeconds * 2)
+        return ServiceGroup(configuration: configuration)
+    }
+}
+
+/// Makes a Reeve: takes the data directory, opens and migrates the store, makes every feature, sees to the admin key.
+///
+/// - Throws: ``Problem``, in words for whoever starts it.
+public func buildApp(_ settings: Settings, world: World = .live) async throws -> App {
+    let directory = try DataDirectory(settings.storage.dataDirectory)
+    let location = settings.storage.databaseURL.map { StorageLocation.postgres(url: $0) }
+        ?? .sqlite(path: directory.databasePath)
+    let storage = try StorageOpener.open(location, migrations: Features.migrations, world: world)
+    do {
+        let features = Features(
+            storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings, world: world)
+        let adminKey = try await AdminKeyFile(dataDirectory: directory.path).prepare(features.access, world: world)
+        return App(
+            features: features, settings: settings, adminKey: adminKey, loginLink: try await features.access.startLink(),
+            directory: directory, world: world)
+    } catch {
+        await storage.close()
+        throw error
+    }
+}

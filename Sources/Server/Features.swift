@@ -1,0 +1,96 @@
+import Control
+import Kernel
+
+/// The list of what Reeve is made of: the only place where stores and services are made.
+public struct Features: Sendable {
+    public let storage: any Storage
+    public let blobs: any Blobs
+    public let events: Events
+    public let exchange: Exchange
+    public let audit: AuditService
+    public let access: AccessService
+    public let agents: AgentService
+    public let queues: QueueService
+    public let tasks: TaskService
+    /// Claims that wait for work.
+    public let wakeups = Wakeups()
+
+    private let taskStore = TaskStore()
+    private let taskPolicy: TaskPolicy
+    private let eventRoutes: EventRoutes
+    private let idempotency = IdempotencyStore()
+    private let settings: Settings
+    private let world: World
+
+    public init(storage: any Storage, blobs: any Blobs, settings: Settings, world: World) {
+        self.storage = storage
+        self.blobs = blobs
+        self.settings = settings
+        self.world = world
+        events = Events(world: world)
+        exchange = Exchange(storage: storage, world: world)
+        audit = AuditService(world: world)
+        access = AccessService(
+            storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
+        agents = AgentService(
+            world: world, events: events, audit: audit, workload: taskStore, policy: AgentPolicy(settings.agents))
+        queues = QueueService(events: events, audit: audit, wakeups: wakeups, world: world)
+        taskPolicy = TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds)
+        tasks = TaskService(
+            store: taskStore, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
+            policy: taskPolicy, world: world)
+        eventRoutes = EventRoutes(
+            events: events, storage: storage, access: access, world: world, limits: settings.limits)
+    }
+
+    /// Every table of the control store.
+    public static var migrations: [Migration] {
+        IdempotencySchema.migrations + EventSchema.migrations + AccessSchema.migrations + AuditSchema.migrations
+            + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
+    }
+
+    /// Every address of the interface, `openapi.json` among them.
+    public var routes: [Route] {
+        let interface = interfaceRoutes
+        return interface + OpenAPI(described: interface, schemas: AgentShapes.schemas + TaskShapes.schemas).routes
+    }
+
+    private var interfaceRoutes: [Route] {
+        let assets = Assets()
+        let parts: [[Route]] = [
+            HealthRoutes(events: events, storage: storage).routes,
+            AccessRoutes(service: access, exchange: exchange).routes,
+            AuditRoutes(service: audit, storage: storage).routes,
+            AgentRoutes(service: agents, exchange: exchange).routes,
+            IngestRoutes(service: IngestService(agents: agents, events: events), exchange: exchange).routes,
+            QueueRoutes(service: queues, workload: taskStore, exchange: exchange, world: world).routes,
+            TaskRoutes(service: tasks, exchange: exchange, policy: taskPolicy).routes,
+            TaskWorkRoutes(service: tasks, exchange: exchange, wakeups: wakeups, world: world).routes,
+            DeliverableRoutes(service: tasks, exchange: exchange, blobs: blobs).routes,
+            eventRoutes.routes,
+            assets.routes,
+            Pages(
+                storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
+                workload: taskStore, access: access, audit: audit, assets: assets.pageAssets, world: world
+            ).routes,
+        ]
+        return parts.flatMap(\.self)
+    }
+
+    public var loops: [Loop] {
+        let parts: [[Loop]] = [
+            access.loops, eventRoutes.loops,
+            AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
+            TaskLoops(
+                service: tasks, storage: storage, sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
+            ).loops,
+            [
+                Loop("idempotency.purge", every: .minutes(10)) {
+                    let now = world.now
+                    try await storage.write { _ = try idempotency.purge(in: $0, now: now) }
+                }
+            ],
+        ]
+        return parts.flatMap(\.self)
+    }
+}

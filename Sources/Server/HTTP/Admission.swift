@@ -1,0 +1,243 @@
+import Control
+import Kernel
+
+/// The guards that a request passes before its body is looked at, in this order: the address's and the key's rate, the
+/// key, the route's permission, the body's size.
+struct Admission: Sendable {
+    private let routes: RouteTable
+    private let access: AccessService
+    private let limits: Limits
+    private let ids: TraceIDs
+    private let world: World
+    private let keyRate: RateLimiter
+    private let addressRate: RateLimiter
+
+    init(routes: [Route], access: AccessService, limits: Limits, world: World) {
+        self.routes = RouteTable(routes)
+        self.access = access
+        self.limits = limits
+        self.world = world
+        ids = TraceIDs(world.entropy)
+        keyRate = RateLimiter(
+            perSecond: Double(limits.keyRequestsPerSecond), burst: Double(limits.keyRequestsPerSecond))
+        addressRate = RateLimiter(
+            perSecond: Double(limits.addressRequestsPerSecond), burst: Double(limits.addressRequestsPerSecond))
+    }
+
+    /// A request on its way in.
+    struct Visit: Sendable {
+        let head: RequestHead
+        let remoteAddress: String
+        let requestID: String
+        let correlationID: String
+        let traceparent: String
+        fileprivate(set) var route: Route?
+        fileprivate(set) var parameters: [String: String] = [:]
+        fileprivate(set) var query: [(name: String, value: String)] = []
+        fileprivate(set) var principal = Principal.stranger
+    }
+
+    /// How far the guards came without asking the store.
+    enum Verdict: Sendable {
+        case admitted(Visit)
+        case refused(Visit, APIReply)
+        /// The store has to say whose credential it is; then ``Admission/settle(_:_:)`` goes on.
+        case asking(Visit, AccessService.Unseen)
+    }
+
+    func begin(_ head: RequestHead, from remoteAddress: String) -> Verdict {
+        let requestID = ids.request()
+        var visit = Visit(
+            head: head, remoteAddress: remoteAddress, requestID: requestID,
+            correlationID: TraceIDs.acceptedCorrelation(head.headers["x-correlation-id"]) ?? requestID,
+            traceparent: TraceIDs.acceptedTraceparent(head.headers["traceparent"]) ?? ids.traceparent())
+        do {
+            return try judge(&visit)
+        } catch let problem as Problem {
+            return .refused(visit, refusal(problem, visit))
+        } catch {
+            return .refused(visit, refusal(Problem(.internalError, "Reeve failed at this request.", cause: error), visit))
+        }
+    }
+
+    private func judge(_ visit: inout Visit) throws -> Verdict {
+        let match = routes.match(visit.head.method, visit.head.path)
+        // Only a route with a permission looks at credentials: open ones serve strangers.
+        guard case .found(let route, let parameters) = match, route.permission != .open else {
+            try takeFromAddress(visit)
+            try found(match, &visit)
+            try checkSize(visit)
+            return .admitted(visit)
+        }
+        visit.route = route
+        visit.parameters = parameters
+        guard let credential = credential(visit.head) else {
+            try takeFromAddress(visit)
+            throw unauthenticated(visit.head)
+        }
+        switch access.recognise(credential) {
+        case .known(let principal):
+            return .admitted(try admit(visit, principal))
+        case .impossible:
+            try takeFromAddress(visit)
+            throw unauthenticated(visit.head)
+        case .unseen(let unseen):
+            // Strangers may make the store work only so often; a good key gets its token back.
+            try takeFromAddress(visit)
+            return .asking(visit, unseen)
+        }
+    }
+
+    /// Goes on with a credential that the store had to be asked about.
+    func settle(_ visit: Visit, _ unseen: AccessService.Unseen) async -> Verdict {
+        do {
+            guard let principal = try await access.resolve(unseen) else { throw unauthenticated(visit.head) }
+            addressRate.giveBack(visit.remoteAddress)
+            return .admitted(try admit(visit, principal))
+        } catch let problem as Problem {
+            return .refused(visit, refusal(problem, visit))
+        } catch {
+            return .refused(visit, refusal(Problem(.internalError, "Reeve failed at this request.", cause: error), visit))
+        }
+    }
+
+    private func credential(_ head: RequestHead) -> Credential? {
+        if head.hasKeyHeader { return head.key.map(Credential.key) }
+        return head.session.map(Credential.session)
+    }
+
+    private func admit(_ visit: Visit, _ principal: Principal) throws -> Visit {
+        var visit = visit
+        if let seconds = keyRate.take(principal.keyID, at: world.now) {
+            throw Problem(
+                .rateLimited, "This key sent more than \(limits.keyRequestsPerSecond) requests a second.",
+                hint: "Wait \(seconds) s, then send the same request again.", retryAfterSeconds: seconds)
+        }
+        visit.principal = principal
+        guard let route = visit.route, route.permission.admits(principal.role) else {
+            throw Problem(
+                .forbidden, "A key with the role \"\(principal.role.rawValue)\" may not do this.",
+                hint: "Use a key with one of the roles: \(visit.route?.permission.roleNames ?? "none").")
+        }
+        if !visit.head.hasKeyHeader { try checkOrigin(visit.head) }
+        visit.query = try query(visit.head)
+        try checkSize(visit)
+        return visit
+    }
+
+    /// Settles what an open route, or none, means for the request.
+    private func found(_ match: RouteTable.Match, _ visit: inout Visit) throws {
+        switch match {
+        case .found(let route, let parameters):
+            visit.route = route
+            visit.parameters = parameters
+            visit.query = try query(visit.head)
+            // A browser must not be made to log in as somebody else by another site.
+            if route.method != .get { try checkOrigin(visit.head, isStrict: false) }
+        case .otherMethods(let methods):
+            let names = methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : [])
+            let allowed = names.sorted().joined(separator: ", ")
+            throw Problem(
+                .methodNotAllowed, "\(visit.head.path.prefix(200)) does not take \(visit.head.methodName.prefix(20)).",
+                hint: "Use one of: \(allowed).", members: JSONObject([.init(name: "allow", value: .string(allowed))]))
+        case .none:
+            throw Problem(
+                .notFound, "There is nothing at \(visit.head.path.prefix(200)).",
+                hint: "The addresses of the interface begin with /api/v1/; openapi.json lists them.")
+        case .malformed:
+            throw Problem(
+                .badRequest, "The path cannot be decoded.",
+                hint: "Percent-encode it as UTF-8, without NUL.")
+        }
+    }
+
+    private func query(_ head: RequestHead) throws -> [(name: String, value: String)] {
+        guard !head.rawQuery.isEmpty else { return [] }
+        guard let pairs = PercentCoding.pairs(head.rawQuery.utf8) else {
+            throw Problem(.badRequest, "The query cannot be decoded.", hint: "Percent-encode it as UTF-8, without NUL.")
+        }
+        return pairs
+    }
+
+    private func takeFromAddress(_ visit: Visit) throws {
+        guard let seconds = addressRate.take(visit.remoteAddress, at: world.now) else { return }
+        throw Problem(
+            .rateLimited,
+            "More than \(limits.addressRequestsPerSecond) requests a second without a valid key came from your address.",
+            hint: "Wait \(seconds) s, and send a valid key.", retryAfterSeconds: seconds)
+    }
+
+    private func checkSize(_ visit: Visit) throws {
+        if let bytes = visit.head.declaredBytes, bytes > limits.bodyBytes { throw Self.tooLarge(limits) }
+    }
+
+    static func tooLarge(_ limits: Limits) -> Problem {
+        Problem(
+            .bodyTooLarge, "The body is larger than \(limits.bodyBytes) bytes.",
+            hint: "Send less at once; `limits.bodyBytes` is the setting.")
+    }
+
+    /// Refuses what another site may have made the browser send with its cookie (Fetch Metadata §2.4, RFC 6454).
+    ///
+    /// - Parameter isStrict: Whether a request that says nothing of where it comes from is refused too.
+    private func checkOrigin(_ head: RequestHead, isStrict: Bool = true) throws {
+        guard head.method != .get else { return }
+        if let site = head.headers["sec-fetch-site"] {
+            if site == "same-origin" || site == "none" { return }
+        } else if let origin = head.headers["origin"] {
+            let host = origin.split(separator: "://", maxSplits: 1).last.map(String.init)
+            if origin != "null", let host, host == head.headers["host"] { return }
+        } else if !isStrict {
+            return
+        }
+        throw Problem(
+            .csrf, "A browser's session may change things only from Reeve's own pages.",
+            hint: "Send a key in the Authorization header instead of the cookie.")
+    }
+
+    private func unauthenticated(_ head: RequestHead) -> Problem {
+        head.hasKeyHeader || head.session != nil
+            ? Problem(
+                .unauthenticated, "The key or session is unknown, revoked or past its time.",
+                hint: "Ask an administrator for a key, or log in again.")
+            : Problem(
+                .unauthenticated, "This address needs a key.",
+                hint: "Send the header \"Authorization: Bearer <key>\".")
+    }
+
+    /// A refusal as the client sees it: browsers that asked for a page are shown the way in.
+    func refusal(_ problem: Problem, _ visit: Visit) -> APIReply {
+        if problem.code == .unauthenticated, visit.head.wantsPage, visit.route?.shape.isPage == true {
+            return .redirect("/login")
+        }
+        var reply = APIReply.problem(problem, requestID: visit.requestID)
+        if problem.code == .unauthenticated { reply.headers.append(("www-authenticate", "Bearer realm=\"reeve\"")) }
+        if case .string(let allowed)? = problem.members["allow"] { reply.headers.append(("allow", allowed)) }
+        return reply
+    }
+
+    /// The request as its handler sees it.
+    func request(_ visit: Visit, route: Route, body: [UInt8]) -> APIRequest {
+        var headers = visit.head.headers
+        headers["traceparent"] = visit.traceparent
+        return APIRequest(
+            method: route.method, route: route.path, path: visit.head.path, parameters: visit.parameters,
+            query: visit.query, headers: headers, body: body, principal: visit.principal, requestID: visit.requestID,
+            correlationID: visit.correlationID, remoteAddress: visit.remoteAddress, limits: limits)
+    }
+}
+
+extension Principal {
+    /// Whoever comes to an open address. It has the role that may do least.
+    static let stranger = Principal(keyID: "stranger", name: "stranger", role: .ingest)
+}
+
+extension Permission {
+    /// The roles that are admitted, for messages.
+    var roleNames: String {
+        switch self {
+        case .open: "any"
+        case .roles(let roles): roles.map(\.rawValue).sorted().joined(separator: ", ")
+        }
+    }
+}

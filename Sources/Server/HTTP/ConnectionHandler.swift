@@ -1,0 +1,359 @@
+import Kernel
+import NIOCore
+import NIOHTTP1
+
+/// One connection: takes requests one after the other, lets the guards judge each before its body is read, runs its
+/// handler in a task of its own, and writes the reply.
+///
+/// All state belongs to the connection's event loop. A client that goes away cancels what runs for it.
+final class ConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// A client may close its side after a request and still wait for the reply; one that waits longer is gone.
+    private static let halfClosedGrace = TimeAmount.milliseconds(250)
+    /// How long a refused client may go on sending before the connection is cut.
+    private static let refusedGrace = TimeAmount.seconds(5)
+    /// How long a reader may take nothing of a streamed reply.
+    private static let blockedWriteMax = TimeAmount.seconds(30)
+    /// A request whose rest is not longer than this is read to its end after a refusal, so that the connection lives on.
+    private static let skippedBytesMax = 64 << 10
+
+    private enum State {
+        case idle
+        /// The store is asked whose key it is. What comes of the body meanwhile waits.
+        case asking(Intake)
+        /// The body comes.
+        case reading(Intake)
+        /// The handler runs; the request was read to its end.
+        case running(Run)
+        /// The reply is written, and the rest of the request is skipped.
+        case skipping
+        case closed
+    }
+
+    /// A request that is not read to its end.
+    private struct Intake {
+        let visit: Admission.Visit
+        let start: Timestamp
+        var body: [UInt8] = []
+        var isComplete = false
+        var task: Task<Void, Never>?
+    }
+
+    /// A request whose handler runs.
+    private struct Run {
+        let visit: Admission.Visit
+        let start: Timestamp
+        let task: Task<Void, Never>
+        var isStream = false
+    }
+
+    private let responder: Responder
+    private let connections: ConnectionSet
+    private let executor: LoopExecutor
+    private var state = State.idle
+    private var context: ChannelHandlerContext?
+    private var remoteAddress = ""
+    /// Whether the connection ends with the current reply.
+    private var isLast = false
+    private var version = HTTPVersion.http1_1
+
+    init(responder: Responder, connections: ConnectionSet, executor: LoopExecutor) {
+        self.responder = responder
+        self.connections = connections
+        self.executor = executor
+    }
+
+    // MARK: what comes in
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        remoteAddress = context.channel.remoteAddress?.ipAddress ?? ""
+        connections.add(context.channel, NIOLoopBound(self, eventLoop: context.eventLoop))
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end()
+        connections.remove(context.channel)
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    private func end() {
+        switch state {
+        case .asking(let intake): intake.task?.cancel()
+        case .running(let run): run.task.cancel()
+        default: break
+        }
+        state = .closed
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): begin(head)
+        case .body(let buffer): take(buffer)
+        case .end: finishReading()
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        version = head.version
+        isLast = !head.isKeepAlive || connections.isDraining
+        let start = responder.now
+        switch responder.admission.begin(RequestHead(head), from: remoteAddress) {
+        case .admitted(let visit): startReading(Intake(visit: visit, start: start))
+        case .refused(let visit, let reply): refuse(visit, reply, start)
+        case .asking(let visit, let unseen):
+            guard let context else { return }
+            var intake = Intake(visit: visit, start: start)
+            let me = NIOLoopBound(self, eventLoop: context.eventLoop)
+            let admission = responder.admission
+            intake.task = Task(executorPreference: executor) {
+                let verdict = await admission.settle(visit, unseen)
+                me.run { $0.settle(verdict) }
+            }
+            state = .asking(intake)
+        }
+    }
+
+    private func settle(_ verdict: Admission.Verdict) {
+        guard case .asking(let intake) = state else { return }
+        switch verdict {
+        case .admitted(let visit):
+            startReading(Intake(
+                visit: visit, start: intake.start, body: intake.body, isComplete: intake.isComplete, task: nil))
+        case .refused(let visit, let reply): refuse(visit, reply, intake.start, isComplete: intake.isComplete)
+        case .asking: preconditionFailure("the store was asked already")
+        }
+    }
+
+    private func startReading(_ intake: Intake) {
+        if intake.isComplete { return run(intake) }
+        state = .reading(intake)
+        guard intake.visit.head.expectsContinue, intake.body.isEmpty, let context else { return }
+        let head = HTTPResponseHead(version: version, status: .continue)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+    }
+
+    private func take(_ buffer: ByteBuffer) {
+        // The state lets go of the body while it grows, as it would be copied otherwise.
+        switch state {
+        case .reading(var intake):
+            state = .skipping
+            if append(buffer, to: &intake) { state = .reading(intake) }
+        case .asking(var intake):
+            state = .skipping
+            if append(buffer, to: &intake) { state = .asking(intake) } else { intake.task?.cancel() }
+        case .idle, .running, .skipping, .closed: break
+        }
+    }
+
+    /// Adds to the body; where that gets too long, refuses the request and returns `false`.
+    private func append(_ buffer: ByteBuffer, to intake: inout Intake) -> Bool {
+        guard intake.body.count + buffer.readableBytes <= responder.limits.bodyBytes else {
+            let reply = responder.admission.refusal(Admission.tooLarge(responder.limits), intake.visit)
+            refuse(intake.visit, reply, intake.start, isCut: true)
+            return false
+        }
+        if intake.body.isEmpty, let declared = intake.visit.head.declaredBytes {
+            intake.body.reserveCapacity(min(declared, responder.limits.bodyBytes))
+        }
+        intake.body.append(contentsOf: buffer.readableBytesView)
+        return true
+    }
+
+    private func finishReading() {
+        switch state {
+        case .reading(let intake): run(intake)
+        case .asking(var intake):
+            intake.isComplete = true
+            state = .asking(intake)
+        case .skipping:
+            state = .idle
+            if isLast { context?.close(promise: nil) }
+        case .idle, .running, .closed: break
+        }
+    }
+
+    // MARK: the handler
+
+    private func run(_ intake: Intake) {
+        guard let context else { return }
+        let me = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let visit = intake.visit
+        let body = intake.body
+        let responder = responder
+        let task = Task(executorPreference: body.count <= LoopExecutor.bodyBytesMax ? executor : nil) {
+            let reply = await responder.reply(to: visit, body: body)
+            guard case .stream(let produce) = reply.body else { return me.run { $0.finish(reply) } }
+            me.run { $0.beginStream(reply) }
+            do {
+                if !visit.head.isHead { try await produce(ConnectionWriter(connection: me)) }
+                me.run { $0.endStream(nil) }
+            } catch {
+                me.run { $0.endStream(error) }
+            }
+        }
+        state = .running(Run(visit: visit, start: intake.start, task: task))
+    }
+
+    private func finish(_ reply: APIReply) {
+        guard case .running(let run) = state else { return }
+        responder.logEnd(run.visit, status: reply.status, since: run.start)
+        state = .idle
+        write(reply, run.visit)
+    }
+
+    private func refuse(
+        _ visit: Admission.Visit, _ reply: APIReply, _ start: Timestamp, isComplete: Bool = false, isCut: Bool = false
+    ) {
+        responder.logEnd(visit, status: reply.status, since: start)
+        if isComplete {
+            state = .idle
+            return write(reply, visit)
+        }
+        // Who sends more than little has to stop; the connection cannot be used again.
+        let head = visit.head
+        let isLong = head.isChunked || head.expectsContinue || (head.declaredBytes ?? 0) > Self.skippedBytesMax
+        if isCut || isLong { isLast = true }
+        state = .skipping
+        write(reply, visit)
+    }
+
+    /// Writes a whole reply. The state is set before, as the next request may come in with the last part's writing.
+    private func write(_ reply: APIReply, _ visit: Admission.Visit?) {
+        guard let context else { return }
+        var bytes: [UInt8] = []
+        if case .bytes(let body) = reply.body { bytes = body }
+        let headers = ReplyHeaders.make(reply, visit: visit, length: bytes.count, isLast: isLast)
+        let head = HTTPResponseHead(version: version, status: .init(statusCode: reply.status), headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if !bytes.isEmpty, visit?.head.isHead != true {
+            context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: bytes)))), promise: nil)
+        }
+        endReply()
+    }
+
+    private func endReply() {
+        guard let context else { return }
+        guard isLast else { return context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil) }
+        let isSkipping = if case .skipping = state { true } else { false }
+        let channel = context.channel
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+            guard isSkipping else { return channel.close(promise: nil) }
+            // Closing at once would take the reply from a client that is still sending.
+            channel.close(mode: .output, promise: nil)
+            channel.eventLoop.scheduleTask(in: Self.refusedGrace) { channel.close(promise: nil) }
+        }
+    }
+
+    // MARK: streams
+
+    private func beginStream(_ reply: APIReply) {
+        guard case .running(var run) = state, let context else { return }
+        run.isStream = true
+        state = .running(run)
+        if connections.isDraining { run.task.cancel() }
+        // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
+        if version == .http1_0 { isLast = true }
+        let headers = ReplyHeaders.make(reply, visit: run.visit, length: nil, isLast: isLast)
+        let head = HTTPResponseHead(version: version, status: .init(statusCode: reply.status), headers: headers)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+    }
+
+    /// Writes a piece; the promise is kept once the reader's side has taken it.
+    func writePiece(_ bytes: [UInt8], _ promise: EventLoopPromise<Void>) {
+        guard case .running(let run) = state, run.isStream, let context else {
+            return promise.fail(ChannelError.ioOnClosedChannel)
+        }
+        let channel = context.channel
+        let timeout = channel.eventLoop.scheduleTask(in: Self.blockedWriteMax) { channel.close(promise: nil) }
+        promise.futureResult.whenComplete { _ in timeout.cancel() }
+        let buffer = channel.allocator.buffer(bytes: bytes)
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))), promise: promise)
+    }
+
+    private func endStream(_ error: (any Error)?) {
+        guard case .running(let run) = state else { return }
+        responder.logEnd(run.visit, status: 200, since: run.start)
+        if let error, !(error is CancellationError), !(error is ChannelError) {
+            responder.logBrokenStream(run.visit, error)
+            // Without the last chunk the reader knows that something is missing.
+            state = .closed
+            context?.close(promise: nil)
+            return
+        }
+        state = .idle
+        endReply()
+    }
+
+    // MARK: the end of a connection
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed: inputClosed(context)
+        case let event as IdleStateHandler.IdleStateEvent where event == .read: idled(context)
+        default: break
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    private func inputClosed(_ context: ChannelHandlerContext) {
+        isLast = true
+        guard case .running(let run) = state else { return context.close(promise: nil) }
+        if run.isStream { return run.task.cancel() }
+        context.eventLoop.scheduleTask(in: Self.halfClosedGrace) { run.task.cancel() }
+    }
+
+    private func idled(_ context: ChannelHandlerContext) {
+        if case .running = state { return }
+        context.close(promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard error is HTTPParserError else { return context.close(promise: nil) }
+        isLast = true
+        switch state {
+        case .idle:
+            let problem = Problem(
+                .badRequest, "This is not an HTTP request that Reeve understands.", hint: "Send HTTP/1.1.")
+            write(.problem(problem, requestID: ""), nil)
+        default: context.close(promise: nil)
+        }
+    }
+
+    /// The server stops: what waits for something to happen ends now, the rest may finish.
+    func drain() {
+        isLast = true
+        guard case .running(let run) = state, run.isStream || run.visit.route?.waits == true else { return }
+        run.task.cancel()
+    }
+}
+
+extension NIOLoopBound where Value == ConnectionHandler {
+    /// Runs on the connection's loop: at once where the caller is on it.
+    func run(_ body: @escaping @Sendable (ConnectionHandler) -> Void) {
+        if eventLoop.inEventLoop {
+            body(value)
+        } else {
+            eventLoop.execute { body(value) }
+        }
+    }
+}
+
+/// A streamed reply's way to its connection.
+private struct ConnectionWriter: StreamWriter {
+    let connection: NIOLoopBound<ConnectionHandler>
+
+    func write(_ bytes: [UInt8]) async throws {
+        try Task.checkCancellation()
+        let promise = connection.eventLoop.makePromise(of: Void.self)
+        connection.run { $0.writePiece(bytes, promise) }
+        try await promise.futureResult.get()
+    }
+}

@@ -1,0 +1,88 @@
+import Control
+import Kernel
+import NIOHTTP1
+
+/// The first part of a request, read once: its address, its headers, and what it brought to show who sends it.
+struct RequestHead: Sendable {
+    let methodName: String
+    /// `nil` for a method that no route has. HEAD is answered as GET, without the body.
+    let method: APIRequest.Method?
+    /// As it came, percent-encoded.
+    let path: String
+    let rawQuery: Substring
+    /// By lower-case name, without those that hold a secret.
+    let headers: [String: String]
+    /// A key that came in a header. It counts even beside a cookie.
+    let key: String?
+    /// Whether a header that carries keys came, with or without a usable key.
+    let hasKeyHeader: Bool
+    let session: String?
+    let declaredBytes: Int?
+    let isChunked: Bool
+    let expectsContinue: Bool
+
+    var isHead: Bool { methodName == "HEAD" }
+
+    init(_ head: HTTPRequestHead) {
+        methodName = head.method.rawValue
+        method = APIRequest.Method(rawValue: head.method == .HEAD ? "GET" : head.method.rawValue)
+        let target = Self.originForm(head.uri)
+        let question = target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
+        path = String(target[..<question])
+        rawQuery = question == target.endIndex ? "" : target[target.index(after: question)...]
+
+        var headers: [String: String] = [:]
+        headers.reserveCapacity(head.headers.count)
+        var key: String?
+        var hasKeyHeader = false
+        var session: String?
+        for (name, value) in head.headers {
+            let name = name.lowercased()
+            switch name {
+            case "authorization":
+                hasKeyHeader = true
+                key = key ?? Self.key(authorization: value)
+            case "x-api-key", "x-vault-token":
+                hasKeyHeader = true
+                key = key ?? value
+            default:
+                if name == "cookie" { session = session ?? Cookies.value(Credential.cookieName, in: value) }
+                if headers[name] == nil { headers[name] = value }
+            }
+        }
+        if head.method == .HEAD { headers[":method"] = "HEAD" }
+        self.key = key
+        self.hasKeyHeader = hasKeyHeader
+        self.session = session
+        isChunked = headers["transfer-encoding"] != nil
+        expectsContinue = headers["expect"]?.lowercased() == "100-continue"
+        declaredBytes = headers["content-length"].flatMap { Int($0) }
+        self.headers = headers
+    }
+
+    /// The path and query of a request target (RFC 9112 §3.2): proxies may send the whole address.
+    private static func originForm(_ uri: String) -> Substring {
+        guard !uri.hasPrefix("/") else { return uri[...] }
+        guard let scheme = uri.range(of: "://") else { return uri[...] }
+        let authority = uri[scheme.upperBound...]
+        guard let slash = authority.firstIndex(of: "/") else { return "/" }
+        return authority[slash...]
+    }
+
+    /// The key of `Bearer <key>`, or the password of `Basic <base64>` (RFC 7617).
+    private static func key(authorization: String) -> String? {
+        let parts = authorization.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2 else { return nil }
+        let value = parts[1].drop { $0 == " " }
+        switch parts[0].lowercased() {
+        case "bearer": return String(value)
+        case "basic":
+            guard let text = Base64.decode(String(value)), let colon = text.firstIndex(of: ":") else { return nil }
+            return String(text[text.index(after: colon)...])
+        default: return nil
+        }
+    }
+
+    /// What makes a request one of a browser that shows pages.
+    var wantsPage: Bool { methodName == "GET" && headers["accept"]?.contains("text/html") == true }
+}

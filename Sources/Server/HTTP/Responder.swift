@@ -1,0 +1,78 @@
+import Control
+import Kernel
+import Logging
+
+/// Answers requests that were let in: calls the route's handler, turns what it throws into problems, dresses the reply.
+///
+/// The one place where requests are logged. Neither queries nor headers go into the log, as they hold secrets.
+struct Responder: Sendable {
+    let admission: Admission
+    let limits: Limits
+    private let world: World
+    private let logger: Logger
+
+    init(admission: Admission, limits: Limits, world: World, logger: Logger) {
+        self.admission = admission
+        self.limits = limits
+        self.world = world
+        self.logger = logger
+    }
+
+    func reply(to visit: Admission.Visit, body: [UInt8]) async -> APIReply {
+        guard let route = visit.route else { preconditionFailure("a visit without a route was admitted") }
+        do {
+            return try await route.handler(admission.request(visit, route: route, body: body))
+        } catch let problem as Problem {
+            logCause(of: problem, visit)
+            return admission.refusal(problem, visit)
+        } catch is CancellationError {
+            let problem = Problem(
+                .overloaded, "Reeve is stopping.", hint: "Send the same request again in a few seconds.",
+                retryAfterSeconds: 2)
+            return admission.refusal(problem, visit)
+        } catch {
+            let problem = Problem(
+                .internalError, "Reeve failed at this request.",
+                hint: "Report the requestId to whoever runs Reeve.", cause: error)
+            logCause(of: problem, visit)
+            return admission.refusal(problem, visit)
+        }
+    }
+
+    /// What went wrong inside stands in the log alone, under the id that the client was given.
+    func logCause(of problem: Problem, _ visit: Admission.Visit) {
+        guard problem.code.status >= 500 else { return }
+        var metadata = metadata(visit)
+        metadata["code"] = .string(problem.code.name)
+        if let cause = problem.cause { metadata["cause"] = .string("\(cause)") }
+        logger.log(
+            level: problem.code.status == 500 ? .error : .warning, "\(problem.detail)", metadata: metadata)
+    }
+
+    /// One line a request, at debug.
+    func logEnd(_ visit: Admission.Visit, status: Int, since start: Timestamp) {
+        guard logger.logLevel <= .debug else { return }
+        var metadata = metadata(visit)
+        metadata["status"] = .stringConvertible(status)
+        metadata["duration_ms"] = .stringConvertible(Double((world.now - start).microseconds) / 1_000)
+        logger.debug("request", metadata: metadata)
+    }
+
+    /// A stream that broke off for another reason than its reader's leaving.
+    func logBrokenStream(_ visit: Admission.Visit, _ error: any Error) {
+        var metadata = metadata(visit)
+        metadata["cause"] = .string("\(error)")
+        logger.warning("a streamed reply broke off", metadata: metadata)
+    }
+
+    private func metadata(_ visit: Admission.Visit) -> Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            "method": .string(visit.head.methodName), "path": .string(visit.head.path),
+            "correlation_id": .string(visit.correlationID), "request_id": .string(visit.requestID),
+        ]
+        if let agent = visit.principal.agent { metadata["agent_id"] = .string(agent) }
+        return metadata
+    }
+
+    var now: Timestamp { world.now }
+}

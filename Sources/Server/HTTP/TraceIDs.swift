@@ -1,0 +1,66 @@
+import Kernel
+import Synchronization
+
+/// Names requests and traces: unique within all processes, and cheap, as every request gets some. They are no secrets.
+struct TraceIDs: Sendable {
+    private let boot: String
+    private let state: SharedState
+
+    /// `Atomic` cannot be copied, so it lives in an object of its own.
+    private final class SharedState: Sendable {
+        let count: Atomic<UInt64>
+
+        init(_ start: UInt64) {
+            count = Atomic(start)
+        }
+    }
+
+    init(_ entropy: any Entropy) {
+        boot = Hexadecimal.encode(entropy.bytes(6))
+        state = SharedState(entropy.bytes(8).reduce(0) { $0 << 8 | UInt64($1) })
+    }
+
+    /// `req_` and twenty-eight hexadecimal digits.
+    func request() -> String { "req_" + boot + Self.hex(next()) }
+
+    /// A `traceparent` (W3C Trace Context §3.2) that begins a trace.
+    func traceparent() -> String { "00-" + Self.hex(mixed()) + Self.hex(mixed()) + "-" + Self.hex(mixed()) + "-01" }
+
+    private func next() -> UInt64 { state.count.wrappingAdd(1, ordering: .relaxed).oldValue }
+
+    /// SplitMix64's finisher over the count: spreads it over all bits, and never gives zero for three in a row.
+    private func mixed() -> UInt64 {
+        var value = next() &* 0x9E37_79B9_7F4A_7C15
+        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
+        return (value ^ value >> 31) | 1
+    }
+
+    private static func hex(_ value: UInt64) -> String {
+        String(unsafeUninitializedCapacity: 16) { buffer in
+            for index in 0..<16 {
+                let digit = UInt8(truncatingIfNeeded: value >> UInt64(60 - index * 4)) & 15
+                buffer[index] = digit < 10 ? 48 + digit : 87 + digit
+            }
+            return 16
+        }
+    }
+
+    /// A correlation id from outside, if it may stand in headers and logs: 1 to 200 visible ASCII characters.
+    static func acceptedCorrelation(_ text: String?) -> String? {
+        guard let text, (1...200).contains(text.utf8.count), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { return nil }
+        return text
+    }
+
+    /// A `traceparent` from outside, if it has the form of version 00 and names a trace and a parent.
+    static func acceptedTraceparent(_ text: String?) -> String? {
+        guard let text, text.utf8.count == 55, text.hasPrefix("00-") else { return nil }
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.map(\.utf8.count) == [2, 32, 16, 2],
+            parts.allSatisfy({ $0.utf8.allSatisfy(Hexadecimal.isDigit) }),
+            parts[1].contains(where: { $0 != "0" }), parts[2].contains(where: { $0 != "0" })
+        else { return nil }
+        return text
+    }
+}

@@ -1,0 +1,47 @@
+import Kernel
+import Logging
+import ServiceLifecycle
+
+/// Runs what features do by themselves, each in a task of its own, until the server stops. A round that fails is logged,
+/// and the next one comes all the same.
+struct LoopRunner: ServiceLifecycle.Service {
+    let loops: [Loop]
+    let world: World
+    let logger: Logger
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                for loop in loops {
+                    group.addTask { await run(loop) }
+                }
+                // Without a loop there is still a service to wait for.
+                group.addTask { try? await gracefulShutdown() }
+            }
+        }
+    }
+
+    private func run(_ loop: Loop) async {
+        while !Task.isCancelled {
+            do {
+                try await loop.body()
+            } catch is CancellationError {
+                return
+            } catch {
+                logger.error(
+                    "a loop's round failed", metadata: ["loop": .string(loop.name), "cause": .string("\(error)")])
+            }
+            do { try await world.time.sleep(for: loop.interval) } catch { return }
+        }
+    }
+}
+
+/// Closes the store, once everything that uses it has ended.
+struct StorageCloser: ServiceLifecycle.Service {
+    let storage: any Storage
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await storage.close()
+    }
+}

@@ -1,4 +1,0 @@
-import Control
-import CWebAssets
-import Hummingbird
-import ServiceLifecycle

@@ -1,0 +1,98 @@
+import ArgumentParser
+import Foundation
+import Kernel
+import Logging
+import Server
+
+/// `reeve serve`: the server. Exit status: 0 stopped as asked, 1 refused to start or failed, 2 a wrong call.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Start the server, and print the address and a one-time login link.")
+
+    @Option(help: "The address to listen on (http.host).")
+    var host: String?
+
+    @Option(help: "The port to listen on; 0 takes a free one (http.port).")
+    var port: String?
+
+    @Option(name: .customLong("data-dir"), help: "The folder that everything is kept in (storage.dataDirectory).")
+    var dataDirectory: String?
+
+    @Option(help: "A PostgreSQL address; SQLite in the data directory without one (storage.databaseURL).")
+    var database: String?
+
+    @Option(name: .customLong("config"), help: "The settings file; reeve.yaml of this folder where it exists.")
+    var file: String?
+
+    func run() async throws {
+        do {
+            let settings = try loadSettings()
+            LogLines.bootstrap(level: settings.log.level, style: settings.log.style, time: World.live.time)
+            OpenFiles.raiseLimit()
+            try await serve(settings)
+        } catch let problem as Problem {
+            Self.complain(problem)
+            throw ExitCode(problem.code == .notFound ? 2 : 1)
+        }
+    }
+
+    private func loadSettings() throws -> Settings {
+        let environment = ProcessInfo.processInfo.environment
+        var flags: [String: String] = [:]
+        flags["http.host"] = host
+        flags["http.port"] = port
+        flags["storage.dataDirectory"] = dataDirectory
+        flags["storage.databaseURL"] = database
+        let path = SettingsLoader.file(named: file ?? environment["REEVE_CONFIG"])
+        return try SettingsLoader.load(file: path, environment: environment, flags: flags)
+    }
+
+    private func serve(_ settings: Settings) async throws {
+        let app = try await buildApp(settings)
+        if let advice = app.adminKey.advice { Self.say(advice, to: .standardError) }
+        let services = app.services(stoppingAt: [.sigterm, .sigint]) { port in
+            let address = settings.http.publicURL ?? "http://\(settings.http.linkHost):\(port)"
+            let way = app.loginLink.map { "\(address)\($0.location)" } ?? "\(address)/login"
+            Self.say("Reeve is at \(address) – log in once with \(way)", to: .standardOutput)
+        }
+        try await services.run()
+    }
+
+    private static func complain(_ problem: Problem) {
+        var text = problem.detail
+        if !problem.hint.isEmpty { text += "\n" + problem.hint }
+        if let cause = problem.cause { text += "\n(\(cause))" }
+        say(text, to: .standardError)
+    }
+
+    private static func say(_ text: String, to file: FileHandle) { file.write(Data("\(text)\n".utf8)) }
+}
+
+extension Settings.HTTP {
+    /// The host as it stands in a link: an address that means all of them is reached as this machine.
+    fileprivate var linkHost: String {
+        if host == "0.0.0.0" || host == "::" { return "127.0.0.1" }
+        return host.contains(":") ? "[\(host)]" : host
+    }
+}
+
+extension Settings.Log {
+    fileprivate var style: LogLines.Style {
+        switch format {
+        case .auto: LogLines.fittingStyle
+        case .json: .json
+        case .text: .text
+        }
+    }
+}
+
+/// How many files and connections the process may have open.
+private enum OpenFiles {
+    /// Takes what the system allows: a fleet's connections are more than the usual default.
+    static func raiseLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}

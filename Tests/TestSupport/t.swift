@@ -1,2 +1,0 @@
-import Server
-import HummingbirdTesting
