@@ -111,7 +111,8 @@ extension Timestamp: JSONConvertible, CustomStringConvertible {
         return remainder < 0 ? (quotient - 1, remainder + by) : (quotient, remainder)
     }
 
-    static func daysIn(_ month: Int64, of year: Int64) -> Int64 {
+    /// Days of a month of the Gregorian calendar.
+    public static func daysIn(_ month: Int64, of year: Int64) -> Int64 {
         switch month {
         case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
         case 4, 6, 9, 11: 30
@@ -120,7 +121,7 @@ extension Timestamp: JSONConvertible, CustomStringConvertible {
     }
 
     /// Days since 1970-01-01 of a Gregorian date. Years are counted from March, so that the leap day is the last one.
-    static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
+    public static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
         let year = month <= 2 ? year - 1 : year
         let era = floorDivide(year, 400).quotient
         let yearOfEra = year - era * 400
@@ -129,7 +130,7 @@ extension Timestamp: JSONConvertible, CustomStringConvertible {
     }
 
     /// The inverse of ``days(year:month:day:)``.
-    static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    public static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let (era, dayOfEra) = floorDivide(days + 719_468, 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
         let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
