@@ -32,7 +32,9 @@ public struct Fields: Sendable {
     public func optionalString(_ name: String, max: Int = 10_000) throws -> String? {
         guard let value = value(name) else { return nil }
         guard let text = value.string else { throw wrongType(name, "a string", value) }
-        guard text.unicodeScalars.count <= max else { throw Problem.invalid(path(name), "at most \(max) characters are allowed") }
+        guard text.unicodeScalars.count <= max else {
+            throw Problem.invalid(path(name), "at most \(max) characters are allowed")
+        }
         return text
     }
 

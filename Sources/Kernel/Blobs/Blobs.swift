@@ -20,7 +20,7 @@ public struct DirectoryBlobs: Blobs {
         let sha256 = Digest.sha256(bytes)
         let path = path(sha256)
         do {
-            if let kept = FileManager.default.contents(atPath: path), kept.elementsEqual(bytes) {
+            if let kept = FileManager.default.contents(atPath: path), kept == Data(bytes) {
                 // Another writer may have renamed it a moment ago, and not yet synced the folder.
                 try DurableFile.syncFolder(of: path)
             } else {

@@ -16,7 +16,7 @@ public struct EventFilter: Sendable {
         if let agent, event.agent != agent { return false }
         if let taskID, event.taskID != taskID { return false }
         guard let type else { return true }
-        return type.hasSuffix(".*") ? event.type.hasPrefix(type.dropLast()) : event.type == type
+        return type.hasSuffix(".*") ? event.type.utf8.starts(with: type.utf8.dropLast()) : event.type == type
     }
 }
 
@@ -66,9 +66,8 @@ public struct EventStore: Sendable {
         if let taskID = filter.taskID { sql += "AND task_id = \(taskID)" }
         if let type = filter.type {
             if type.hasSuffix(".*") {
-                // A range instead of LIKE: the prefix is the client's, and may hold wildcards.
-                let prefix = String(type.dropLast())
-                sql += "AND type >= \(prefix) AND type < \(prefix + "\u{10FFFF}")"
+                // A range instead of LIKE: the prefix is the client's, and may hold wildcards. "/" stands behind ".".
+                sql += "AND type >= \(String(type.dropLast())) AND type < \(type.dropLast(2) + "/")"
             } else {
                 sql += "AND type = \(type)"
             }

@@ -6,5 +6,12 @@ public enum Digest {
         Hexadecimal.encode(SHA256.hash(data: Array(bytes)))
     }
 
+    /// The same without a copy, as content may have many megabytes.
+    public static func sha256(_ bytes: [UInt8]) -> String {
+        var hash = SHA256()
+        bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        return Hexadecimal.encode(hash.finalize())
+    }
+
     public static func sha256(_ text: String) -> String { sha256(text.utf8) }
 }

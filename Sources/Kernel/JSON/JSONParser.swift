@@ -17,7 +17,9 @@ public struct JSONParser {
     }
 
     /// Parses a whole document; throws ``Failure``.
-    public static func parse(_ bytes: some Collection<UInt8>, depthMax: Int = Limits.jsonDepthDefault) throws -> JSONValue {
+    public static func parse(_ bytes: some Collection<UInt8>, depthMax: Int = Limits.jsonDepthDefault) throws
+        -> JSONValue
+    {
         let parsed = try bytes.withContiguousStorageIfAvailable { try parseDocument($0, depthMax: depthMax) }
         if let parsed { return parsed }
         return try Array(bytes).withUnsafeBufferPointer { try parseDocument($0, depthMax: depthMax) }
@@ -151,7 +153,9 @@ public struct JSONParser {
 
     private mutating func digits() throws {
         let start = position
-        while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) { position += 1 }
+        while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) {
+            position += 1
+        }
         if position == start { throw failure("a digit is expected") }
     }
 

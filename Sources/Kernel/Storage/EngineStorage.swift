@@ -52,6 +52,7 @@ public final class EngineStorage: Storage {
     /// Requests that wait for a thread at this moment.
     var waitingCount: (writes: Int, reads: Int) { (writes.count, reads.count) }
 
+    @discardableResult
     public func write<Value: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {

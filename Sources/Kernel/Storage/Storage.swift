@@ -8,6 +8,7 @@ public protocol Storage: Sendable {
     /// Runs a change. It is returned from only after the change is durable; a body that throws leaves no trace.
     ///
     /// Changes run one after the other, in all replicas together, and many share one commit.
+    @discardableResult
     func write<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value
 
     /// Runs a query on a consistent snapshot that includes every change acknowledged before.
@@ -80,10 +81,11 @@ public final class Transaction {
 
     /// Runs a part that is undone alone where it throws: one item of a batch, judged by itself.
     public func part<Value>(_ body: () throws -> Value) throws -> Value {
-        let actionsBefore = actions.count
+        let (actionsBefore, faultBefore) = (actions.count, fault)
         try connection.execute("SAVEPOINT part")
         do {
             let value = try body()
+            if faultBefore == nil, let fault { throw fault }
             try connection.execute("RELEASE SAVEPOINT part")
             return value
         } catch {
@@ -91,6 +93,11 @@ public final class Transaction {
             if connection.isUsable, connection.isInTransaction {
                 try connection.execute("ROLLBACK TO SAVEPOINT part")
                 try connection.execute("RELEASE SAVEPOINT part")
+                // Undone with the part, unless it concerns the whole transaction.
+                switch fault {
+                case .constraint, .timeout, .failed: fault = faultBefore
+                default: break
+                }
             }
             throw error
         }

@@ -51,7 +51,9 @@ public struct Span: Sendable, Hashable, Comparable {
     public var duration: Duration { .microseconds(microseconds) }
 
     public static func < (left: Span, right: Span) -> Bool { left.microseconds < right.microseconds }
-    public static func + (left: Span, right: Span) -> Span { Span(microseconds: left.microseconds + right.microseconds) }
+    public static func + (left: Span, right: Span) -> Span {
+        Span(microseconds: left.microseconds + right.microseconds)
+    }
     public static func * (left: Span, right: Double) -> Span { .seconds(left.seconds * right) }
 
     private static func saturating(_ value: Int64, _ factor: Int64) -> Int64 {

@@ -8,7 +8,8 @@ final class PostgresConnection: SQLConnection {
     private var statementsMade = 0
     private var isBroken = false
     private var isClosed = false
-    /// The server's prepared statements are not what they were: another replica changed a table, or a pooler the server.
+    /// The server's prepared statements are not what they were: another replica changed a table, or a pooler took us
+    /// to another server.
     private var mustForget = false
 
     /// Statements that stay prepared; past it all are dropped, as lists of many lengths would else pile up.
