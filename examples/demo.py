@@ -160,6 +160,7 @@ def main():
     options = argparse.ArgumentParser(description="Seeds the demo project and runs its agents until it is stopped.")
     options.add_argument("--url", default=os.environ.get("REEVE_URL", "http://127.0.0.1:7070"))
     options.add_argument("--data-dir", type=Path, default=Path("reeve-data"), help="where the server's admin.key is")
+    options.add_argument("--reeve", help="the reeve program, to run the agents under `reeve run`; without it they run alone")
     options = options.parse_args()
 
     # A stop that comes at any moment ends through `finally`, with the agents stopped.
@@ -176,8 +177,7 @@ def main():
         logs.mkdir(exist_ok=True)
         created = seed(reeve)
         keys = keys_of_agents(reeve, logs / "keys.json")
-        binary = os.environ.get("REEVE_BINARY")
-        binary = binary if can_supervise(binary) else None
+        binary = options.reeve if can_supervise(options.reeve) else None
         agents = [start(name, script, reeve.url, keys[name], binary, logs) for name, script in AGENTS]
         print(f"The demo fleet of {len(agents)} agents is at work"
               + (f" on {created} new tasks" if created else " on the tasks that are there")

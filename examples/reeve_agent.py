@@ -32,7 +32,7 @@ import urllib.request
 import uuid
 
 # A demo is nicer to watch when its steps take a while. Tests set this to 0.
-STEP_SECONDS = float(os.environ.get("REEVE_DEMO_STEP_SECONDS", "0.8"))
+STEP_SECONDS = float(os.environ.get("DEMO_STEP_SECONDS", "0.8"))
 
 
 class Refused(Exception):

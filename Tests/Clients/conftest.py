@@ -14,7 +14,7 @@ _numbers = itertools.count(1)
 
 def pytest_collection(session):
     if not Path(BINARY).exists():
-        pytest.exit(f"{BINARY} is not there: build it with `swift build`, or name another one in REEVE_BINARY.", 2)
+        pytest.exit(f"{BINARY} is not there: build it with `swift build`, or name another one in REEVE_TEST_BINARY.", 2)
 
 
 def pytest_generate_tests(metafunc):

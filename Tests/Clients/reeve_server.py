@@ -13,11 +13,17 @@ from pathlib import Path
 import requests
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("REEVE_BINARY") or str(ROOT / ".build/debug/reeve")
+BINARY = os.environ.get("REEVE_TEST_BINARY") or str(ROOT / ".build/debug/reeve")
 POSTGRES = os.environ.get("REEVE_TEST_POSTGRES")
 ENGINES = ["sqlite", "postgres"] if POSTGRES else ["sqlite"]
 
 _libc = ctypes.CDLL(None)
+
+
+def environment(**more):
+    """This process's environment without the settings that a developer may have in it, and with `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("REEVE_")}
+    return {**kept, **more}
 
 
 def die_with_parent():
@@ -197,7 +203,8 @@ class Server:
         # A later start keeps the port of the first one, as agents keep the address that they were given.
         port = urllib.parse.urlsplit(self.url).port if self.url else 0
         self.process = subprocess.Popen(
-            self.command(port), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=die_with_parent)
+            self.command(port), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+            env=environment(), preexec_fn=die_with_parent)
         log.close()
         threading.Thread(target=self.read, args=(self.process.stdout,), daemon=True).start()
         url = until(self.printed_url, seconds, f"the address that the server prints ({self.tail()})")
@@ -211,12 +218,10 @@ class Server:
 
     def printed_url(self):
         assert self.process.poll() is None, f"the server ended: {''.join(self.output)}{self.tail()}"
-        for line in list(self.output):
-            found = re.search(r"https?://127\.0\.0\.1:\d+\S*", line)
-            if found:
-                if "/login" in found[0]:
-                    self.login_link = found[0]
-                return re.match(r"https?://[^/]+", found[0])[0]
+        for address in re.findall(r"https?://127\.0\.0\.1:\d+\S*", "".join(self.output)):
+            if "/login?token=" in address:
+                self.login_link = address
+                return re.match(r"https?://[^/]+", address)[0]
         return None
 
     def is_ready(self):

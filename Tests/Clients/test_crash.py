@@ -6,7 +6,7 @@ import uuid
 
 import requests
 
-from reeve_server import Refused, die_with_parent, until
+from reeve_server import Refused, die_with_parent, environment, until
 
 ROUNDS = 5
 
@@ -146,7 +146,8 @@ def test_nobody_is_declared_dead_for_a_restart(own_server):
 def test_a_second_server_on_the_same_data_is_refused(own_server):
     server = own_server.start()
     second = subprocess.run(
-        server.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, preexec_fn=die_with_parent)
+        server.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        env=environment(), preexec_fn=die_with_parent)
     assert second.returncode not in (0, None)
     assert str(server.data_dir) in second.stdout + second.stderr or "data" in (second.stdout + second.stderr).lower()
     server.api().create("still-there")

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 import demo
-from reeve_server import BINARY, ROOT, die_with_parent, until
+from reeve_server import BINARY, ROOT, die_with_parent, environment, until
 
 ON_ENGINES = ["sqlite"]
 EXAMPLES = ROOT / "examples"
@@ -29,13 +29,12 @@ def fleet(own_server, tmp_path):
     started = []
 
     def start(name, script, step_seconds=0.0):
-        environment = {
-            **os.environ, "REEVE_URL": server.url, "REEVE_KEY": server.make_key("agent", name, name),
-            "REEVE_DEMO_STEP_SECONDS": str(step_seconds), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        variables = environment(
+            REEVE_URL=server.url, REEVE_KEY=server.make_key("agent", name, name),
+            DEMO_STEP_SECONDS=str(step_seconds), PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
         with open(tmp_path / f"{name}.log", "w") as log:
             started.append(subprocess.Popen(
-                [sys.executable, str(EXAMPLES / script)], env=environment, stdout=log, stderr=log,
+                [sys.executable, str(EXAMPLES / script)], env=variables, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, preexec_fn=die_with_parent))
         return started[-1]
 
@@ -185,7 +184,7 @@ class Run:
         with open(self.output, "w") as output:
             self.process = subprocess.Popen(
                 [str(ROOT / "script/run"), "--port", "0", "--data-dir", str(self.data_dir), *arguments], cwd=folder,
-                env={**os.environ, name: value, "REEVE_BINARY": BINARY, "REEVE_DEMO_STEP_SECONDS": "0.3"},
+                env=environment(**{name: value, "REEVE_TEST_BINARY": BINARY, "DEMO_STEP_SECONDS": "0.3"}),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
     def text(self):

@@ -1,11 +1,10 @@
 """Who may do what, and that secrets stay secret."""
-import os
 import stat
 import subprocess
 
 import pytest
 
-from reeve_server import BINARY, Api, until
+from reeve_server import BINARY, Api, environment, until
 
 
 def test_the_first_start_leaves_an_admin_key_for_its_owner_alone(server):
@@ -112,7 +111,7 @@ def test_administrative_acts_are_audited_in_a_chain(server, admin):
     assert len(rows) >= 2, rows
     assert made["key"] not in str(rows)
     verified = subprocess.run(
-        [BINARY, "audit", "verify"], env={**os.environ, "REEVE_URL": server.url, "REEVE_KEY": server.admin_key},
+        [BINARY, "audit", "verify"], env=environment(REEVE_URL=server.url, REEVE_KEY=server.admin_key),
         capture_output=True, text=True, timeout=60)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
