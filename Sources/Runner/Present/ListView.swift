@@ -1,0 +1,137 @@
+import Kernel
+
+/// How a list of the interface looks as a table: a column's title, and a cell's text from the item.
+public struct ListView: Sendable {
+    public typealias Cell = @Sendable (_ item: JSONValue, _ now: Timestamp) -> String
+
+    let columns: [(title: String, cell: Cell)]
+    /// What stands instead of an empty table: also how to fill it.
+    public let empty: String
+
+    init(empty: String, _ columns: [(title: String, cell: Cell)]) {
+        self.columns = columns
+        self.empty = empty
+    }
+
+    public func table(_ items: [JSONValue], at now: Timestamp) -> TextTable {
+        TextTable(columns.map(\.title), items.map { item in columns.map { $0.cell(item, now) } })
+    }
+
+    public func text(_ items: [JSONValue], at now: Timestamp, width: Int? = nil) -> String {
+        items.isEmpty ? empty : table(items, at: now).text(width: width)
+    }
+
+    private static func plain(_ name: String) -> Cell { { item, _ in Words.plain(item[name]) } }
+    private static func age(_ name: String) -> Cell { { item, now in Words.age(item[name], at: now) } }
+    private static func short(_ name: String, _ count: Int) -> Cell {
+        { item, _ in TextWidth.cut(Words.plain(item[name]), to: count) }
+    }
+
+    public static let agents = ListView(
+        empty: "There are no agents yet. `reeve run --agent NAME -- command` brings one.",
+        [
+            ("AGENT", plain("name")), ("STATUS", plain("status")), ("SINCE", age("statusSince")),
+            ("HEARD", age("lastHeartbeatAt")), ("CPU", { item, _ in Words.percent(item["cpuPercent"]) }),
+            ("MEMORY", { item, _ in Words.bytes(item["memoryBytes"]) }),
+            ("TASKS", { item, _ in String(item["currentTasks"]?.array?.count ?? 0) }), ("PROJECT", plain("project")),
+            ("DOES", short("statusMessage", 60)),
+        ])
+
+    public static let tasks = ListView(
+        empty: "There are no such tasks. `reeve tasks create --title TITLE` makes one.",
+        [
+            ("TASK", plain("id")), ("STATE", state), ("QUEUE", plain("queue")), ("AGENT", plain("agent")),
+            ("TRIES", plain("attempts")), ("UPDATED", age("updatedAt")), ("TITLE", short("title", 60)),
+        ])
+
+    /// The state with what stands beside it: the reason, and any holds.
+    private static let state: Cell = { item, _ in
+        let reason = item["reason"]?.string.map { " (\($0))" } ?? ""
+        let holds = (item["holds"]?.array ?? []).compactMap(\.string)
+        return Words.plain(item["state"]) + reason + (holds.isEmpty ? "" : " +" + holds.joined(separator: "+"))
+    }
+
+    public static let queues = ListView(
+        empty: "There are no queues yet. The first task of a queue makes it.",
+        [
+            ("QUEUE", plain("name")), ("READY", plain("ready")), ("RUNNING", plain("running")),
+            ("WAITING", plain("waiting")), ("REVIEW", plain("inReview")), ("HELD", plain("held")),
+            ("OLDEST", age("oldestReadyAt")), ("LIMIT", plain("concurrency")),
+            ("DONE/H", { item, _ in String((item["throughput"]?.array ?? []).compactMap(\.int).reduce(0, +)) }),
+            ("PAUSED", pause),
+        ])
+
+    private static let pause: Cell = { item, _ in
+        item["paused"]?.bool == true ? Words.plain(item["pause"]?["reason"] ?? "yes") : "-"
+    }
+
+    public static let reviews = ListView(
+        empty: "Nothing waits for a reviewer.",
+        [
+            ("TASK", plain("id")), ("BY", plain("agent")), ("QUEUE", plain("queue")),
+            ("ROUND", { item, _ in Words.plain(item["submission"]?["round"]) }),
+            ("WAITS", { item, now in Words.age(item["submission"]?["at"] ?? item["updatedAt"], at: now) }),
+            ("DELIVERABLES", { item, _ in names(of: item) }), ("TITLE", short("title", 60)),
+        ])
+
+    private static func names(of task: JSONValue) -> String {
+        let names = (task["deliverables"]?.array ?? []).compactMap { $0["name"]?.string }
+        return TextWidth.cut(names.isEmpty ? "-" : names.joined(separator: ", "), to: 40)
+    }
+
+    public static let deliverables = ListView(
+        empty: "There are no deliverables.",
+        [
+            ("NAME", plain("name")), ("REV", plain("revision")), ("TYPE", plain("contentType")),
+            ("SIZE", { item, _ in Words.bytes(item["size"]) }), ("SHA-256", short("sha256", 13)),
+            ("BY", plain("agent")),
+        ])
+
+    public static let attempts = ListView(
+        empty: "Nobody has claimed it yet.",
+        [
+            ("TRY", plain("number")), ("STATE", plain("state")), ("AGENT", plain("agent")),
+            ("CLAIMED", age("claimedAt")), ("ENDED", age("endedAt")), ("CLASS", plain("class")),
+            ("MESSAGE", short("message", 60)),
+        ])
+
+    public static let events = ListView(
+        empty: "There are no such events.",
+        [
+            ("SEQ", plain("seq")), ("AT", { item, _ in Words.moment(item["at"]) }), ("TYPE", plain("type")),
+            ("ACTOR", plain("actor")), ("TASK", plain("taskId")), ("AGENT", plain("agent")),
+            ("DATA", short("data", 80)),
+        ])
+
+    public static let audit = ListView(
+        empty: "Nothing was done yet.",
+        [
+            ("NUMBER", plain("number")), ("AT", { item, _ in Words.moment(item["at"]) }), ("ACTION", plain("action")),
+            ("ACTOR", plain("actor")), ("TARGET", plain("target")), ("DETAIL", short("detail", 80)),
+        ])
+
+    public static let keys = ListView(
+        empty: "There are no keys.",
+        [
+            ("KEY", plain("id")), ("ROLE", plain("role")), ("NAME", plain("name")), ("AGENT", plain("agent")),
+            ("MADE", age("createdAt")), ("USED", age("lastUsedAt")), ("REVOKED", age("revokedAt")),
+        ])
+
+    public static let schedules = ListView(
+        empty: "There are no schedules. `reeve schedules create --name NAME --cron '0 8 * * *'` makes one.",
+        [
+            ("SCHEDULE", plain("name")), ("WHEN", plain("description")), ("CRON", plain("cron")),
+            ("NEXT", age("nextAt")), ("LAST", age("lastAt")), ("LAST TASK", plain("lastTaskId")),
+            ("PAUSED", pause), ("TROUBLE", short("lastError", 40)),
+        ])
+
+    /// One event on one line, for a stream of them.
+    public static func line(_ event: JSONValue) -> String {
+        let subject = event["taskId"]?.string ?? event["agent"]?.string ?? ""
+        let parts = [
+            Words.clock(event["at"]), Words.plain(event["type"]), subject, Words.plain(event["actor"]),
+            Words.plain(event["data"]),
+        ]
+        return Terminal.printable(parts.filter { !$0.isEmpty && $0 != "-" }.joined(separator: "  "))
+    }
+}

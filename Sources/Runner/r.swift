@@ -1,3 +1,0 @@
-import Kernel
-import AsyncHTTPClient
-import Subprocess

@@ -1,0 +1,10 @@
+import ArgumentParser
+
+/// The commands that speak with a server over its interface, in the order of the help.
+enum ClientCommands {
+    static let all: [any ParsableCommand.Type] = [
+        RunCommand.self, WorkCommand.self, AgentsCommand.self, TasksCommand.self, QueuesCommand.self,
+        ReviewsCommand.self, EventsCommand.self, AuditCommand.self, KeysCommand.self, SchedulesCommand.self,
+        TopCommand.self, LoginCommand.self,
+    ]
+}

@@ -1,0 +1,21 @@
+import ArgumentParser
+import Foundation
+
+extension Reeve {
+    /// Runs the command line. A wrong call ends with 2, as it does with most tools; the parser's own choice is 64, which
+    /// programs under `reeve run` use to say that they are misconfigured.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
+            Foundation.exit(2)
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import ArgumentParser
+import Kernel
+import Runner
+
+/// `reeve keys`: who may do what.
+struct KeysCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "keys", abstract: "List, create and revoke keys.", discussion: Failing.exits,
+        subcommands: [KeysList.self, KeysCreate.self, KeysRevoke.self], defaultSubcommand: KeysList.self)
+}
+
+struct KeysList: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List keys, without their secrets.", discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var page: PageOptions
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        .list(.keys, try await reeve.list(["api", "v1", "keys"], query: [("after", page.after)], limit: page.limit))
+    }
+}
+
+struct KeysCreate: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Make a key; its secret is shown this once.", discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Option(help: "admin, operator, agent, viewer or ingest.") var role: String
+    @Option(help: "Whose key it is, for people.") var name: String
+    @Option(help: "The agent that a key of the role agent belongs to.") var agent: String?
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        var body = JSONObject()
+        body["role"] = .string(role)
+        body["name"] = .string(name)
+        body.add("agent", agent)
+        let key = try await reeve.post("/api/v1/keys", .object(body))
+        guard let secret = key["key"]?.string else {
+            throw ClientFailure.unreadable("the reply was lost once, and the secret is not shown again; revoke "
+                + "\(Words.plain(key["id"])) and make another")
+        }
+        return Answer(json: key, text: "\(secret)\nThis is shown once. Its id is \(Words.plain(key["id"])).")
+    }
+}
+
+struct KeysRevoke: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke", abstract: "Revoke keys at once.", discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: "Ids of keys.") var ids: [String]
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        for id in ids { try await reeve.delete(ReeveClient.path("api", "v1", "keys", id)) }
+        return Answer(json: ["revoked": .list(ids)], text: ids.map { "\($0): revoked" }.joined(separator: "\n"))
+    }
+}
+
+/// `reeve login`: the way into the page.
+struct LoginCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "login", abstract: "Print a link that logs a browser in, once.", discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        let link = try await reeve.post("/api/v1/login-links")
+        return Answer(json: link, text: Words.plain(link["url"]))
+    }
+}
