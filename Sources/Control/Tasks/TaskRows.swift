@@ -7,7 +7,8 @@ extension AgentTask {
             id: row.id("id"), project: row.text("project"), queue: row.text("queue"), type: row.text("type"),
             title: row.text("title"), input: row.json("input"),
             requires: (row.json("requires").array ?? []).compactMap(\.string),
-            deliverableSchema: row.optionalText("deliverable_schema") == nil ? nil : row.json("deliverable_schema"),
+            // Mapped: a bare `nil` beside a `JSONValue` is its null, and every task would have a schema.
+            deliverableSchema: row.optionalText("deliverable_schema").map { _ in row.json("deliverable_schema") },
             review: row.optionalText("review") == nil ? nil : ReviewPolicy(stored: row.json("review")),
             budget: row.optionalText("budget") == nil ? nil : TaskBudget(stored: row.json("budget")),
             lease: Span(microseconds: row.int("lease_us")),
