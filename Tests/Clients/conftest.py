@@ -32,6 +32,17 @@ def server(engine, tmp_path_factory):
     assert server.stop() == 0
 
 
+@pytest.fixture(autouse=True)
+def nobody_kills_the_server(request):
+    """A test that brings the shared server down is the one that fails; those after it get it back."""
+    shared = request.getfixturevalue("server") if "server" in request.fixturenames else None
+    yield
+    if shared and shared.process.poll() is not None:
+        end = f"the server ended with {shared.process.returncode}: {shared.tail()}"
+        shared.start()
+        pytest.fail(end)
+
+
 @pytest.fixture
 def own_server(engine, tmp_path):
     """A server of the test's own, started by the test, to be killed and restarted at will."""
