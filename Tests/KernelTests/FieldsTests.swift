@@ -18,7 +18,7 @@ struct FieldsTests {
         let fields = Self.fields([
             "text": "words", "name": "a name", "yes": true, "count": 3, "whole": 4.0, "ratio": 0.5, "wait": 1.5,
             "at": "2026-11-20T08:00:00Z", "list": [1, "a"], "names": ["b", "a", "b"], "nested": ["deep": ["x": 1]],
-            "objects": [["a": 1], [:]], "colour": "green", "nothing": nil,
+            "objects": [["a": 1], [:]], "colour": "green", "nothing": .null,
         ])
         #expect(try fields.string("text") == "words")
         #expect(try fields.name("name") == "a name")
@@ -37,7 +37,7 @@ struct FieldsTests {
     }
 
     /// `null` and an absent member are the same.
-    @Test(arguments: [[:], ["x": nil]] as [JSONValue])
+    @Test(arguments: [[:], ["x": .null]] as [JSONValue])
     func absentIsNil(_ object: JSONValue) throws {
         let fields = Self.fields(object)
         #expect(try fields.optionalString("x") == nil)

@@ -30,7 +30,7 @@ struct JSONWriterTests {
     }
 
     @Test func writesForPeople() {
-        let value: JSONValue = ["a": [1, [:], []], "b": ["c": nil]]
+        let value: JSONValue = ["a": [1, [:], []], "b": ["c": .null]]
         #expect(
             value.prettyText == """
                 {
