@@ -41,12 +41,9 @@ def reeve(server, tmp_path):
 
     yield Command()
     for process in started:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        # How they stop when they are asked to is a test of its own.
+        process.kill()
+        process.wait(20)
 
 
 def script(folder, text):
@@ -125,6 +122,13 @@ with open(os.path.join(os.environ["REEVE_OUTPUT_DIR"], "twice.txt"), "w") as fil
     (item,) = done["deliverables"]
     assert item["name"] == "twice.txt"
     assert admin.send("GET", item["url"].removeprefix(admin.url)).text == "40"
+
+
+def test_a_worker_without_work_stops_when_it_is_asked_to(reeve, admin, name, tmp_path):
+    worker = reeve.start("work", "--queue", name, "--agent", f"worker-{name}", "--", "true")
+    until(lambda: admin.send("GET", f"/api/v1/agents/worker-{name}").status_code == 200, 20, "the worker's arrival")
+    worker.terminate()
+    assert worker.wait(20) == 0
 
 
 @pytest.mark.parametrize("code, review, state", [
