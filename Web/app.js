@@ -74,8 +74,11 @@
       if (from.nodeValue !== to.nodeValue) from.nodeValue = to.nodeValue;
       return;
     }
-    if (from.hasAttribute("data-keep") && to.hasAttribute("data-keep")
-      && (from.dataset.sha256 || "") === (to.dataset.sha256 || "")) return;
+    if (from.hasAttribute("data-keep") && to.hasAttribute("data-keep")) {
+      // A remark that was begun for one task must not end up at another.
+      if (from.dataset.review !== to.dataset.review) return from.replaceWith(document.importNode(to, true));
+      if (from.dataset.sha256 === to.dataset.sha256) return;
+    }
     morphAttributes(from, to);
     if (from.nodeName === "TEXTAREA" || from.nodeName === "SELECT") return;
     const byKey = new Map();
@@ -189,8 +192,7 @@
 
   function heard(type) {
     const topics = ($("#main")?.dataset.topics || "").split(" ");
-    // The navigation counts tasks on every page.
-    if (!["task", ...topics].some((topic) => topic === "*" || type.startsWith(`${topic}.`))) return;
+    if (!topics.some((topic) => topic === "*" || type.startsWith(`${topic}.`))) return;
     if (isFrozen) {
       missed += 1;
       showFrozen();
@@ -202,20 +204,29 @@
   function scheduleRefresh() {
     if (refreshTimer || !$("#main")?.dataset.page) return;
     const wait = Math.max(150, lastRefresh + refreshEvery - Date.now());
-    refreshTimer = setTimeout(refresh, wait);
+    refreshTimer = setTimeout(() => refresh(), wait);
   }
 
-  async function refresh() {
+  // Nothing moves under a pressed pointer or an open menu: a click must meet what it was aimed at.
+  let isPressed = false;
+  const isBusy = () => isPressed || $("main details.menu[open]") !== null;
+
+  async function refresh(isWanted = false) {
     clearTimeout(refreshTimer);
     refreshTimer = 0;
+    if (!isWanted && isBusy()) {
+      refreshTimer = setTimeout(() => refresh(), refreshEvery);
+      return;
+    }
     lastRefresh = Date.now();
     const address = location.pathname + location.search;
     try {
       const reply = await fetch(address, { headers: { accept: "text/html" }, credentials: "same-origin" });
       if (reply.redirected && new URL(reply.url).pathname === "/login") return location.assign("/login");
       if (!reply.ok || address !== location.pathname + location.search) return;
-      const page = new DOMParser().parseFromString(await reply.text(), "text/html");
-      lay(page);
+      const text = await reply.text();
+      if (!isWanted && isBusy()) return scheduleRefresh();
+      lay(new DOMParser().parseFromString(text, "text/html"));
     } catch {
       setLive("stale", "Stale", "Reeve cannot be reached; what you see may be old.");
     }
@@ -272,7 +283,7 @@
       const reply = await send(method, path, body);
       toast(element.dataset.done || "Done");
       element.closest("details.menu")?.removeAttribute("open");
-      await refresh();
+      await refresh(true);
       return reply;
     } catch (error) {
       toast(error.message, error.hint, true);
@@ -328,7 +339,7 @@
       location.assign(following ? following.href : "/reviews");
     } catch (error) {
       toast(error.message, error.hint, true);
-      refresh();
+      refresh(true);
     }
   }
 
@@ -356,7 +367,7 @@
     if (failures) toast(`${failures} could not be changed: ${last.message}`, last.hint, true);
     else toast(verb === "cancel" ? "Canceled" : "Ready again");
     showPicked();
-    refresh();
+    refresh(true);
   }
 
   // --- Keyboard ---------------------------------------------------------------------------------------------------
@@ -425,7 +436,7 @@
     isFrozen = !isFrozen;
     missed = 0;
     showFrozen();
-    if (!isFrozen) refresh();
+    if (!isFrozen) refresh(true);
   }
 
   function showFrozen() {
@@ -554,6 +565,9 @@
     htmx.createEventSource = (url) => new LiveSource(url);
     document.addEventListener("click", onClick);
     document.addEventListener("change", onChange);
+    for (const name of ["pointerdown", "pointerup", "pointercancel"]) {
+      addEventListener(name, () => { isPressed = name === "pointerdown"; }, true);
+    }
     document.addEventListener("keydown", onKey);
     document.addEventListener("submit", (event) => {
       if (!event.target.dataset.post && !event.target.dataset.review) return;

@@ -56,7 +56,8 @@ public struct App: Sendable {
 /// - Throws: ``Problem``, in words for whoever starts it.
 public func buildApp(_ settings: Settings, world: World = .live) async throws -> App {
     let directory = try DataDirectory(settings.storage.dataDirectory)
-    let location = settings.storage.databaseURL.map { StorageLocation.postgres(url: $0) }
+    let location =
+        settings.storage.databaseURL.map { StorageLocation.postgres(url: $0) }
         ?? .sqlite(path: directory.databasePath)
     let storage = try StorageOpener.open(location, migrations: Features.migrations, world: world)
     do {
@@ -64,7 +65,8 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
             storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings, world: world)
         let adminKey = try await AdminKeyFile(dataDirectory: directory.path).prepare(features.access, world: world)
         return App(
-            features: features, settings: settings, adminKey: adminKey, loginLink: try await features.access.startLink(),
+            features: features, settings: settings, adminKey: adminKey,
+            loginLink: try await features.access.startLink(),
             directory: directory, world: world)
     } catch {
         await storage.close()

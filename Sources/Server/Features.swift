@@ -12,6 +12,7 @@ public struct Features: Sendable {
     public let agents: AgentService
     public let queues: QueueService
     public let tasks: TaskService
+    public let schedules: ScheduleService
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
@@ -39,6 +40,7 @@ public struct Features: Sendable {
         tasks = TaskService(
             store: taskStore, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
             policy: taskPolicy, world: world)
+        schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
         eventRoutes = EventRoutes(
             events: events, storage: storage, access: access, world: world, limits: settings.limits)
     }
@@ -47,6 +49,7 @@ public struct Features: Sendable {
     public static var migrations: [Migration] {
         IdempotencySchema.migrations + EventSchema.migrations + AccessSchema.migrations + AuditSchema.migrations
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
+            + ScheduleSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -67,6 +70,7 @@ public struct Features: Sendable {
             TaskRoutes(service: tasks, exchange: exchange, policy: taskPolicy).routes,
             TaskWorkRoutes(service: tasks, exchange: exchange, wakeups: wakeups, world: world).routes,
             DeliverableRoutes(service: tasks, exchange: exchange, blobs: blobs).routes,
+            ScheduleRoutes(service: schedules, exchange: exchange).routes,
             eventRoutes.routes,
             assets.routes,
             Pages(
@@ -84,6 +88,7 @@ public struct Features: Sendable {
             TaskLoops(
                 service: tasks, storage: storage, sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
             ).loops,
+            ScheduleLoops(service: schedules, storage: storage).loops,
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now

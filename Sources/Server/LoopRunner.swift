@@ -10,7 +10,7 @@ struct LoopRunner: ServiceLifecycle.Service {
     let logger: Logger
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 for loop in loops {
                     group.addTask { await run(loop) }

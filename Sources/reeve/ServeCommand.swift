@@ -29,6 +29,8 @@ struct ServeCommand: AsyncParsableCommand {
             let settings = try loadSettings()
             LogLines.bootstrap(level: settings.log.level, style: settings.log.style, time: World.live.time)
             OpenFiles.raiseLimit()
+            // Whatever is made from here on is its owner's alone.
+            umask(0o077)
             try await serve(settings)
         } catch let problem as Problem {
             Self.complain(problem)

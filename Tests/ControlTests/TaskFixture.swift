@@ -64,7 +64,9 @@ struct TaskFixture {
         }
     }
 
-    func claim(_ agent: String = "alpha", queues names: [String] = ["default"], limit: Int = 1) async throws -> [AgentTask] {
+    func claim(_ agent: String = "alpha", queues names: [String] = ["default"], limit: Int = 1) async throws
+        -> [AgentTask]
+    {
         try await storage.write { [tasks] in
             try tasks.claim(queues: names, limit: limit, agent: agent, by: Self.agentKey(agent), in: $0).map(\.task)
         }
@@ -92,7 +94,8 @@ struct TaskFixture {
     ) async throws -> AgentTask {
         try await storage.write { [tasks] in
             try tasks.fail(
-                task.id.text, fence: task.fence, failure, message: "no luck", delay: nil, by: Self.agentKey(agent), in: $0)
+                task.id.text, fence: task.fence, failure, message: "no luck", delay: nil, by: Self.agentKey(agent),
+                in: $0)
         }
     }
 
@@ -113,7 +116,8 @@ struct TaskFixture {
     /// The events of a task, by type.
     func history(_ id: TaskID) async throws -> [String] {
         try await storage.read { transaction in
-            try EventStore().list(after: 0, limit: 1_000, filter: EventFilter(taskID: id.text), in: transaction).map(\.type)
+            try EventStore().list(after: 0, limit: 1_000, filter: EventFilter(taskID: id.text), in: transaction).map(
+                \.type)
         }
     }
 }

@@ -75,12 +75,14 @@ import Testing
     @Test("A graph with a cycle or an unknown ref creates nothing", arguments: TestEngine.available)
     func badGraphs(_ engine: TestEngine) async throws {
         try await TaskFixture.on(engine) { fleet in
-            #expect(
-                await code {
-                    try await fleet.graph([["ref": "a", "dependsOn": ["b"]], ["ref": "b", "dependsOn": ["a"]]])
-                } == "invalid")
-            #expect(await code { try await fleet.graph([["ref": "a"], ["dependsOn": ["nobody"]]]) } == "invalid")
-            #expect(try await fleet.storage.read { try EventStore().lastSeq(in: $0) } == 0)
+            let cycle = await code {
+                try await fleet.graph([["ref": "a", "dependsOn": ["b"]], ["ref": "b", "dependsOn": ["a"]]])
+            }
+            #expect(cycle == "invalid")
+            let unknown = await code { try await fleet.graph([["ref": "a"], ["dependsOn": ["nobody"]]]) }
+            #expect(unknown == "invalid")
+            let events = try await fleet.storage.read { try EventStore().lastSeq(in: $0) }
+            #expect(events == 0)
         }
     }
 
@@ -149,7 +151,9 @@ import Testing
         }
     }
 
-    @Test("16, 17, 25: failures back off, then the task is set aside, and an operator lets it go on", arguments: TestEngine.available)
+    @Test(
+        "16, 17, 25: failures back off, then the task is set aside, and an operator lets it go on",
+        arguments: TestEngine.available)
     func failures(_ engine: TestEngine) async throws {
         try await TaskFixture.on(engine) { fleet in
             let task = try await fleet.create(["maxAttempts": 2])
@@ -225,7 +229,8 @@ import Testing
             let claimed = try await fleet.claimOne()
             let parked = try await fleet.change {
                 try $0.park(
-                    claimed.id.text, fence: claimed.fence, TaskParking(.input), by: TaskFixture.agentKey("alpha"), in: $1)
+                    claimed.id.text, fence: claimed.fence, TaskParking(.input), by: TaskFixture.agentKey("alpha"),
+                    in: $1)
             }
             #expect(parked.state == .waiting)
             #expect(parked.leaseExpiresAt == nil)
@@ -247,7 +252,8 @@ import Testing
     func waits(_ engine: TestEngine) async throws {
         try await TaskFixture.on(engine) { fleet in
             for (kind, fallback, expected) in [
-                (WaitKind.timer, nil, TaskState.ready), (.approval, JSONValue.bool(false), .ready), (.input, nil, .held),
+                (WaitKind.timer, nil, TaskState.ready), (.approval, JSONValue.bool(false), .ready),
+                (.input, nil, .held),
             ] {
                 let task = try await fleet.create()
                 let claimed = try await fleet.claimOne()

@@ -37,9 +37,7 @@ struct SettingsTests {
     @Test("each entry sets its own field and no other, and takes its own default")
     func entriesAreWired() throws {
         for entry in SettingsTable.entries {
-            let sample = entry.type == "whole number" ? "37" : entry.path == "log.level" ? "critical"
-                : entry.path == "log.format" ? "text" : entry.path.hasSuffix("publicURL") ? "https://reeve.example"
-                : entry.path.hasSuffix("databaseURL") ? "postgres://db/reeve" : "elsewhere"
+            let sample = Self.sample(entry)
             var settings = Settings()
             #expect(entry.apply(&settings, .text(sample, isQuoted: false)), "\(entry.path)")
             let changed = SettingsTable.entries.filter { $0.show(settings) != $0.show(Settings()) }.map(\.path)
@@ -49,6 +47,18 @@ struct SettingsTests {
                 var again = Settings()
                 #expect(entry.apply(&again, .text(value.string ?? value.text, isQuoted: false)), "\(entry.path)")
             }
+        }
+    }
+
+    /// An acceptable value that is not the default.
+    private static func sample(_ entry: SettingsEntry) -> String {
+        if let number = entry.show(Settings()).int { return String(number + 1) }
+        return switch entry.path {
+        case "log.level": "critical"
+        case "log.format": "text"
+        case "http.publicURL": "https://reeve.example"
+        case "storage.databaseURL": "postgres://db/reeve"
+        default: "elsewhere"
         }
     }
 
@@ -157,7 +167,8 @@ struct SettingsTests {
     @Test("all findings come at once, and nothing unknown in the environment passes")
     func environmentFindings() {
         let found = findings(
-            "x: 1", environment: [
+            "x: 1",
+            environment: [
                 "REEVE_HTTP_PROT": "1", "REEVE_TASKS_SWEEP_MILLISECONDS": "fast", "REEVE_URL": "u", "REEVE_KEY": "k",
                 "REEVE_TASK_FILE": "f", "REEVE_OUTPUT_DIR": "d", "REEVE_TEST_POSTGRES": "p", "REEVER": "ours not",
             ], flags: ["http.porz": "1"])

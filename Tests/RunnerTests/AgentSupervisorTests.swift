@@ -107,7 +107,10 @@ import Testing
 
     @Test func operatorsKeysAreNotHandedOn() async throws {
         let server = FakeReeve()
-        server.with { $0.role = "operator"; $0.agent = nil }
+        server.with {
+            $0.role = "operator"
+            $0.agent = nil
+        }
         let key = try await AgentKey.obtain(
             server.client(.fast), agent: AgentIdentity(name: "crane"), purpose: "test", patience: .brief)
         #expect(key.client.key == "made-key" && key.madeID == "key_0")

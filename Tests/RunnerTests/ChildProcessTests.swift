@@ -13,7 +13,10 @@ private final class Gathered: Sendable {
         bytes.withLock { $0[stream, default: []].append(contentsOf: more) }
     }
 
-    func text(_ stream: OutputChannel) -> String { String(decoding: bytes.withLock { $0[stream] ?? [] }, as: UTF8.self) }
+    func text(_ stream: OutputChannel) -> String {
+        String(decoding: bytes.withLock { $0[stream] ?? [] }, as: UTF8.self)
+    }
+
     func count(_ stream: OutputChannel) -> Int { bytes.withLock { $0[stream]?.count ?? 0 } }
 
     /// Waits until the stream has `text`, for at most ten seconds.
@@ -122,6 +125,7 @@ private final class Gathered: Sendable {
 
     /// Megabytes of noise without a line feed, on both streams at once, with a log whose reader never reads.
     @Test func aFloodNeitherBlocksTheProgramNorFillsTheMemory() async throws {
+        signal(SIGPIPE, SIG_IGN)
         let ends = try #require(PipeEnds.make())
         let writer = LogWriter(descriptor: ends.write, form: .json, world: .live, pendingMax: 100)
         let log = OutputLog(writer, agent: "crane", keepBytes: 1_000, world: .live)
@@ -133,7 +137,6 @@ private final class Gathered: Sendable {
         #expect(child.outputBytes == 16_000_000)
         #expect(log.standardOutput.bytes.count == 1_000 && log.standardOutput.isCut)
         close(ends.read)
-        signal(SIGPIPE, SIG_IGN)
         writer.flush()
         close(ends.write)
     }

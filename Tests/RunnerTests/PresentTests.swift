@@ -25,8 +25,9 @@ import Testing
         #expect(Words.age("2026-11-20T08:16:30Z", at: now) == "in 60 s")
         #expect(Words.age(.null, at: now) == "-")
         #expect(Words.plain(["a": [1, "b"], "c": .null]) == "a=1, b c=-")
-        #expect(Words.details(["name": "crane", "empty": .null, "createdAt": "2026-11-20T08:15:00.000000Z"], at: now)
-            == "name       crane\ncreatedAt  2026-11-20 08:15:00 (30 s)")
+        #expect(
+            Words.details(["name": "crane", "empty": .null, "createdAt": "2026-11-20T08:15:00.000000Z"], at: now)
+                == "name       crane\ncreatedAt  2026-11-20 08:15:00 (30 s)")
     }
 
     @Test func listsSayHowToFillThem() {

@@ -126,13 +126,14 @@ struct SplitMix: RandomNumberGenerator {
 @Suite struct ExitVerdictTests {
     @Test func everyExitStatusHasItsVerdict() {
         for status in Int32(0)...255 {
-            let expected: ExitVerdict = switch status {
-            case 0: .done
-            case 75: .temporary
-            case 64...78: .permanent
-            case 137: .killed
-            default: .failed
-            }
+            let expected: ExitVerdict =
+                switch status {
+                case 0: .done
+                case 75: .temporary
+                case 64...78: .permanent
+                case 137: .killed
+                default: .failed
+                }
             #expect(ExitVerdict(.exited(status)) == expected, "\(status)")
         }
         #expect(ExitVerdict(.signaled(9)) == .killed)
@@ -142,7 +143,7 @@ struct SplitMix: RandomNumberGenerator {
 
     @Test(arguments: [
         (ProcessEnd.exited(0), nil as TaskStop?, TaskOutcome.finish),
-        (.exited(75), nil, .release),
+        (.exited(75), nil, .snooze),
         (.exited(64), nil, .fail(class: "permanent", message: "exit 64: boom")),
         (.exited(78), nil, .fail(class: "permanent", message: "exit 78: boom")),
         (.exited(1), nil, .fail(class: "retryable", message: "exit 1: boom")),
@@ -157,6 +158,15 @@ struct SplitMix: RandomNumberGenerator {
     ])
     func theOutcomeOfATask(end: ProcessEnd, stop: TaskStop?, outcome: TaskOutcome) {
         #expect(TaskOutcome.of(end, stop: stop, lastWords: "boom") == outcome)
+    }
+}
+
+@Suite struct SnoozeTests {
+    @Test func aSnoozeGrowsUpToFiveMinutes() {
+        let seconds = (1...12).map { TaskOutcome.snoozeSeconds(attempt: $0, fraction: 0) }
+        #expect(seconds == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300])
+        #expect(TaskOutcome.snoozeSeconds(attempt: 1, fraction: 0.5) == 1.25)
+        #expect(TaskOutcome.snoozeSeconds(attempt: .max, fraction: 0) == 300)
     }
 }
 

@@ -122,7 +122,9 @@ public struct AppClient: Sendable {
         try await send("POST", path, key: key, headers: headers, body: body.bytes)
     }
 
-    public func delete(_ path: String, key: String?) async throws -> AppReply { try await send("DELETE", path, key: key) }
+    public func delete(_ path: String, key: String?) async throws -> AppReply {
+        try await send("DELETE", path, key: key)
+    }
 
     /// The number of the last event.
     public func lastSeq() async throws -> Int64 {

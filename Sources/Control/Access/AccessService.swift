@@ -101,7 +101,8 @@ public struct AccessService: Sendable {
                     ? "Make a key with the role agent, or ask an administrator." : "Ask an administrator.")
         }
         guard role == .agent || agent == nil else {
-            throw Problem.invalid("agent", "only a key with the role agent is bound to one",
+            throw Problem.invalid(
+                "agent", "only a key with the role agent is bound to one",
                 hint: "Leave `agent` out, or make a key with the role agent.")
         }
         let key = AccessKey(

@@ -48,13 +48,15 @@ public struct AdminKeyFile: Sendable {
     private func read() throws -> String? {
         guard let data = FileManager.default.contents(atPath: path) else {
             guard !FileManager.default.fileExists(atPath: path) else {
-                throw Problem(.conflict, "The file \(path) cannot be read.", hint: "Give it to the user that runs Reeve.")
+                throw Problem(
+                    .conflict, "The file \(path) cannot be read.", hint: "Give it to the user that runs Reeve.")
             }
             return nil
         }
         let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         guard Secret.isKey(text) else {
-            throw Problem(.conflict, "The file \(path) holds no key.",
+            throw Problem(
+                .conflict, "The file \(path) holds no key.",
                 hint: "Put the admin key back into it, or move the file away.")
         }
         return text

@@ -10,7 +10,7 @@ enum KeyPageTemplates {
           <header><h2 id="key-new-title">New key</h2></header>
           <form class="pad filters flush" id="key-form" data-keep data-post="/api/v1/keys" data-secret="key"
             data-done="Made">
-            <input name="name" required placeholder="Name: who or what will use it" aria-label="Name"
+            <input name="name" required placeholder="Name" aria-label="Name"
               autocomplete="off">
             <select name="role" aria-label="Role">{{#roles}}<option
               value="{{name}}">{{name}}: {{summary}}</option>{{/roles}}</select>

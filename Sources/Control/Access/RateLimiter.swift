@@ -35,7 +35,7 @@ public final class RateLimiter: Sendable {
                     bucket.pointee.tokens -= 1
                     return nil
                 }
-                return max(1, Int(((1 - bucket.pointee.tokens) / perSecond).rounded(.up)))
+                return seconds(untilToken: bucket.pointee)
             }
         }
     }
@@ -45,7 +45,7 @@ public final class RateLimiter: Sendable {
         buckets.withLock { buckets in
             guard var bucket = buckets[name] else { return nil }
             fill(&bucket, at: now)
-            return bucket.tokens >= 1 ? nil : max(1, Int(((1 - bucket.tokens) / perSecond).rounded(.up)))
+            return bucket.tokens >= 1 ? nil : seconds(untilToken: bucket)
         }
     }
 
@@ -55,6 +55,11 @@ public final class RateLimiter: Sendable {
             guard let bucket = buckets[name] else { return }
             buckets[name]?.tokens = min(burst, bucket.tokens + 1)
         }
+    }
+
+    /// Whole seconds, rounded up; a billionth too much is an error of rounding, not a second to wait.
+    private func seconds(untilToken bucket: Bucket) -> Int {
+        max(1, Int(((1 - bucket.tokens) / perSecond - 1e-9).rounded(.up)))
     }
 
     private func fill(_ bucket: inout Bucket, at now: Timestamp) {

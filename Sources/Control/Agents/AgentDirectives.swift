@@ -139,7 +139,8 @@ extension AgentService {
     }
 
     func commands(for standing: AgentStanding, in transaction: Transaction) throws -> AgentCommands {
-        let messages = standing.messagesWaiting > 0
+        let messages =
+            standing.messagesWaiting > 0
             ? try presence.takeMessages(of: standing.name, in: transaction) : []
         return AgentCommands(
             pause: standing.facts.isPaused || standing.facts.isQuarantined, drain: standing.facts.isDraining,

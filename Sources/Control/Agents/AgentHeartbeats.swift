@@ -2,8 +2,8 @@ import Kernel
 
 /// What a heartbeat says, read and within limits.
 ///
-/// A `status` that an agent gives itself is never taken for its status, which is derived; it stands as its status message
-/// where it sends none.
+/// A `status` that an agent gives itself is never taken for its status, which is derived; it stands as its status
+/// message where it sends none.
 public struct AgentHeartbeat: Sendable, Equatable {
     var beat = AgentBeat()
     /// Where an unknown agent registers itself. Moving a known one to another project is for operators.
@@ -115,7 +115,8 @@ extension AgentService {
         if let labels = heartbeat.labels {
             let merged = agent.labels.merging(labels) { _, new in new }
             guard merged.count <= AgentPolicy.labelsMax else {
-                throw Problem.invalid("labels", "with those it has, at most \(AgentPolicy.labelsMax) are allowed",
+                throw Problem.invalid(
+                    "labels", "with those it has, at most \(AgentPolicy.labelsMax) are allowed",
                     hint: "Let an operator take labels away with PATCH /api/v1/agents/\(name).")
             }
             edit.labels = merged
@@ -135,8 +136,8 @@ extension AgentService {
             agents: live, perSecondTarget: policy.heartbeatsPerSecond, minimum: policy.heartbeatSecondsMin, agent: name)
     }
 
-    /// Any sign of life of an agent's key: a claim, a write to a task, an event. Registers an unknown agent. Costs a look
-    /// at one row, and at most one write in five seconds.
+    /// Any sign of life of an agent's key: a claim, a write to a task, an event. Registers an unknown agent. Costs a
+    /// look at one row, and at most one write in five seconds.
     public func contact(_ name: String, project: String?, in transaction: Transaction) throws -> Agent {
         let now = world.now
         let actor = "agent:\(name)"

@@ -45,7 +45,8 @@ public struct AgentPages: Sendable {
                 filters: Self.filters(counts, total: total, current: status, project: project),
                 status: status?.rawValue, project: project ?? "", hasAgents: !items.isEmpty,
                 agents: items.map { AgentRowView($0, now: now) },
-                noAgents: total == 0 ? Self.nobody(request)
+                noAgents: total == 0
+                    ? Self.nobody(request)
                     : EmptyView(headline: "No agent is like that", explanation: "Choose another status or project."),
                 first: page.after.map { _ in
                     PagePath.query("/agents", [("status", status?.rawValue), ("project", project)])
@@ -64,14 +65,15 @@ public struct AgentPages: Sendable {
         let all = FilterView(
             path: PagePath.query("/agents", [("project", project)]), label: "All", state: "", count: "\(total)",
             isCurrent: current == nil)
-        return [all] + AgentStatus.allCases.compactMap { status in
-            let count = counts[status] ?? 0
-            guard count > 0 || status == current else { return nil }
-            return FilterView(
-                path: PagePath.query("/agents", [("status", status.rawValue), ("project", project)]),
-                label: PageText.label(status.rawValue), state: status.rawValue, count: "\(count)",
-                isCurrent: status == current)
-        }
+        return [all]
+            + AgentStatus.allCases.compactMap { status in
+                let count = counts[status] ?? 0
+                guard count > 0 || status == current else { return nil }
+                return FilterView(
+                    path: PagePath.query("/agents", [("status", status.rawValue), ("project", project)]),
+                    label: PageText.label(status.rawValue), state: status.rawValue, count: "\(count)",
+                    isCurrent: status == current)
+            }
     }
 
     static func nobody(_ request: APIRequest) -> EmptyView {
@@ -93,7 +95,8 @@ public struct AgentPages: Sendable {
         let view = try await storage.read { transaction in
             let agent = try agents.view(name, in: transaction)
             let held = try tasks.store.held(by: name, limit: Self.tasksMax, in: transaction)
-            let latest = request.principal.agent.map { $0 == name } ?? true
+            let latest =
+                request.principal.agent.map { $0 == name } ?? true
                 ? try events.store.latest(limit: Self.eventsMax, filter: EventFilter(agent: name), in: transaction) : []
             return AgentPageView(agent, tasks: held, events: latest, now: now)
         }
@@ -151,8 +154,9 @@ struct AgentRowView: PageView {
         message = agent.statusMessage.flatMap { $0.isEmpty ? nil : PageText.clipped($0, 200) }
         idleText = Self.idleText(view)
         since = .span(view.statusSince, now: now)
-        cpu = agent.cpuPercent.map(PageText.percent) ?? "–"
-        memory = agent.memoryBytes.map(PageText.bytes) ?? "–"
+        // What a silent agent used when it was last heard of says nothing of now.
+        cpu = (view.status.isSilent ? nil : agent.cpuPercent).map(PageText.percent) ?? "–"
+        memory = (view.status.isSilent ? nil : agent.memoryBytes).map(PageText.bytes) ?? "–"
         heartbeat = .ago(agent.lastHeartbeatAt, now: now)
     }
 

@@ -38,8 +38,8 @@ public struct AgentService: Sendable {
         return agent
     }
 
-    /// Agents that have all of these capabilities and, where one is pinned, are it; at most 100. Those that may be handed
-    /// work come first; see ``Agent/refusal`` and ``Agent/status`` for why another may not be.
+    /// Agents that have all of these capabilities and, where one is pinned, are it; at most 100. Those that may be
+    /// handed work come first; see ``Agent/refusal`` and ``Agent/status`` for why another may not be.
     public func eligible(
         requires: [String], pinned: String?, in transaction: Transaction
     ) throws -> [Agent] {
@@ -197,11 +197,13 @@ extension AgentService {
             heartbeatSeconds: seconds, health: AgentHealth(), messagesWaiting: 0, version: 1, createdAt: now,
             updatedAt: now)
         guard try store.insert(agent, in: transaction) else {
-            throw Problem(.conflict, "The agent \"\(draft.name)\" was registered at the same moment.",
+            throw Problem(
+                .conflict, "The agent \"\(draft.name)\" was registered at the same moment.",
                 hint: "Send the same request again.")
         }
         fleet.grew()
-        try append("agent.registered", agent, actor: actor, data: ["capabilities": .list(agent.capabilities)],
+        try append(
+            "agent.registered", agent, actor: actor, data: ["capabilities": .list(agent.capabilities)],
             in: transaction)
         return agent
     }

@@ -12,8 +12,8 @@ public struct AgentFilter: Sendable {
     }
 }
 
-/// The only SQL on the registry's entries: finding, adding, editing, removing. See ``AgentPresenceStore`` for what moves
-/// by itself.
+/// The only SQL on the registry's entries: finding, adding, editing, removing. See ``AgentPresenceStore`` for what
+/// moves by itself.
 struct AgentStore: Sendable {
     func agent(named name: String, in transaction: Transaction) throws -> Agent? {
         try transaction.first("SELECT * FROM agents WHERE name = \(name)").map(Self.agent)
@@ -89,7 +89,8 @@ struct AgentStore: Sendable {
         try transaction.run("DELETE FROM agents WHERE name = \(name)")
     }
 
-    /// Agents that have every one of the capabilities and, where one is pinned, are it; the likeliest to take work first.
+    /// Agents that have every one of the capabilities and, where one is pinned, are it; the likeliest to take work
+    /// first.
     func eligible(
         requires: [String], pinned: String?, limit: Int, in transaction: Transaction
     ) throws -> [Agent] {

@@ -26,14 +26,16 @@ public enum HealthURL {
             throw Problem.invalid(field, "only http and https are allowed, not \(scheme.prefix(20))")
         }
         guard parts.user == nil, parts.password == nil, !text.contains("@"), parts.fragment == nil else {
-            throw Problem.invalid(field, "it may contain no user, password or fragment",
+            throw Problem.invalid(
+                field, "it may contain no user, password or fragment",
                 hint: "Let the health address answer without credentials; it says nothing but alive or not.")
         }
         guard parts.port.map((1...65_535).contains) ?? true else {
             throw Problem.invalid(field, "the port must be 1 to 65535")
         }
         guard !isForbidden(host: host) else {
-            throw Problem.invalid(field, "link-local, multicast and unspecified addresses are not asked",
+            throw Problem.invalid(
+                field, "link-local, multicast and unspecified addresses are not asked",
                 hint: "Name the agent's own address.")
         }
         return text

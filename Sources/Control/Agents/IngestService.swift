@@ -27,7 +27,8 @@ public struct IngestService: Sendable {
         _ value: JSONValue, limits: Limits, from principal: Principal, correlationID: String
     ) throws -> Item {
         guard let object = value.object else {
-            throw Problem(.invalid, "An event is a JSON object, not \(value.typeName).",
+            throw Problem(
+                .invalid, "An event is a JSON object, not \(value.typeName).",
                 hint: "Send {\"type\":\"agent.heartbeat\",…}.")
         }
         let fields = Fields(object, limits: limits)
@@ -73,8 +74,8 @@ public struct IngestService: Sendable {
         return .object(rest)
     }
 
-    /// Whether a type is one of Reeve's own: all of the families of its features, and of `agent.*` those that it writes.
-    /// Other `agent.*` names are agents' to use: programs written for other control planes send several.
+    /// Whether a type is one of Reeve's own: all of the families of its features, and of `agent.*` those that it
+    /// writes. Other `agent.*` names are agents' to use: programs written for other control planes send several.
     static func isReserved(_ type: String) -> Bool {
         let family = type.prefix { $0 != "." }
         if family == "agent" { return reservedAgentTypes.contains(type) }

@@ -74,7 +74,8 @@ struct AuditChainView: PageView {
     init(_ report: AuditReport) {
         state = report.isValid ? "valid" : "broken"
         stateLabel = report.isValid ? "Valid" : "Broken"
-        text = report.isValid
+        text =
+            report.isValid
             ? "Each of the \(PageText.plural(report.rows, "row")) is bound to the one before."
             : "Row \(report.brokenAt ?? 0) is not as it was written, or is missing. "
                 + "Restore the store from a backup, and find out who could write to it."

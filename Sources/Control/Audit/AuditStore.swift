@@ -22,7 +22,8 @@ struct AuditStore: Sendable {
 
     /// Entries with a number below `before`, newest first.
     func latest(before: Int64, limit: Int, in transaction: Transaction) throws -> [AuditEntry] {
-        try transaction.rows("SELECT * FROM audit WHERE number < \(before) ORDER BY number DESC LIMIT \(limit)").map(entry)
+        try transaction.rows("SELECT * FROM audit WHERE number < \(before) ORDER BY number DESC LIMIT \(limit)").map(
+            entry)
     }
 
     private func entry(_ row: StoredRow) -> AuditEntry {

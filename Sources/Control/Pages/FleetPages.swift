@@ -7,7 +7,6 @@ public struct FleetPages: Sendable {
     let tasks: TaskService
     let agents: AgentService
     let events: Events
-    private let store = FleetStore()
 
     /// Agents shown here; the rest is on their own page.
     private static let agentsMax = 25
@@ -48,7 +47,8 @@ public struct FleetPages: Sendable {
             limit: Self.eventsMax, filter: EventFilter(agent: request.principal.agent), in: transaction)
         let rows = try agentRows(now: now, in: transaction)
         return FleetPageView(
-            subtitle: total == 0 ? "no agents yet"
+            subtitle: total == 0
+                ? "no agents yet"
                 : "\(PageText.plural(total, "agent")), \(statuses[.busy] ?? 0) at work",
             numbers: try numbers(counts, statuses, now: now, in: transaction), hasAgents: !rows.isEmpty, agents: rows,
             noAgents: AgentPages.nobody(request), agentCount: total,
@@ -65,7 +65,7 @@ public struct FleetPages: Sendable {
     ) throws -> [FleetPageView.Number] {
         func count(_ states: TaskState...) -> Int64 { states.reduce(0) { $0 + (counts[$1] ?? 0) } }
         func oldest(_ state: TaskState) throws -> String {
-            try store.oldest(state, in: transaction).map { "oldest \(PageText.span(now - $0))" } ?? "none waits"
+            try tasks.store.oldest(state, in: transaction).map { "oldest \(PageText.span(now - $0))" } ?? "none waits"
         }
         let total = statuses.values.reduce(0, +)
         let silent = (statuses[.unreachable] ?? 0) + (statuses[.offline] ?? 0)
@@ -74,20 +74,26 @@ public struct FleetPages: Sendable {
         let held = count(.held)
         let lost = count(.failed, .canceled, .expired, .skipped)
         return [
-            .init(id: "agents", path: "/agents", state: silent > 0 ? "unreachable" : "idle", label: "Agents alive",
+            .init(
+                id: "agents", path: "/agents", state: silent > 0 ? "unreachable" : "idle", label: "Agents alive",
                 value: "\(alive)", of: "of \(total)",
                 note: silent > 0 ? "\(silent) gone silent" : "all others are well", isAlarming: silent > 0),
-            .init(id: "running", path: "/tasks?status=claimed,running", state: "running", label: "Running",
+            .init(
+                id: "running", path: "/tasks?status=claimed,running", state: "running", label: "Running",
                 value: PageText.count(count(.claimed, .running)),
                 note: waiting > 0 ? "\(waiting) parked for an answer" : "none is parked"),
-            .init(id: "ready", path: "/tasks?status=ready", state: "ready", label: "Ready",
+            .init(
+                id: "ready", path: "/tasks?status=ready", state: "ready", label: "Ready",
                 value: PageText.count(count(.ready)), note: try oldest(.ready)),
-            .init(id: "in_review", path: "/reviews", state: "in_review", label: "To review",
+            .init(
+                id: "in_review", path: "/reviews", state: "in_review", label: "To review",
                 value: PageText.count(count(.inReview)), note: try oldest(.inReview)),
-            .init(id: "held", path: "/tasks?status=held", state: "held", label: "Set aside",
+            .init(
+                id: "held", path: "/tasks?status=held", state: "held", label: "Set aside",
                 value: PageText.count(held), note: held > 0 ? "they wait for an operator" : "nothing is stuck",
                 isAlarming: held > 0),
-            .init(id: "done", path: "/tasks?status=done", state: "done", label: "Done in 24 h",
+            .init(
+                id: "done", path: "/tasks?status=done", state: "done", label: "Done in 24 h",
                 value: PageText.count(count(.done)),
                 note: lost > 0 ? "\(PageText.count(lost)) ended otherwise" : "none failed"),
         ]
@@ -109,7 +115,7 @@ public struct FleetPages: Sendable {
 
     private func chart(now: Timestamp, in transaction: Transaction) throws -> ChartView? {
         let since = now - .minutes(Self.chartMinutes)
-        let finished = try store.finished(since: since, in: transaction)
+        let finished = try tasks.store.finished(since: since, in: transaction)
         guard !finished.isEmpty else { return nil }
         let last = now.microseconds / 60_000_000
         let minutes = (0..<Self.chartMinutes).map { last - Self.chartMinutes + 1 + $0 }
@@ -174,7 +180,7 @@ public struct FleetPages: Sendable {
         let since = request.queryValue("since").flatMap(Int64.init).map {
             min(now, max(Timestamp(microseconds: 0), Timestamp(microseconds: 0) + .milliseconds($0)))
         }
-        let counts = try await storage.read { try store.eventCounts(after: after, in: $0) }
+        let counts = try await storage.read { try events.store.counts(after: after, in: $0) }
         let kinds: [(type: String, state: String, path: String, noun: String)] = [
             ("task.done", "done", "/tasks?status=done", "done"),
             ("task.submitted", "in_review", "/reviews", "handed in for review"),

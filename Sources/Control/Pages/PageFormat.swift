@@ -12,7 +12,8 @@ struct TimeView: PageView {
     static func ago(_ time: Timestamp, now: Timestamp) -> TimeView {
         let age = now - time
         let text =
-            age < Span.seconds(-1.0) ? "in \(PageText.span(now - time))"
+            age < Span.seconds(-1.0)
+            ? "in \(PageText.span(now - time))"
             : age < Span.seconds(2.0) ? "just now" : "\(PageText.span(age)) ago"
         return TimeView(iso: PageText.iso(time), full: PageText.full(time), style: "ago", text: text)
     }

@@ -49,9 +49,9 @@ struct SparkView: PageView {
     let area: String
     let label: String
 
+    /// `nil` where there is nothing to draw.
     init?(_ values: [Int64], label: String) {
-        guard values.count > 1 else { return nil }
-        let top = max(1, values.max() ?? 1)
+        guard values.count > 1, let top = values.max(), top > 0 else { return nil }
         line = values.enumerated().map { index, value in
             let x = Double(index) / Double(values.count - 1) * 100
             let y = 23 - Double(value) / Double(top) * 22
@@ -89,7 +89,8 @@ struct EventView: PageView {
         summary = Self.summary(event)
         hasAbout = task != nil || summary != nil
         let data = event.data.prettyText
-        details = event.data.object?.isEmpty == true || event.data.isNull
+        details =
+            event.data.object?.isEmpty == true || event.data.isNull
             ? nil : PageText.clipped(data, Self.detailsMax)
     }
 

@@ -23,6 +23,7 @@ public struct Pages: Sendable {
             EventPages(shell: shell, storage: storage, events: events).routes,
             AuditPages(shell: shell, storage: storage, audit: audit).routes,
             KeyPages(shell: shell, storage: storage, access: access).routes,
+            SchedulePages(shell: shell, storage: storage).routes,
         ]
         routes = parts.flatMap(\.self)
     }

@@ -19,21 +19,28 @@ public struct QueueRoutes: Sendable {
 
     public var routes: [Route] {
         [
-            Route(.get, "/api/v1/queues", .read, "List queues with depth, oldest task and throughput",
+            Route(
+                .get, "/api/v1/queues", .read, "List queues with depth, oldest task and throughput",
                 shape: .list("Queue"), handler: list),
             Route(.get, "/api/v1/queues/{name}", .read, "Show a queue", shape: .one("Queue"), handler: show),
-            Route(.patch, "/api/v1/queues/{name}", .operate, "Set a queue's concurrency",
+            Route(
+                .patch, "/api/v1/queues/{name}", .operate, "Set a queue's concurrency",
                 shape: .one("Queue", body: "QueueChange"), handler: change),
-            Route(.post, "/api/v1/queues/{name}/pause", .operate, "Stop handing out a queue's tasks",
+            Route(
+                .post, "/api/v1/queues/{name}/pause", .operate, "Stop handing out a queue's tasks",
                 shape: .one("Queue", body: "Reason", isBodyRequired: false), handler: pause),
-            Route(.post, "/api/v1/queues/{name}/resume", .operate, "Hand out a queue's tasks again",
+            Route(
+                .post, "/api/v1/queues/{name}/resume", .operate, "Hand out a queue's tasks again",
                 shape: .one("Queue"), handler: resume),
             Route(.get, "/api/v1/projects", .read, "List projects", shape: .list("Project"), handler: projects),
-            Route(.patch, "/api/v1/projects/{name}", .operate, "Set a project's weight",
+            Route(
+                .patch, "/api/v1/projects/{name}", .operate, "Set a project's weight",
                 shape: .one("Project", body: "ProjectChange"), handler: changeProject),
-            Route(.post, "/api/v1/projects/{name}/pause", .operate, "Stop handing out a project's tasks",
+            Route(
+                .post, "/api/v1/projects/{name}/pause", .operate, "Stop handing out a project's tasks",
                 shape: .one("Project", body: "Reason", isBodyRequired: false), handler: pauseProject),
-            Route(.post, "/api/v1/projects/{name}/resume", .operate, "Hand out a project's tasks again",
+            Route(
+                .post, "/api/v1/projects/{name}/resume", .operate, "Hand out a project's tasks again",
                 shape: .one("Project"), handler: resumeProject),
         ]
     }

@@ -86,7 +86,8 @@ public struct QueueService: Sendable {
         try store.ensureQueue(name, now: world.now, in: transaction)
         guard var queue = try store.queue(name, in: transaction) else { throw Problem.notFound("queue", name) }
         if let ifMatch, ifMatch != "*", ifMatch != queue.etag {
-            throw Problem(.preconditionFailed, "The queue has changed since it was read.",
+            throw Problem(
+                .preconditionFailed, "The queue has changed since it was read.",
                 hint: "Read it again and repeat the change with its new ETag.")
         }
         queue.concurrency = concurrency

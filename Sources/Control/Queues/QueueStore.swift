@@ -69,6 +69,7 @@ public struct QueueStore: Sendable {
     }
 
     private func project(_ row: StoredRow) -> Project {
-        Project(name: row.text("name"), pause: pause(row), weight: row.real("weight"), createdAt: row.time("created_at"))
+        Project(
+            name: row.text("name"), pause: pause(row), weight: row.real("weight"), createdAt: row.time("created_at"))
     }
 }

@@ -13,7 +13,6 @@ public final class Wakeups: Sendable {
         var nextID = 0
         var generation: [String: Int] = [:]
         var allGeneration = 0
-        var isClosed = false
     }
 
     /// Queues whose signals are remembered one by one; past that, a signal counts for all.
@@ -58,14 +57,6 @@ public final class Wakeups: Sendable {
         for entry in woken { entry.waiter.continuation.resume() }
     }
 
-    /// Wakes everybody for the last time: the server stops.
-    public func close() {
-        state.withLock { $0.isClosed = true }
-        wakeAll()
-    }
-
-    public var isClosed: Bool { state.withLock { $0.isClosed } }
-
     /// Waits for a signal that came after `generation` was taken, or for the caller's cancellation.
     public func wait(_ queues: [String], since generation: Int) async {
         let id = state.withLock { state in
@@ -76,7 +67,7 @@ public final class Wakeups: Sendable {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
                     let now = queues.reduce(state.allGeneration) { $0 + (state.generation[$1] ?? 0) }
-                    if now != generation || state.isClosed || Task.isCancelled { return true }
+                    if now != generation || Task.isCancelled { return true }
                     state.waiters.append((id, Waiter(queues: Set(queues), continuation: continuation)))
                     return false
                 }

@@ -11,7 +11,7 @@ enum ReviewPageTemplates {
           <nav class="panel inbox-list" id="inbox" aria-label="Waiting for a verdict"><ul>
             {{#items}}
             <li><a href="{{path}}" data-task-id="{{id}}" data-row{{#isCurrent}} aria-current="true"
-              aria-selected="true"{{/isCurrent}}><span class="title">{{title}}</span>
+             {{/isCurrent}}><span class="title">{{title}}</span>
               <span
                 class="second"><span>{{agent}}</span>{{#round}}<span>round {{round}}</span>{{/round}}
                 {{#since}}{{> time}}{{/since}}</span></a></li>

@@ -43,7 +43,8 @@ public struct ReviewPages: Sendable {
         }
         let count = inbox.items.count
         let view = ReviewInboxView(
-            subtitle: count == 0 ? "nothing waits for a verdict"
+            subtitle: count == 0
+                ? "nothing waits for a verdict"
                 : "\(count)\(inbox.hasMore ? " and more" : "") wait\(count == 1 ? "s" : "") for a verdict",
             hasItems: count > 0,
             items: inbox.items.map { ReviewRowView($0, isCurrent: $0.id == inbox.chosen?.id, now: now) },

@@ -199,7 +199,8 @@ enum CronField: String {
     private func refusal(_ text: Substring, _ field: String) -> Problem {
         let names = self == .month ? " or jan to dec" : self == .weekday ? " or sun to sat" : ""
         return Problem.invalid(
-            field, "\"\(text.prefix(40))\" is no \(rawValue): numbers from \(range.lowerBound) to "
+            field,
+            "\"\(text.prefix(40))\" is no \(rawValue): numbers from \(range.lowerBound) to "
                 + "\(range.upperBound)\(names), *, ranges, lists and steps are",
             hint: "Write minute hour day-of-month month day-of-week, such as \"0 9 * * mon-fri\".")
     }

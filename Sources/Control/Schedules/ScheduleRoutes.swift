@@ -12,20 +12,27 @@ public struct ScheduleRoutes: Sendable {
 
     public var routes: [Route] {
         [
-            Route(.post, "/api/v1/schedules", .operate, "Make a task again and again, by the clock",
+            Route(
+                .post, "/api/v1/schedules", .operate, "Make a task again and again, by the clock",
                 shape: .one("Schedule", body: "ScheduleDraft", success: 201), handler: create),
             Route(.get, "/api/v1/schedules", .read, "List schedules by name", shape: .list("Schedule"), handler: list),
-            Route(.get, "/api/v1/schedules/{id}", .read, "Show a schedule with its next ticks and its last firings",
+            Route(
+                .get, "/api/v1/schedules/{id}", .read, "Show a schedule with its next ticks and its last firings",
                 shape: .one("ScheduleDetail"), handler: show),
-            Route(.patch, "/api/v1/schedules/{id}", .operate, "Change a schedule; takes If-Match",
+            Route(
+                .patch, "/api/v1/schedules/{id}", .operate, "Change a schedule; takes If-Match",
                 shape: .one("Schedule", body: "ScheduleChange"), handler: change),
-            Route(.delete, "/api/v1/schedules/{id}", .operate, "Delete a schedule; tasks that it made stay",
+            Route(
+                .delete, "/api/v1/schedules/{id}", .operate, "Delete a schedule; tasks that it made stay",
                 shape: RouteShape(success: 204), handler: delete),
-            Route(.post, "/api/v1/schedules/{id}/run", .operate, "Make a schedule's task now, besides its ticks",
+            Route(
+                .post, "/api/v1/schedules/{id}/run", .operate, "Make a schedule's task now, besides its ticks",
                 shape: .one("ScheduleRun", success: 201), handler: run),
-            Route(.post, "/api/v1/schedules/{id}/pause", .operate, "Stop a schedule's ticks",
+            Route(
+                .post, "/api/v1/schedules/{id}/pause", .operate, "Stop a schedule's ticks",
                 shape: .one("Schedule", body: "Reason", isBodyRequired: false), handler: pause),
-            Route(.post, "/api/v1/schedules/{id}/resume", .operate, "Let a schedule's ticks come again",
+            Route(
+                .post, "/api/v1/schedules/{id}/resume", .operate, "Let a schedule's ticks come again",
                 shape: .one("Schedule"), handler: resume),
         ]
     }

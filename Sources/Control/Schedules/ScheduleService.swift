@@ -219,7 +219,9 @@ public struct ScheduleService: Sendable {
         // A zone that this machine does not know has no next tick; it is tried again, as another replica may know it.
         schedule.nextAt = (try? schedule.ticks()).map { $0.next(after: now) } ?? now + .hours(1)
         try store.save(schedule, in: transaction)
-        let data: JSONValue = ["tick": next.json, "code": .string(problem.code.name), "detail": .string(problem.detail)]
+        let data: JSONValue = [
+            "tick": next.json, "code": .string(problem.code.name), "detail": .string(problem.detail),
+        ]
         try tell("failed", schedule, by: .system, data, in: transaction)
     }
 

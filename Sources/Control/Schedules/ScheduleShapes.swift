@@ -40,13 +40,16 @@ public enum ScheduleShapes {
         ("at", time), ("manual", flag), ("firedAt", time), ("taskId", optionalText), ("error", optionalText),
     ])
 
-    private static let detail = object(members + [
-        ("upcoming", ["type": "array", "items": time]), ("history", ["type": "array", "items": firing]),
-    ])
+    private static let detail = object(
+        members + [
+            ("upcoming", ["type": "array", "items": time]), ("history", ["type": "array", "items": firing]),
+        ])
 
     private static let name: JSONValue = ["type": "string", "minLength": 1, "maxLength": 200]
     private static let cron: JSONValue = ["type": "string", "maxLength": .int(Int64(CronExpression.charactersMax))]
-    private static let choice: JSONValue = ["type": ["string", "null"], "enum": .array((catchUp.array ?? []) + [.null])]
+    private static let choice: JSONValue = [
+        "type": ["string", "null"], "enum": .array((catchUp.array ?? []) + [.null]),
+    ]
 
     private static let draft = object(
         [

@@ -15,11 +15,14 @@ public struct DeliverableRoutes: Sendable {
 
     public var routes: [Route] {
         [
-            Route(.post, "/api/v1/tasks/{id}/deliverables", .work, "Seal a deliverable, as JSON or multipart/form-data",
+            Route(
+                .post, "/api/v1/tasks/{id}/deliverables", .work, "Seal a deliverable, as JSON or multipart/form-data",
                 shape: .one("Deliverable", body: "DeliverableRequest", success: 201), handler: seal),
-            Route(.get, "/api/v1/deliverables/{id}", .read, "Show a deliverable",
+            Route(
+                .get, "/api/v1/deliverables/{id}", .read, "Show a deliverable",
                 shape: .one("Deliverable"), handler: show),
-            Route(.get, "/api/v1/deliverables/{id}/content", .read, "The content of a deliverable",
+            Route(
+                .get, "/api/v1/deliverables/{id}/content", .read, "The content of a deliverable",
                 shape: RouteShape(contentType: "application/octet-stream"), handler: content),
         ]
     }
@@ -110,13 +113,14 @@ public struct DeliverableRoutes: Sendable {
         let deliverable = try await deliverable(request)
         let etag = "\"\(deliverable.sha256)\""
         if request.headers["if-none-match"] == etag { return APIReply(status: 304, headers: [("etag", etag)]) }
-        let isText = deliverable.contentType.hasPrefix("text/plain") || deliverable.contentType.hasPrefix("text/markdown")
+        let isText =
+            deliverable.contentType.hasPrefix("text/plain") || deliverable.contentType.hasPrefix("text/markdown")
         let name = deliverable.name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? "content"
         return APIReply(
             status: 200,
             headers: [
                 ("content-type", deliverable.contentType), ("etag", etag),
-                ("content-security-policy", "sandbox; default-src 'none'"), ("x-content-type-options", "nosniff"),
+                ("content-security-policy", "sandbox; default-src 'none'"),
                 ("content-disposition", "\(isText ? "inline" : "attachment"); filename*=UTF-8''\(name)"),
                 ("cache-control", "private, max-age=31536000, immutable"),
             ], body: .bytes(try await blobs.get(deliverable.sha256)))

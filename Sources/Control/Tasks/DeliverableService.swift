@@ -15,7 +15,8 @@ extension TaskService {
         _ draft: DeliverableDraft, sha256: String, task id: String, limits: Limits, by principal: Principal,
         in transaction: Transaction
     ) throws -> Deliverable {
-        var task = try held(id, fence: draft.fence, by: principal, verb: "deliverables", takesLate: true, in: transaction)
+        var task = try held(
+            id, fence: draft.fence, by: principal, verb: "deliverables", takesLate: true, in: transaction)
         try checkContent(draft, of: task)
         let before = task
         let earlier = try deliverables.all(of: task.id, in: transaction)

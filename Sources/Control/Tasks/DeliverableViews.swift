@@ -38,7 +38,8 @@ struct DeliverablePreview: Sendable {
             return DeliverablePreview(text: nil, note: "It is not text.")
         }
         let shown = deliverable.isJSON ? pretty(bytes) ?? text : text
-        let note = shown.count > charactersMax
+        let note =
+            shown.count > charactersMax
             ? "Only the first \(PageText.count(Int64(charactersMax))) characters are shown." : ""
         return DeliverablePreview(text: clipped(shown), note: note)
     }
@@ -94,8 +95,9 @@ struct DeliverableView: PageView {
         self.verdict =
             deliverable.isApproved
             ? Verdict(state: "approved", stateLabel: "Approved")
-            : verdict == .changes ? Verdict(state: "changes", stateLabel: "Changes asked for")
-            : verdict == .reject ? Verdict(state: "rejected", stateLabel: "Rejected") : nil
+            : verdict == .changes
+                ? Verdict(state: "changes", stateLabel: "Changes asked for")
+                : verdict == .reject ? Verdict(state: "rejected", stateLabel: "Rejected") : nil
         contentType = deliverable.contentType
         size = PageText.bytes(deliverable.size)
         sha256 = deliverable.sha256

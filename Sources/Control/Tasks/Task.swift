@@ -104,7 +104,9 @@ public struct AgentTask: Sendable, Equatable {
     }
 
     /// The lane that it stands in while ready.
-    public var lane: Lane { Lane(queue: queue, project: project, agent: preferredAgent ?? pinnedAgent, requires: requires) }
+    public var lane: Lane {
+        Lane(queue: queue, project: project, agent: preferredAgent ?? pinnedAgent, requires: requires)
+    }
 
     /// When the sweeper must look at the task next; `nil` where a dependency or a person moves it.
     public var wakeAt: Timestamp? {

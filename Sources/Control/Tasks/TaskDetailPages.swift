@@ -33,7 +33,8 @@ extension TaskPages {
         let task = try tasks.task(id, in: transaction)
         let parents = try tasks.store.dependencies(of: task.id, in: transaction).prefix(Self.edgesMax)
         let children = try tasks.store.allDependents(on: task.id, limit: Self.edgesMax, in: transaction)
-        let eligible = task.state.isTerminal
+        let eligible =
+            task.state.isTerminal
             ? [] : try tasks.agents.eligible(requires: task.requires, pinned: nil, in: transaction)
         return TaskRecord(
             task: task, holds: try tasks.store.holds(on: task.id, in: transaction),
@@ -72,10 +73,11 @@ struct TaskPageView: PageView {
     let reviewPath: String
     let agentNames: [String]
     let explain: ExplainView?
+    let question: QuestionView?
     let steps: [TaskStepView]
     let deliverables: [DeliverableView]
     let output: String?
-    let input: String
+    let input: String?
     let hasAttempts: Bool
     let attemptRows: [AttemptView]
     let events: [EventView]
@@ -103,7 +105,7 @@ struct TaskPageView: PageView {
         let allowed = Set(task.state.allowedVerbs)
         canRetry = allowed.contains("retry")
         retryLabel = task.state == .held ? "Retry" : "Run again as a new task"
-        canResume = (allowed.contains("resume") && task.holdCount > 0) || task.state == .waiting
+        canResume = allowed.contains("resume") && (task.holdCount > 0 || task.state == .waiting)
         canHold = allowed.contains("hold") && task.holdCount == 0
         canReassign = allowed.contains("reassign")
         canCancel = allowed.contains("cancel") && task.cancelRequestedAt == nil
@@ -111,10 +113,11 @@ struct TaskPageView: PageView {
         reviewPath = PagePath.query("/reviews", [("task", task.id.text)])
         agentNames = record.agentNames
         explain = ExplainView(record)
+        question = QuestionView(task)
         steps = TaskStepView.path(of: task, events: record.events, now: now)
         deliverables = DeliverableView.all(record, previews: previews, now: now)
         output = task.output.isNull ? nil : DeliverablePreview.clipped(task.output.prettyText)
-        input = DeliverablePreview.clipped(task.input.prettyText)
+        input = task.input.isNull ? nil : DeliverablePreview.clipped(task.input.prettyText)
         hasAttempts = !record.attempts.isEmpty
         attemptRows = record.attempts.sorted { $0.number > $1.number }.map { AttemptView($0, now: now) }
         events = record.events.suffix(Self.eventsShown).reversed().map { EventView($0, now: now) }
@@ -167,6 +170,21 @@ struct TaskPageView: PageView {
     }
 }
 
+/// What a parked task's agent wants to know.
+struct QuestionView: PageView {
+    let prompt: String
+    let apiPath: String
+
+    /// `nil` where nobody is asked: the task is not parked, or waits for a clock or for other tasks.
+    init?(_ task: AgentTask) {
+        guard task.state == .waiting, let kind = task.wait["kind"]?.string.flatMap(WaitKind.init(rawValue:)),
+            [.input, .approval, .auth].contains(kind)
+        else { return nil }
+        prompt = task.wait["prompt"]?.string ?? "for \(kind.rawValue), without saying more."
+        apiPath = "/api/v1" + PagePath.task(task.id.text)
+    }
+}
+
 /// "Why isn't this running?"
 struct ExplainView: PageView {
     struct Condition: PageView {
@@ -191,7 +209,8 @@ struct ExplainView: PageView {
         hasUnmet = !conditions.isEmpty
         if explanation.isClaimable {
             let agents = record.agentNames
-            headline = agents.isEmpty
+            headline =
+                agents.isEmpty
                 ? "Ready: the next agent that asks gets it"
                 : "Ready: the next of \(PageText.plural(agents.count, "agent")) that asks gets it"
         } else {
@@ -201,12 +220,40 @@ struct ExplainView: PageView {
             Condition(
                 code: condition.code, detail: Self.sentence(condition.detail),
                 task: condition.taskID.map { LinkView(path: PagePath.task($0.text), label: "Open that task") },
-                liftedBy: condition.liftedBy)
+                liftedBy: Self.people(condition.liftedBy))
         }
     }
 
+    /// Who can lift a condition, in words for people: the interface's addresses become the page's verbs.
+    static func people(_ text: String) -> String {
+        var words: [String] = []
+        var isAddress = false
+        for word in text.split(separator: " ").map(String.init) {
+            if word == "POST" || word == "PATCH" {
+                isAddress = true
+                if let last = words.last, last.hasSuffix(":") { words[words.count - 1] = last.dropLast() + "," }
+            } else if isAddress {
+                isAddress = false
+                words.append(verb(word) + (word.hasSuffix(",") ? "," : ""))
+            } else {
+                words.append(word)
+            }
+        }
+        return words.joined(separator: " ")
+    }
+
+    private static func verb(_ address: String) -> String {
+        let parts = address.split(separator: "/").map { $0.filter(\.isLetter) }
+        let isProject = parts.contains("projects")
+        let place = parts.contains("queues") ? " on the queues page" : isProject ? " of the project" : ""
+        guard let last = parts.last, ["retry", "resume", "reassign", "review"].contains(last) else {
+            return "a change\(place)"
+        }
+        return "“\(PageText.label(last))”\(place)"
+    }
+
     private static func sentence(_ text: String) -> String {
-        let label = text.prefix(1).uppercased() + text.dropFirst()
+        let label = text.contains(" ") ? text.prefix(1).uppercased() + text.dropFirst() : PageText.label(text)
         return label.hasSuffix(".") ? label : label + "."
     }
 }

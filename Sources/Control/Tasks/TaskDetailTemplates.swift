@@ -6,6 +6,14 @@ enum TaskDetailTemplates {
         "task",
         #"""
         {{> task-head}}
+        {{#question}}
+        <form class="notice question" id="question" data-state="waiting" data-keep data-post="{{apiPath}}/resume"
+          data-done="Answered"><b>Its agent asks:</b><p>{{prompt}}</p>
+          {{#canOperate}}<label class="away" for="answer">Answer</label><textarea id="answer" name="answer" required
+            placeholder="The agent that goes on with the task gets this."></textarea>
+          <button class="primary" type="submit" data-action="answer">Answer, and let it go on</button>{{/canOperate}}
+        </form>
+        {{/question}}
         {{#explain}}
         <div class="notice" id="explain" data-state="{{state}}"><b>{{headline}}</b>
           {{#hasUnmet}}<ul>{{#unmet}}<li data-code="{{code}}"><span>{{detail}}</span>{{#task}}<a class="link"
@@ -25,8 +33,8 @@ enum TaskDetailTemplates {
             </section>
             {{#output}}<section class="panel" id="task-output" aria-label="Output"><header><h2>Output</h2></header><div
               class="pad"><pre class="code">{{output}}</pre></div></section>{{/output}}
-            <section class="panel" id="task-input" aria-label="Input"><header><h2>Input</h2></header><div
-              class="pad"><pre class="code">{{input}}</pre></div></section>
+            {{#input}}<section class="panel" id="task-input" aria-label="Input"><header><h2>Input</h2></header><div
+              class="pad"><pre class="code">{{input}}</pre></div></section>{{/input}}
             <section class="panel" id="task-attempts" aria-labelledby="attempts-title">
               <header><h2 id="attempts-title">Attempts</h2></header>
         {{> task-attempts}}
@@ -34,7 +42,7 @@ enum TaskDetailTemplates {
             <section class="panel" id="task-events" aria-labelledby="task-events-title">
               <header><h2 id="task-events-title">Events</h2><span class="end"><a class="link"
                 href="{{eventsPath}}">All of them</a></span></header>
-              <ol class="log">{{#events}}{{> event-item}}{{/events}}</ol>
+              <ol class="log own">{{#events}}{{> event-item}}{{/events}}</ol>
             </section>
           </div>
           <div class="stack">
@@ -105,11 +113,11 @@ enum TaskDetailTemplates {
           {{#steps}}
           <li class="step {{phase}}" data-step="{{id}}" data-state="{{state}}"><span class="knob"></span>
             <span class="name">{{label}}{{#times}} <span class="muted">×{{times}}</span>{{/times}}</span>
-            <span class="when">{{#at}}{{> time}}{{/at}}{{#detail}} {{detail}}{{/detail}}</span>
+            <span class="when">{{#at}}{{> time}}{{/at}}{{#detail}} · {{detail}}{{/detail}}</span>
             {{#hasBranches}}<ul class="branch">{{#branches}}<li data-step="{{id}}"
               data-state="{{state}}">{{> state}}{{#times}} <span class="muted">×{{times}}</span>{{/times}} {{#at}}<span
                 class="muted">{{> time}}</span>{{/at}}{{#detail}} <span
-                  class="muted">{{detail}}</span>{{/detail}}</li>{{/branches}}</ul>{{/hasBranches}}
+                  class="muted">· {{detail}}</span>{{/detail}}</li>{{/branches}}</ul>{{/hasBranches}}
           </li>
           {{/steps}}
         </ol>

@@ -107,7 +107,8 @@ public struct TaskDraft: Sendable {
                 roundsMax: try review.optionalInt("maxRounds", in: 1...1_000).map(Int.init))
         case let other?:
             throw Problem.invalid(
-                fields.path("review"), "true, false or {\"approvals\":…,\"maxRounds\":…} is expected, not \(other.typeName)")
+                fields.path("review"),
+                "true, false or {\"approvals\":…,\"maxRounds\":…} is expected, not \(other.typeName)")
         }
     }
 
@@ -117,7 +118,8 @@ public struct TaskDraft: Sendable {
         let usd = try budget.optionalDouble("usd", in: 0...1e9)
         let parsed = TaskBudget(
             nanoUSD: usd.map { Int64(($0 * 1e9).rounded()) }, tokens: try budget.optionalInt("tokens", in: counts),
-            toolCalls: try budget.optionalInt("toolCalls", in: counts), steps: try budget.optionalInt("steps", in: counts),
+            toolCalls: try budget.optionalInt("toolCalls", in: counts),
+            steps: try budget.optionalInt("steps", in: counts),
             time: try budget.optionalSpan("seconds", in: 1...secondsMax))
         return parsed == TaskBudget() ? nil : parsed
     }

@@ -63,26 +63,32 @@ extension TaskService {
         case .scheduled:
             let time = task.scheduledFor?.rfc3339 ?? "a later time"
             return [
-                .init(code: "schedule", detail: "not before \(time) (\(task.reason ?? "as created"))", taskID: nil,
+                .init(
+                    code: "schedule", detail: "not before \(time) (\(task.reason ?? "as created"))", taskID: nil,
                     liftedBy: "the clock")
             ]
         case .held:
             let edges = try store.dependencies(of: task.id, in: transaction).filter { $0.state == .unmet }
             return [
-                .init(code: "held", detail: task.reason ?? "set aside", taskID: edges.first?.dependsOn,
+                .init(
+                    code: "held", detail: task.reason ?? "set aside", taskID: edges.first?.dependsOn,
                     liftedBy: "an operator: POST \(path)/retry")
             ]
         case .waiting:
             let kind = task.wait["kind"]?.string ?? "an answer"
             return [
-                .init(code: "waiting", detail: "parked for \(kind)", taskID: nil,
+                .init(
+                    code: "waiting", detail: "parked for \(kind)", taskID: nil,
                     liftedBy: task.waitUntil == nil ? "POST \(path)/resume" : "POST \(path)/resume, or the clock")
             ]
         case .inReview:
-            return [.init(code: "review", detail: "submitted", taskID: nil, liftedBy: "a reviewer: POST \(path)/review")]
+            return [
+                .init(code: "review", detail: "submitted", taskID: nil, liftedBy: "a reviewer: POST \(path)/review")
+            ]
         case .claimed, .running:
             return [
-                .init(code: "leased", detail: "\(task.owner ?? "an agent") works on it", taskID: nil,
+                .init(
+                    code: "leased", detail: "\(task.owner ?? "an agent") works on it", taskID: nil,
                     liftedBy: "its agent, or the end of its lease")
             ]
         default: return []
@@ -94,14 +100,16 @@ extension TaskService {
         if let queue = try queues.queue(task.queue, in: transaction) {
             if let pause = queue.pause {
                 unmet.append(
-                    .init(code: TaskHold.pausedQueue.rawValue, detail: "\(pause.actor): \(pause.reason)", taskID: nil,
+                    .init(
+                        code: TaskHold.pausedQueue.rawValue, detail: "\(pause.actor): \(pause.reason)", taskID: nil,
                         liftedBy: "an operator: POST /api/v1/queues/\(task.queue)/resume"))
             }
             if let concurrency = queue.concurrency {
                 let leased = try store.leasedCount(queue: task.queue, in: transaction)
                 if leased >= concurrency {
                     unmet.append(
-                        .init(code: TaskHold.concurrencyKey.rawValue,
+                        .init(
+                            code: TaskHold.concurrencyKey.rawValue,
                             detail: "\(leased) of \(concurrency) tasks of the queue run", taskID: nil,
                             liftedBy: "the end of one of them, or PATCH /api/v1/queues/\(task.queue)"))
                 }
@@ -109,7 +117,8 @@ extension TaskService {
         }
         if let pause = try queues.project(task.project, in: transaction)?.pause {
             unmet.append(
-                .init(code: TaskHold.pausedProject.rawValue, detail: "\(pause.actor): \(pause.reason)", taskID: nil,
+                .init(
+                    code: TaskHold.pausedProject.rawValue, detail: "\(pause.actor): \(pause.reason)", taskID: nil,
                     liftedBy: "an operator: POST /api/v1/projects/\(task.project)/resume"))
         }
         let able = try agents.eligible(requires: task.requires, pinned: task.pinnedAgent, in: transaction)
@@ -117,7 +126,8 @@ extension TaskService {
             let wanted = task.pinnedAgent.map { "the agent \"\($0)\"" } ?? "any agent"
             let needs = task.requires.isEmpty ? "" : " with \(task.requires.joined(separator: ", "))"
             unmet.append(
-                .init(code: "no_eligible_agent", detail: "it is for \(wanted)\(needs), and none such is at work",
+                .init(
+                    code: "no_eligible_agent", detail: "it is for \(wanted)\(needs), and none such is at work",
                     taskID: nil, liftedBy: "an agent that comes, or POST /api/v1/tasks/\(task.id)/reassign"))
         }
         return unmet

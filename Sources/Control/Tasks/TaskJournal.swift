@@ -11,7 +11,8 @@ struct TaskJournal: Sendable {
 
     /// Keeps `task` as it now stands, with one event that says how it came there.
     func keep(
-        _ task: inout AgentTask, from before: AgentTask?, _ type: String, by actor: String, _ data: JSONObject = JSONObject(),
+        _ task: inout AgentTask, from before: AgentTask?, _ type: String, by actor: String,
+        _ data: JSONObject = JSONObject(),
         in transaction: Transaction
     ) throws {
         task.eventCount += 1
@@ -57,7 +58,9 @@ struct TaskJournal: Sendable {
         _ task: inout AgentTask, from before: AgentTask?, in transaction: Transaction
     ) throws {
         guard let key = task.concurrencyKey else { return }
-        if task.state == .ready, before?.state != .ready, try store.keyHolder(key, except: task.id, in: transaction) != nil {
+        if task.state == .ready, before?.state != .ready,
+            try store.keyHolder(key, except: task.id, in: transaction) != nil
+        {
             let reason = "another task with the key \"\(key)\" goes first"
             if try store.addHold(
                 .concurrencyKey, reason: reason, actor: "reeve", on: task.id, now: world.now, in: transaction)

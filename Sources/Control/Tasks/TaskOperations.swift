@@ -92,7 +92,8 @@ extension TaskService {
         if task.pauseRequestedAt == nil, task.cancelRequestedAt == nil { task.stopDeadline = nil }
         if task.state == .waiting, hold == nil {
             if let token, token != task.wait["token"]?.string {
-                throw Problem(.conflict, "The token is not the one of this wait: it was answered before, or never asked.",
+                throw Problem(
+                    .conflict, "The token is not the one of this wait: it was answered before, or never asked.",
                     hint: "Read the task again; leave the token out to answer as an operator.")
             }
             task.resolveWait(answer: answer, policy: policy, now: world.now)
@@ -136,7 +137,8 @@ extension TaskService {
         let before = try task(id, in: transaction)
         guard before.state == .inReview, let submitted = before.submissionSHA256 else { throw before.refusal("review") }
         guard let sha256 else {
-            throw Problem.invalid("sha256", "it is missing",
+            throw Problem.invalid(
+                "sha256", "it is missing",
                 hint: "Name the content that you judged: the task's submission.sha256.")
         }
         guard sha256 == submitted else {

@@ -117,11 +117,13 @@ struct TaskListQuery: Sendable {
         let rest: [TaskState] = [
             .ready, .scheduled, .blocked, .waiting, .inReview, .held, .done, .failed, .canceled, .expired, .skipped,
         ]
-        return [all, both] + rest.map { state in
-            FilterView(
-                path: path(status: state.rawValue), label: PageText.label(state.rawValue), state: state.rawValue,
-                count: state.isTerminal ? nil : PageText.count(counts[state] ?? 0), isCurrent: status == state.rawValue)
-        }
+        return [all, both]
+            + rest.map { state in
+                FilterView(
+                    path: path(status: state.rawValue), label: PageText.label(state.rawValue), state: state.rawValue,
+                    count: state.isTerminal ? nil : PageText.count(counts[state] ?? 0),
+                    isCurrent: status == state.rawValue)
+            }
     }
 }
 

@@ -24,33 +24,50 @@ public struct TaskRoutes: Sendable {
     public var routes: [Route] {
         let task = "/api/v1/tasks/{id}"
         return [
-            Route(.post, "/api/v1/tasks", .operate, "Create a task",
+            Route(
+                .post, "/api/v1/tasks", .operate, "Create a task",
                 shape: .one("Task", body: "TaskRequest", success: 201), handler: create),
-            Route(.post, "/api/v1/tasks/graph", .operate, "Create a graph of tasks, all or none",
+            Route(
+                .post, "/api/v1/tasks/graph", .operate, "Create a graph of tasks, all or none",
                 shape: .one("TaskList", body: "TaskGraphRequest", success: 201), handler: createGraph),
-            Route(.get, "/api/v1/tasks", .read, "List tasks, the newest first",
+            Route(
+                .get, "/api/v1/tasks", .read, "List tasks, the newest first",
                 shape: .list("Task", query: Self.filters), handler: list),
-            Route(.post, "/api/v1/tasks/requeue", .operate, "Let tasks that were set aside run again, many at once",
+            Route(
+                .post, "/api/v1/tasks/requeue", .operate, "Let tasks that were set aside run again, many at once",
                 shape: .one("", body: "RequeueRequest"), handler: requeue),
             Route(.get, task, .read, "Show a task", shape: .one("Task"), handler: show),
-            Route(.get, "\(task)/explain", .read, "Why is it not running?", shape: .one("Explanation"), handler: explain),
-            Route(.get, "\(task)/attempts", .read, "List the attempts of a task", shape: .list("Attempt"), handler: attempts),
-            Route(.get, "\(task)/deliverables", .read, "List every revision of a task's deliverables",
+            Route(
+                .get, "\(task)/explain", .read, "Why is it not running?", shape: .one("Explanation"), handler: explain),
+            Route(
+                .get, "\(task)/attempts", .read, "List the attempts of a task", shape: .list("Attempt"),
+                handler: attempts),
+            Route(
+                .get, "\(task)/deliverables", .read, "List every revision of a task's deliverables",
                 shape: .list("Deliverable"), handler: listDeliverables),
-            Route(.get, "\(task)/reviews", .read, "List the verdicts on a task", shape: .list("Review"), handler: listReviews),
-            Route(.post, "\(task)/cancel", .operate, "Cancel a task",
+            Route(
+                .get, "\(task)/reviews", .read, "List the verdicts on a task", shape: .list("Review"),
+                handler: listReviews),
+            Route(
+                .post, "\(task)/cancel", .operate, "Cancel a task",
                 shape: .one("Task", body: "Reason", isBodyRequired: false), handler: cancel),
-            Route(.post, "\(task)/retry", .operate, "Let a task run again that was set aside, or do one anew that ended",
+            Route(
+                .post, "\(task)/retry", .operate, "Let a task run again that was set aside, or do one anew that ended",
                 shape: .one("Task", body: "RetryRequest", isBodyRequired: false), handler: retry),
-            Route(.post, "\(task)/hold", .operate, "Keep a task from being claimed",
+            Route(
+                .post, "\(task)/hold", .operate, "Keep a task from being claimed",
                 shape: .one("Task", body: "HoldRequest", isBodyRequired: false), handler: hold),
-            Route(.post, "\(task)/resume", .operate, "Lift holds, or answer a parked task",
+            Route(
+                .post, "\(task)/resume", .operate, "Lift holds, or answer a parked task",
                 shape: .one("Task", body: "ResumeRequest", isBodyRequired: false), handler: resume),
-            Route(.post, "\(task)/reassign", .operate, "Give a task to another agent",
+            Route(
+                .post, "\(task)/reassign", .operate, "Give a task to another agent",
                 shape: .one("Task", body: "ReassignRequest"), handler: reassign),
-            Route(.post, "\(task)/review", .operate, "Approve what was submitted, ask for changes, or reject it",
+            Route(
+                .post, "\(task)/review", .operate, "Approve what was submitted, ask for changes, or reject it",
                 shape: .one("Task", body: "ReviewRequest"), handler: review),
-            Route(.get, "/api/v1/reviews", .read, "List tasks that wait for a reviewer, the oldest submission first",
+            Route(
+                .get, "/api/v1/reviews", .read, "List tasks that wait for a reviewer, the oldest submission first",
                 shape: .list("Task"), handler: listInReview),
         ]
     }
@@ -233,8 +250,10 @@ public struct TaskRoutes: Sendable {
             throw Problem.invalid("ids", "name tasks by ids, or all that were set aside by queue or reason")
         }
         return try await exchange.commit(request) { transaction in
-            let chosen = ids.isEmpty
-                ? try service.store.held(queue: queue, reason: reason, limit: request.limits.batchItems, in: transaction)
+            let chosen =
+                ids.isEmpty
+                ? try service.store.held(
+                    queue: queue, reason: reason, limit: request.limits.batchItems, in: transaction)
                 : ids
             var requeued: [JSONValue] = []
             var refused: [JSONValue] = []
@@ -247,7 +266,9 @@ public struct TaskRoutes: Sendable {
                     }
                     requeued.append(task.id.json)
                 } catch let problem as Problem {
-                    refused.append(["id": .string(id), "code": .string(problem.code.name), "detail": .string(problem.detail)])
+                    refused.append([
+                        "id": .string(id), "code": .string(problem.code.name), "detail": .string(problem.detail),
+                    ])
                 }
             }
             return .json(["requeued": .array(requeued), "refused": .array(refused)])

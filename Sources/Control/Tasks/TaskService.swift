@@ -75,7 +75,8 @@ public struct TaskService: Sendable {
 
     private func parent(_ dependency: TaskDraft.Dependency, in transaction: Transaction) throws -> AgentTask {
         guard let id = TaskID(dependency.name), let parent = try store.task(id, in: transaction) else {
-            throw Problem.invalid(dependency.path, "there is no task \"\(dependency.name.prefix(80))\"",
+            throw Problem.invalid(
+                dependency.path, "there is no task \"\(dependency.name.prefix(80))\"",
                 hint: "Name a task's id, or in a graph the ref of one of its tasks.")
         }
         return parent
@@ -161,7 +162,8 @@ public struct TaskService: Sendable {
         let children = try store.dependencies(of: waiting.id, in: transaction).filter(\.isChild)
         guard !children.contains(where: { $0.state == .pending }) else { return }
         let ended = try children.compactMap { try store.task($0.dependsOn, in: transaction) }
-        let answer: JSONValue = .array(ended.map { ["id": $0.id.json, "state": .string($0.state.rawValue), "output": $0.output] })
+        let answer: JSONValue = .array(
+            ended.map { ["id": $0.id.json, "state": .string($0.state.rawValue), "output": $0.output] })
         var task = waiting
         task.resolveWait(answer: answer, policy: policy, now: world.now)
         try journal.keep(&task, from: waiting, "task.resumed", by: "reeve", in: transaction)
@@ -196,7 +198,8 @@ enum TaskGraph {
                     waitsFor[index] += 1
                     leadsTo[parent].append(index)
                 } else if TaskID(dependency.name) == nil {
-                    throw Problem.invalid(dependency.path, "there is no task with the ref \"\(dependency.name.prefix(80))\"",
+                    throw Problem.invalid(
+                        dependency.path, "there is no task with the ref \"\(dependency.name.prefix(80))\"",
                         hint: "Give one of the graph's tasks this ref, or name a task's id.")
                 }
             }
@@ -212,7 +215,8 @@ enum TaskGraph {
         }
         guard order.count == drafts.count else {
             let stuck = drafts.indices.filter { waitsFor[$0] > 0 }.compactMap { drafts[$0].ref }.prefix(10)
-            throw Problem.invalid("tasks", "the graph has a cycle through: \(stuck.joined(separator: ", "))",
+            throw Problem.invalid(
+                "tasks", "the graph has a cycle through: \(stuck.joined(separator: ", "))",
                 hint: "Remove one of the dependencies that close the circle.")
         }
         return order

@@ -31,7 +31,10 @@ public enum TaskShapes {
 
     private static let requests: [(name: String, schema: JSONValue)] = [
         ("TaskRequest", taskRequest),
-        ("TaskGraphRequest", object(["tasks": ["type": "array", "minItems": 1, "items": taskRequest]], required: ["tasks"])),
+        (
+            "TaskGraphRequest",
+            object(["tasks": ["type": "array", "minItems": 1, "items": taskRequest]], required: ["tasks"])
+        ),
         (
             "ClaimRequest",
             object([
@@ -62,10 +65,16 @@ public enum TaskShapes {
         (
             "FailRequest",
             object(
-                ["fence": fence, "class": words(FailureClass.self), "message": text, "delaySeconds": ["type": "number", "minimum": 0]],
+                [
+                    "fence": fence, "class": words(FailureClass.self), "message": text,
+                    "delaySeconds": ["type": "number", "minimum": 0],
+                ],
                 required: ["fence"])
         ),
-        ("ReleaseRequest", object(["fence": fence, "delaySeconds": ["type": "number", "minimum": 0]], required: ["fence"])),
+        (
+            "ReleaseRequest",
+            object(["fence": fence, "delaySeconds": ["type": "number", "minimum": 0]], required: ["fence"])
+        ),
         (
             "ParkRequest",
             object(
@@ -82,7 +91,9 @@ public enum TaskShapes {
         ),
         (
             "ReviewRequest",
-            object(["verdict": words(ReviewVerdict.self), "sha256": text, "comment": text], required: ["verdict", "sha256"])
+            object(
+                ["verdict": words(ReviewVerdict.self), "sha256": text, "comment": text],
+                required: ["verdict", "sha256"])
         ),
         ("Reason", object(["reason": ["type": "string", "maxLength": 1_000]])),
         ("RetryRequest", object(["input": anything, "agent": name])),
@@ -107,7 +118,9 @@ public enum TaskShapes {
         "input": anything, "priority": ["type": "integer", "minimum": -1_000_000_000, "maximum": 1_000_000_000],
         "dependsOn": [
             "type": "array",
-            "items": ["anyOf": [text, object(["task": text, "ifUnmet": words(UnmetPolicy.self)], required: ["task"])]],
+            "items": [
+                "anyOf": [text, object(["task": text, "ifUnmet": words(UnmetPolicy.self)], required: ["task"])]
+            ],
         ],
         "agent": name, "requires": names, "deliverableSchema": ["type": ["object", "boolean"]],
         "review": [
@@ -180,7 +193,12 @@ public enum TaskShapes {
                     "sha256": text, "agent": text, "approved": flag, "url": text, "createdAt": time,
                 ], required: ["id", "name", "revision", "sha256", "url"])
         ),
-        ("Review", object(["verdict": words(ReviewVerdict.self), "sha256": text, "comment": text, "reviewer": text, "at": time])),
+        (
+            "Review",
+            object([
+                "verdict": words(ReviewVerdict.self), "sha256": text, "comment": text, "reviewer": text, "at": time,
+            ])
+        ),
         ("Attempt", object(["number": whole, "fence": whole, "agent": text, "state": words(AttemptState.self)])),
         (
             "Explanation",
@@ -198,7 +216,10 @@ public enum TaskShapes {
         (
             "Queue",
             object(
-                ["name": text, "paused": flag, "depth": whole, "running": whole, "concurrency": ["type": ["integer", "null"]]],
+                [
+                    "name": text, "paused": flag, "depth": whole, "running": whole,
+                    "concurrency": ["type": ["integer", "null"]],
+                ],
                 required: ["name", "paused", "depth", "running"])
         ),
         ("Project", object(["name": text, "paused": flag, "weight": number], required: ["name", "paused", "weight"])),

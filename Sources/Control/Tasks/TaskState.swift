@@ -44,7 +44,10 @@ public enum TaskState: String, Sendable, CaseIterable {
         case .scheduled, .ready: ["claim", "cancel", "hold", "resume", "reassign"]
         case .blocked: ["cancel", "hold", "resume", "reassign"]
         case .claimed, .running:
-            ["heartbeat", "deliverables", "submit", "complete", "fail", "release", "park", "cancel", "hold", "reassign"]
+            [
+                "heartbeat", "deliverables", "submit", "complete", "fail", "release", "park", "cancel", "hold",
+                "reassign",
+            ]
         case .waiting: ["resume", "cancel", "hold", "reassign"]
         case .inReview: ["review", "cancel", "hold"]
         case .held: ["retry", "cancel", "reassign"]
@@ -139,6 +142,16 @@ public struct TaskUsage: Sendable, Equatable {
     public var nanoUSD: Int64 = 0
     public var toolCalls: Int64 = 0
     public var steps: Int64 = 0
+
+    public init(
+        inputTokens: Int64 = 0, outputTokens: Int64 = 0, nanoUSD: Int64 = 0, toolCalls: Int64 = 0, steps: Int64 = 0
+    ) {
+        self.inputTokens = inputTokens
+        self.outputTokens = outputTokens
+        self.nanoUSD = nanoUSD
+        self.toolCalls = toolCalls
+        self.steps = steps
+    }
 
     public static func + (left: TaskUsage, right: TaskUsage) -> TaskUsage {
         TaskUsage(

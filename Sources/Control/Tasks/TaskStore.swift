@@ -150,7 +150,8 @@ public struct TaskStore: Sendable {
     }
 
     func holds(on ids: [TaskID], in transaction: Transaction) throws -> [String: [String]] {
-        let rows = try transaction.rows("SELECT task_id, hold FROM task_holds WHERE task_id IN \(list: ids) ORDER BY hold")
+        let rows = try transaction.rows(
+            "SELECT task_id, hold FROM task_holds WHERE task_id IN \(list: ids) ORDER BY hold")
         return Dictionary(grouping: rows) { $0.text("task_id") }.mapValues { $0.map { $0.text("hold") } }
     }
 
@@ -208,8 +209,10 @@ public struct TaskStore: Sendable {
 
     /// All edges that lead to this task, settled ones too: for the page.
     public func allDependents(on id: TaskID, limit: Int, in transaction: Transaction) throws -> [TaskID] {
-        try transaction.rows("SELECT task_id FROM task_dependencies WHERE depends_on = \(id) ORDER BY task_id LIMIT \(limit)")
-            .map { $0.id("task_id") }
+        try transaction.rows(
+            "SELECT task_id FROM task_dependencies WHERE depends_on = \(id) ORDER BY task_id LIMIT \(limit)"
+        )
+        .map { $0.id("task_id") }
     }
 
     // MARK: Attempts
@@ -229,7 +232,8 @@ public struct TaskStore: Sendable {
     }
 
     func hasAttempt(of id: TaskID, by agent: String, in transaction: Transaction) throws -> Bool {
-        try transaction.first("SELECT 1 AS one FROM task_attempts WHERE task_id = \(id) AND agent = \(agent) LIMIT 1") != nil
+        try transaction.first("SELECT 1 AS one FROM task_attempts WHERE task_id = \(id) AND agent = \(agent) LIMIT 1")
+            != nil
     }
 
     func save(_ attempt: TaskAttempt, in transaction: Transaction) throws {

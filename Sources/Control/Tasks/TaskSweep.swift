@@ -57,7 +57,8 @@ extension TaskService {
         if let stop = task.stopDeadline, stop <= now {
             task.forceStop(now: now)
             let ended: AttemptState = task.state == .canceled ? .canceled : .preempted
-            try journal.endAttempt(task, fence: fence, ended, message: "stopped by force", usage: usage, in: transaction)
+            try journal.endAttempt(
+                task, fence: fence, ended, message: "stopped by force", usage: usage, in: transaction)
             let type = task.state == .canceled ? "task.canceled" : "task.preempted"
             return try keepEnded(&task, from: before, type, by: .system, JSONObject(), in: transaction)
         }
@@ -68,7 +69,8 @@ extension TaskService {
         }
         if let deadline = task.progressDeadline, deadline <= now {
             task.stopByGuard(HoldReason.noProgress, now: now)
-            try journal.endAttempt(task, fence: fence, .preempted, message: "no progress", usage: usage, in: transaction)
+            try journal.endAttempt(
+                task, fence: fence, .preempted, message: "no progress", usage: usage, in: transaction)
             return try keepEnded(&task, from: before, "task.held", by: .system, JSONObject(), in: transaction)
         }
         guard let expiry = task.leaseExpiresAt, expiry <= now else { return }

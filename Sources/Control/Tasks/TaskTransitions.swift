@@ -57,7 +57,8 @@ extension AgentTask {
             ? "Stop work on this task: it has ended and will not change."
             : "Allowed now: \(state.allowedVerbs.joined(separator: ", "))."
         return Problem(
-            .badTransition, "The task is \(state.rawValue) and does not take \"\(verb)\".", hint: hint, members: members)
+            .badTransition, "The task is \(state.rawValue) and does not take \"\(verb)\".", hint: hint, members: members
+        )
     }
 
     /// 5: ready → claimed. The heartbeat clock starts here, so a live worker is never judged by its predecessor's.

@@ -46,7 +46,9 @@ extension TaskService {
                 ]
             })
         object["feedback"] = .list(
-            try deliverables.reviews(of: task.id, in: transaction).filter { $0.verdict != .approve || !$0.comment.isEmpty })
+            try deliverables.reviews(of: task.id, in: transaction).filter {
+                $0.verdict != .approve || !$0.comment.isEmpty
+            })
         object["checkpoint"] = task.checkpoint
         return [
             "task": .object(object), "attempt": .int(claimed.attempt), "fence": .int(task.fence),
@@ -120,9 +122,10 @@ extension TaskView: JSONConvertible {
 
     private func addStanding(to object: inout JSONObject) {
         object["deliverables"] = .list(deliverables)
-        object["submission"] = task.submissionSHA256.map { sha256 in
-            ["sha256": .string(sha256), "round": .int(task.reviewRounds), "at": .of(task.submittedAt)]
-        } ?? .null
+        object["submission"] =
+            task.submissionSHA256.map { sha256 in
+                ["sha256": .string(sha256), "round": .int(task.reviewRounds), "at": .of(task.submittedAt)]
+            } ?? .null
         object["output"] = task.output
         object["progress"] = .of(task.progress)
         object["note"] = .of(task.note)

@@ -208,7 +208,9 @@ extension TaskService {
         let usage = task.usageNow
         task.complete(output: output, now: world.now)
         try deliverables.approve(latest, in: transaction)
-        try end(&task, from: before, fence, isLate ? .lateSucceeded : .succeeded, usage, "task.done", principal, transaction)
+        try end(
+            &task, from: before, fence, isLate ? .lateSucceeded : .succeeded, usage, "task.done", principal, transaction
+        )
         return task
     }
 
@@ -222,14 +224,17 @@ extension TaskService {
         let latest = try deliverables.latest(of: task.id, in: transaction)
         try checkSchema(of: task, latest)
         guard let sha256 = Submission.sha256(latest) else {
-            throw Problem.invalid("deliverables", "there is nothing to review yet",
+            throw Problem.invalid(
+                "deliverables", "there is nothing to review yet",
                 hint: "Send at least one with POST /api/v1/tasks/\(task.id)/deliverables, then submit.")
         }
         let before = task
         let usage = task.usageNow
         if task.owner == nil { task.owner = try store.attempt(of: task.id, fence: fence, in: transaction)?.agent }
         task.submit(sha256, output: output, now: world.now)
-        try end(&task, from: before, fence, isLate ? .lateSucceeded : .succeeded, usage, "task.submitted", principal, transaction)
+        try end(
+            &task, from: before, fence, isLate ? .lateSucceeded : .succeeded, usage, "task.submitted", principal,
+            transaction)
         return task
     }
 

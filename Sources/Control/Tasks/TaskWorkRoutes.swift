@@ -17,21 +17,29 @@ public struct TaskWorkRoutes: Sendable {
     public var routes: [Route] {
         let task = "/api/v1/tasks/{id}"
         return [
-            Route(.post, "/api/v1/tasks/claim", .work, "Take up tasks; waits for one where asked to",
-                shape: .one("ClaimReply", body: "ClaimRequest"), handler: claim),
-            Route(.post, "/api/v1/tasks/complete", .work, "Complete several tasks, each judged by itself",
+            Route(
+                .post, "/api/v1/tasks/claim", .work, "Take up tasks; waits for one where asked to",
+                shape: .one("ClaimReply", body: "ClaimRequest"), waits: true, handler: claim),
+            Route(
+                .post, "/api/v1/tasks/complete", .work, "Complete several tasks, each judged by itself",
                 shape: .one("", body: "CompleteManyRequest"), handler: completeMany),
-            Route(.post, "\(task)/heartbeat", .work, "Extend the lease and hear what to do",
+            Route(
+                .post, "\(task)/heartbeat", .work, "Extend the lease and hear what to do",
                 shape: .one("BeatReply", body: "BeatRequest"), handler: beat),
-            Route(.post, "\(task)/submit", .work, "Hand in the deliverables for review",
+            Route(
+                .post, "\(task)/submit", .work, "Hand in the deliverables for review",
                 shape: .one("", body: "EndRequest"), handler: submit),
-            Route(.post, "\(task)/complete", .work, "The task is done",
+            Route(
+                .post, "\(task)/complete", .work, "The task is done",
                 shape: .one("Task", body: "EndRequest"), handler: complete),
-            Route(.post, "\(task)/fail", .work, "The attempt failed",
+            Route(
+                .post, "\(task)/fail", .work, "The attempt failed",
                 shape: .one("Task", body: "FailRequest"), handler: fail),
-            Route(.post, "\(task)/release", .work, "Give the task back",
+            Route(
+                .post, "\(task)/release", .work, "Give the task back",
                 shape: .one("Task", body: "ReleaseRequest"), handler: release),
-            Route(.post, "\(task)/park", .work, "Wait without lease or slot",
+            Route(
+                .post, "\(task)/park", .work, "Wait without lease or slot",
                 shape: .one("", body: "ParkRequest"), handler: park),
         ]
     }
@@ -52,7 +60,7 @@ public struct TaskWorkRoutes: Sendable {
         var reply = try await tryClaim(request, queues: queues, limit: limit, agent: agent)
         while !reply.isKept {
             let left = deadline - world.now
-            guard left > .zero, !wakeups.isClosed, !Task.isCancelled else { return reply }
+            guard left > .zero, !Task.isCancelled else { return reply }
             await pause(queues, since: generation, for: min(left, poll))
             generation = wakeups.generation(queues)
             // An idle fleet waits by reading: only a claim that will find something writes.
@@ -200,11 +208,15 @@ public struct TaskWorkRoutes: Sendable {
         var parking = TaskParking(try fields.optionalChoice("kind", WaitKind.self) ?? .input)
         parking.prompt = try fields.optionalString("prompt")
         parking.until = try fields.optionalTime("until")
-        if let span = try fields.optionalSpan("seconds", in: 0...Double(86_400 * 365)) { parking.until = world.now + span }
+        if let span = try fields.optionalSpan("seconds", in: 0...Double(86_400 * 365)) {
+            parking.until = world.now + span
+        }
         parking.fallback = fields.value("fallback")
         parking.checkpoint = fields.object["checkpoint"] ?? .null
         parking.children = try (fields.optionalNames("tasks", max: 1_000) ?? []).map { text in
-            guard let id = TaskID(text) else { throw Problem.invalid("tasks", "\"\(text.prefix(80))\" is no task's id") }
+            guard let id = TaskID(text) else {
+                throw Problem.invalid("tasks", "\"\(text.prefix(80))\" is no task's id")
+            }
             return id
         }
         if parking.kind == .timer, parking.until == nil {

@@ -33,7 +33,8 @@ public struct APIReply: Sendable {
     }
 
     public static func html(_ text: String, status: Int = 200) -> APIReply {
-        APIReply(status: status, headers: [("content-type", "text/html; charset=utf-8")], body: .bytes(Array(text.utf8)))
+        APIReply(
+            status: status, headers: [("content-type", "text/html; charset=utf-8")], body: .bytes(Array(text.utf8)))
     }
 
     public static func redirect(_ location: String) -> APIReply {

@@ -64,7 +64,8 @@ public struct APIRequest: Sendable {
             return try JSONParser.parse(body, depthMax: limits.jsonDepth)
         } catch let failure as JSONParser.Failure {
             throw Problem(
-                .invalidJSON, "The body is not acceptable JSON: \(failure.reason), at byte \(failure.offset).",
+                failure.isJSON ? .invalid : .invalidJSON,
+                "The body is not acceptable JSON: \(failure.reason), at byte \(failure.offset).",
                 hint: "Send one JSON document in UTF-8.")
         }
     }
@@ -73,7 +74,8 @@ public struct APIRequest: Sendable {
     public func fields() throws -> Fields {
         let document = try json()
         guard let object = document.object else {
-            throw Problem(.invalid, "The body is a JSON \(document.typeName), where an object is expected.",
+            throw Problem(
+                .invalid, "The body is a JSON \(document.typeName), where an object is expected.",
                 hint: "Send {…}.")
         }
         return Fields(object, limits: limits)

@@ -32,7 +32,9 @@ public enum Multipart {
         while true {
             position += delimiter.count
             if starts(body, at: position, with: Array("--".utf8)) { return parts }
-            guard starts(body, at: position, with: [13, 10]) else { throw malformed("a line does not end after a boundary") }
+            guard starts(body, at: position, with: [13, 10]) else {
+                throw malformed("a line does not end after a boundary")
+            }
             guard parts.count < partsMax else { throw malformed("more than \(partsMax) parts") }
             guard let end = find([13, 10] + delimiter, in: body, from: position) else {
                 throw malformed("the last boundary is missing")
@@ -46,7 +48,9 @@ public enum Multipart {
         guard let end = find([13, 10, 13, 10], in: bytes, from: 0), end <= headerBytesMax else {
             throw malformed("a part without the empty line behind its headers")
         }
-        guard let head = String(validating: bytes[..<end], as: UTF8.self) else { throw malformed("headers not in UTF-8") }
+        guard let head = String(validating: bytes[..<end], as: UTF8.self) else {
+            throw malformed("headers not in UTF-8")
+        }
         var name: String?
         var filename: String?
         var contentType: String?
@@ -81,7 +85,11 @@ public enum Multipart {
             if rest.first == "\"" {
                 rest = rest.dropFirst()
                 while let character = rest.popFirst(), character != "\"" {
-                    if character == "\\", let next = rest.popFirst() { value.append(next) } else { value.append(character) }
+                    if character == "\\", let next = rest.popFirst() {
+                        value.append(next)
+                    } else {
+                        value.append(character)
+                    }
                 }
             } else {
                 value = String(rest.prefix { $0 != ";" })
@@ -113,7 +121,8 @@ public enum Multipart {
     }
 
     private static func malformed(_ reason: String) -> Problem {
-        Problem(.badRequest, "The multipart body cannot be read: \(reason).",
+        Problem(
+            .badRequest, "The multipart body cannot be read: \(reason).",
             hint: "Send multipart/form-data as RFC 7578 describes it, or a JSON body.")
     }
 }

@@ -50,7 +50,8 @@ extension APIRequest {
     /// The pairs of a form sent as `application/x-www-form-urlencoded`.
     public func form() throws -> [(name: String, value: String)] {
         guard let pairs = PercentCoding.pairs(body) else {
-            throw Problem(.badRequest, "The form cannot be decoded.", hint: "Send application/x-www-form-urlencoded in UTF-8.")
+            throw Problem(
+                .badRequest, "The form cannot be decoded.", hint: "Send application/x-www-form-urlencoded in UTF-8.")
         }
         return pairs
     }

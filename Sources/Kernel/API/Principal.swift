@@ -44,8 +44,10 @@ public struct Principal: Sendable, Equatable {
             return agent
         }
         guard let named else {
-            throw Problem.invalid("agent", "this key is bound to no agent, so the request must name one",
-                hint: "Add \"agent\": \"its-name\", or use a key made with {\"role\":\"agent\",\"agent\":\"its-name\"}.")
+            throw Problem.invalid(
+                "agent", "this key is bound to no agent, so the request must name one",
+                hint: "Add \"agent\": \"its-name\", or use a key made with {\"role\":\"agent\",\"agent\":\"its-name\"}."
+            )
         }
         return named
     }

@@ -60,6 +60,16 @@ public struct EventStore: Sendable {
         return rows.map(event)
     }
 
+    /// Events that ``counts(after:in:)`` looks back over at most, so that a long absence costs no more than a short one.
+    public static let countedEventsMax: Int64 = 100_000
+
+    /// How many events of each type there are behind a number.
+    public func counts(after seq: Int64, in transaction: Transaction) throws -> [String: Int64] {
+        let first = max(seq, try lastSeq(in: transaction) - Self.countedEventsMax)
+        let rows = try transaction.rows("SELECT type, COUNT(*) AS count FROM events WHERE seq > \(first) GROUP BY type")
+        return Dictionary(rows.map { ($0.text("type"), $0.int("count")) }, uniquingKeysWith: +)
+    }
+
     private func clause(_ filter: EventFilter) -> SQLText {
         var sql: SQLText = ""
         if let agent = filter.agent { sql += "AND agent = \(agent)" }

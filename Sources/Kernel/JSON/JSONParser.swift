@@ -5,6 +5,8 @@ public struct JSONParser {
     public struct Failure: Error, Equatable {
         public let reason: String
         public let offset: Int
+        /// Whether the text is JSON all the same, with a value that Reeve does not keep.
+        public var isJSON = false
     }
 
     private let bytes: UnsafeBufferPointer<UInt8>
@@ -224,7 +226,7 @@ public struct JSONParser {
 
     private mutating func unicodeEscape() throws -> Unicode.Scalar {
         let first = try hexQuad()
-        guard first != 0 else { throw failure("NUL in a string") }
+        guard first != 0 else { throw Failure(reason: "NUL in a string", offset: position, isJSON: true) }
         if let scalar = Unicode.Scalar(first) { return scalar }
         guard (0xD800..<0xDC00).contains(first), take("\\"), take("u") else {
             throw failure("half of a surrogate pair")

@@ -16,8 +16,8 @@ public struct JSONSchema: Sendable {
     public static let violationsMax = 20
     /// Steps of one validation: one for each application of a schema, keyword, member, and state of a pattern.
     public static let stepsMax = 20_000_000
-    /// Applications of schemas within each other: what recursion needs of the stack.
-    public static let depthMax = 1_000
+    /// Applications of schemas within each other; so many take less than 3 MiB of stack in a debug build.
+    public static let depthMax = 700
     /// Subschemas of one schema.
     public static let subschemasMax = 5_000
     /// Instructions of all patterns of one schema together.

@@ -8,6 +8,7 @@ struct JSONSchemaCompiler {
     private var references: JSONSchemaReferences
     private var patternInstructions = 0
     private var indexes: [String: Int] = [:]
+    private var waiting: [(object: JSONObject, pointer: String, index: Int)] = []
 
     init(_ document: JSONValue, field: String) throws {
         self.document = document
@@ -31,6 +32,7 @@ struct JSONSchemaCompiler {
     /// Compiles the document and all it refers to; returns the index of the document itself.
     mutating func compileAll() throws -> Int {
         let root = try compile(document, at: "")
+        try compileWaiting()
         try refuseLoops()
         return root
     }
@@ -52,7 +54,8 @@ struct JSONSchemaCompiler {
         Problem(.invalidSchema, "\(field)\(pointer): \(sentence)", hint: hint, field: field + pointer)
     }
 
-    /// The index of the subschema at a pointer, compiled once.
+    /// The index of the subschema at a pointer. It is compiled once, later: what waits is in a list rather than on the
+    /// stack, as a chain of `$ref` may be as long as the schema.
     mutating func compile(_ schema: JSONValue, at pointer: String) throws -> Int {
         if let index = indexes[pointer] { return index }
         guard nodes.count < JSONSchema.subschemasMax else {
@@ -64,13 +67,18 @@ struct JSONSchemaCompiler {
         case .bool(let value): nodes.append(JSONSchemaNode(isSatisfiable: value))
         case .object(let object):
             nodes.append(JSONSchemaNode())
-            references.scan(schema, at: pointer, base: references.base(above: pointer))
-            var keywords = try self.keywords(of: object, at: pointer)
-            keywords = keywords.filter { !$0.isLast } + keywords.filter(\.isLast)
-            nodes[index].keywords = keywords
+            waiting.append((object, pointer, index))
         default: throw refusal(pointer, "a schema is expected, an object or true or false, not \(schema.typeName)")
         }
         return index
+    }
+
+    private mutating func compileWaiting() throws {
+        while let (object, pointer, index) = waiting.popLast() {
+            references.scan(.object(object), at: pointer, base: references.base(above: pointer))
+            let keywords = try self.keywords(of: object, at: pointer)
+            nodes[index].keywords = keywords.filter { !$0.isLast } + keywords.filter(\.isLast)
+        }
     }
 
     private mutating func keywords(of object: JSONObject, at pointer: String) throws -> [JSONSchemaKeyword] {

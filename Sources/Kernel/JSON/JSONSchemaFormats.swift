@@ -116,10 +116,11 @@ enum JSONSchemaFormat: String, Sendable, CaseIterable {
 
     private static func isIPv4(_ bytes: ArraySlice<UInt8>) -> Bool {
         let parts = bytes.split(separator: 46, omittingEmptySubsequences: false)
-        return parts.count == 4 && parts.allSatisfy { part in
-            (1...3).contains(part.count) && part.allSatisfy(isDigit) && !(part.count > 1 && part.first == 48)
-                && part.reduce(0) { $0 * 10 + Int($1 - 48) } <= 255
-        }
+        return parts.count == 4
+            && parts.allSatisfy { part in
+                (1...3).contains(part.count) && part.allSatisfy(isDigit) && !(part.count > 1 && part.first == 48)
+                    && part.reduce(0) { $0 * 10 + Int($1 - 48) } <= 255
+            }
     }
 
     /// RFC 4291 §2.2.
@@ -205,9 +206,10 @@ enum JSONSchemaFormat: String, Sendable, CaseIterable {
     }
 
     private static func isUUID(_ bytes: [UInt8]) -> Bool {
-        bytes.count == 36 && bytes.enumerated().allSatisfy { index, byte in
-            [8, 13, 18, 23].contains(index) ? byte == 45 : isHex(byte)
-        }
+        bytes.count == 36
+            && bytes.enumerated().allSatisfy { index, byte in
+                [8, 13, 18, 23].contains(index) ? byte == 45 : isHex(byte)
+            }
     }
 
     private static func isJSONPointer(_ bytes: [UInt8]) -> Bool {

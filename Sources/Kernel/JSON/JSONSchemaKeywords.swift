@@ -55,7 +55,8 @@ extension JSONSchemaCompiler {
         let types = words.compactMap { $0.flatMap(JSONSchemaType.init(rawValue:)) }
         guard !types.isEmpty, types.count == words.count, Set(types).count == types.count else {
             throw refusal(
-                pointer, "one or several of \(JSONSchemaType.allCases.map(\.rawValue).joined(separator: ", ")) "
+                pointer,
+                "one or several of \(JSONSchemaType.allCases.map(\.rawValue).joined(separator: ", ")) "
                     + "are expected, not \(value.text.prefix(100))")
         }
         return .type(Set(types), words: types.map(\.rawValue).joined(separator: " or "))
@@ -115,7 +116,8 @@ extension JSONSchemaCompiler {
             try count(pattern, at: pointer)
             return pattern
         } catch let failure as BoundedPattern.Failure {
-            throw refusal(pointer, "the pattern is not acceptable: \(failure.reason)",
+            throw refusal(
+                pointer, "the pattern is not acceptable: \(failure.reason)",
                 hint: "Patterns are ECMAScript's, without lookbehind and back references.")
         }
     }
@@ -192,10 +194,12 @@ extension JSONSchemaCompiler {
                 guard let members = value.object else {
                     throw refusal(pointer + "/dependentRequired", "an object is expected")
                 }
-                keywords.append(.dependentRequired(try members.members.map { member in
-                    let path = "\(pointer)/dependentRequired/\(JSONSchemaPlaces.escape(member.name))"
-                    return (name: member.name, required: try names(member.value, at: path))
-                }))
+                keywords.append(
+                    .dependentRequired(
+                        try members.members.map { member in
+                            let path = "\(pointer)/dependentRequired/\(JSONSchemaPlaces.escape(member.name))"
+                            return (name: member.name, required: try names(member.value, at: path))
+                        }))
             }
             if let pairs = try namedChildren(object, "dependentSchemas", at: pointer) {
                 keywords.append(.dependentSchemas(pairs))

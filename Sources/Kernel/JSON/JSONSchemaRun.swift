@@ -391,7 +391,9 @@ extension JSONSchemaRun {
             if isLower ? (order > 0 || (order == 0 && !isExclusive)) : (order < 0 || (order == 0 && !isExclusive)) {
                 return true
             }
-            let name = isLower ? (isExclusive ? "exclusiveMinimum" : "minimum")
+            let name =
+                isLower
+                ? (isExclusive ? "exclusiveMinimum" : "minimum")
                 : (isExclusive ? "exclusiveMaximum" : "maximum")
             let words = isExclusive ? (isLower ? "above" : "below") : (isLower ? "at least" : "at most")
             return fail(name, "A number \(words) \(bound.text) is expected, not \(value.text).")

@@ -34,7 +34,9 @@ public struct Problem: Error, Sendable {
 
     /// Something named that is not there.
     public static func notFound(_ noun: String, _ id: String) -> Problem {
-        Problem(.notFound, "There is no \(noun) \"\(id.prefix(80))\".", hint: "List what there is, and use an id from there.")
+        Problem(
+            .notFound, "There is no \(noun) \"\(id.prefix(80))\".",
+            hint: "List what there is, and use an id from there.")
     }
 
     /// The body of the reply: `application/problem+json`.

@@ -17,7 +17,8 @@ public struct ProblemCode: Sendable, Hashable {
     public static let unauthenticated = ProblemCode("unauthenticated", 401, "No valid key came with the request")
     public static let forbidden = ProblemCode("forbidden", 403, "The key does not allow this")
     public static let notFound = ProblemCode("not_found", 404, "There is nothing at this address")
-    public static let methodNotAllowed = ProblemCode("method_not_allowed", 405, "This address does not take that method")
+    public static let methodNotAllowed = ProblemCode(
+        "method_not_allowed", 405, "This address does not take that method")
     public static let conflict = ProblemCode("conflict", 409, "It is not as the request expects")
     public static let badTransition = ProblemCode("bad_transition", 409, "The task's state does not allow this")
     public static let staleFence = ProblemCode("stale_fence", 409, "Another attempt owns the task now")
@@ -33,5 +34,6 @@ public struct ProblemCode: Sendable, Hashable {
     public static let overloaded = ProblemCode("overloaded", 503, "Reeve has too much to do at this moment")
     public static let storageUnavailable = ProblemCode("storage_unavailable", 503, "The store does not answer")
     public static let storageFull = ProblemCode("storage_full", 507, "The disk is full")
-    public static let outcomeUnknown = ProblemCode("outcome_unknown", 503, "It is not known whether the change was kept")
+    public static let outcomeUnknown = ProblemCode(
+        "outcome_unknown", 503, "It is not known whether the change was kept")
 }

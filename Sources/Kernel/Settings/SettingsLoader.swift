@@ -20,6 +20,8 @@ public struct LoadedSettings: Sendable {
     /// By path; what is absent is a default.
     public var origins: [String: SettingsOrigin] = [:]
 
+    public init() {}
+
     public func origin(_ path: String) -> SettingsOrigin { origins[path] ?? .byDefault }
 }
 
@@ -174,13 +176,19 @@ struct SettingsReading {
     mutating func checkTogether() {
         let settings = loaded.settings
         let rules: [(isKept: Bool, path: String, sentence: String)] = [
-            (settings.tasks.backoffBaseSeconds <= settings.tasks.backoffCapSeconds, "tasks.backoffBaseSeconds",
-                "it may not exceed tasks.backoffCapSeconds, which is \(settings.tasks.backoffCapSeconds)"),
-            (settings.tasks.leaseSecondsDefault <= settings.limits.leaseSeconds, "tasks.leaseSecondsDefault",
-                "it may not exceed limits.leaseSeconds, which is \(settings.limits.leaseSeconds)"),
-            (settings.agents.healthTimeoutSeconds <= settings.agents.healthIntervalSeconds,
+            (
+                settings.tasks.backoffBaseSeconds <= settings.tasks.backoffCapSeconds, "tasks.backoffBaseSeconds",
+                "it may not exceed tasks.backoffCapSeconds, which is \(settings.tasks.backoffCapSeconds)"
+            ),
+            (
+                settings.tasks.leaseSecondsDefault <= settings.limits.leaseSeconds, "tasks.leaseSecondsDefault",
+                "it may not exceed limits.leaseSeconds, which is \(settings.limits.leaseSeconds)"
+            ),
+            (
+                settings.agents.healthTimeoutSeconds <= settings.agents.healthIntervalSeconds,
                 "agents.healthTimeoutSeconds",
-                "it may not exceed agents.healthIntervalSeconds, which is \(settings.agents.healthIntervalSeconds)"),
+                "it may not exceed agents.healthIntervalSeconds, which is \(settings.agents.healthIntervalSeconds)"
+            ),
         ]
         for rule in rules where !rule.isKept {
             let value = SettingsTable.entry(path: rule.path)?.show(settings).text ?? ""

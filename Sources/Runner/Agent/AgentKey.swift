@@ -27,7 +27,7 @@ public struct AgentKey: Sendable {
             return try await make(client, agent: agent, purpose: purpose)
         case let role:
             throw ClientFailure.noKey(
-                "A key with the role \"\(role ?? "?")\" cannot run agents: it takes admin, operator or the agent's own.")
+                "A key with the role \"\(role ?? "?")\" cannot run agents: it takes admin, operator or its own.")
         }
     }
 

@@ -165,9 +165,10 @@ public final class AgentSupervisor: Sendable {
             return .stopped(reason, await child.stop(grace: settings.grace))
         case .hung:
             let seconds = settings.progressTimeout?.seconds ?? 0
-            log.write(LogLine(
-                .error, "no output and no CPU time for \(Int(seconds)) s: the program hangs and is ended",
-                agent: settings.agent.name))
+            log.write(
+                LogLine(
+                    .error, "no output and no CPU time for \(Int(seconds)) s: the program hangs and is ended",
+                    agent: settings.agent.name))
             let end = await child.stop(grace: settings.grace) ?? .signaled(9)
             return .ended(end, hung: true, ran: world.now - startedAt)
         case .ended, .nothing:

@@ -48,7 +48,8 @@ public enum ClientFailure: Error, Sendable {
         case .refused(let refusal): (refusal.detail, refusal.hint)
         case .unreadable(let detail):
             ("The server's reply cannot be read: \(detail).", "Check that --url is Reeve's address, of this version.")
-        case .noKey(let detail): (detail, "Pass --key or set REEVE_KEY; the first key is in admin.key, in the data directory.")
+        case .noKey(let detail):
+            (detail, "Pass --key or set REEVE_KEY; the first key is in admin.key, in the data directory.")
         }
     }
 

@@ -34,11 +34,12 @@ public struct EventFollower: Sendable {
                     }
                 }
             } catch let failure as ClientFailure {
-                let isPassing = switch failure {
-                case .unreachable: true
-                case .refused(let refusal): refusal.status == 429 || refusal.status >= 500
-                case .unreadable, .noKey: false
-                }
+                let isPassing =
+                    switch failure {
+                    case .unreachable: true
+                    case .refused(let refusal): refusal.status == 429 || refusal.status >= 500
+                    case .unreadable, .noKey: false
+                    }
                 // A server that never answered is a mistake in the address; one that did may be restarting.
                 guard isPassing, position.withLock({ $0.count }) > 0 || failures < 5 else { throw failure }
             }

@@ -155,8 +155,9 @@ public struct ReeveClient: Sendable {
                 failure = .unreachable(url: url, detail: error.detail)
                 outcome = .noReply
             }
-            guard let delay = patience.delay(
-                after: outcome, tried: tried, elapsed: world.now - begun, fraction: world.entropy.fraction())
+            guard
+                let delay = patience.delay(
+                    after: outcome, tried: tried, elapsed: world.now - begun, fraction: world.entropy.fraction())
             else { throw failure }
             try await world.time.sleep(for: delay)
         }

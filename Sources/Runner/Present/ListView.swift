@@ -44,6 +44,14 @@ public struct ListView: Sendable {
             ("TRIES", plain("attempts")), ("UPDATED", age("updatedAt")), ("TITLE", short("title", 60)),
         ])
 
+    /// For a narrow screen: what people look for first, the id last.
+    static let tasksInBrief = ListView(
+        empty: "There are no tasks yet. `reeve tasks create --title TITLE` makes one.",
+        [
+            ("STATE", state), ("AGENT", plain("agent")), ("QUEUE", plain("queue")), ("UPDATED", age("updatedAt")),
+            ("TITLE", short("title", 50)), ("TASK", plain("id")),
+        ])
+
     /// The state with what stands beside it: the reason, and any holds.
     private static let state: Cell = { item, _ in
         let reason = item["reason"]?.string.map { " (\($0))" } ?? ""

@@ -26,11 +26,11 @@ public enum TopScreen {
         // What is left below the headline: two fifths for the fleet, a fifth for queues, the rest for what happens.
         let room = max(6, rows - lines.count)
         let busiest = view.agents.sorted { rank($0) < rank($1) }
-        lines += section("FLEET", ListView.agents, busiest, room * 2 / 5, now)
-        lines += section("QUEUES", ListView.queues, view.queues, max(3, room / 5), now)
+        lines += section(ListView.agents, busiest, room * 2 / 5, now)
+        lines += section(ListView.queues, view.queues, max(3, room / 5), now)
         let left = max(0, rows - lines.count)
         if view.events.isEmpty {
-            lines += section("TASKS", ListView.tasks, view.tasks, left, now)
+            lines += section(ListView.tasksInBrief, view.tasks, left, now)
         } else {
             lines.append("")
             lines += view.events.suffix(max(0, left - 1)).map(ListView.line)
@@ -50,7 +50,7 @@ public enum TopScreen {
     }
 
     private static func section(
-        _ title: String, _ list: ListView, _ items: [JSONValue], _ rows: Int, _ now: Timestamp
+        _ list: ListView, _ items: [JSONValue], _ rows: Int, _ now: Timestamp
     ) -> [String] {
         guard rows >= 3 else { return [] }
         guard !items.isEmpty else { return ["", list.empty] }

@@ -34,6 +34,8 @@ public final class DeathGuard: Sendable {
 
     /// Starts the guard; `nil` where there is no shell to start, as in a container with nothing but the program.
     public static func start() async -> DeathGuard? {
+        // Should the guard itself be killed, a word to it must not end the supervisor.
+        signal(SIGPIPE, SIG_IGN)
         guard let pipe = PipeEnds.make() else { return nil }
         var options = PlatformOptions()
         options.processGroupID = 0

@@ -43,13 +43,14 @@ public struct LogLine: Sendable, Equatable {
     /// One line for people. Control characters become `·`, so that a program cannot drive the reader's terminal.
     public func plain(at now: Timestamp) -> String {
         let time = now.rfc3339.dropFirst(11).prefix(8)
-        let mark = switch (stream, level) {
-        case (.stdout, _): "|"
-        case (.stderr, _): "!"
-        case (nil, .error): "ERROR"
-        case (nil, .warning): "WARN"
-        case (nil, _): "·"
-        }
+        let mark =
+            switch (stream, level) {
+            case (.stdout, _): "|"
+            case (.stderr, _): "!"
+            case (nil, .error): "ERROR"
+            case (nil, .warning): "WARN"
+            case (nil, _): "·"
+            }
         let subject = taskID.map { "\(agent) \($0.suffix(6))" } ?? agent
         return "\(time) \(subject) \(mark) \(Terminal.printable(message))"
     }

@@ -63,9 +63,10 @@ public final class OutputLog: Sendable {
         let (passes, dropped) = allowance.take(at: now)
         guard passes else { return }
         if dropped > 0 {
-            writer.write(LogLine(
-                .warning, "\(dropped) lines were dropped: the program writes faster than its log may",
-                agent: agent, taskID: taskID))
+            writer.write(
+                LogLine(
+                    .warning, "\(dropped) lines were dropped: the program writes faster than its log may",
+                    agent: agent, taskID: taskID))
         }
         let text = line.isCut ? line.text + " …" : line.text
         writer.write(LogLine(.info, text, agent: agent, stream: stream, taskID: taskID))

@@ -40,7 +40,9 @@ final class OutputPump: Sendable {
         var byte: UInt8 = 1
         _ = write(wake.write, &byte, 1)
         _ = await done.value()
+        // Both ends, and only here: a byte into a pipe that nobody reads would end the process.
         close(wake.write)
+        close(wake.read)
     }
 
     private func run() {
@@ -71,7 +73,6 @@ final class OutputPump: Sendable {
             }
         }
         for entry in open { close(entry.descriptor) }
-        close(wake.read)
         done.fulfil(())
     }
 }

@@ -108,8 +108,10 @@ public struct WorkerDesk: Sendable {
         _ = try await write(claim, "fail", members, patience: patience)
     }
 
-    public func release(_ claim: Claim, patience: Patience) async throws {
-        _ = try await write(claim, "release", JSONObject(), patience: patience)
+    public func release(_ claim: Claim, delaySeconds: Double = 0, patience: Patience) async throws {
+        var members = JSONObject()
+        members["delaySeconds"] = .double(delaySeconds)
+        _ = try await write(claim, "release", members, patience: patience)
     }
 
     private func end(_ claim: Claim, _ verb: String, _ output: JSONValue?, _ patience: Patience) async throws {

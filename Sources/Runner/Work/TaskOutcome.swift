@@ -18,6 +18,8 @@ public enum TaskOutcome: Sendable, Equatable {
     case finish
     /// `/release`: it counts as no attempt; where a cancel was asked for, this is its acknowledgement.
     case release
+    /// `/release` with a delay: the program said that its time has not come.
+    case snooze
     case fail(class: String, message: String)
     /// Nothing: the task is not this worker's any more.
     case abandon
@@ -27,7 +29,7 @@ public enum TaskOutcome: Sendable, Equatable {
     /// | exit status | outcome |
     /// |---|---|
     /// | 0 | finish |
-    /// | 75 (EX_TEMPFAIL) | release |
+    /// | 75 (EX_TEMPFAIL) | snooze |
     /// | 64–78 otherwise | fail, class `permanent` |
     /// | anything else, or a signal | fail, class `retryable` |
     public static func of(_ end: ProcessEnd, stop: TaskStop?, lastWords: String) -> TaskOutcome {
@@ -44,10 +46,19 @@ public enum TaskOutcome: Sendable, Equatable {
         let message = lastWords.isEmpty ? end.description : "\(end): \(lastWords)"
         switch ExitVerdict(end) {
         case .done: return .finish
-        case .temporary: return .release
+        case .temporary: return .snooze
         case .permanent: return .fail(class: "permanent", message: message)
         case .killed, .failed: return .fail(class: "retryable", message: message)
         }
+    }
+}
+
+extension TaskOutcome {
+    /// Seconds that a snoozed task is left alone: 1 after its first claim, doubling with each to five minutes, and up
+    /// to half as much again at random. `fraction` is random in 0..<1.
+    public static func snoozeSeconds(attempt: Int64, fraction: Double) -> Double {
+        let seconds = min(300, Double(1 << min(max(0, attempt - 1), 30)))
+        return (seconds * (1 + fraction / 2) * 1_000).rounded() / 1_000
     }
 }
 

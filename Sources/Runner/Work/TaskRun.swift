@@ -171,6 +171,11 @@ struct TaskRun: Sendable {
                 try await desk.release(claim, patience: .long)
                 say(.info, "handed back")
                 return .released
+            case .snooze:
+                let delay = TaskOutcome.snoozeSeconds(attempt: claim.attempt, fraction: world.entropy.fraction())
+                try await desk.release(claim, delaySeconds: delay, patience: .long)
+                say(.info, "handed back for \(delay) s")
+                return .released
             case .fail(let word, let message):
                 return try await fail(word, message)
             case .finish:

@@ -84,7 +84,10 @@ public final class WorkLoop: Sendable {
             case served(Result<Void, any Error>), outOfTime, nothing
         }
         let ending = await withTaskGroup(of: Ending.self) { group in
-            group.addTask { await pulse.run(); return .nothing }
+            group.addTask {
+                await pulse.run()
+                return .nothing
+            }
             group.addTask {
                 if await pulse.drained.value() != nil { stop.fulfil(.drain) }
                 return .nothing
@@ -165,8 +168,9 @@ public final class WorkLoop: Sendable {
                 case .unreadable, .noKey: throw caught
                 }
             }
-            guard let delay = Patience.endless.delay(
-                after: outcome, tried: tried, elapsed: .zero, fraction: world.entropy.fraction())
+            guard
+                let delay = Patience.endless.delay(
+                    after: outcome, tried: tried, elapsed: .zero, fraction: world.entropy.fraction())
             else { throw failure }
             if tried == 1 { say(.warning, "\(failure)") }
             if await Pause.sleep(delay, unless: stop, world) != nil || Task.isCancelled { return [] }
@@ -226,11 +230,12 @@ public final class WorkLoop: Sendable {
             }
             return state.usageAt.map { usage.cpuPercent(since: state.usage, seconds: (now - $0).seconds) }
         }
-        let message = switch titles.count {
-        case 0: "waiting for work in \(settings.queues.joined(separator: ", "))"
-        case 1: "working on \(titles[0])"
-        default: "working on \(titles.count) tasks: \(titles.prefix(3).joined(separator: ", "))"
-        }
+        let message =
+            switch titles.count {
+            case 0: "waiting for work in \(settings.queues.joined(separator: ", "))"
+            case 1: "working on \(titles[0])"
+            default: "working on \(titles.count) tasks: \(titles.prefix(3).joined(separator: ", "))"
+            }
         return AgentReport(statusMessage: message, cpuPercent: cpu, memoryBytes: usage.memoryBytes)
     }
 

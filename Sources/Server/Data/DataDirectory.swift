@@ -35,7 +35,8 @@ public struct DataDirectory: Sendable {
             let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
             guard file >= 0 else {
                 throw Problem(
-                    .conflict, "The data directory \(directory) cannot be written to: \(String(cString: strerror(errno))).",
+                    .conflict,
+                    "The data directory \(directory) cannot be written to: \(String(cString: strerror(errno))).",
                     hint: "Give it to the user that runs Reeve, or name another one with --data-dir.")
             }
             guard flock(file, LOCK_EX | LOCK_NB) == 0 else {

@@ -45,6 +45,9 @@ struct Admission: Sendable {
         case asking(Visit, AccessService.Unseen)
     }
 
+    /// A name for a request that cannot be read far enough to become one.
+    func newRequestID() -> String { ids.request() }
+
     func begin(_ head: RequestHead, from remoteAddress: String) -> Verdict {
         let requestID = ids.request()
         var visit = Visit(
@@ -56,7 +59,8 @@ struct Admission: Sendable {
         } catch let problem as Problem {
             return .refused(visit, refusal(problem, visit))
         } catch {
-            return .refused(visit, refusal(Problem(.internalError, "Reeve failed at this request.", cause: error), visit))
+            return .refused(
+                visit, refusal(Problem(.internalError, "Reeve failed at this request.", cause: error), visit))
         }
     }
 
@@ -97,7 +101,8 @@ struct Admission: Sendable {
         } catch let problem as Problem {
             return .refused(visit, refusal(problem, visit))
         } catch {
-            return .refused(visit, refusal(Problem(.internalError, "Reeve failed at this request.", cause: error), visit))
+            return .refused(
+                visit, refusal(Problem(.internalError, "Reeve failed at this request.", cause: error), visit))
         }
     }
 
@@ -225,6 +230,11 @@ struct Admission: Sendable {
             query: visit.query, headers: headers, body: body, principal: visit.principal, requestID: visit.requestID,
             correlationID: visit.correlationID, remoteAddress: visit.remoteAddress, limits: limits)
     }
+}
+
+extension ProblemCode {
+    static let headersTooLarge = ProblemCode("headers_too_large", 431, "The headers are too large")
+    static let notImplemented = ProblemCode("not_implemented", 501, "No address takes this method")
 }
 
 extension Principal {

@@ -125,8 +125,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard case .asking(let intake) = state else { return }
         switch verdict {
         case .admitted(let visit):
-            startReading(Intake(
-                visit: visit, start: intake.start, body: intake.body, isComplete: intake.isComplete, task: nil))
+            startReading(
+                Intake(
+                    visit: visit, start: intake.start, body: intake.body, isComplete: intake.isComplete, task: nil))
         case .refused(let visit, let reply): refuse(visit, reply, intake.start, isComplete: intake.isComplete)
         case .asking: preconditionFailure("the store was asked already")
         }
@@ -234,7 +235,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         let head = HTTPResponseHead(version: version, status: .init(statusCode: reply.status), headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if !bytes.isEmpty, visit?.head.isHead != true {
-            context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: bytes)))), promise: nil)
+            context.write(
+                wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: bytes)))), promise: nil)
         }
         endReply()
     }
@@ -320,10 +322,19 @@ final class ConnectionHandler: ChannelInboundHandler {
         isLast = true
         switch state {
         case .idle:
-            let problem = Problem(
-                .badRequest, "This is not an HTTP request that Reeve understands.", hint: "Send HTTP/1.1.")
-            write(.problem(problem, requestID: ""), nil)
+            write(.problem(Self.problem(error), requestID: responder.admission.newRequestID()), nil)
         default: context.close(promise: nil)
+        }
+    }
+
+    private static func problem(_ error: any Error) -> Problem {
+        switch error as? HTTPParserError {
+        case .invalidMethod?:
+            Problem(.notImplemented, "Reeve does not know this method.", hint: "Use GET, POST, PUT, PATCH or DELETE.")
+        case .headerOverflow?:
+            Problem(.headersTooLarge, "The headers are too long.", hint: "Send fewer and shorter headers.")
+        default:
+            Problem(.badRequest, "This is not an HTTP request that Reeve understands.", hint: "Send HTTP/1.1.")
         }
     }
 

@@ -61,8 +61,9 @@ private struct ConnectionChannel: ServerChildChannel {
             let pipeline = channel.pipeline.syncOperations
             try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: false)
             try pipeline.addHandler(IdleStateHandler(readTimeout: Self.idleMax))
-            try pipeline.addHandler(ConnectionHandler(
-                responder: responder, connections: connections, executor: LoopExecutor(channel.eventLoop)))
+            try pipeline.addHandler(
+                ConnectionHandler(
+                    responder: responder, connections: connections, executor: LoopExecutor(channel.eventLoop)))
             return Value(channel: channel)
         }
     }

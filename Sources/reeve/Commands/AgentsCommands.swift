@@ -28,9 +28,11 @@ struct AgentsList: ClientCommand {
     var status: String?
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(.agents, try await reeve.list(
-            ["api", "v1", "agents"],
-            query: [("project", project), ("status", status), ("after", page.after)], limit: page.limit))
+        .list(
+            .agents,
+            try await reeve.list(
+                ["api", "v1", "agents"],
+                query: [("project", project), ("status", status), ("after", page.after)], limit: page.limit))
     }
 }
 

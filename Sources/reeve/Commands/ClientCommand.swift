@@ -104,7 +104,7 @@ enum Failing {
             }
         }
         let text = next.isEmpty ? "\(what)\n" : "\(what)\n\(next)\n"
-        FileHandle.standardError.write(Data(text.utf8))
+        Screen.complain(text)
     }
 }
 

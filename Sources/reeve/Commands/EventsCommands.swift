@@ -29,8 +29,10 @@ struct EventsList: ClientCommand {
     @OptionGroup var filter: EventFilterOptions
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(.events, try await reeve.list(
-            ["api", "v1", "events"], query: filter.query + [("after", page.after)], limit: page.limit))
+        .list(
+            .events,
+            try await reeve.list(
+                ["api", "v1", "events"], query: filter.query + [("after", page.after)], limit: page.limit))
     }
 }
 

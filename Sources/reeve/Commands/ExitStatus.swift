@@ -2,8 +2,8 @@ import ArgumentParser
 import Foundation
 
 extension Reeve {
-    /// Runs the command line. A wrong call ends with 2, as it does with most tools; the parser's own choice is 64, which
-    /// programs under `reeve run` use to say that they are misconfigured.
+    /// Runs the command line. A wrong call ends with 2, as it does with most tools; the parser's own choice is 64,
+    /// which programs under `reeve run` use to say that they are misconfigured.
     static func main() async {
         do {
             var command = try parseAsRoot()
@@ -15,7 +15,7 @@ extension Reeve {
         } catch {
             // A status that a command chose is the program's own, which may well be 64.
             guard !(error is ExitCode), exitCode(for: error) == .validationFailure else { exit(withError: error) }
-            FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
+            Screen.complain(fullMessage(for: error) + "\n")
             Foundation.exit(2)
         }
     }

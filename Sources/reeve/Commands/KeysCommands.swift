@@ -39,8 +39,9 @@ struct KeysCreate: ClientCommand {
         body.add("agent", agent)
         let key = try await reeve.post("/api/v1/keys", .object(body))
         guard let secret = key["key"]?.string else {
-            throw ClientFailure.unreadable("the reply was lost once, and the secret is not shown again; revoke "
-                + "\(Words.plain(key["id"])) and make another")
+            throw ClientFailure.unreadable(
+                "the reply was lost once, and the secret is not shown again; revoke "
+                    + "\(Words.plain(key["id"])) and make another")
         }
         return Answer(json: key, text: "\(secret)\nThis is shown once. Its id is \(Words.plain(key["id"])).")
     }

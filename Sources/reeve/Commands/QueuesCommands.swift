@@ -19,7 +19,8 @@ struct QueuesList: ClientCommand {
     @OptionGroup var page: PageOptions
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(.queues, try await reeve.list(["api", "v1", "queues"], query: [("after", page.after)], limit: page.limit))
+        .list(
+            .queues, try await reeve.list(["api", "v1", "queues"], query: [("after", page.after)], limit: page.limit))
     }
 }
 

@@ -7,7 +7,9 @@ struct ReviewsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reviews", abstract: "Look at results and approve them, ask for changes, or reject them.",
         discussion: Failing.exits,
-        subcommands: [ReviewsList.self, ReviewsShow.self, ReviewsApprove.self, ReviewsChanges.self, ReviewsReject.self],
+        subcommands: [
+            ReviewsList.self, ReviewsShow.self, ReviewsApprove.self, ReviewsChanges.self, ReviewsReject.self,
+        ],
         defaultSubcommand: ReviewsList.self)
 }
 
@@ -21,8 +23,10 @@ struct ReviewsList: ClientCommand {
     @OptionGroup var page: PageOptions
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(.reviews, try await reeve.list(
-            ["api", "v1", "reviews"], query: [("after", page.after)], limit: page.limit))
+        .list(
+            .reviews,
+            try await reeve.list(
+                ["api", "v1", "reviews"], query: [("after", page.after)], limit: page.limit))
     }
 }
 

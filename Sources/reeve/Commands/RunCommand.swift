@@ -51,9 +51,10 @@ enum Runners {
             let log = LogWriter.standardOutput(client.world)
             let deathGuard = await DeathGuard.start()
             if deathGuard == nil {
-                log.write(LogLine(
-                    .warning, "there is no /bin/sh: should this process be killed, its program goes on",
-                    agent: agent.name))
+                log.write(
+                    LogLine(
+                        .warning, "there is no /bin/sh: should this process be killed, its program goes on",
+                        agent: agent.name))
             }
             do {
                 let status = try await body(key.client, log, deathGuard, stop, hurry)
@@ -99,8 +100,8 @@ struct RunCommand: AsyncParsableCommand {
 
             What its exit status says: 0 done; 75 try again later; 64–78 otherwise a mistake that another start \
             would repeat, so it is not started again; 137 or signal 9 killed, often for want of memory; anything else \
-            failed. A program is started again after a delay that doubles up to five minutes, at random within it; five deaths \
-            in ten minutes are a crash loop, and it is given up.
+            failed. A program is started again after a delay that doubles up to five minutes, at random within it; \
+            five deaths in ten minutes are a crash loop, and it is given up.
 
             Exit status: the program's own; 0 after a stop that was asked for (a signal, or a drain); 127 there is no \
             such program, 126 it cannot be started; 2 wrong usage; 3 the server cannot be reached.
@@ -160,8 +161,8 @@ struct WorkCommand: AsyncParsableCommand {
             (output.json where it is JSON, else output.txt). Standard error goes to the log.
 
             What its exit status says: 0 done (submitted where the task is reviewed, else completed); 75 not now, the \
-            task goes back; 64–78 otherwise a failure that another try would repeat; anything else a failure to be \
-            tried again. A task that is cancelled, or that has gone to another agent, ends the command.
+            task goes back for a while; 64–78 otherwise a failure that another try would repeat; anything else a \
+            failure to be tried again. A task that is cancelled, or that has gone to another agent, ends the command.
 
             A signal lets running tasks finish within --grace; what is not finished then goes back. A second signal \
             shortens that.

@@ -22,8 +22,10 @@ struct SchedulesList: ClientCommand {
     @OptionGroup var page: PageOptions
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(.schedules, try await reeve.list(
-            ["api", "v1", "schedules"], query: [("after", page.after)], limit: page.limit))
+        .list(
+            .schedules,
+            try await reeve.list(
+                ["api", "v1", "schedules"], query: [("after", page.after)], limit: page.limit))
     }
 }
 

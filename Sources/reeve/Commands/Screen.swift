@@ -17,8 +17,24 @@ enum Screen {
 
     static var columns: Int? { size?.columns }
 
+    /// Writes to standard output. Where nobody reads any more, the process ends as the signal for that would end it.
     static func write(_ text: String) {
-        FileHandle.standardOutput.write(Data(text.utf8))
+        if !put(text, to: STDOUT_FILENO) { _exit(128 + SIGPIPE) }
+    }
+
+    /// Writes to standard error, which nobody has to read.
+    static func complain(_ text: String) {
+        _ = put(text, to: STDERR_FILENO)
+    }
+
+    private static func put(_ text: String, to descriptor: Int32) -> Bool {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+            guard count > 0 || errno == EINTR else { return false }
+            rest = rest.dropFirst(max(0, count))
+        }
+        return true
     }
 
     /// Takes the whole screen (its alternate buffer, keys unbuffered and unseen) for as long as `body` runs.

@@ -29,12 +29,14 @@ struct TasksList: ClientCommand {
     @Option(name: .shortAndLong, help: "Part of the title, or an id.") var query: String?
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(.tasks, try await reeve.list(
-            ["api", "v1", "tasks"],
-            query: [
-                ("queue", queue), ("status", status), ("agent", agent), ("project", project), ("type", type),
-                ("q", query), ("after", page.after),
-            ], limit: page.limit))
+        .list(
+            .tasks,
+            try await reeve.list(
+                ["api", "v1", "tasks"],
+                query: [
+                    ("queue", queue), ("status", status), ("agent", agent), ("project", project), ("type", type),
+                    ("q", query), ("after", page.after),
+                ], limit: page.limit))
     }
 }
 
@@ -119,7 +121,8 @@ struct TasksRequeue: ClientCommand {
         let reply = try await reeve.post("/api/v1/tasks/requeue", .object(body))
         let requeued = reply["requeued"]?.array ?? []
         let refused = reply["refused"]?.array ?? []
-        let lines = ["\(requeued.count) run again."]
+        let lines =
+            ["\(requeued.count) run again."]
             + refused.map { "\(Words.plain($0["id"])): refused, \(Words.plain($0["detail"] ?? $0["code"]))" }
         return Answer(json: reply, text: lines.joined(separator: "\n"), status: refused.isEmpty ? 0 : 1)
     }

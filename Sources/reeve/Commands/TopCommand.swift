@@ -56,8 +56,9 @@ struct TopCommand: AsyncParsableCommand {
                 group.addTask {
                     while quit.current == nil, !Task.isCancelled {
                         let size = Screen.size ?? (80, 24)
-                        Screen.draw(TopScreen.lines(
-                            model.view, columns: size.columns, rows: size.rows, at: reeve.world.now))
+                        Screen.draw(
+                            TopScreen.lines(
+                                model.view, columns: size.columns, rows: size.rows, at: reeve.world.now))
                         _ = await Pause.sleep(.milliseconds(200), unless: quit, reeve.world)
                     }
                 }

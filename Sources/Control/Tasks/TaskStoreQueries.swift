@@ -143,7 +143,8 @@ extension TaskStore {
         if let agent = filter.agent { sql += "AND (owner = \(agent) OR (owner IS NULL AND pinned_agent = \(agent)))" }
         if !filter.states.isEmpty { sql += "AND state IN \(list: filter.states.map(\.rawValue))" }
         if let text = filter.text {
-            let escaped = text.lowercased().replacing("!", with: "!!").replacing("%", with: "!%").replacing("_", with: "!_")
+            let escaped = text.lowercased().replacing("!", with: "!!").replacing("%", with: "!%").replacing(
+                "_", with: "!_")
             sql += "AND (LOWER(title) LIKE \("%\(escaped)%") ESCAPE '!' OR id = \(text))"
         }
         return sql
@@ -201,9 +202,30 @@ extension TaskStore {
         return result
     }
 
+    /// Tasks that ended in each minute since a time, by state: `[state: [minute since the epoch: count]]`.
+    func finished(since time: Timestamp, in transaction: Transaction) throws -> [String: [Int64: Int64]] {
+        let rows = try transaction.rows(
+            """
+            SELECT state, finished_at / 60000000 AS minute, COUNT(*) AS count FROM tasks_finished
+            WHERE finished_at >= \(time) GROUP BY state, finished_at / 60000000
+            """)
+        var result: [String: [Int64: Int64]] = [:]
+        for row in rows { result[row.text("state"), default: [:]][row.int("minute")] = row.int("count") }
+        return result
+    }
+
+    /// When the task that waits longest in a state last changed.
+    func oldest(_ state: TaskState, in transaction: Transaction) throws -> Timestamp? {
+        let column: SQLText = state == .ready ? "enqueued_at" : "updated_at"
+        return try transaction.first("SELECT MIN(\(sql: column)) AS at FROM tasks WHERE state = \(state.rawValue)")?
+            .optionalTime("at")
+    }
+
     // MARK: What agents hold
 
-    func held(by agents: [String], in transaction: Transaction) throws -> [(agent: String, isLeased: Bool, count: Int64)] {
+    func held(by agents: [String], in transaction: Transaction) throws -> [(
+        agent: String, isLeased: Bool, count: Int64
+    )] {
         try transaction.rows(
             """
             SELECT owner, CASE WHEN state = 'waiting' THEN 0 ELSE 1 END AS leased, COUNT(*) AS count FROM tasks

@@ -1,0 +1,77 @@
+import Foundation
+import Testing
+
+/// Who may know whom. A failure says what to do instead.
+@Suite struct LayeringTests {
+    /// Modules that may be imported below each folder; what is not listed may be imported anywhere.
+    static let homes: [(module: String, folders: [String], instead: String)] = [
+        ("GRDB", ["Sources/Kernel/Storage/SQLite"], "ask `Storage`"),
+        ("CPostgres", ["Sources/Kernel/Storage/Postgres"], "ask `Storage`"),
+        ("Yams", ["Sources/Kernel/Settings"], "read `Settings`"),
+        ("Hummingbird", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),
+        ("HummingbirdCore", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),
+        ("NIOHTTP1", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),
+        ("Mustache", ["Sources/Control"], "pages belong to their features"),
+        ("CWebAssets", ["Sources/Server"], "pages get their addresses from `PageAssets`"),
+        ("AsyncHTTPClient", ["Sources/Server", "Sources/Runner"], "take what you need as a protocol"),
+        ("ArgumentParser", ["Sources/reeve"], "commands are thin and live in `reeve`"),
+        ("Control", ["Sources/Server", "Sources/reeve"], "the rooms beside each other do not know each other"),
+        ("Runner", ["Sources/reeve"], "the runner reaches the server over HTTP alone"),
+        ("Server", ["Sources/reeve"], "only the program knows the whole"),
+    ]
+
+    @Test("Each library and room is imported only where it belongs", arguments: homes.indices)
+    func imports(_ index: Int) {
+        let home = Self.homes[index]
+        for file in SourceTree.sources where !home.folders.contains(where: { file.path.hasPrefix($0 + "/") }) {
+            let isImported = file.code.contains { line in
+                line.text.split(separator: " ").suffix(2).elementsEqual(["import", Substring(home.module)])
+            }
+            #expect(!isImported, "\(file.path) imports \(home.module): \(home.instead)")
+        }
+    }
+
+    @Test("SQL stands only in stores and schemas")
+    func sqlHomes() throws {
+        let statement = try Regex(
+            #"\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|INDEX|UNIQUE))\b"#)
+        for file in SourceTree.sources where !file.path.hasPrefix("Sources/Kernel/Storage/") {
+            if file.name.contains("Store") || file.name.hasSuffix("Schema.swift") { continue }
+            for (index, line) in file.lines.enumerated() where line.contains(statement) {
+                Issue.record("\(file.path):\(index + 1) holds SQL: give the store a verb")
+            }
+        }
+    }
+
+    @Test("A table is named only in the folder that owns it")
+    func tableOwners() throws {
+        let creation = try Regex(#"CREATE TABLE (\w+)"#, as: (Substring, Substring).self)
+        for schema in SourceTree.sources where schema.name.hasSuffix("Schema.swift") {
+            let folder = (schema.path as NSString).deletingLastPathComponent
+            for match in schema.text.matches(of: creation) {
+                let use = try Regex(#"\b(FROM|INTO|UPDATE|JOIN)\s+"# + match.output.1 + #"\b"#)
+                for file in SourceTree.sources where !file.path.hasPrefix(folder + "/") {
+                    #expect(
+                        !file.text.contains(use),
+                        "\(file.path) reaches into \(match.output.1), which \(folder) owns: ask its service")
+                }
+            }
+        }
+    }
+
+    @Test("A feature's store is named only in its own folder and where everything is made")
+    func storesStayHome() throws {
+        let declaration = try Regex(#"struct (\w+Store)\b"#, as: (Substring, Substring).self)
+        for owner in SourceTree.sources where owner.path.hasPrefix("Sources/Control/") {
+            let folder = (owner.path as NSString).deletingLastPathComponent
+            for match in owner.text.matches(of: declaration) {
+                let use = try Regex(#"\b"# + match.output.1 + #"\b"#)
+                for file in SourceTree.sources where !file.path.hasPrefix(folder + "/") && file.name != "Features.swift"
+                {
+                    let uses = file.code.contains { $0.text.contains(use) }
+                    #expect(!uses, "\(file.path) names \(match.output.1) of \(folder): ask its service")
+                }
+            }
+        }
+    }
+}

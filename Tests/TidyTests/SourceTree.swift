@@ -1,0 +1,51 @@
+import Foundation
+
+/// The project's files, as text.
+struct SourceFile {
+    /// From the project's root: `Sources/Kernel/Limits/Limits.swift`.
+    let path: String
+    let text: String
+
+    var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
+    var name: String { (path as NSString).lastPathComponent }
+    var module: String { String(path.split(separator: "/").dropFirst().first ?? "") }
+
+    /// The lines without comments and without what stands in quotes: what the compiler acts on.
+    var code: [(number: Int, text: String)] {
+        var isInLiteral = false
+        return lines.enumerated().compactMap { index, line in
+            let isFence = line.components(separatedBy: "\"\"\"").count % 2 == 0
+            defer { if isFence { isInLiteral.toggle() } }
+            if isInLiteral || line.trimmingCharacters(in: .whitespaces).hasPrefix("//") { return nil }
+            let unquoted = String(line).replacing(try! Regex(#""(\\.|[^"\\])*""#), with: "\"\"")
+            let code = unquoted.components(separatedBy: " // ").first ?? unquoted
+            return (index + 1, code)
+        }
+    }
+}
+
+enum SourceTree {
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    static func files(below folder: String, endings: [String]) -> [SourceFile] {
+        let base = root.appendingPathComponent(folder)
+        guard let walk = FileManager.default.enumerator(atPath: base.path) else { return [] }
+        return walk.compactMap { $0 as? String }.sorted().compactMap { path in
+            guard endings.contains((path as NSString).pathExtension), !path.hasPrefix("vendor/"),
+                !path.contains("/vendor/")
+            else { return nil }
+            let text = try? String(contentsOf: base.appendingPathComponent(path), encoding: .utf8)
+            return text.map { SourceFile(path: "\(folder)/\(path)", text: $0) }
+        }
+    }
+
+    static let sources = files(below: "Sources", endings: ["swift"])
+    static let tests = files(below: "Tests", endings: ["swift"])
+    static let documents =
+        files(below: "docs", endings: ["md"])
+        + ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].compactMap { name in
+            (try? String(contentsOf: root.appendingPathComponent(name), encoding: .utf8))
+                .map { SourceFile(path: name, text: $0) }
+        }
+}
