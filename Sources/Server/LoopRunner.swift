@@ -2,8 +2,8 @@ import Kernel
 import Logging
 import ServiceLifecycle
 
-/// Runs what features do by themselves, each in a task of its own, until the server stops. A round that fails is logged,
-/// and the next one comes all the same.
+/// Runs what features do by themselves, each in a task of its own, until the server stops. A round that fails is
+/// logged, and the next one comes all the same.
 struct LoopRunner: ServiceLifecycle.Service {
     let loops: [Loop]
     let world: World

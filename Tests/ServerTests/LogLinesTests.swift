@@ -26,16 +26,18 @@ struct LogLinesTests {
         var logger = Self.logger(.json, sink)
         logger[metadataKey: "agent_id"] = "writer"
         logger.warning(
-            "it\nbroke", metadata: ["duration_ms": .stringConvertible(1.5), "turn": .stringConvertible(3), "tool": ["a"]])
+            "it\nbroke",
+            metadata: ["duration_ms": .stringConvertible(1.5), "turn": .stringConvertible(3), "tool": ["a"]])
         logger.debug("not at this level")
         let line = try #require(sink.texts.first)
         #expect(sink.texts.count == 1)
         #expect(line.hasSuffix("}\n"))
         #expect(line.filter(\.isNewline).count == 1)
         let object = try #require(try JSONParser.parse(line).object)
-        #expect(object.names == [
-            "timestamp", "level", "service", "logger", "message", "agent_id", "duration_ms", "tool", "turn",
-        ])
+        #expect(
+            object.names == [
+                "timestamp", "level", "service", "logger", "message", "agent_id", "duration_ms", "tool", "turn",
+            ])
         #expect(object["timestamp"] == .string(ManualTime().now.rfc3339))
         #expect(object["level"] == "warning")
         #expect(object["service"] == "reeve")

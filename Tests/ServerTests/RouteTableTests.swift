@@ -15,13 +15,16 @@ struct RouteTableTests {
         route(.get, "/files/{path*}"), route(.get, "/files/one/{x}/end"),
     ])
 
-    @Test("fixed segments win, placeholders take one segment, a rest takes all", arguments: [
-        ("/", "/", [:]), ("/a", "/a", [:]), ("/a/7", "/a/{id}", ["id": "7"]), ("/a/fixed", "/a/fixed", [:]),
-        ("/a/fixed/7", "/a/fixed/{x}", ["x": "7"]), ("/a/7/last", "/{any}/{id}/last", ["any": "a", "id": "7"]),
-        ("/a/fixed/last", "/a/fixed/{x}", ["x": "last"]), ("/a/%41%2Fb", "/a/{id}", ["id": "A/b"]),
-        ("/files/x/y/z", "/files/{path*}", ["path": "x/y/z"]), ("/files/one/2/end", "/files/one/{x}/end", ["x": "2"]),
-        ("/files/one/2/other", "/files/{path*}", ["path": "one/2/other"]),
-    ] as [(String, String, [String: String])])
+    @Test(
+        "fixed segments win, placeholders take one segment, a rest takes all",
+        arguments: [
+            ("/", "/", [:]), ("/a", "/a", [:]), ("/a/7", "/a/{id}", ["id": "7"]), ("/a/fixed", "/a/fixed", [:]),
+            ("/a/fixed/7", "/a/fixed/{x}", ["x": "7"]), ("/a/7/last", "/{any}/{id}/last", ["any": "a", "id": "7"]),
+            ("/a/fixed/last", "/a/fixed/{x}", ["x": "last"]), ("/a/%41%2Fb", "/a/{id}", ["id": "A/b"]),
+            ("/files/x/y/z", "/files/{path*}", ["path": "x/y/z"]),
+            ("/files/one/2/end", "/files/one/{x}/end", ["x": "2"]),
+            ("/files/one/2/other", "/files/{path*}", ["path": "one/2/other"]),
+        ] as [(String, String, [String: String])])
     func finds(_ path: String, _ pattern: String, _ expected: [String: String]) {
         guard case .found(let route, let parameters) = Self.table.match(.get, path) else {
             Issue.record("\(path) was not found")

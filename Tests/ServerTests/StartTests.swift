@@ -158,7 +158,8 @@ struct StartTests {
                     + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
             _ = try await client.get("/api/v1/me", key: key)
             socket.closeInput()
-            // The server waits a moment for clients that close their side alone; then it ends the poll and the connection.
+            // The server waits a moment for clients that close their side alone; then it ends the poll and the
+            // connection.
             _ = try await socket.read()
             let operate = try await client.key(.operator_)
             let task: JSONValue = ["project": "p", "queue": "default", "type": "t", "title": "t"]

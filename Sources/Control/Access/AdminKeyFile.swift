@@ -26,8 +26,8 @@ public struct AdminKeyFile: Sendable {
 
     /// Makes the first key where the store has none; otherwise leaves everything as it is and tells what it found.
     ///
-    /// The file is durable before the store knows the key, so that a crash between the two loses nothing: the next start
-    /// finds a key in the file and a store without one, and goes on from there.
+    /// The file is durable before the store knows the key, so that a crash between the two loses nothing: the next
+    /// start finds a key in the file and a store without one, and goes on from there.
     public func prepare(_ access: AccessService, world: World) async throws -> Finding {
         let found = try read()
         guard try await !access.storage.read({ try access.store.hasKeys(in: $0) }) else {

@@ -44,7 +44,8 @@ public struct DataDirectory: Sendable {
                 close(file)
                 throw Problem(
                     .conflict,
-                    "The data directory \(directory) is in use by another Reeve\(holder.isEmpty ? "" : ", process \(holder)").",
+                    "The data directory \(directory) is in use by another Reeve"
+                        + "\(holder.isEmpty ? "" : ", process \(holder)").",
                     hint: "Stop that process, or start this one with another --data-dir.")
             }
             self.file = file

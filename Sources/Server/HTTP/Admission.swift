@@ -168,7 +168,7 @@ struct Admission: Sendable {
         guard let seconds = addressRate.take(visit.remoteAddress, at: world.now) else { return }
         throw Problem(
             .rateLimited,
-            "More than \(limits.addressRequestsPerSecond) requests a second without a valid key came from your address.",
+            "Your address sent more than \(limits.addressRequestsPerSecond) requests a second without a valid key.",
             hint: "Wait \(seconds) s, and send a valid key.", retryAfterSeconds: seconds)
     }
 

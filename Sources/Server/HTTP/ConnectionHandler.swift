@@ -16,7 +16,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private static let refusedGrace = TimeAmount.seconds(5)
     /// How long a reader may take nothing of a streamed reply.
     private static let blockedWriteMax = TimeAmount.seconds(30)
-    /// A request whose rest is not longer than this is read to its end after a refusal, so that the connection lives on.
+    /// A request whose rest is not longer than this is read to its end after a refusal, so that the connection lives
+    /// on.
     private static let skippedBytesMax = 64 << 10
 
     private enum State {
@@ -307,9 +308,18 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func inputClosed(_ context: ChannelHandlerContext) {
         isLast = true
-        guard case .running(let run) = state else { return context.close(promise: nil) }
-        if run.isStream { return run.task.cancel() }
-        context.eventLoop.scheduleTask(in: Self.halfClosedGrace) { run.task.cancel() }
+        switch state {
+        case .running(let run) where run.isStream: run.task.cancel()
+        case .asking(let intake) where !intake.isComplete: context.close(promise: nil)
+        case .running, .asking:
+            let me = NIOLoopBound(self, eventLoop: context.eventLoop)
+            context.eventLoop.scheduleTask(in: Self.halfClosedGrace) { me.value.cancelRun() }
+        case .idle, .reading, .skipping, .closed: context.close(promise: nil)
+        }
+    }
+
+    private func cancelRun() {
+        if case .running(let run) = state { run.task.cancel() }
     }
 
     private func idled(_ context: ChannelHandlerContext) {
