@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import Control
 import Kernel
+import NIOCore
 import NIOPosix
 
 /// Asks health URLs over HTTP. Takes the status and nothing else: no redirect is followed, no body read, no cookie
@@ -38,6 +39,8 @@ public struct HTTPHealthProbe: HealthProbe {
         case .remoteConnectionClosed?: return "the connection was closed before an answer"
         default: break
         }
-        return error is NIOConnectionError ? "the connection could not be made" : "the answer could not be read"
+        // A name that fails is the first of these, a literal address that does the second.
+        let isUnconnected = error is NIOConnectionError || error is IOError
+        return isUnconnected ? "the connection could not be made" : "the answer could not be read"
     }
 }
