@@ -166,6 +166,8 @@
     }
   }
 
+  let stream = null;
+
   function hear(frame) {
     let type = "";
     for (const line of frame.split("\n")) {
@@ -185,7 +187,11 @@
     htmx.process(source);
   }
 
+  // htmx only takes the element out of the page; the stream would stay open, also under a page that the browser keeps for
+  // its back button, until six of them use up all connections to this server.
   function disconnect() {
+    stream?.close();
+    stream = null;
     const source = $("#live > div");
     if (source) htmx.remove(source);
   }
@@ -562,7 +568,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     const stamp = Number($("meta[name=reeve-now]")?.content);
     if (stamp) clockSkew = stamp - Date.now();
-    htmx.createEventSource = (url) => new LiveSource(url);
+    htmx.createEventSource = (url) => (stream = new LiveSource(url));
     document.addEventListener("click", onClick);
     document.addEventListener("change", onChange);
     for (const name of ["pointerdown", "pointerup", "pointercancel"]) {
@@ -594,7 +600,8 @@
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) { leave(); disconnect(); } else { connect(); scheduleRefresh(); }
     });
-    addEventListener("pagehide", leave);
+    addEventListener("pagehide", () => { leave(); disconnect(); });
+    addEventListener("pageshow", (event) => { if (event.persisted) { connect(); scheduleRefresh(); } });
     if ($("#main")) {
       connect();
       showDigest();
