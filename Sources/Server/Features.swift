@@ -55,8 +55,11 @@ public struct Features: Sendable {
     /// Every address of the interface, `openapi.json` among them.
     public var routes: [Route] {
         let interface = interfaceRoutes
-        return interface + OpenAPI(described: interface, schemas: AgentShapes.schemas + TaskShapes.schemas).routes
+        return interface + OpenAPI(described: interface, schemas: Self.schemas).routes
     }
+
+    /// The JSON shapes that `openapi.json` names.
+    static let schemas = AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()

@@ -130,11 +130,11 @@ private final class Gathered: Sendable {
         let writer = LogWriter(descriptor: ends.write, form: .json, world: .live, pendingMax: 100)
         let log = OutputLog(writer, agent: "crane", keepBytes: 1_000, world: .live)
         let command = ChildCommand(
-            words: ["sh", "-c", "head -c 8000000 /dev/urandom; head -c 8000000 /dev/zero | tr '\\0' '\\n' >&2"],
+            words: ["sh", "-c", "head -c 4000000 /dev/urandom; head -c 400000 /dev/zero | tr '\\0' '\\n' >&2"],
             environment: environment)
         let child = try await ChildProcess.start(command, world: .live) { log.take($0, $1) }
         #expect(await child.wait() == .exited(0))
-        #expect(child.outputBytes == 16_000_000)
+        #expect(child.outputBytes == 4_400_000)
         #expect(log.standardOutput.bytes.count == 1_000 && log.standardOutput.isCut)
         close(ends.read)
         writer.flush()

@@ -38,7 +38,8 @@ private final class Script: Transport {
 
 @Suite struct ClientTests {
     private func client(_ script: Script) -> ReeveClient {
-        ReeveClient(url: "http://reeve/", key: "secret", world: .fast, transport: script)
+        let world = World(time: FastTime(factor: 10), entropy: SystemEntropy())
+        return ReeveClient(url: "http://reeve/", key: "secret", world: world, transport: script)
     }
 
     @Test func repetitionsShareTheIdempotencyKeyAndNewRequestsDoNot() async throws {

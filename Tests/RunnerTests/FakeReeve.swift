@@ -201,10 +201,8 @@ final class LogFile: Sendable {
         }
     }
 
-    deinit {
-        close(descriptor)
-        unlink(path)
-    }
+    /// The descriptor stays open: a writer's queue may still hold a line, which must not land in another file.
+    deinit { unlink(path) }
 }
 
 /// A folder that goes with the test.

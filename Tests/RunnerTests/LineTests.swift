@@ -19,7 +19,7 @@ import Testing
 
     @Test func longLinesAreCutAndTheNextOneIsWhole() {
         var splitter = LineSplitter(lineBytesMax: 8)
-        let lines = splitter.feed(Array("0123456789abcdef\nnext\n12345678\n".utf8))
+        let lines = splitter.feed(Array("0123456789abcdef\nnext\n12345678\n".utf8)[...])
         #expect(
             lines == [
                 LineSplitter.Line(text: "01234567", isCut: true), LineSplitter.Line(text: "next", isCut: false),
@@ -32,7 +32,7 @@ import Testing
         var splitter = LineSplitter(lineBytesMax: 100)
         for _ in 0..<200 {
             let noise = (0..<300).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
-            for line in splitter.feed(noise) { #expect(line.text.utf8.count <= 300) }
+            for line in splitter.feed(noise[...]) { #expect(line.text.utf8.count <= 300) }
         }
     }
 

@@ -8,7 +8,8 @@ import Testing
 ///             expect: 403, "forbidden"),
 ///     ]
 ///
-///     @Test(arguments: rows) func keys(_ row: APIScenario) async throws { try await withApp { try await row.run(on: $0) } }
+///     @Test(arguments: rows) func keys(_ row: APIScenario) async throws { try await withApp { try await row.run(on:
+/// $0) } }
 public struct APIScenario: Sendable, CustomTestStringConvertible {
     public let name: String
     public let method: APIRequest.Method

@@ -16,9 +16,8 @@ import ServiceLifecycle
 ///     }
 ///
 /// - Parameters:
-///   - world: By default one whose time stands still, so that loops run once and then wait; ``World/live`` for tests that
-///     need time to pass.
-///   - configure: Changes settings before the start.
+///   - world: By default one whose time stands still, so that loops run once and then wait; ``World/live`` for tests
+/// that     need time to pass.   - configure: Changes settings before the start.
 public func withApp<Value: Sendable>(
     _ engine: TestEngine = .sqlite, world: World = .test(), configure: (inout Settings) -> Void = { _ in },
     _ body: @escaping @Sendable (AppClient) async throws -> Value

@@ -17,7 +17,7 @@ struct SourceFile {
             let isFence = line.components(separatedBy: "\"\"\"").count % 2 == 0
             defer { if isFence { isInLiteral.toggle() } }
             if isInLiteral || line.trimmingCharacters(in: .whitespaces).hasPrefix("//") { return nil }
-            let unquoted = String(line).replacing(try! Regex(#""(\\.|[^"\\])*""#), with: "\"\"")
+            let unquoted = String(line).replacing(/"(\\.|[^"\\])*"/, with: "\"\"")
             let code = unquoted.components(separatedBy: " // ").first ?? unquoted
             return (index + 1, code)
         }

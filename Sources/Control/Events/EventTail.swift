@@ -2,8 +2,8 @@ import Kernel
 
 /// One reader's live view of the log (server-sent events, WHATWG HTML Standard §9.2).
 ///
-/// It reads from the events at hand, and from the store what those no longer reach. The writer of events never waits for
-/// it: a reader that falls too far behind is told where to go on and let go.
+/// It reads from the events at hand, and from the store what those no longer reach. The writer of events never waits
+/// for it: a reader that falls too far behind is told where to go on and let go.
 struct EventTail: Sendable {
     let events: Events
     let storage: any Storage

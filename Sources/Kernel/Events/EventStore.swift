@@ -60,7 +60,8 @@ public struct EventStore: Sendable {
         return rows.map(event)
     }
 
-    /// Events that ``counts(after:in:)`` looks back over at most, so that a long absence costs no more than a short one.
+    /// Events that ``counts(after:in:)`` looks back over at most, so that a long absence costs no more than a short
+    /// one.
     public static let countedEventsMax: Int64 = 100_000
 
     /// How many events of each type there are behind a number.

@@ -42,7 +42,8 @@ public final class EventBus: Sendable {
     /// The highest number known to this process; another replica may have committed more.
     public var head: Int64 { state.withLock { $0.head } }
 
-    /// Learns from the store how far the log reaches, and wakes those who wait for that: other replicas write to it too.
+    /// Learns from the store how far the log reaches, and wakes those who wait for that: other replicas write to it
+    /// too.
     public func learn(head: Int64) {
         let waiters = state.withLock { state in
             guard head > state.head else { return [CheckedContinuation<Void, Never>]() }

@@ -19,7 +19,8 @@ public struct IdempotencyStore: Sendable {
         let row = try transaction.first(
             """
             SELECT body_sha256, status, content_type, body FROM idempotency_keys
-            WHERE key_id = \(key.keyID) AND route = \(key.route) AND idempotency_key = \(key.text) AND expires_at > \(now)
+            WHERE key_id = \(key.keyID) AND route = \(key.route) AND idempotency_key = \(key.text)
+              AND expires_at > \(now)
             """)
         guard let row else { return nil }
         guard row.text("body_sha256") == key.bodySHA256 else {

@@ -195,7 +195,7 @@ public final class AgentSupervisor: Sendable {
         members["message"] = .string("\(deaths) deaths in \(minutes) minutes; last \(end)")
         members["deaths"] = .int(Int64(deaths))
         members["lastExit"] = .string(end.description)
-        await pulse.event("agent.crash_loop", members)
+        await pulse.event("runner.crash_loop", members)
     }
 
     private var command: ChildCommand {

@@ -2,9 +2,12 @@
 /// `lineBytesMax` is cut there, its rest dropped up to the next line feed, and marked.
 public struct LineSplitter: Sendable {
     public struct Line: Sendable, Equatable {
-        public let text: String
+        let bytes: [UInt8]
         /// The line was longer and its rest was dropped.
         public let isCut: Bool
+
+        /// Made when it is asked for: of a flood, most lines are dropped unread.
+        public var text: String { String(decoding: bytes, as: UTF8.self) }
     }
 
     public let lineBytesMax: Int
@@ -16,22 +19,27 @@ public struct LineSplitter: Sendable {
     }
 
     /// The lines that `bytes` completes.
-    public mutating func feed(_ bytes: some Sequence<UInt8>) -> [Line] {
+    public mutating func feed(_ bytes: ArraySlice<UInt8>) -> [Line] {
         var lines: [Line] = []
-        for byte in bytes {
-            if byte == UInt8(ascii: "\n") {
-                if !isDropping { lines.append(line(isCut: false)) }
-                isDropping = false
-            } else if isDropping {
-                continue
-            } else if pending.count == lineBytesMax {
-                lines.append(line(isCut: true))
-                isDropping = true
-            } else {
-                pending.append(byte)
-            }
+        var rest = bytes
+        // By stretches rather than by bytes: a chatty program writes megabytes a second.
+        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            take(rest[..<end], &lines)
+            if !isDropping { lines.append(line(isCut: false)) }
+            isDropping = false
+            rest = rest[(end + 1)...]
         }
+        take(rest, &lines)
         return lines
+    }
+
+    private mutating func take(_ stretch: ArraySlice<UInt8>, _ lines: inout [Line]) {
+        guard !isDropping, !stretch.isEmpty else { return }
+        let room = lineBytesMax - pending.count
+        pending.append(contentsOf: stretch.prefix(room))
+        guard stretch.count > room else { return }
+        lines.append(line(isCut: true))
+        isDropping = true
     }
 
     /// What came after the last line feed, at the end of the stream.
@@ -40,9 +48,9 @@ public struct LineSplitter: Sendable {
     }
 
     private mutating func line(isCut: Bool) -> Line {
-        defer { pending.removeAll(keepingCapacity: true) }
-        let bytes = !isCut && pending.last == UInt8(ascii: "\r") ? pending.dropLast() : pending[...]
-        return Line(text: String(decoding: bytes, as: UTF8.self), isCut: isCut)
+        defer { pending = [] }
+        if !isCut, pending.last == UInt8(ascii: "\r") { pending.removeLast() }
+        return Line(bytes: pending, isCut: isCut)
     }
 }
 

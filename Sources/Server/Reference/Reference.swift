@@ -38,7 +38,7 @@ public struct Reference {
 
     private var openAPI: String {
         let interface = routes.filter { $0.path != "/api/v1/openapi.json" }
-        return OpenAPI(described: interface, schemas: AgentShapes.schemas + TaskShapes.schemas).document.prettyText
+        return OpenAPI(described: interface, schemas: Features.schemas).document.prettyText
             + "\n"
     }
 

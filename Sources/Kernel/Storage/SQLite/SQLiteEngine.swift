@@ -3,8 +3,8 @@ import GRDB
 
 /// SQLite through GRDB: a WAL database whose one writer connection makes all commits and all checkpoints.
 ///
-/// The single writer also steps around the WAL-reset bug of SQLite before 3.51.3, which needs two connections that write
-/// or checkpoint at the same moment.
+/// The single writer also steps around the WAL-reset bug of SQLite before 3.51.3, which needs two connections that
+/// write or checkpoint at the same moment.
 struct SQLiteEngine: StorageEngine {
     let path: String
 
