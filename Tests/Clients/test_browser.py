@@ -249,7 +249,7 @@ def test_every_page_fits_a_phone(page, admin, agent, name, path):
     width = page.script("return document.documentElement.scrollWidth")
     # What sticks out: text that does not break is no element of its own.
     wide = page.script("""
-        const sticksOut = (element) => element.getBoundingClientRect().left + element.scrollWidth > innerWidth
+        const sticksOut = (element) => element.getBoundingClientRect().left + element.scrollWidth > 375
             && getComputedStyle(element).overflowX === "visible" && element.clientWidth > 0;
         return [...document.querySelectorAll("main *")].filter(sticksOut).map((element) => element.outerHTML.slice(0, 300))
             .slice(-3)""")
