@@ -20,11 +20,8 @@ import Testing
     @Test func longLinesAreCutAndTheNextOneIsWhole() {
         var splitter = LineSplitter(lineBytesMax: 8)
         let lines = splitter.feed(Array("0123456789abcdef\nnext\n12345678\n".utf8)[...])
-        #expect(
-            lines == [
-                LineSplitter.Line(text: "01234567", isCut: true), LineSplitter.Line(text: "next", isCut: false),
-                LineSplitter.Line(text: "12345678", isCut: false),
-            ])
+        #expect(lines.map(\.text) == ["01234567", "next", "12345678"])
+        #expect(lines.map(\.isCut) == [true, false, false])
     }
 
     @Test func noiseBecomesText() {

@@ -58,6 +58,7 @@ public struct TaskWorkRoutes: Sendable {
         let deadline = world.now + wait
         var generation = wakeups.generation(queues)
         var reply = try await tryClaim(request, queues: queues, limit: limit, agent: agent)
+        var contactedAt = world.now
         while !reply.isKept {
             let left = deadline - world.now
             guard left > .zero, !Task.isCancelled else { return reply }
@@ -65,10 +66,16 @@ public struct TaskWorkRoutes: Sendable {
             generation = wakeups.generation(queues)
             // An idle fleet waits by reading: only a claim that will find something writes.
             let hasWork = try await exchange.storage.read { try service.hasWork(queues: queues, agent: agent, in: $0) }
-            if hasWork { reply = try await tryClaim(request, queues: queues, limit: limit, agent: agent) }
+            // A waiting agent is not a silent one: now and then the claim itself says that it is there.
+            if hasWork || world.now - contactedAt >= Self.contactEvery {
+                reply = try await tryClaim(request, queues: queues, limit: limit, agent: agent)
+                contactedAt = world.now
+            }
         }
         return reply
     }
+
+    private static let contactEvery = Span.seconds(Int64(8))
 
     /// How often a waiting claim looks again by itself: another replica's tasks come without a signal.
     private var poll: Span { exchange.storage.dialect == .postgres ? .seconds(Int64(1)) : .seconds(Int64(5)) }
