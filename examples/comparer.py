@@ -3,6 +3,7 @@
 
 Queue `compare`. It depends on all the brief tasks and reads the figures and the first sentences of each brief.md.
 """
+
 import csv
 import io
 import re
@@ -57,16 +58,24 @@ def density(row):
 def comparison(rows, duties):
     strict, mild = max(rows, key=density), min(rows, key=density)
     lines = [
-        f"# {len(rows)} licences side by side", "",
-        f"From {rows[0]['licence']} with {rows[0]['words']:,} words to {rows[-1]['licence']} with {rows[-1]['words']:,}. "
+        f"# {len(rows)} licences side by side",
+        "",
+        f"From {rows[0]['licence']} with {rows[0]['words']:,} words to "
+        f"{rows[-1]['licence']} with {rows[-1]['words']:,}. "
         f"The densest in obligations is {strict['licence']} ({density(strict):.1f} in a thousand words), "
-        f"the lightest {mild['licence']} ({density(mild):.1f}).", "",
+        f"the lightest {mild['licence']} ({density(mild):.1f}).",
+        "",
         "| licence | " + " | ".join(COLUMNS) + " | obligations per 1,000 words |",
         "|---|" + "---:|" * (len(COLUMNS) + 1),
-        *(f"| {row['licence']} | " + " | ".join(str(row[column]) for column in COLUMNS) + f" | {density(row):.1f} |"
-          for row in rows), "",
-        "## The first thing each obliges you to do", "",
-        *(f"- **{row['licence']}**: {duties[row['licence']]}" for row in rows), "",
+        *(
+            f"| {row['licence']} | " + " | ".join(str(row[column]) for column in COLUMNS) + f" | {density(row):.1f} |"
+            for row in rows
+        ),
+        "",
+        "## The first thing each obliges you to do",
+        "",
+        *(f"- **{row['licence']}**: {duties[row['licence']]}" for row in rows),
+        "",
     ]
     return "\n".join(lines)
 

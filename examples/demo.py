@@ -3,9 +3,10 @@
 
 Started by script/run; by hand: REEVE_URL=http://127.0.0.1:7070 python3 examples/demo.py --data-dir ./reeve-data
 
-It makes a key for each agent, creates the graph of tasks (one extract and one brief per licence, one comparison of them all)
-unless the project has tasks already, and starts the agents under `reeve run`, which restarts one that dies.
+It makes a key for each agent, creates the graph of tasks (one extract and one brief per licence, one comparison of
+them all) unless the project has tasks already, and starts the agents under `reeve run`, which restarts one that dies.
 """
+
 import argparse
 import json
 import os
@@ -43,8 +44,17 @@ STATEMENTS = {
 OBLIGATIONS_SCHEMA = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
-    "required": ["licence", "words", "sentences", "sections", "obligations", "permissions", "prohibitions", "disclaimers",
-                 "conditions"],
+    "required": [
+        "licence",
+        "words",
+        "sentences",
+        "sections",
+        "obligations",
+        "permissions",
+        "prohibitions",
+        "disclaimers",
+        "conditions",
+    ],
     "additionalProperties": False,
     "properties": {
         "licence": {"type": "string", "minLength": 1},
@@ -79,25 +89,43 @@ def graph(texts, lease_seconds=30):
     for path in texts:
         name = path.name
         common = {"project": PROJECT, "leaseSeconds": lease_seconds, "maxAttempts": 3}
-        tasks.append({
-            **common, "ref": f"extract-{name}", "queue": "extract", "type": "licence.extract",
-            "title": f"Extract what {name} obliges to",
-            "input": {"name": name, "path": str(path)},
-            "deliverableSchema": OBLIGATIONS_SCHEMA,
-        })
-        tasks.append({
-            **common, "ref": f"brief-{name}", "queue": "brief", "type": "licence.brief",
-            "title": f"Write a brief on {name}",
-            "input": {"name": name},
-            "dependsOn": [f"extract-{name}"],
-            "review": {"approvals": 1, "maxRounds": 5},
-        })
+        tasks.append(
+            {
+                **common,
+                "ref": f"extract-{name}",
+                "queue": "extract",
+                "type": "licence.extract",
+                "title": f"Extract what {name} obliges to",
+                "input": {"name": name, "path": str(path)},
+                "deliverableSchema": OBLIGATIONS_SCHEMA,
+            }
+        )
+        tasks.append(
+            {
+                **common,
+                "ref": f"brief-{name}",
+                "queue": "brief",
+                "type": "licence.brief",
+                "title": f"Write a brief on {name}",
+                "input": {"name": name},
+                "dependsOn": [f"extract-{name}"],
+                "review": {"approvals": 1, "maxRounds": 5},
+            }
+        )
         briefs.append(f"brief-{name}")
-    tasks.append({
-        "project": PROJECT, "ref": "compare", "queue": "compare", "type": "licence.compare",
-        "title": f"Compare {len(texts)} licences", "input": {"licences": [path.name for path in texts]},
-        "leaseSeconds": lease_seconds, "maxAttempts": 3, "dependsOn": briefs,
-    })
+    tasks.append(
+        {
+            "project": PROJECT,
+            "ref": "compare",
+            "queue": "compare",
+            "type": "licence.compare",
+            "title": f"Compare {len(texts)} licences",
+            "input": {"licences": [path.name for path in texts]},
+            "leaseSeconds": lease_seconds,
+            "maxAttempts": 3,
+            "dependsOn": briefs,
+        }
+    )
     return {"tasks": tasks}
 
 
@@ -125,8 +153,11 @@ def keys_of_agents(reeve, path):
         kept = {}
     keys = {}
     for name, _ in AGENTS:
-        keys[name] = kept.get(name) if is_valid(reeve, kept.get(name)) else reeve.post(
-            "/api/v1/keys", {"role": "agent", "name": f"demo {name}", "agent": name})["key"]
+        keys[name] = (
+            kept.get(name)
+            if is_valid(reeve, kept.get(name))
+            else reeve.post("/api/v1/keys", {"role": "agent", "name": f"demo {name}", "agent": name})["key"]
+        )
     path.touch(mode=0o600)
     path.write_text(json.dumps(keys))
     return keys
@@ -143,8 +174,11 @@ def is_valid(reeve, key):
 
 
 def can_supervise(binary):
-    return bool(binary) and subprocess.run(
-        [binary, "run", "--help"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    return (
+        bool(binary)
+        and subprocess.run([binary, "run", "--help"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+        == 0
+    )
 
 
 def start(name, script, url, key, binary, logs):
@@ -160,7 +194,9 @@ def main():
     options = argparse.ArgumentParser(description="Seeds the demo project and runs its agents until it is stopped.")
     options.add_argument("--url", default=os.environ.get("REEVE_URL", "http://127.0.0.1:7070"))
     options.add_argument("--data-dir", type=Path, default=Path("reeve-data"), help="where the server's admin.key is")
-    options.add_argument("--reeve", help="the reeve program, to run the agents under `reeve run`; without it they run alone")
+    options.add_argument(
+        "--reeve", help="the reeve program, to run the agents under `reeve run`; without it they run alone"
+    )
     options = options.parse_args()
 
     # A stop that comes at any moment ends through `finally`, with the agents stopped.
@@ -179,9 +215,12 @@ def main():
         keys = keys_of_agents(reeve, logs / "keys.json")
         binary = options.reeve if can_supervise(options.reeve) else None
         agents = [start(name, script, reeve.url, keys[name], binary, logs) for name, script in AGENTS]
-        print(f"The demo fleet of {len(agents)} agents is at work"
-              + (f" on {created} new tasks" if created else " on the tasks that are there")
-              + f"; their output is in {logs}.", flush=True)
+        print(
+            f"The demo fleet of {len(agents)} agents is at work"
+            + (f" on {created} new tasks" if created else " on the tasks that are there")
+            + f"; their output is in {logs}.",
+            flush=True,
+        )
         # Nothing more to do but to be there: agents end with us, and we with whoever started us.
         while os.getppid() == parent and any(agent.poll() is None for agent in agents):
             time.sleep(1)

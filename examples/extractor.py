@@ -3,9 +3,11 @@
 
 Queue `extract`. Input: {"name": "GPL-3", "path": "/usr/share/common-licenses/GPL-3"}, or "text" in the place of "path".
 
-It reads as a careful clerk would, by the modal verbs of legal English ("must", "shall", "may not", "provided that"), and
-understands nothing beyond them. It is an honest stand-in for a language model: the same input always gives the same result.
+It reads as a careful clerk would, by the modal verbs of legal English ("must", "shall", "may not", "provided that"),
+and understands nothing beyond them. It is an honest stand-in for a language model: the same input always gives the
+same result.
 """
+
 import re
 
 from reeve_agent import Permanent, run
@@ -15,10 +17,14 @@ KINDS = [
     ("disclaimers", r"\bas is\b|\bwithout (any )?warrant|\bno warrant|\bin no event\b|\bno liability\b|\bbe liable\b"),
     ("prohibitions", r"\b(may|must|shall|can) not\b|\bcannot\b|\bmay no\b|\bnot (permitted|allowed)\b|\bprohibited\b"),
     ("obligations", r"\bmust\b|\bshall\b(?! mean)|\b(is|are) (required|obliged) to\b|\bhave to\b|\bagrees? to\b"),
-    ("permissions", r"\bmay\b|\b(hereby )?grants?\b|\b(is|are) (granted|permitted|allowed)\b|\bfree to\b|\bpermission\b"),
+    (
+        "permissions",
+        r"\bmay\b|\b(hereby )?grants?\b|\b(is|are) (granted|permitted|allowed)\b|\bfree to\b|\bpermission\b",
+    ),
 ]
 CONDITION = re.compile(
-    r"\b(provided that|provided you|only if|unless|if|so long as|as long as|on condition that|subject to)\b", re.I)
+    r"\b(provided that|provided you|only if|unless|if|so long as|as long as|on condition that|subject to)\b", re.I
+)
 NUMBERED = re.compile(r"(?:Section |Article )?(\d+(?:\.\d+)*)\.?[ \t]+(?=[A-Z\"(])")
 CAPITALS = re.compile(r"[A-Z][A-Z ,'\-]{5,70}")
 SENTENCE_END = re.compile(r"(?<=[.;:])(?<!e\.g\.)(?<!i\.e\.)(?<!v\.)(?<!Inc\.)(?<!No\.)\s+(?=[\"'(A-Z0-9])")
@@ -34,18 +40,18 @@ def paragraphs(text):
 
 
 def heading_of(lines):
-    """The heading that a paragraph begins with, and the lines that are left: a numbered title, or a line in capitals."""
+    """The heading that a paragraph begins with (a numbered title, or capitals), and the lines that are left."""
     first = lines[0]
     if CAPITALS.fullmatch(first.strip(" .:")):
         return first.strip(" .:"), lines[1:]
     number = NUMBERED.match(first)
     if not number:
         return None, lines
-    title = SENTENCE_END.split(first[number.end():])[0].strip(" .:")
+    title = SENTENCE_END.split(first[number.end() :])[0].strip(" .:")
     if len(WORD.findall(title)) > 8 or title.endswith(","):
         # A numbered paragraph without a title: all of it is text.
         return f"Section {number[1]}", lines
-    rest = first[number.end() + len(title):].lstrip(" .:")
+    rest = first[number.end() + len(title) :].lstrip(" .:")
     return f"{number[1]}. {title}", [rest, *lines[1:]] if rest else lines[1:]
 
 
@@ -74,7 +80,7 @@ def kind_of(sentence):
 def condition_in(sentence):
     """The words from "provided that" on, if the sentence sets a condition."""
     found = CONDITION.search(sentence)
-    return sentence[found.start():].strip(" .;:") if found else None
+    return sentence[found.start() :].strip(" .;:") if found else None
 
 
 def extract(task):

@@ -9,17 +9,19 @@
 
     run(queue="summaries", handler=summarise)
 
-It is started with two environment variables, REEVE_URL and REEVE_KEY; `reeve run --agent NAME -- python3 agent.py` sets both.
+It is started with two environment variables, REEVE_URL and REEVE_KEY; `reeve run --agent NAME -- python3 agent.py`
+sets both.
 
 What it takes care of, so that a handler need not:
 
 * It waits for work with a long poll: no busy loop, and a new task starts at once.
-* While a task is worked on, a thread sends heartbeats for it and for the agent. The heartbeat's reply says when the task was
-  cancelled or belongs to somebody else; the handler then ends at its next `task.progress(…)`.
+* While a task is worked on, a thread sends heartbeats for it and for the agent. The heartbeat's reply says when the
+  task was cancelled or belongs to somebody else; the handler then ends at its next `task.progress(…)`.
 * Every write carries the fence of the claim, so a worker that was away for too long can never overwrite its successor.
 * Every write carries an Idempotency-Key, so one that is repeated after a broken connection happens once.
 * When it is asked to stop (SIGTERM, Ctrl-C) it hands its task back, and somebody else has it a moment later.
 """
+
 import http.client
 import json
 import os
@@ -203,7 +205,8 @@ class Heart(threading.Thread):
         message = f"{task.title}: {task.note}" if task else "waiting for work"
         try:
             reply = self.reeve.post(
-                "/api/events/ingest", {"type": "agent.heartbeat", "statusMessage": message}, patience=5, timeout=10)
+                "/api/events/ingest", {"type": "agent.heartbeat", "statusMessage": message}, patience=5, timeout=10
+            )
             return float((reply or {}).get("nextHeartbeatSeconds") or 15)
         except (Refused, OSError):
             return 5
@@ -233,7 +236,8 @@ def run(queue, handler):
     while True:
         try:
             reply = reeve.post(
-                "/api/v1/tasks/claim", {"queues": [queue], "limit": 1, "waitSeconds": 20}, patience=float("inf"))
+                "/api/v1/tasks/claim", {"queues": [queue], "limit": 1, "waitSeconds": 20}, patience=float("inf")
+            )
         except Refused as refusal:
             # An operator paused or removed this agent, or the key was revoked: ask again later rather than in a circle.
             print(f"no work: {refusal}", flush=True)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes a page about one licence from what the extractor found: brief.md, which a person then reviews.
 
-Queue `brief`. It depends on the extract task, and reads that task's obligations.json. When the reviewer asks for changes, the
-task comes back with the remarks, and the next revision begins with an answer to each of them.
+Queue `brief`. It depends on the extract task, and reads that task's obligations.json. When the reviewer asks for
+changes, the task comes back with the remarks, and the next revision begins with an answer to each of them.
 """
+
 import json
 import re
 
@@ -18,10 +19,14 @@ CHAPTERS = [
 SHOWN, SHOWN_SHORT, SHOWN_LONG = 5, 2, 12
 # Words of a remark that say nothing about the licence.
 SMALL_WORDS = set(
-    "about after again also and any are brief but can could does for from has have how into its just like make more much "
-    "need needs not now one only please add say says should show some than that the their them then there these they this "
-    "too was what when where which who will with word words write would you your shorter longer short long detail details "
-    "less fewer mention explain missing section sections licence license text tell reader part".split())
+    (
+        "about after again also and any are brief but can could does for from has have how into its just like make "
+        "more much need needs not now one only please add say says should show some than that the their them then "
+        "there these they this too was what when where which who will with word words write would you your shorter "
+        "longer short long detail details less fewer mention explain missing section sections licence license text "
+        "tell reader part"
+    ).split()
+)
 
 
 def write(task):
@@ -48,7 +53,11 @@ def write(task):
     for index, (kind, title) in enumerate(CHAPTERS):
         task.progress(0.6 + 0.08 * index, title.lower())
         lines += chapter(title, extract[kind], shown)
-    lines += ["---", f"Revision {round_number}. Sentences are quoted from the licence; only their order is the writer's.", ""]
+    lines += [
+        "---",
+        f"Revision {round_number}. Sentences are quoted from the licence; only their order is the writer's.",
+        "",
+    ]
 
     task.progress(0.95, "handing in brief.md")
     task.deliver("brief.md", "\n".join(lines))
@@ -74,11 +83,16 @@ def summary(extract):
     longest = max(parts, key=lambda part: part["words"], default={"heading": "", "words": 0})
     return [
         f"{extract['licence']} has {extract['words']:,} words in {len(parts)} section{'s' if len(parts) != 1 else ''}. "
-        f"The longest is “{longest['heading']}” with {longest['words']:,} words.", "",
-        "| | statements |", "|---|---:|",
-        *(f"| {kind} | {len(extract[kind])} |"
-          for kind in ("obligations", "permissions", "prohibitions", "conditions", "disclaimers")),
-        f"| words | {extract['words']} |", "",
+        f"The longest is “{longest['heading']}” with {longest['words']:,} words.",
+        "",
+        "| | statements |",
+        "|---|---:|",
+        *(
+            f"| {kind} | {len(extract[kind])} |"
+            for kind in ("obligations", "permissions", "prohibitions", "conditions", "disclaimers")
+        ),
+        f"| words | {extract['words']} |",
+        "",
     ]
 
 
@@ -113,7 +127,9 @@ def answers(remarks, extract, shown):
             lines.append(f"On {', '.join(topics)} the text says:")
             lines += [""] + [f"- {quote(statement)}" for statement in found[:5]]
         elif topics:
-            lines.append(f"The text has no sentence that obliges, permits or forbids anything about {', '.join(topics)}.")
+            lines.append(
+                f"The text has no sentence that obliges, permits or forbids anything about {', '.join(topics)}."
+            )
         elif shown == SHOWN:
             lines.append("Read again from the source; the sentences below stand as the licence has them.")
         lines.append("")

@@ -76,8 +76,9 @@ is_fresh() {
   [ -z "$(find "$root/Package.swift" "$root/Sources" "$root/Web" -newer "$stamp" -print -quit)" ]
 }
 
-# Builds the product `reeve`: `build_reeve debug` or `build_reeve release`. The stamp is dated before the build, so that a
-# file saved during it counts as newer. Without a change this takes no time: SwiftPM itself would look around for seconds.
+# Builds the product `reeve`: `build_reeve debug` or `build_reeve release`. The stamp is dated before the build, so that
+# a file saved during it counts as newer. Without a change this takes no time: SwiftPM itself would look around for
+# seconds.
 build_reeve() {
   local configuration=$1 stamp="$root/.build/reeve-$1.stamp"
   [ -x "$root/.build/$configuration/reeve" ] && is_fresh "$stamp" && return 0

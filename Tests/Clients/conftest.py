@@ -67,6 +67,7 @@ def _role(role):
     @pytest.fixture(scope="session", name=role)
     def fixture(server):
         return server.api(server.make_key(role))
+
     return fixture
 
 

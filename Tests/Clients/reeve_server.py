@@ -1,4 +1,5 @@
 """A real `reeve serve` for the tests, and a client that checks the shape of every refusal on its way."""
+
 import ctypes
 import os
 import re
@@ -93,8 +94,9 @@ class Api:
         return self.post("/api/v1/tasks", {"queue": queue, **fields}, expect, headers=headers)
 
     def claim_all(self, *queues, limit=10, wait=0):
-        return self.post(
-            "/api/v1/tasks/claim", {"queues": list(queues), "limit": limit, "waitSeconds": wait}, 200)["items"]
+        return self.post("/api/v1/tasks/claim", {"queues": list(queues), "limit": limit, "waitSeconds": wait}, 200)[
+            "items"
+        ]
 
     def claim(self, *queues, wait=5):
         """Claims exactly one task."""
@@ -110,15 +112,18 @@ class Api:
 
     def await_state(self, task_id, *states, seconds=10):
         return until(
-            lambda: (task := self.task(task_id))["state"] in states and task, seconds,
-            f"the state {' or '.join(states)} of {task_id}")
+            lambda: (task := self.task(task_id))["state"] in states and task,
+            seconds,
+            f"the state {' or '.join(states)} of {task_id}",
+        )
 
     def explain(self, task_id):
         return self.get(f"/api/v1/tasks/{task_id}/explain", 200)
 
     def review(self, task_id, verdict, sha256, comment="", expect=200):
         return self.post(
-            f"/api/v1/tasks/{task_id}/review", {"verdict": verdict, "sha256": sha256, "comment": comment}, expect)
+            f"/api/v1/tasks/{task_id}/review", {"verdict": verdict, "sha256": sha256, "comment": comment}, expect
+        )
 
     def events(self, after=0):
         """All events behind `after`, page by page."""
@@ -145,8 +150,11 @@ class Claim:
 
     def write(self, verb, expect=None, fence=None, headers=None, **fields):
         return self.api.post(
-            f"/api/v1/tasks/{self.id}/{verb}", {"fence": self.fence if fence is None else fence, **fields}, expect,
-            headers=headers)
+            f"/api/v1/tasks/{self.id}/{verb}",
+            {"fence": self.fence if fence is None else fence, **fields},
+            expect,
+            headers=headers,
+        )
 
     def refused(self, verb, *, status, code=None, **fields):
         problem = self.write(verb, status, **fields)
@@ -170,7 +178,10 @@ class Claim:
 def check_problem(reply):
     """RFC 9457, with the members that every refusal of Reeve has."""
     assert reply.headers.get("content-type", "").startswith("application/problem+json"), (
-        reply.status_code, dict(reply.headers), reply.text[:300])
+        reply.status_code,
+        dict(reply.headers),
+        reply.text[:300],
+    )
     problem = reply.json()
     assert problem["status"] == reply.status_code, problem
     assert re.fullmatch(r"[a-z][a-z0-9_]*", problem["code"]), problem
@@ -203,8 +214,13 @@ class Server:
         # A later start keeps the port of the first one, as agents keep the address that they were given.
         port = urllib.parse.urlsplit(self.url).port if self.url else 0
         self.process = subprocess.Popen(
-            self.command(port), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-            env=environment(), preexec_fn=die_with_parent)
+            self.command(port),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment(),
+            preexec_fn=die_with_parent,
+        )
         log.close()
         threading.Thread(target=self.read, args=(self.process.stdout,), daemon=True).start()
         url = until(self.printed_url, seconds, f"the address that the server prints ({self.tail()})")
@@ -235,7 +251,7 @@ class Server:
         try:
             text = (self.data_dir / "test-server.log").read_text(errors="replace")
             crash = text.rfind("Fatal error")
-            return text[crash:crash + 1000] if crash >= 0 else text[-2000:]
+            return text[crash : crash + 1000] if crash >= 0 else text[-2000:]
         except OSError:
             return ""
 

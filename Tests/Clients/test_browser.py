@@ -1,4 +1,5 @@
 """The page in a real browser: headless Chromium, driven as a person would, mostly by the keyboard."""
+
 import os
 import shutil
 import time
@@ -26,8 +27,11 @@ class Page:
     def open(self, path):
         self.driver.get(self.url + path)
         # Live updates come only once the stream is open.
-        until(lambda: self.script("return document.querySelector('#live-status')?.dataset.live") != "connecting",
-              15, f"the live connection on {path}")
+        until(
+            lambda: self.script("return document.querySelector('#live-status')?.dataset.live") != "connecting",
+            15,
+            f"the live connection on {path}",
+        )
 
     def script(self, source, *arguments):
         return self.driver.execute_script(source, *arguments)
@@ -58,6 +62,7 @@ class Page:
                 return True
             except (NoSuchElementException, StaleElementReferenceException):
                 return False
+
         until(try_it, 10, f"a click on {selector}")
 
     def shot(self, name):
@@ -70,19 +75,29 @@ class Page:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
     def size(self, width, height):
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
 
     def scheme(self, value):
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
-            "features": [{"name": "prefers-color-scheme", "value": value}]})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": value}]}
+        )
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
     options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1360,900",
-                     "--disable-background-networking", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--window-size=1360,900",
+        "--disable-background-networking",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
         options.add_argument(argument)
     options.binary_location = shutil.which("chromium")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -251,8 +266,8 @@ def test_every_page_fits_a_phone(page, admin, agent, name, path):
     wide = page.script("""
         const sticksOut = (element) => element.getBoundingClientRect().left + element.scrollWidth > 375
             && getComputedStyle(element).overflowX === "visible" && element.clientWidth > 0;
-        return [...document.querySelectorAll("main *")].filter(sticksOut).map((element) => element.outerHTML.slice(0, 300))
-            .slice(-3)""")
+        return [...document.querySelectorAll("main *")].filter(sticksOut)
+            .map((element) => element.outerHTML.slice(0, 300)).slice(-3)""")
     assert width <= 375, f"{path} is {width} pixels wide on a phone of 375: {wide}"
     page.shot(f"phone{path.replace('/', '-')}")
 
@@ -261,7 +276,7 @@ def test_every_page_fits_a_phone(page, admin, agent, name, path):
 def test_every_page_has_a_dark_face(page, path):
     def brightness():
         colour = page.script("return getComputedStyle(document.body).backgroundColor")
-        numbers = [float(part) for part in colour[colour.index("(") + 1:-1].replace("/", ",").split(",")[:3]]
+        numbers = [float(part) for part in colour[colour.index("(") + 1 : -1].replace("/", ",").split(",")[:3]]
         return sum(numbers) / 3
 
     page.open(path)
@@ -298,7 +313,9 @@ def test_everything_can_be_reached_with_the_tab_key(page):
         where = page.script("return document.activeElement?.getAttribute('href') || document.activeElement?.tagName")
         reached.add(where)
         outline = page.script(
-            "const s = getComputedStyle(document.activeElement); return s.outlineStyle !== 'none' || s.boxShadow !== 'none'")
+            "const style = getComputedStyle(document.activeElement);"
+            "return style.outlineStyle !== 'none' || style.boxShadow !== 'none'"
+        )
         assert outline, f"nobody sees that {where} has the focus"
     assert {"/tasks", "/queues", "/reviews"} <= reached, reached
 
@@ -312,14 +329,21 @@ def test_an_empty_page_shows_the_command_that_fills_it(page):
 
 def test_text_from_agents_is_text(page, admin, agent, name):
     """A title, a message or a file can carry markup; none of it may become part of the page."""
-    evil = "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=1</script>"
+    evil = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
     agent.post("/api/events/ingest", {"type": "agent.heartbeat", "statusMessage": evil}, 200)
     made = admin.create(name, title=evil, input={"x": evil}, review=True)
     claim = agent.claim(name)
     claim.beat(note=evil)
     delivered = claim.deliver("evil.md", evil)
     claim.submit()
-    for path in ("/", "/tasks", f"/tasks/{made['id']}", f"/reviews?task={made['id']}", "/events", f"/agents/{agent.agent}"):
+    for path in (
+        "/",
+        "/tasks",
+        f"/tasks/{made['id']}",
+        f"/reviews?task={made['id']}",
+        "/events",
+        f"/agents/{agent.agent}",
+    ):
         page.open(path)
         assert page.script("return window.pwned") is None, path
         assert page.script("return document.querySelectorAll('img[src=x]').length") == 0, path

@@ -1,4 +1,5 @@
 """The command line: any program becomes an agent or a worker, without a line of Reeve in it."""
+
 import json
 import os
 import signal
@@ -23,14 +24,28 @@ def reeve(server, tmp_path):
 
         def __call__(self, *arguments, key=None, timeout=60, stdin=None):
             return subprocess.run(
-                [BINARY, *arguments], env=self.environment(key), capture_output=True, text=True, timeout=timeout,
-                input=stdin, cwd=tmp_path)
+                [BINARY, *arguments],
+                env=self.environment(key),
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                input=stdin,
+                cwd=tmp_path,
+            )
 
         def start(self, *arguments, key=None):
             log = open(tmp_path / f"command-{len(started)}.log", "w")
-            started.append(subprocess.Popen(
-                [BINARY, *arguments], env=self.environment(key), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=tmp_path, preexec_fn=die_with_parent))
+            started.append(
+                subprocess.Popen(
+                    [BINARY, *arguments],
+                    env=self.environment(key),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=tmp_path,
+                    preexec_fn=die_with_parent,
+                )
+            )
             log.close()
             return started[-1]
 
@@ -66,14 +81,19 @@ def test_a_command_that_does_not_exist_is_a_usage_error(reeve):
 
 
 def test_run_gives_a_program_what_it_needs(reeve, admin, name, tmp_path):
-    wanted = ("REEVE_URL REEVE_KEY OPENAI_BASE_URL OPENAI_API_KEY ANTHROPIC_BASE_URL ANTHROPIC_API_KEY "
-              "OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_HEADERS OTEL_SERVICE_NAME").split()
-    program = script(tmp_path, f"""
+    wanted = (
+        "REEVE_URL REEVE_KEY OPENAI_BASE_URL OPENAI_API_KEY ANTHROPIC_BASE_URL ANTHROPIC_API_KEY "
+        "OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_HEADERS OTEL_SERVICE_NAME"
+    ).split()
+    program = script(
+        tmp_path,
+        f"""
 import json, os, time
 json.dump({{name: os.environ.get(name) for name in {wanted!r}}}, open("environment.json.part", "w"))
 os.rename("environment.json.part", "environment.json")
 time.sleep(600)
-""")
+""",
+    )
     supervisor = reeve.start("run", "--agent", name, "--", *program)
     written = tmp_path / "environment.json"
     until(written.exists, 20, "the program's environment")
@@ -82,7 +102,9 @@ time.sleep(600)
     assert seen["OPENAI_BASE_URL"].endswith("/v1") and not seen["ANTHROPIC_BASE_URL"].endswith("/v1")
     assert seen["OTEL_SERVICE_NAME"] == name
     assert seen["REEVE_KEY"] != (admin.key), "the program has the admin's key"
-    shown = until(lambda: (a := admin.send("GET", f"/api/v1/agents/{name}")).status_code == 200 and a.json(), 20, "the agent")
+    shown = until(
+        lambda: (a := admin.send("GET", f"/api/v1/agents/{name}")).status_code == 200 and a.json(), 20, "the agent"
+    )
     assert shown["status"] in ("idle", "busy")
     supervisor.terminate()
     assert supervisor.wait(20) is not None
@@ -91,12 +113,15 @@ time.sleep(600)
 
 
 def test_run_starts_a_program_again_that_died(reeve, name, tmp_path):
-    program = script(tmp_path, """
+    program = script(
+        tmp_path,
+        """
 import os, sys, time
 with open("starts.txt", "a") as file:
     file.write(f"{os.getpid()}\\n")
 time.sleep(600)
-""")
+""",
+    )
     reeve.start("run", "--agent", name, "--", *program)
     starts = tmp_path / "starts.txt"
 
@@ -110,13 +135,16 @@ time.sleep(600)
 
 def test_work_turns_a_command_into_a_worker(reeve, admin, name, tmp_path):
     made = admin.create(name, input={"n": 20})
-    program = script(tmp_path, """
+    program = script(
+        tmp_path,
+        """
 import json, os, sys
 task = json.load(sys.stdin)
 assert json.load(open(os.environ["REEVE_TASK_FILE"]))["id"] == task["id"]
 with open(os.path.join(os.environ["REEVE_OUTPUT_DIR"], "twice.txt"), "w") as file:
     file.write(str(task["input"]["n"] * 2))
-""")
+""",
+    )
     reeve.start("work", "--queue", name, "--agent", f"worker-{name}", "--", *program)
     done = admin.await_state(made["id"], "done", seconds=30)
     (item,) = done["deliverables"]
@@ -131,17 +159,28 @@ def test_a_worker_without_work_stops_when_it_is_asked_to(reeve, admin, name, tmp
     assert worker.wait(20) == 0
 
 
-@pytest.mark.parametrize("code, review, state", [
-    (0, False, "done"), (0, True, "in_review"), (75, False, "ready scheduled claimed running"), (64, False, "held"),
-    (78, False, "held"), (1, False, "scheduled")])
+@pytest.mark.parametrize(
+    "code, review, state",
+    [
+        (0, False, "done"),
+        (0, True, "in_review"),
+        (75, False, "ready scheduled claimed running"),
+        (64, False, "held"),
+        (78, False, "held"),
+        (1, False, "scheduled"),
+    ],
+)
 def test_the_exit_code_decides(reeve, admin, name, tmp_path, code, review, state):
     made = admin.create(name, review=review, maxAttempts=3)
-    program = script(tmp_path, f"""
+    program = script(
+        tmp_path,
+        f"""
 import os, sys
 open(os.path.join(os.environ["REEVE_OUTPUT_DIR"], "out.txt"), "w").write("x")
 open("ran", "w").close()
 sys.exit({code})
-""")
+""",
+    )
     reeve.start("work", "--queue", name, "--agent", f"worker-{name}", "--", *program)
     until((tmp_path / "ran").exists, 30, "the program's run")
     task = admin.await_state(made["id"], *state.split(), seconds=10)
@@ -153,12 +192,15 @@ sys.exit({code})
 
 def test_a_cancelled_task_stops_the_program(reeve, admin, name, tmp_path):
     made = admin.create(name, leaseSeconds=2)
-    program = script(tmp_path, """
+    program = script(
+        tmp_path,
+        """
 import os, time
 open("pid.part", "w").write(str(os.getpid()))
 os.rename("pid.part", "pid")
 time.sleep(600)
-""")
+""",
+    )
     reeve.start("work", "--queue", name, "--agent", f"worker-{name}", "--", *program)
     until((tmp_path / "pid").exists, 30, "the program's start")
     pid = int((tmp_path / "pid").read_text())

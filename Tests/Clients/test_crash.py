@@ -1,4 +1,5 @@
 """A server that is killed loses nothing that it acknowledged, and does nothing twice."""
+
 import subprocess
 import threading
 import time
@@ -31,7 +32,9 @@ class Load:
                 # The server is down at this moment.
                 self.stopping.wait(0.05)
             except (Refused, AssertionError) as error:
-                if not any(word in str(error) for word in ("503", "429", "lease_lost", "stale_fence", "bad_transition")):
+                if not any(
+                    word in str(error) for word in ("503", "429", "lease_lost", "stale_fence", "bad_transition")
+                ):
                     self.wrong.append(str(error))
                 self.stopping.wait(0.05)
 
@@ -54,8 +57,10 @@ class Load:
         for item in api.claim_all("crash", limit=2, wait=1):
             task_id, body = item["task"]["id"], {"fence": item["fence"]}
             text = f"{task_id} under fence {item['fence']}"
-            made = api.post(f"/api/v1/tasks/{task_id}/deliverables", {
-                **body, "name": "proof.txt", "contentType": "text/plain", "content": text})
+            made = api.post(
+                f"/api/v1/tasks/{task_id}/deliverables",
+                {**body, "name": "proof.txt", "contentType": "text/plain", "content": text},
+            )
             with self.lock:
                 self.delivered[made["id"]] = text
             api.post(f"/api/v1/tasks/{task_id}/complete", {**body, "output": text}, 200)
@@ -120,9 +125,13 @@ def test_killed_under_load_it_loses_nothing(own_server):
     worker = server.api(keys[0])
     give_up_at = time.monotonic() + 60
     while api.get("/api/v1/tasks?queue=crash&status=ready,claimed,running,scheduled&limit=1")["items"]:
-        assert time.monotonic() < give_up_at, api.get("/api/v1/tasks?queue=crash&status=ready,claimed,running,scheduled&limit=3")
+        assert time.monotonic() < give_up_at, api.get(
+            "/api/v1/tasks?queue=crash&status=ready,claimed,running,scheduled&limit=3"
+        )
         for item in worker.claim_all("crash", limit=200, wait=1):
-            worker.post(f"/api/v1/tasks/{item['task']['id']}/complete", {"fence": item["fence"], "output": "swept up"}, 200)
+            worker.post(
+                f"/api/v1/tasks/{item['task']['id']}/complete", {"fence": item["fence"], "output": "swept up"}, 200
+            )
     assert api.get("/api/v1/tasks?queue=crash&status=held&limit=5")["items"] == []
     assert server.stop() == 0
 
@@ -146,8 +155,14 @@ def test_nobody_is_declared_dead_for_a_restart(own_server):
 def test_a_second_server_on_the_same_data_is_refused(own_server):
     server = own_server.start()
     second = subprocess.run(
-        server.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-        env=environment(), preexec_fn=die_with_parent)
+        server.command(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        preexec_fn=die_with_parent,
+    )
     assert second.returncode not in (0, None)
     assert str(server.data_dir) in second.stdout + second.stderr or "data" in (second.stdout + second.stderr).lower()
     server.api().create("still-there")
@@ -183,4 +198,3 @@ def test_a_restart_keeps_the_key_and_prints_a_new_login_link(own_server):
     assert server.admin_key == key
     server.api().get("/api/v1/tasks", 200)
     assert server.login_link and server.login_link != link
-

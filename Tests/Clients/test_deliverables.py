@@ -1,11 +1,14 @@
 """What agents hand in: sealed, versioned, checked."""
+
 import hashlib
 import json
 
 import pytest
 
 SCHEMA = {
-    "type": "object", "required": ["title", "pages"], "additionalProperties": False,
+    "type": "object",
+    "required": ["title", "pages"],
+    "additionalProperties": False,
     "properties": {"title": {"type": "string"}, "pages": {"type": "integer", "minimum": 1}},
 }
 
@@ -34,8 +37,11 @@ def test_html_from_an_agent_cannot_act_as_the_page(admin, agent, name):
     admin.create(name)
     made = agent.claim(name).deliver("x.html", "<script>alert(1)</script>", "text/html")
     headers = content_of(admin, made["id"]).headers
-    assert ("attachment" in headers.get("content-disposition", "") or "sandbox" in headers.get("content-security-policy", "")
-            or not headers["content-type"].startswith("text/html")), dict(headers)
+    assert (
+        "attachment" in headers.get("content-disposition", "")
+        or "sandbox" in headers.get("content-security-policy", "")
+        or not headers["content-type"].startswith("text/html")
+    ), dict(headers)
 
 
 def test_revisions_follow_each_other_and_stay(admin, agent, name):
@@ -57,8 +63,11 @@ def test_files_come_as_multipart(admin, agent, name):
     claim = agent.claim(name)
     binary = bytes(range(256)) * 50
     reply = agent.send(
-        "POST", f"/api/v1/tasks/{claim.id}/deliverables", data={"fence": str(claim.fence), "name": "picture.bin"},
-        files={"content": ("picture.bin", binary, "application/octet-stream")})
+        "POST",
+        f"/api/v1/tasks/{claim.id}/deliverables",
+        data={"fence": str(claim.fence), "name": "picture.bin"},
+        files={"content": ("picture.bin", binary, "application/octet-stream")},
+    )
     assert reply.status_code in (200, 201), reply.text
     made = reply.json()
     assert made["sha256"] == hashlib.sha256(binary).hexdigest() and made["name"] == "picture.bin"
@@ -69,15 +78,28 @@ def test_a_multipart_file_may_bring_its_own_name(admin, agent, name):
     admin.create(name)
     claim = agent.claim(name)
     reply = agent.send(
-        "POST", f"/api/v1/tasks/{claim.id}/deliverables", data={"fence": str(claim.fence)},
-        files={"file": ("report.csv", b"a,b\r\n1,2\r\n", "text/csv")})
+        "POST",
+        f"/api/v1/tasks/{claim.id}/deliverables",
+        data={"fence": str(claim.fence)},
+        files={"file": ("report.csv", b"a,b\r\n1,2\r\n", "text/csv")},
+    )
     assert reply.status_code in (200, 201), reply.text
     assert reply.json()["name"] == "report.csv"
     assert content_of(agent, reply.json()["id"]).content == b"a,b\r\n1,2\r\n"
 
 
-@pytest.mark.parametrize("content", [
-    {"title": "x"}, {"title": "x", "pages": 0}, {"title": 3, "pages": 1}, {"title": "x", "pages": 1, "more": 1}, [], "text", None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"title": "x"},
+        {"title": "x", "pages": 0},
+        {"title": 3, "pages": 1},
+        {"title": "x", "pages": 1, "more": 1},
+        [],
+        "text",
+        None,
+    ],
+)
 def test_json_that_does_not_match_the_schema_is_refused(admin, agent, name, content):
     admin.create(name, deliverableSchema=SCHEMA)
     claim = agent.claim(name)
@@ -103,19 +125,26 @@ def test_without_the_deliverable_its_schema_asks_for_a_task_is_not_done(admin, a
     assert admin.state(claim.id) in ("claimed", "running")
 
 
-@pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"type": 7}, "a string", {"required": "title"}, {"pattern": "("}])
+@pytest.mark.parametrize(
+    "schema", [{"type": "nonsense"}, {"type": 7}, "a string", {"required": "title"}, {"pattern": "("}]
+)
 def test_an_invalid_schema_is_refused_with_the_task(admin, name, schema):
     admin.create(name, 422, deliverableSchema=schema)
     assert admin.get(f"/api/v1/tasks?queue={name}")["items"] == []
 
 
-@pytest.mark.parametrize("file", [
-    "../up.md", "a/b.md", "..", ".", ".hidden", "", "a\\b.md", "nul\u0000.md", "x" * 201, "line\nbreak.md", 7, None])
+@pytest.mark.parametrize(
+    "file",
+    ["../up.md", "a/b.md", "..", ".", ".hidden", "", "a\\b.md", "nul\u0000.md", "x" * 201, "line\nbreak.md", 7, None],
+)
 def test_name_tricks_are_refused(admin, agent, name, file):
     admin.create(name)
     claim = agent.claim(name)
-    reply = agent.send("POST", f"/api/v1/tasks/{claim.id}/deliverables", json={
-        "fence": claim.fence, "name": file, "contentType": "text/plain", "content": "x"})
+    reply = agent.send(
+        "POST",
+        f"/api/v1/tasks/{claim.id}/deliverables",
+        json={"fence": claim.fence, "name": file, "contentType": "text/plain", "content": "x"},
+    )
     # A NUL makes the whole document unacceptable, which may be told as that.
     assert reply.status_code in ((400, 422) if "\0" in str(file) else (422,)), reply.text
     assert admin.task(claim.id)["deliverables"] == []
@@ -126,8 +155,11 @@ def test_name_tricks_are_refused_in_multipart_too(admin, agent, name, file):
     admin.create(name)
     claim = agent.claim(name)
     reply = agent.send(
-        "POST", f"/api/v1/tasks/{claim.id}/deliverables", data={"fence": str(claim.fence), "name": file},
-        files={"content": ("innocent.txt", b"x", "text/plain")})
+        "POST",
+        f"/api/v1/tasks/{claim.id}/deliverables",
+        data={"fence": str(claim.fence), "name": file},
+        files={"content": ("innocent.txt", b"x", "text/plain")},
+    )
     assert reply.status_code == 422, reply.text
     assert admin.task(claim.id)["deliverables"] == []
 
@@ -139,6 +171,7 @@ def test_what_is_not_there_is_not_found(admin):
 
 def test_content_needs_a_key(server, admin, agent, name):
     import requests
+
     admin.create(name)
     made = agent.claim(name).deliver("secret.md", "secret")
     assert requests.get(f"{server.url}/api/v1/deliverables/{made['id']}/content").status_code == 401

@@ -1,4 +1,5 @@
-"""The main job on real input: a fleet takes up the licences of this system, is reviewed, loses a worker, and finishes."""
+"""The main job on real input: a fleet takes up this system's licences, is reviewed, loses a worker, and finishes."""
+
 import csv
 import io
 import json
@@ -30,12 +31,23 @@ def fleet(own_server, tmp_path):
 
     def start(name, script, step_seconds=0.0):
         variables = environment(
-            REEVE_URL=server.url, REEVE_KEY=server.make_key("agent", name, name),
-            DEMO_STEP_SECONDS=str(step_seconds), PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
+            REEVE_URL=server.url,
+            REEVE_KEY=server.make_key("agent", name, name),
+            DEMO_STEP_SECONDS=str(step_seconds),
+            PYTHONUNBUFFERED="1",
+            PYTHONDONTWRITEBYTECODE="1",
+        )
         with open(tmp_path / f"{name}.log", "w") as log:
-            started.append(subprocess.Popen(
-                [sys.executable, str(EXAMPLES / script)], env=variables, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, preexec_fn=die_with_parent))
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, str(EXAMPLES / script)],
+                    env=variables,
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    preexec_fn=die_with_parent,
+                )
+            )
         return started[-1]
 
     yield server, start, tmp_path
@@ -183,9 +195,14 @@ class Run:
         self.output = folder / "output.txt"
         with open(self.output, "w") as output:
             self.process = subprocess.Popen(
-                [str(ROOT / "script/run"), "--port", "0", "--data-dir", str(self.data_dir), *arguments], cwd=folder,
+                [str(ROOT / "script/run"), "--port", "0", "--data-dir", str(self.data_dir), *arguments],
+                cwd=folder,
                 env=environment(**{name: value, "REEVE_TEST_BINARY": BINARY, "DEMO_STEP_SECONDS": "0.3"}),
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def text(self):
         return self.output.read_text(errors="replace")
@@ -203,11 +220,15 @@ class Run:
 
     def wait_for_work(self, server_api):
         until(lambda: "at work" in self.text(), 60, f"the demo fleet: {self.text()}")
-        until(lambda: server_api().get("/api/v1/tasks?project=licences&status=in_review")["items"], 60,
-              "a deliverable to review")
+        until(
+            lambda: server_api().get("/api/v1/tasks?project=licences&status=in_review")["items"],
+            60,
+            "a deliverable to review",
+        )
 
     def api(self):
         from reeve_server import Api
+
         url = re.search(r"http://127\.0\.0\.1:\d+", self.text())[0]
         return Api(url, (self.data_dir / "admin.key").read_text().strip())
 

@@ -1,4 +1,5 @@
 """The log: every change once, in one order, without a gap; and live."""
+
 import json
 import queue
 import socket
@@ -77,7 +78,7 @@ def test_numbers_have_no_gap_and_pages_no_seam(admin, agent, name):
     while items := admin.get(f"/api/v1/events?after={after}&limit=7")["items"]:
         paged += items
         after = items[-1]["seq"]
-    assert paged[:len(everything)] == everything
+    assert paged[: len(everything)] == everything
 
 
 def test_every_change_of_a_task_is_in_the_log_in_order(admin, agent, name):
@@ -166,6 +167,12 @@ def test_changes_of_an_agents_status_are_events(admin, operator, agent):
     before = admin.last_seq()
     agent.post("/api/events/ingest", {"type": "agent.heartbeat"}, 200)
     operator.post(f"/api/v1/agents/{agent.agent}/pause")
-    until(lambda: [event for event in admin.events(before)
-                   if event.get("agent") == agent.agent and "paused" in (event["type"] + str(event["data"]))],
-          10, "an event that the agent is paused")
+    until(
+        lambda: [
+            event
+            for event in admin.events(before)
+            if event.get("agent") == agent.agent and "paused" in (event["type"] + str(event["data"]))
+        ],
+        10,
+        "an event that the agent is paused",
+    )

@@ -1,13 +1,27 @@
 """Tasks that depend on each other, made in one go."""
+
 import hashlib
 
 
 def test_a_graph_is_made_at_once_and_answered_in_order(admin, agent, name):
-    made = admin.post("/api/v1/tasks/graph", {"tasks": [
-        {"ref": "last", "queue": name, "project": "tests", "type": "t", "title": "3", "dependsOn": ["first", "second"]},
-        {"ref": "first", "queue": name, "project": "tests", "type": "t", "title": "1"},
-        {"ref": "second", "queue": name, "project": "tests", "type": "t", "title": "2", "dependsOn": ["first"]},
-    ]}, 201)["items"]
+    made = admin.post(
+        "/api/v1/tasks/graph",
+        {
+            "tasks": [
+                {
+                    "ref": "last",
+                    "queue": name,
+                    "project": "tests",
+                    "type": "t",
+                    "title": "3",
+                    "dependsOn": ["first", "second"],
+                },
+                {"ref": "first", "queue": name, "project": "tests", "type": "t", "title": "1"},
+                {"ref": "second", "queue": name, "project": "tests", "type": "t", "title": "2", "dependsOn": ["first"]},
+            ]
+        },
+        201,
+    )["items"]
     assert [task["title"] for task in made] == ["3", "1", "2"]
     assert [task["state"] for task in made] == ["blocked", "ready", "blocked"]
     last, first, second = made
@@ -22,12 +36,20 @@ def test_a_graph_is_made_at_once_and_answered_in_order(admin, agent, name):
 
 def test_a_graph_may_stand_on_tasks_that_are_there(admin, agent, name):
     first = admin.create(name)
-    made = admin.post("/api/v1/tasks/graph", {"tasks": [
-        {"ref": "a", "queue": name, "project": "tests", "type": "t", "title": "a", "dependsOn": [first["id"]]}]}, 201)["items"]
+    made = admin.post(
+        "/api/v1/tasks/graph",
+        {
+            "tasks": [
+                {"ref": "a", "queue": name, "project": "tests", "type": "t", "title": "a", "dependsOn": [first["id"]]}
+            ]
+        },
+        201,
+    )["items"]
     assert made[0]["state"] == "blocked"
     unmet = admin.explain(made[0]["id"])["unmet"]
     assert [(condition["code"], condition["taskId"]) for condition in unmet if condition["code"] == "dependency"] == [
-        ("dependency", first["id"])]
+        ("dependency", first["id"])
+    ]
     agent.claim(name).complete()
     assert admin.state(made[0]["id"]) == "ready"
 
@@ -42,8 +64,16 @@ def refused_graph(admin, name, tasks):
 
 
 def test_a_cycle_makes_nothing(admin, name):
-    refused_graph(admin, name, [
-        {"ref": "free"}, {"ref": "a", "dependsOn": ["b"]}, {"ref": "b", "dependsOn": ["c"]}, {"ref": "c", "dependsOn": ["a"]}])
+    refused_graph(
+        admin,
+        name,
+        [
+            {"ref": "free"},
+            {"ref": "a", "dependsOn": ["b"]},
+            {"ref": "b", "dependsOn": ["c"]},
+            {"ref": "c", "dependsOn": ["a"]},
+        ],
+    )
     refused_graph(admin, name, [{"ref": "self", "dependsOn": ["self"]}])
 
 
@@ -59,10 +89,23 @@ def test_one_bad_task_makes_nothing(admin, name):
 
 
 def test_dependents_see_what_their_parents_made(admin, agent, name):
-    parent, _ = admin.post("/api/v1/tasks/graph", {"tasks": [
-        {"ref": "p", "queue": f"{name}-p", "project": "tests", "type": "t", "title": "parent"},
-        {"ref": "c", "queue": f"{name}-c", "project": "tests", "type": "t", "title": "child", "dependsOn": ["p"]},
-    ]}, 201)["items"]
+    parent, _ = admin.post(
+        "/api/v1/tasks/graph",
+        {
+            "tasks": [
+                {"ref": "p", "queue": f"{name}-p", "project": "tests", "type": "t", "title": "parent"},
+                {
+                    "ref": "c",
+                    "queue": f"{name}-c",
+                    "project": "tests",
+                    "type": "t",
+                    "title": "child",
+                    "dependsOn": ["p"],
+                },
+            ]
+        },
+        201,
+    )["items"]
     claim = agent.claim(f"{name}-p")
     claim.deliver("draft.md", "one")
     claim.deliver("draft.md", "two")
@@ -81,10 +124,23 @@ def test_dependents_see_what_their_parents_made(admin, agent, name):
 
 
 def test_dependents_see_approved_revisions_only(admin, operator, agent, name):
-    admin.post("/api/v1/tasks/graph", {"tasks": [
-        {"ref": "p", "queue": f"{name}-p", "project": "tests", "type": "t", "title": "parent", "review": True},
-        {"ref": "c", "queue": f"{name}-c", "project": "tests", "type": "t", "title": "child", "dependsOn": ["p"]},
-    ]}, 201)
+    admin.post(
+        "/api/v1/tasks/graph",
+        {
+            "tasks": [
+                {"ref": "p", "queue": f"{name}-p", "project": "tests", "type": "t", "title": "parent", "review": True},
+                {
+                    "ref": "c",
+                    "queue": f"{name}-c",
+                    "project": "tests",
+                    "type": "t",
+                    "title": "child",
+                    "dependsOn": ["p"],
+                },
+            ]
+        },
+        201,
+    )
     claim = agent.claim(f"{name}-p")
     first = claim.deliver("draft.md", "rejected words")
     claim.submit()
@@ -103,27 +159,53 @@ def test_dependents_see_approved_revisions_only(admin, operator, agent, name):
 
 
 def test_what_waits_for_a_cancelled_task_does_not_run(admin, agent, name):
-    parent, child = admin.post("/api/v1/tasks/graph", {"tasks": [
-        {"ref": "p", "queue": name, "project": "tests", "type": "t", "title": "parent"},
-        {"ref": "c", "queue": name, "project": "tests", "type": "t", "title": "child", "dependsOn": ["p"]},
-    ]}, 201)["items"]
+    parent, child = admin.post(
+        "/api/v1/tasks/graph",
+        {
+            "tasks": [
+                {"ref": "p", "queue": name, "project": "tests", "type": "t", "title": "parent"},
+                {"ref": "c", "queue": name, "project": "tests", "type": "t", "title": "child", "dependsOn": ["p"]},
+            ]
+        },
+        201,
+    )["items"]
     admin.post(f"/api/v1/tasks/{parent['id']}/cancel")
     assert admin.state(child["id"]) in ("held", "skipped", "failed", "canceled")
     assert agent.claim_all(name) == []
 
 
 def test_a_long_chain_and_a_wide_fan(admin, agent, name):
-    chain = [{"ref": f"c{i}", "queue": name, "project": "tests", "type": "t", "title": f"c{i}",
-              "dependsOn": [f"c{i - 1}"] if i else []} for i in range(30)]
-    fan = [{"ref": f"f{i}", "queue": name, "project": "tests", "type": "t", "title": f"f{i}", "dependsOn": ["c29"]}
-           for i in range(30)]
-    end = {"ref": "end", "queue": name, "project": "tests", "type": "t", "title": "end",
-           "dependsOn": [task["ref"] for task in fan]}
+    chain = [
+        {
+            "ref": f"c{i}",
+            "queue": name,
+            "project": "tests",
+            "type": "t",
+            "title": f"c{i}",
+            "dependsOn": [f"c{i - 1}"] if i else [],
+        }
+        for i in range(30)
+    ]
+    fan = [
+        {"ref": f"f{i}", "queue": name, "project": "tests", "type": "t", "title": f"f{i}", "dependsOn": ["c29"]}
+        for i in range(30)
+    ]
+    end = {
+        "ref": "end",
+        "queue": name,
+        "project": "tests",
+        "type": "t",
+        "title": "end",
+        "dependsOn": [task["ref"] for task in fan],
+    }
     admin.post("/api/v1/tasks/graph", {"tasks": [*fan, end, *chain]}, 201)
     done = []
     while items := agent.claim_all(name, limit=50):
         done += [item["task"]["title"] for item in items]
-        agent.post("/api/v1/tasks/complete", {"items": [
-            {"id": item["task"]["id"], "fence": item["fence"], "output": None} for item in items]}, 200)
+        agent.post(
+            "/api/v1/tasks/complete",
+            {"items": [{"id": item["task"]["id"], "fence": item["fence"], "output": None} for item in items]},
+            200,
+        )
     assert done[:30] == [f"c{i}" for i in range(30)]
     assert set(done[30:60]) == {task["ref"] for task in fan} and done[60:] == ["end"]

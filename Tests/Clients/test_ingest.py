@@ -1,4 +1,5 @@
 """Heartbeats and events from agents, beginning with the seed's own line."""
+
 import os
 import subprocess
 
@@ -18,7 +19,12 @@ def agent_json(api, name):
 def test_the_seeds_curl_to_the_letter(admin, agent):
     line = SEED.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)
     done = subprocess.run(
-        ["bash", "-c", line], env={**os.environ, "MC": agent.url, "KEY": agent.key}, capture_output=True, text=True, timeout=30)
+        ["bash", "-c", line],
+        env={**os.environ, "MC": agent.url, "KEY": agent.key},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     shown = agent_json(admin, agent.agent)
     assert shown["statusMessage"] == "Processing task #42"
@@ -52,7 +58,9 @@ def test_a_key_may_come_before_its_agent(admin, agent):
 @pytest.mark.parametrize("shape", ["object", "array"])
 def test_a_batch_is_judged_event_by_event(agent, shape):
     events = [
-        {"type": "tool.called", "tool": "grep"}, {"statusMessage": "no type"}, {"type": "agent.heartbeat"},
+        {"type": "tool.called", "tool": "grep"},
+        {"statusMessage": "no type"},
+        {"type": "agent.heartbeat"},
         {"type": "step", "agent": "somebody-else"},
     ]
     reply = agent.post("/api/events/ingest", {"events": events} if shape == "object" else events, 200)
@@ -81,9 +89,18 @@ def test_heartbeats_are_state_and_not_rows_of_the_log(admin, agent):
 
 
 def test_what_a_heartbeat_reports_is_shown(admin, agent):
-    agent.post("/api/events/ingest", {
-        "type": "agent.heartbeat", "cpuPercent": 12.5, "memoryBytes": 5_000_000, "labels": {"zone": "a"},
-        "capabilities": ["gpu"], "configVersion": "7"}, 200)
+    agent.post(
+        "/api/events/ingest",
+        {
+            "type": "agent.heartbeat",
+            "cpuPercent": 12.5,
+            "memoryBytes": 5_000_000,
+            "labels": {"zone": "a"},
+            "capabilities": ["gpu"],
+            "configVersion": "7",
+        },
+        200,
+    )
     shown = agent_json(admin, agent.agent)
     assert shown["cpuPercent"] == 12.5
     assert shown["memoryBytes"] == 5_000_000
@@ -115,8 +132,9 @@ def test_who_may_speak_for_an_agent(admin, operator, ingest, viewer, agent, name
 
 
 def test_an_agent_can_be_declared_with_what_it_can_do(operator, name):
-    made = operator.post("/api/v1/agents", {
-        "name": name, "project": "tests", "labels": {"tier": "gold"}, "capabilities": ["pdf"]}, 201)
+    made = operator.post(
+        "/api/v1/agents", {"name": name, "project": "tests", "labels": {"tier": "gold"}, "capabilities": ["pdf"]}, 201
+    )
     assert made["name"] == name and made["status"] == "never_seen"
     assert made["capabilities"] == ["pdf"] and made["labels"] == {"tier": "gold"}
 
@@ -156,17 +174,26 @@ def test_reeve_asks_an_agent_that_declares_a_health_address(operator, name):
     health = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Health)
     threading.Thread(target=health.serve_forever, daemon=True).start()
     try:
-        operator.post("/api/v1/agents", {
-            "name": name, "project": "tests", "healthURL": f"http://127.0.0.1:{health.server_address[1]}/health",
-            "healthIntervalSeconds": 1}, 201)
+        operator.post(
+            "/api/v1/agents",
+            {
+                "name": name,
+                "project": "tests",
+                "healthURL": f"http://127.0.0.1:{health.server_address[1]}/health",
+                "healthIntervalSeconds": 1,
+            },
+            201,
+        )
         assert asked.wait(40), "the agent's health address was never asked"
     finally:
         health.shutdown()
 
 
-@pytest.mark.parametrize("address", [
-    "file:///etc/passwd", "ftp://127.0.0.1/health", "javascript:alert(1)", "not an address", "http://"])
+@pytest.mark.parametrize(
+    "address", ["file:///etc/passwd", "ftp://127.0.0.1/health", "javascript:alert(1)", "not an address", "http://"]
+)
 def test_a_health_address_must_be_http(operator, name, address):
     operator.refused(
-        "POST", "/api/v1/agents", {"name": name, "project": "tests", "healthURL": address}, status=422, code="invalid")
+        "POST", "/api/v1/agents", {"name": name, "project": "tests", "healthURL": address}, status=422, code="invalid"
+    )
     operator.refused("GET", f"/api/v1/agents/{name}", status=404)

@@ -1,4 +1,5 @@
 """Who may do what, and that secrets stay secret."""
+
 import stat
 import subprocess
 
@@ -39,7 +40,9 @@ def test_the_last_use_of_a_key_is_known(server, admin):
     Api(server.url, made["key"]).get("/api/v1/tasks", 200)
 
     def used():
-        return [key for key in admin.get("/api/v1/keys?limit=500")["items"] if key["id"] == made["id"]][0].get("lastUsedAt")
+        return [key for key in admin.get("/api/v1/keys?limit=500")["items"] if key["id"] == made["id"]][0].get(
+            "lastUsedAt"
+        )
 
     until(used, 30, "the key's last use")
 
@@ -54,9 +57,18 @@ def test_a_key_comes_in_any_of_the_usual_headers(server):
     assert url
 
 
-@pytest.mark.parametrize("headers", [
-    {}, {"Authorization": "Bearer "}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic !!!"},
-    {"Authorization": "Bearer reeve_admin_" + "0" * 40}, {"x-api-key": "reeve_" + "x" * 5000}, {"Cookie": "reeve_session=1"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": "Basic !!!"},
+        {"Authorization": "Bearer reeve_admin_" + "0" * 40},
+        {"x-api-key": "reeve_" + "x" * 5000},
+        {"Cookie": "reeve_session=1"},
+    ],
+)
 def test_without_a_valid_key_nothing_is_told(server, headers):
     Api(server.url).refused("GET", "/api/v1/tasks", status=401, code="unauthenticated", headers=headers)
 
@@ -93,8 +105,13 @@ def test_a_key_needs_a_role_and_only_an_agents_key_has_an_agent(admin, name):
 def test_an_agent_reaches_only_what_it_holds(admin, agent, other, name):
     made = admin.create(name)
     claim = agent.claim(name)
-    for verb, body in (("heartbeat", {}), ("complete", {"output": 1}), ("fail", {"class": "permanent", "message": "x"}),
-                       ("release", {}), ("deliverables", {"name": "x", "contentType": "text/plain", "content": "x"})):
+    for verb, body in (
+        ("heartbeat", {}),
+        ("complete", {"output": 1}),
+        ("fail", {"class": "permanent", "message": "x"}),
+        ("release", {}),
+        ("deliverables", {"name": "x", "contentType": "text/plain", "content": "x"}),
+    ):
         problem = other.post(f"/api/v1/tasks/{made['id']}/{verb}", {"fence": claim.fence, **body}, 403)
         assert problem["code"] == "forbidden"
     for verb in ("cancel", "hold", "retry", "reassign"):
@@ -111,8 +128,12 @@ def test_administrative_acts_are_audited_in_a_chain(server, admin):
     assert len(rows) >= 2, rows
     assert made["key"] not in str(rows)
     verified = subprocess.run(
-        [BINARY, "audit", "verify"], env=environment(REEVE_URL=server.url, REEVE_KEY=server.admin_key),
-        capture_output=True, text=True, timeout=60)
+        [BINARY, "audit", "verify"],
+        env=environment(REEVE_URL=server.url, REEVE_KEY=server.admin_key),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
@@ -141,7 +162,10 @@ def test_a_browsers_post_from_another_site_is_refused(server, admin, name):
     browser = requests.Session()
     landed = browser.get(link if link.startswith("http") else server.url + link)
     assert landed.status_code == 200 and browser.cookies
-    assert "script-src" in landed.headers["content-security-policy"] or "default-src" in landed.headers["content-security-policy"]
+    assert (
+        "script-src" in landed.headers["content-security-policy"]
+        or "default-src" in landed.headers["content-security-policy"]
+    )
     assert "unsafe-inline" not in landed.headers["content-security-policy"].split("style-src")[0]
     body = {"queue": name, "project": "tests", "type": "test", "title": "forged"}
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site", "Origin": "null"}):

@@ -1,4 +1,5 @@
 """The published description, and the server behind it, put to the proof by schemathesis."""
+
 import json
 import os
 import re
@@ -15,14 +16,33 @@ def test_the_description_is_complete(server, admin):
     document = admin.get("/api/v1/openapi.json", 200)
     assert document["openapi"].startswith("3.")
     paths = document["paths"]
-    for path in ("/api/events/ingest", "/api/v1/keys", "/api/v1/agents", "/api/v1/tasks", "/api/v1/tasks/graph",
-                 "/api/v1/tasks/claim", "/api/v1/tasks/complete", "/api/v1/tasks/{id}", "/api/v1/tasks/{id}/heartbeat",
-                 "/api/v1/tasks/{id}/deliverables", "/api/v1/tasks/{id}/submit", "/api/v1/tasks/{id}/complete",
-                 "/api/v1/tasks/{id}/fail", "/api/v1/tasks/{id}/release", "/api/v1/tasks/{id}/park",
-                 "/api/v1/tasks/{id}/review", "/api/v1/tasks/{id}/cancel", "/api/v1/tasks/{id}/retry",
-                 "/api/v1/tasks/{id}/hold", "/api/v1/tasks/{id}/resume", "/api/v1/tasks/{id}/reassign",
-                 "/api/v1/tasks/{id}/explain", "/api/v1/events", "/api/v1/events/stream",
-                 "/api/v1/deliverables/{id}/content"):
+    for path in (
+        "/api/events/ingest",
+        "/api/v1/keys",
+        "/api/v1/agents",
+        "/api/v1/tasks",
+        "/api/v1/tasks/graph",
+        "/api/v1/tasks/claim",
+        "/api/v1/tasks/complete",
+        "/api/v1/tasks/{id}",
+        "/api/v1/tasks/{id}/heartbeat",
+        "/api/v1/tasks/{id}/deliverables",
+        "/api/v1/tasks/{id}/submit",
+        "/api/v1/tasks/{id}/complete",
+        "/api/v1/tasks/{id}/fail",
+        "/api/v1/tasks/{id}/release",
+        "/api/v1/tasks/{id}/park",
+        "/api/v1/tasks/{id}/review",
+        "/api/v1/tasks/{id}/cancel",
+        "/api/v1/tasks/{id}/retry",
+        "/api/v1/tasks/{id}/hold",
+        "/api/v1/tasks/{id}/resume",
+        "/api/v1/tasks/{id}/reassign",
+        "/api/v1/tasks/{id}/explain",
+        "/api/v1/events",
+        "/api/v1/events/stream",
+        "/api/v1/deliverables/{id}/content",
+    ):
         assert path in paths, path
     for path, methods in paths.items():
         for method, operation in methods.items():
@@ -102,17 +122,37 @@ def test_random_requests_find_no_way_around_the_description(own_server, tmp_path
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     agent = {"agent": "schemathesis"} if role == "agent" else {}
     command = [
-        str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(tmp_path / "schemathesis.toml"), "run", f"{server.url}/api/v1/openapi.json", "--url", server.url,
-        "--header", f"Authorization: Bearer {server.make_key(role, **agent)}",
-        "--phases", "examples,coverage,fuzzing", "--max-examples", "10" if role == "admin" else "3",
-        "--seed", "1", "--generation-deterministic", "--request-timeout", "20",
-        "--workers", "2", "--no-color", "--suppress-health-check", "all", "--continue-on-failure",
+        str(Path(sys.executable).parent / "schemathesis"),
+        "--config-file",
+        str(tmp_path / "schemathesis.toml"),
+        "run",
+        f"{server.url}/api/v1/openapi.json",
+        "--url",
+        server.url,
+        "--header",
+        f"Authorization: Bearer {server.make_key(role, **agent)}",
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--max-examples",
+        "10" if role == "admin" else "3",
+        "--seed",
+        "1",
+        "--generation-deterministic",
+        "--request-timeout",
+        "20",
+        "--workers",
+        "2",
+        "--no-color",
+        "--suppress-health-check",
+        "all",
+        "--continue-on-failure",
     ]
     for path in LEFT_OUT:
         command += ["--exclude-path", path]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "waits", "PYTHONPATH": str(tmp_path)}
     with open(report, "w") as file:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=380, cwd=tmp_path, env=environment)
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=380, cwd=tmp_path, env=environment
+        )
     assert done.returncode == 0, report.read_text()[-8000:]
     assert server.is_ready()

@@ -1,4 +1,5 @@
 """Nobody approves what they did not see, and nobody approves their own work."""
+
 import hashlib
 
 import pytest
@@ -57,10 +58,14 @@ def test_the_author_does_not_review(admin, agent, name):
 def test_an_operator_who_did_the_work_does_not_review_it(admin, server, name):
     worker = server.api(server.make_key("operator"))
     admin.create(name, review=True)
-    (item,) = worker.post("/api/v1/tasks/claim", {"queues": [name], "limit": 1, "agent": f"hand-of-{name}"}, 200)["items"]
+    (item,) = worker.post("/api/v1/tasks/claim", {"queues": [name], "limit": 1, "agent": f"hand-of-{name}"}, 200)[
+        "items"
+    ]
     task_id = item["task"]["id"]
-    delivered = worker.post(f"/api/v1/tasks/{task_id}/deliverables", {
-        "fence": item["fence"], "name": "a.md", "contentType": "text/markdown", "content": "mine"})
+    delivered = worker.post(
+        f"/api/v1/tasks/{task_id}/deliverables",
+        {"fence": item["fence"], "name": "a.md", "contentType": "text/markdown", "content": "mine"},
+    )
     worker.post(f"/api/v1/tasks/{task_id}/submit", {"fence": item["fence"]})
     worker.review(task_id, "approve", delivered["sha256"], expect=403)
     admin.review(task_id, "approve", delivered["sha256"])

@@ -1,4 +1,5 @@
 """A task's life, as its worker and its operator drive it."""
+
 import threading
 import time
 import uuid
@@ -98,9 +99,14 @@ def test_a_stale_fence_changes_nothing(admin, agent, other, name):
     first.beat()
     second = other.claim(name, wait=10)
     assert second.id == first.id and second.fence > first.fence
-    for verb, fields in (("heartbeat", {}), ("complete", {"output": "old"}), ("submit", {}),
-                         ("fail", {"class": "retryable", "message": "old"}), ("release", {}),
-                         ("deliverables", {"name": "a.txt", "contentType": "text/plain", "content": "old"})):
+    for verb, fields in (
+        ("heartbeat", {}),
+        ("complete", {"output": "old"}),
+        ("submit", {}),
+        ("fail", {"class": "retryable", "message": "old"}),
+        ("release", {}),
+        ("deliverables", {"name": "a.txt", "contentType": "text/plain", "content": "old"}),
+    ):
         problem = first.refused(verb, status=409, code="stale_fence", **fields)
         assert problem["currentFence"] == second.fence
     second.complete("new")
@@ -270,8 +276,11 @@ def test_priority_goes_first(admin, agent, name):
 
 def test_a_unique_key_has_one_living_task(admin, agent, name):
     first = admin.create(name, uniqueKey=f"only-{name}")
-    reply = admin.send("POST", "/api/v1/tasks", json={
-        "project": "tests", "queue": name, "type": "test", "title": "twin", "uniqueKey": f"only-{name}"})
+    reply = admin.send(
+        "POST",
+        "/api/v1/tasks",
+        json={"project": "tests", "queue": name, "type": "test", "title": "twin", "uniqueKey": f"only-{name}"},
+    )
     # The issue leaves open whether a twin is refused or answered with the first; there must never be two.
     assert reply.status_code == 409 or reply.json()["id"] == first["id"]
     assert len(admin.get(f"/api/v1/tasks?queue={name}")["items"]) == 1
@@ -386,8 +395,10 @@ def test_projects_share_a_queue_fairly(admin, agent, name):
 def test_dead_letters_are_requeued_in_bulk(admin, agent, name):
     made = [admin.create(name)["id"] for _ in range(3)]
     for item in agent.claim_all(name, limit=3):
-        agent.post(f"/api/v1/tasks/{item['task']['id']}/fail", {
-            "fence": item["fence"], "class": "permanent", "message": "dead"})
+        agent.post(
+            f"/api/v1/tasks/{item['task']['id']}/fail",
+            {"fence": item["fence"], "class": "permanent", "message": "dead"},
+        )
     assert {task["id"] for task in admin.get(f"/api/v1/tasks?queue={name}&status=held")["items"]} == set(made)
     admin.post("/api/v1/tasks/requeue", {"queue": name})
     until(lambda: len(admin.get(f"/api/v1/tasks?queue={name}&status=ready")["items"]) == 3, 5, "three ready tasks")

@@ -151,7 +151,8 @@ public struct TaskRoutes: Sendable {
     }
 
     private func attempts(_ request: APIRequest) async throws -> APIReply {
-        try await exchange.storage.read { transaction in
+        _ = try request.page()
+        return try await exchange.storage.read { transaction in
             let task = try service.task(request.parameter("id"), in: transaction)
             let attempts = try service.store.attempts(of: task.id, limit: request.limits.pageRows, in: transaction)
             return .list(attempts, next: nil)
@@ -159,14 +160,16 @@ public struct TaskRoutes: Sendable {
     }
 
     private func listDeliverables(_ request: APIRequest) async throws -> APIReply {
-        try await exchange.storage.read { transaction in
+        _ = try request.page()
+        return try await exchange.storage.read { transaction in
             let task = try service.task(request.parameter("id"), in: transaction)
             return .list(try service.deliverables.all(of: task.id, in: transaction), next: nil)
         }
     }
 
     private func listReviews(_ request: APIRequest) async throws -> APIReply {
-        try await exchange.storage.read { transaction in
+        _ = try request.page()
+        return try await exchange.storage.read { transaction in
             let task = try service.task(request.parameter("id"), in: transaction)
             return .list(try service.deliverables.reviews(of: task.id, in: transaction), next: nil)
         }
@@ -243,7 +246,7 @@ public struct TaskRoutes: Sendable {
     /// Bulk requeue of what was set aside: by ids, or by queue and reason.
     private func requeue(_ request: APIRequest) async throws -> APIReply {
         let fields = try request.fields()
-        let ids = try (fields.optionalArray("ids", max: request.limits.batchItems) ?? []).compactMap(\.string)
+        let ids = try fields.optionalNames("ids", max: request.limits.batchItems) ?? []
         let queue = try fields.optionalName("queue")
         let reason = try fields.optionalString("reason", max: 200)
         guard !ids.isEmpty || queue != nil || reason != nil else {
