@@ -191,10 +191,12 @@ def check_problem(reply):
 class Server:
     """One `reeve serve` on a free port, with its data in `data_dir`."""
 
-    def __init__(self, data_dir, engine="sqlite", arguments=(), database=None):
+    def __init__(self, data_dir, engine="sqlite", arguments=(), database=None, settings=None):
         self.data_dir = Path(data_dir)
         self.engine = engine
         self.arguments = list(arguments)
+        # Settings as the environment has them, `REEVE_AGENTS_…`.
+        self.settings = dict(settings or {})
         self.database = database or (new_database() if engine == "postgres" else None)
         self.process = None
         self.url = None
@@ -207,7 +209,7 @@ class Server:
             command += ["--database", self.database]
         return command + self.arguments
 
-    def start(self, seconds=40):
+    def start(self, seconds=40, every=0.05):
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.output, self.login_link = [], None
         log = open(self.data_dir / "test-server.log", "ab")
@@ -218,14 +220,14 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=environment(),
+            env=environment(**self.settings),
             preexec_fn=die_with_parent,
         )
         log.close()
         threading.Thread(target=self.read, args=(self.process.stdout,), daemon=True).start()
-        url = until(self.printed_url, seconds, f"the address that the server prints ({self.tail()})")
+        url = until(self.printed_url, seconds, f"the address that the server prints ({self.tail()})", every)
         self.url = url
-        until(self.is_ready, seconds, f"a server that is ready ({self.tail()})")
+        until(self.is_ready, seconds, f"a server that is ready ({self.tail()})", every)
         return self
 
     def read(self, stream):
