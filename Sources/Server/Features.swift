@@ -42,7 +42,8 @@ public struct Features: Sendable {
             policy: taskPolicy, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
         eventRoutes = EventRoutes(
-            events: events, storage: storage, access: access, world: world, limits: settings.limits)
+            events: events, storage: storage, access: access, world: world, limits: settings.limits,
+            retention: .hours(24 * Int64(settings.events.retentionDays)))
     }
 
     /// Every table of the control store.
@@ -89,7 +90,8 @@ public struct Features: Sendable {
             access.loops, eventRoutes.loops,
             AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
             TaskLoops(
-                service: tasks, storage: storage, sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
+                service: tasks, storage: storage, blobs: blobs,
+                sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
             [

@@ -4,9 +4,11 @@ import json
 import os
 import time
 
+import pytest
+
 RECORD = os.environ.get("REEVE_TEST_RECORD")
 KILLS = int(os.environ.get("REEVE_TEST_KILLS") or 8)
-# In the whole run waits may be as long as they are in life; in the plain one they are shortened by settings.
+# The whole run of `script/chaos` has time for what takes minutes.
 IS_WHOLE_RUN = bool(RECORD)
 
 
@@ -27,7 +29,7 @@ class Outcome:
     def __exit__(self, kind, error, _):
         line = {name: value for name, value in vars(self).items() if name != "started"}
         line |= {"seconds": time.monotonic() - self.started, "passed": kind is None}
-        line["error"] = str(error)[:300] if error else None
+        line |= {"skipped": isinstance(error, pytest.skip.Exception), "error": str(error)[:300] if error else None}
         if RECORD:
             with open(RECORD, "a") as file:
                 file.write(json.dumps(line) + "\n")

@@ -193,6 +193,7 @@ class Server:
 
     def __init__(self, data_dir, engine="sqlite", arguments=(), database=None, settings=None):
         self.data_dir = Path(data_dir)
+        self.log_path = self.data_dir / "test-server.log"
         self.engine = engine
         self.arguments = list(arguments)
         # Settings as the environment has them, `REEVE_AGENTS_…`.
@@ -212,7 +213,7 @@ class Server:
     def start(self, seconds=40, every=0.05):
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.output, self.login_link = [], None
-        log = open(self.data_dir / "test-server.log", "ab")
+        log = open(self.log_path, "ab")
         # A later start keeps the port of the first one, as agents keep the address that they were given.
         port = urllib.parse.urlsplit(self.url).port if self.url else 0
         self.process = subprocess.Popen(
@@ -251,7 +252,7 @@ class Server:
 
     def tail(self):
         try:
-            text = (self.data_dir / "test-server.log").read_text(errors="replace")
+            text = self.log_path.read_text(errors="replace")
             crash = text.rfind("Fatal error")
             return text[crash : crash + 1000] if crash >= 0 else text[-2000:]
         except OSError:

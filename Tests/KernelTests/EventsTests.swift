@@ -117,6 +117,32 @@ struct EventsTests {
         }
     }
 
+    @Test(arguments: TestEngine.available)
+    func oldEventsGoFromTheBeginningAndNumbersGoOn(_ engine: TestEngine) async throws {
+        let time = ManualTime()
+        let world = World.test(time: time)
+        try await withStorage(engine, migrations: EventSchema.migrations, world: world) { storage in
+            let events = Events(world: world)
+            for _ in 0..<5 {
+                try await storage.write { _ = try events.append(EventDraft("test.happened", actor: "test"), in: $0) }
+                time.advance(by: .hours(1))
+            }
+            func forget(_ age: Span, limit: Int = 100) async throws -> Int {
+                try await storage.write { try events.store.forget(before: world.now - age, limit: limit, in: $0) }
+            }
+            #expect(try await forget(.hours(9)) == 0)
+            #expect(try await forget(.zero, limit: 1) == 1)
+            #expect(try await forget(.minutes(150)) == 2)
+            // The last one stays, however old it is.
+            #expect(try await forget(.zero) == 1)
+            #expect(try await forget(.zero) == 0)
+            let next = try await storage.write {
+                try events.append(EventDraft("test.happened", actor: "test"), in: $0)
+            }
+            #expect(next.seq == 6)
+        }
+    }
+
     @Test func anEventInJSON() {
         let event = Event(
             seq: 2, at: ManualTime().now, type: "task.claimed", actor: "agent:w", project: "p", agent: "w",

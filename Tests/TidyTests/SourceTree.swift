@@ -6,19 +6,31 @@ struct SourceFile {
     let path: String
     let text: String
 
-    var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
+    let lines: [Substring]
+    /// The lines without comments and without what stands in quotes: what the compiler acts on.
+    let code: [(number: Int, text: String)]
+
     var name: String { (path as NSString).lastPathComponent }
     var module: String { String(path.split(separator: "/").dropFirst().first ?? "") }
 
-    /// The lines without comments and without what stands in quotes: what the compiler acts on.
-    var code: [(number: Int, text: String)] {
+    init(path: String, text: String) {
+        self.path = path
+        self.text = text
+        lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        code = path.hasSuffix(".swift") ? Self.code(lines) : []
+    }
+
+    private static func code(_ lines: [Substring]) -> [(number: Int, text: String)] {
         var isInLiteral = false
         return lines.enumerated().compactMap { index, line in
-            let isFence = line.components(separatedBy: "\"\"\"").count % 2 == 0
+            let isFence = line.contains("\"\"\"") && line.components(separatedBy: "\"\"\"").count % 2 == 0
             defer { if isFence { isInLiteral.toggle() } }
-            if isInLiteral || line.trimmingCharacters(in: .whitespaces).hasPrefix("//") { return nil }
-            let unquoted = String(line).replacing(/"(\\.|[^"\\])*"/, with: "\"\"")
-            let code = unquoted.components(separatedBy: " // ").first ?? unquoted
+            if isInLiteral || line.trimmingPrefix(while: { $0 == " " }).hasPrefix("//") { return nil }
+            let unquoted =
+                line.utf8.contains(UInt8(ascii: "\""))
+                ? String(line).replacing(/"(\\.|[^"\\])*"/, with: "\"\"") : String(line)
+            let code =
+                unquoted.utf8.contains(UInt8(ascii: "/")) ? unquoted.components(separatedBy: " // ")[0] : unquoted
             return (index + 1, code)
         }
     }

@@ -7,9 +7,14 @@ public struct EventRoutes: Sendable {
     let storage: any Storage
     let access: AccessService
     let world: World
+    /// How long events are kept.
+    let retention: Span
     private let streams: StreamCount
 
-    public init(events: Events, storage: any Storage, access: AccessService, world: World, limits: Limits) {
+    public init(
+        events: Events, storage: any Storage, access: AccessService, world: World, limits: Limits, retention: Span
+    ) {
+        self.retention = retention
         self.events = events
         self.storage = storage
         self.access = access
@@ -39,13 +44,23 @@ public struct EventRoutes: Sendable {
         ]
     }
 
-    /// What the log does by itself: on PostgreSQL it looks for what other replicas wrote.
+    /// Events forgotten in one transaction; the loop goes on at once while there are more.
+    static let forgetMax = 1_000
+
+    /// What the log does by itself: it forgets what is too old, and on PostgreSQL it looks for what other replicas
+    /// wrote.
     public var loops: [Loop] {
-        guard storage.dialect == .postgres else { return [] }
+        let forget = Loop("events.retention", every: .minutes(10)) {
+            while try await storage.write({
+                try events.store.forget(before: world.now - retention, limit: Self.forgetMax, in: $0)
+            }) == Self.forgetMax {}
+        }
+        guard storage.dialect == .postgres else { return [forget] }
         return [
+            forget,
             Loop("events.follow", every: .milliseconds(500)) {
                 events.bus.learn(head: try await storage.read { try events.store.lastSeq(in: $0) })
-            }
+            },
         ]
     }
 

@@ -77,7 +77,8 @@ public struct FleetPages: Sendable {
             .init(
                 id: "agents", path: "/agents", state: silent > 0 ? "unreachable" : "idle", label: "Agents alive",
                 value: "\(alive)", of: "of \(total)",
-                note: silent > 0 ? "\(silent) gone silent" : "all others are well", isAlarming: silent > 0),
+                note: silent > 0 ? "\(silent) gone silent" : total == 0 ? "none has come yet" : "all are well",
+                isAlarming: silent > 0),
             .init(
                 id: "running", path: "/tasks?status=claimed,running", state: "running", label: "Running",
                 value: PageText.count(count(.claimed, .running)),

@@ -10,6 +10,8 @@ public struct Pages: Sendable {
         queues: QueueService, workload: any QueueWorkload, access: AccessService, audit: AuditService,
         assets: PageAssets, world: World
     ) {
+        // A template that does not parse ends the start, not somebody's visit.
+        _ = PageLibrary.shared
         let shell = PageShell(assets: assets, world: world) {
             let counts = try await storage.read { try tasks.store.counts(finishedSince: world.now, in: $0) }
             return PageShell.Badges(inReview: counts[.inReview] ?? 0, held: counts[.held] ?? 0)

@@ -30,13 +30,20 @@ public struct DeliverableRoutes: Sendable {
     private func seal(_ request: APIRequest) async throws -> APIReply {
         let draft = try draft(request)
         // Who may not write is told before anything reaches the disk.
-        try await exchange.storage.read { transaction in
-            _ = try service.held(
+        let task = try await exchange.storage.read { transaction in
+            try service.held(
                 request.parameter("id"), fence: draft.fence, by: request.principal, verb: "deliverables",
                 takesLate: true, in: transaction)
         }
+        // A task's schema never changes, so the writer need not wait for a check that a hostile pair makes long.
+        try draft.check(against: task.deliverableSchema)
         let sha256 = try await blobs.put(draft.content)
         return try await exchange.commit(request) { transaction in
+            guard blobs.contains(sha256) else {
+                throw Problem(
+                    .overloaded, "The content was removed with the last task that had it, at this very moment.",
+                    hint: "Send it again.", retryAfterSeconds: 1)
+            }
             let deliverable = try service.seal(
                 draft, sha256: sha256, task: request.parameter("id"), limits: request.limits, by: request.principal,
                 in: transaction)

@@ -6,10 +6,29 @@ struct DeliverableDraft: Sendable {
     let name: String
     let contentType: String
     let content: [UInt8]
+
+    /// Throws `schema_violation` with every place where JSON content does not match its task's schema.
+    func check(against schema: JSONValue?) throws {
+        guard let schema, Deliverable.isJSON(name: name, contentType: contentType) else { return }
+        let document: JSONValue
+        do {
+            document = try JSONParser.parse(content, depthMax: Limits.jsonDepthStored)
+        } catch let failure as JSONParser.Failure {
+            throw Problem(
+                .schemaViolation, "\"\(name)\" is not JSON: \(failure.reason), at byte \(failure.offset).",
+                hint: "The task asks for JSON that matches its deliverableSchema.", field: "content")
+        }
+        let violations = try JSONSchema(schema).validate(document)
+        guard !violations.isEmpty else { return }
+        throw Problem(
+            .schemaViolation, "\"\(name)\" does not match the task's schema: \(violations[0].sentence)",
+            hint: "Mend the places in `violations` and send it again.", field: "content",
+            members: JSONObject([JSONObject.Member(name: "violations", value: .list(violations))]))
+    }
 }
 
 extension TaskService {
-    /// Seals content that is already kept under `sha256`: checks the task's schema, and gives it its revision. The same
+    /// Seals content that is checked and already kept under `sha256`: gives it its revision. The same
     /// content under the same name again is the revision that is there.
     func seal(
         _ draft: DeliverableDraft, sha256: String, task id: String, limits: Limits, by principal: Principal,
@@ -17,7 +36,6 @@ extension TaskService {
     ) throws -> Deliverable {
         var task = try held(
             id, fence: draft.fence, by: principal, verb: "deliverables", takesLate: true, in: transaction)
-        try checkContent(draft, of: task)
         let before = task
         let earlier = try deliverables.all(of: task.id, in: transaction)
         guard earlier.count < limits.deliverablesPerTask else {
@@ -47,25 +65,5 @@ extension TaskService {
         data["size"] = .int(deliverable.size)
         try journal.keep(&task, from: before, "task.deliverable_sealed", by: principal.actor, data, in: transaction)
         return deliverable
-    }
-
-    private func checkContent(_ draft: DeliverableDraft, of task: AgentTask) throws {
-        guard let schema = task.deliverableSchema,
-            Deliverable.isJSON(name: draft.name, contentType: draft.contentType)
-        else { return }
-        let document: JSONValue
-        do {
-            document = try JSONParser.parse(draft.content, depthMax: Limits.jsonDepthStored)
-        } catch let failure as JSONParser.Failure {
-            throw Problem(
-                .schemaViolation, "\"\(draft.name)\" is not JSON: \(failure.reason), at byte \(failure.offset).",
-                hint: "The task asks for JSON that matches its deliverableSchema.", field: "content")
-        }
-        let violations = try JSONSchema(schema).validate(document)
-        guard !violations.isEmpty else { return }
-        throw Problem(
-            .schemaViolation, "\"\(draft.name)\" does not match the task's schema: \(violations[0].sentence)",
-            hint: "Mend the places in `violations` and send it again.", field: "content",
-            members: JSONObject([JSONObject.Member(name: "violations", value: .list(violations))]))
     }
 }

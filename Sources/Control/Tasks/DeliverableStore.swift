@@ -54,6 +54,36 @@ public struct DeliverableStore: Sendable {
         try transaction.run("UPDATE deliverables SET is_approved = 1 WHERE id IN \(list: deliverables.map(\.id))")
     }
 
+    // MARK: Retention
+
+    /// Forgets the deliverables and reviews of tasks; their contents are looked at again by ``contentsLeft``.
+    func forget(of ids: [TaskID], in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO deliverable_contents_left (sha256)
+            SELECT DISTINCT sha256 FROM deliverables WHERE task_id IN \(list: ids)
+            ON CONFLICT (sha256) DO NOTHING
+            """)
+        try transaction.run("DELETE FROM deliverables WHERE task_id IN \(list: ids)")
+        try transaction.run("DELETE FROM reviews WHERE task_id IN \(list: ids)")
+    }
+
+    /// Contents that a forgotten deliverable had, and whether another deliverable has them still.
+    func contentsLeft(limit: Int, in transaction: Transaction) throws -> [(sha256: String, isUsed: Bool)] {
+        try transaction.rows(
+            """
+            SELECT sha256,
+              CASE WHEN EXISTS (SELECT 1 FROM deliverables d WHERE d.sha256 = l.sha256) THEN 1 ELSE 0 END AS is_used
+            FROM deliverable_contents_left l ORDER BY sha256 LIMIT \(limit)
+            """
+        ).map { ($0.text("sha256"), $0.bool("is_used")) }
+    }
+
+    func settleContents(_ sha256s: [String], in transaction: Transaction) throws {
+        guard !sha256s.isEmpty else { return }
+        try transaction.run("DELETE FROM deliverable_contents_left WHERE sha256 IN \(list: sha256s)")
+    }
+
     // MARK: Reviews
 
     func insert(_ review: Review, in transaction: Transaction) throws {

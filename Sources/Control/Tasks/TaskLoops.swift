@@ -4,11 +4,13 @@ import Kernel
 public struct TaskLoops: Sendable {
     let service: TaskService
     let storage: any Storage
+    let blobs: any Blobs
     let sweepEvery: Span
 
-    public init(service: TaskService, storage: any Storage, sweepEvery: Span) {
+    public init(service: TaskService, storage: any Storage, blobs: any Blobs, sweepEvery: Span) {
         self.service = service
         self.storage = storage
+        self.blobs = blobs
         self.sweepEvery = sweepEvery
     }
 
@@ -20,6 +22,7 @@ public struct TaskLoops: Sendable {
             },
             Loop("task-retention", every: .minutes(10)) {
                 while try await storage.write({ try service.purge(in: $0) }) == TaskService.sweepMax {}
+                while try await storage.write({ try service.removeContents(blobs, in: $0) }) == TaskService.sweepMax {}
             },
         ]
     }

@@ -100,5 +100,11 @@ public enum TaskSchema {
                   at INTEGER NOT NULL, PRIMARY KEY (task_id, number)) STRICT
                 """,
             ]),
+        Migration(
+            "0022_deliverable_contents",
+            [
+                "CREATE INDEX deliverables_sha256 ON deliverables (sha256)",
+                "CREATE TABLE deliverable_contents_left (sha256 TEXT NOT NULL PRIMARY KEY) STRICT",
+            ]),
     ]
 }

@@ -130,16 +130,17 @@ public struct TaskStore: Sendable {
     }
 
     /// Drops finished tasks past their time with all that belongs to them; returns how many.
-    func purge(finishedBefore time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
-        let ids: [TaskID] = try transaction.rows(
+    func finished(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> [TaskID] {
+        try transaction.rows(
             "SELECT id FROM tasks_finished WHERE finished_at < \(time) ORDER BY finished_at LIMIT \(limit)"
         ).map { $0.id("id") }
-        guard !ids.isEmpty else { return 0 }
+    }
+
+    /// Forgets finished tasks with their attempts and dependencies.
+    func forget(_ ids: [TaskID], in transaction: Transaction) throws {
         try transaction.run("DELETE FROM task_attempts WHERE task_id IN \(list: ids)")
         try transaction.run("DELETE FROM task_dependencies WHERE task_id IN \(list: ids)")
-        try transaction.run("DELETE FROM deliverables WHERE task_id IN \(list: ids)")
-        try transaction.run("DELETE FROM reviews WHERE task_id IN \(list: ids)")
-        return try transaction.run("DELETE FROM tasks_finished WHERE id IN \(list: ids)")
+        try transaction.run("DELETE FROM tasks_finished WHERE id IN \(list: ids)")
     }
 
     // MARK: Holds

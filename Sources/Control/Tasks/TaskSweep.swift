@@ -100,10 +100,24 @@ extension TaskService {
         try journal.keep(&task, from: before, "task.resumed", by: "reeve", in: transaction)
     }
 
-    /// Forgets finished tasks past their time, and lanes that nobody stands in.
+    /// Forgets finished tasks past their time with all that is theirs, and lanes that nobody stands in; returns how
+    /// many tasks there were.
     public func purge(in transaction: Transaction) throws -> Int {
         try store.sweepLanes(limit: Self.sweepMax, in: transaction)
-        return try store.purge(
-            finishedBefore: world.now - policy.finishedRetention, limit: Self.sweepMax, in: transaction)
+        let ids = try store.finished(
+            before: world.now - policy.finishedRetention, limit: Self.sweepMax, in: transaction)
+        guard !ids.isEmpty else { return 0 }
+        try deliverables.forget(of: ids, in: transaction)
+        try store.forget(ids, in: transaction)
+        return ids.count
+    }
+
+    /// Removes the contents that no deliverable has any more; returns how many were looked at. It runs in a
+    /// transaction of its own behind the one that forgot the deliverables: content that is gone is never referred to.
+    func removeContents(_ blobs: any Blobs, in transaction: Transaction) throws -> Int {
+        let left = try deliverables.contentsLeft(limit: Self.sweepMax, in: transaction)
+        for content in left where !content.isUsed { try blobs.remove(content.sha256) }
+        try deliverables.settleContents(left.map(\.sha256), in: transaction)
+        return left.count
     }
 }

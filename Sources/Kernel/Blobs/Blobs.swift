@@ -6,6 +6,11 @@ public protocol Blobs: Sendable {
     func put(_ bytes: [UInt8]) async throws -> String
     /// The bytes of a blob; throws ``Problem`` where it is missing or its bytes are not its own any more.
     func get(_ sha256: String) async throws -> [UInt8]
+    /// Whether a blob is there, without reading it.
+    func contains(_ sha256: String) -> Bool
+    /// Forgets a blob; one that is not there is forgotten already. Whoever removes and whoever refers to a blob do so
+    /// in write transactions, which come one after the other, so that none is removed while somebody begins to need it.
+    func remove(_ sha256: String) throws
 }
 
 /// Blobs as files of the data directory: `blobs/ab/ab12…`.
@@ -43,6 +48,15 @@ public struct DirectoryBlobs: Blobs {
             throw StorageFault.failed("the blob \(sha256) has changed on the disk").problem
         }
         return bytes
+    }
+
+    public func contains(_ sha256: String) -> Bool { FileManager.default.fileExists(atPath: path(sha256)) }
+
+    public func remove(_ sha256: String) throws {
+        guard unlink(path(sha256)) == 0 || errno == ENOENT else {
+            let failure = DurableFile.Failure(call: "unlink", path: path(sha256), code: errno)
+            throw StorageFault.failed("\(failure)").problem
+        }
     }
 
     private func path(_ sha256: String) -> String { "\(root)/\(sha256.prefix(2))/\(sha256)" }

@@ -20,7 +20,7 @@ public struct EventFilter: Sendable {
     }
 }
 
-/// The only SQL on `events`. Rows are added, never changed.
+/// The only SQL on `events`. Rows are added, never changed, and forgotten by age from the beginning.
 public struct EventStore: Sendable {
     public init() {}
 
@@ -69,6 +69,16 @@ public struct EventStore: Sendable {
         let first = max(seq, try lastSeq(in: transaction) - Self.countedEventsMax)
         let rows = try transaction.rows("SELECT type, COUNT(*) AS count FROM events WHERE seq > \(first) GROUP BY type")
         return Dictionary(rows.map { ($0.text("type"), $0.int("count")) }, uniquingKeysWith: +)
+    }
+
+    /// Forgets the oldest events that happened before `time`, up to `limit`, and never the last one, which the numbers
+    /// go on from; returns how many. Only whole beginnings go, so what is left has no gap inside.
+    public func forget(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+        let last = try lastSeq(in: transaction)
+        let oldest = try transaction.rows("SELECT seq, at FROM events WHERE seq < \(last) ORDER BY seq LIMIT \(limit)")
+        let old = oldest.prefix { $0.time("at") < time }
+        guard let end = old.last else { return 0 }
+        return try transaction.run("DELETE FROM events WHERE seq <= \(end.int("seq"))")
     }
 
     private func clause(_ filter: EventFilter) -> SQLText {

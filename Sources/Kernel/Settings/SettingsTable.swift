@@ -106,7 +106,7 @@ public enum SettingsTable {
             "How long a health address may take to answer."),
         .int(
             "agents.healthRetries", \.agents.healthRetries, 0...100, "retries",
-            "How many more times a health address is asked before its agent counts as unreachable."),
+            "How many more times a health address is asked before its agent's health counts as failing."),
     ]
 
     private static let tasks: [SettingsEntry] = [

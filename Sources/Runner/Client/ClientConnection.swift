@@ -22,7 +22,7 @@ public struct ClientConnection: Sendable, Equatable {
         guard dataDirectory != nil || isLocal(url) else {
             throw ClientFailure.noKey("There is no key for \(url): neither --key nor REEVE_KEY is given.")
         }
-        let directory = dataDirectory ?? environment["REEVE_DATA_DIR"] ?? "./reeve-data"
+        let directory = dataDirectory ?? environment["REEVE_STORAGE_DATA_DIRECTORY"] ?? "./reeve-data"
         let path = "\(directory)/admin.key"
         if let key = readFile(path)?.trimmingCharacters(in: .whitespacesAndNewlines), !key.isEmpty {
             return ClientConnection(url: url, key: key)

@@ -13,12 +13,7 @@ struct SQLiteEngine: StorageEngine {
     var beginRead: String { "BEGIN DEFERRED" }
 
     func withConnection(_ role: ConnectionRole, _ body: (any SQLConnection) throws -> Void) throws {
-        let queue: DatabaseQueue
-        do {
-            queue = try DatabaseQueue(path: path, configuration: configuration(role))
-        } catch {
-            throw SQLiteConnection.fault(error)
-        }
+        let queue = try open(role)
         try queue.inDatabase { database in
             // GRDB sets NORMAL when it turns WAL on, after any preparation of ours; only FULL survives a power cut.
             if role == .writer {
@@ -32,6 +27,28 @@ struct SQLiteEngine: StorageEngine {
         }
         try queue.close()
     }
+
+    /// Turning WAL on needs the file alone, and SQLite does not ask its busy handler then
+    /// (sqlite.org/c3ref/busy_handler.html): of several who open a new file at one moment, all but one are refused at
+    /// once, and come again here.
+    private func open(_ role: ConnectionRole) throws -> DatabaseQueue {
+        var attempt = 1
+        while true {
+            do {
+                return try DatabaseQueue(path: path, configuration: configuration(role))
+            } catch {
+                let fault = SQLiteConnection.fault(error)
+                guard case .retriable = fault, attempt < Self.openAttemptsMax else { throw fault }
+                attempt += 1
+                Thread.sleep(forTimeInterval: Self.openPause)
+            }
+        }
+    }
+
+    /// Together about the busy timeout.
+    static let openAttemptsMax = 100
+    /// Seconds between two attempts; the thread is the connection's own, or that of the start.
+    static let openPause = 0.05
 
     private func configuration(_ role: ConnectionRole) -> GRDB.Configuration {
         var configuration = GRDB.Configuration()

@@ -1,0 +1,54 @@
+import Foundation
+import Kernel
+import TestSupport
+import Testing
+
+@testable import Control
+
+/// What is forgotten, and what is not.
+@Suite struct TaskRetentionTests {
+    private static let retention = TaskPolicy().finishedRetention
+
+    private func deliver(_ fleet: TaskFixture, _ text: String, to blobs: DirectoryBlobs) async throws -> String {
+        _ = try await fleet.create()
+        let task = try await fleet.claimOne()
+        let sha256 = try await blobs.put(Array(text.utf8))
+        let draft = DeliverableDraft(
+            fence: task.fence, name: "answer.txt", contentType: "text/plain", content: Array(text.utf8))
+        _ = try await fleet.storage.write { [tasks = fleet.tasks] in
+            try tasks.seal(
+                draft, sha256: sha256, task: task.id.text, limits: Limits(), by: TaskFixture.agentKey("alpha"), in: $0)
+        }
+        _ = try await fleet.complete(task)
+        return sha256
+    }
+
+    private func forget(_ fleet: TaskFixture, _ blobs: DirectoryBlobs) async throws {
+        _ = try await fleet.storage.write { [tasks = fleet.tasks] in try tasks.purge(in: $0) }
+        _ = try await fleet.storage.write { [tasks = fleet.tasks] in try tasks.removeContents(blobs, in: $0) }
+    }
+
+    @Test("Contents go with the last task that had them", arguments: TestEngine.available)
+    func contents(_ engine: TestEngine) async throws {
+        let folder = NSTemporaryDirectory() + "reeve-blobs-\(ProcessInfo.processInfo.globallyUniqueString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let blobs = DirectoryBlobs(root: folder)
+        try await TaskFixture.on(engine) { fleet in
+            let shared = try await deliver(fleet, "the same twice", to: blobs)
+            let alone = try await deliver(fleet, "only once", to: blobs)
+            try await fleet.pass(.hours(1))
+            #expect(try await deliver(fleet, "the same twice", to: blobs) == shared)
+
+            try await fleet.pass(Self.retention + .minutes(-1))
+            try await forget(fleet, blobs)
+            #expect(blobs.contains(shared))
+            #expect(!blobs.contains(alone))
+
+            try await fleet.pass(.hours(2))
+            try await forget(fleet, blobs)
+            #expect(!blobs.contains(shared))
+            let more = try await fleet.storage.write { [tasks = fleet.tasks] in try tasks.purge(in: $0) }
+            #expect(more == 0)
+        }
+    }
+}
