@@ -164,6 +164,10 @@ CREATE TABLE reviews (
   sha256 TEXT NOT NULL, comment TEXT NOT NULL, reviewer TEXT NOT NULL, key_id TEXT NOT NULL,
   at INTEGER NOT NULL, PRIMARY KEY (task_id, number)) STRICT;
 
+-- 0022_deliverable_contents
+CREATE INDEX deliverables_sha256 ON deliverables (sha256);
+CREATE TABLE deliverable_contents_left (sha256 TEXT NOT NULL PRIMARY KEY) STRICT;
+
 -- 0030_schedules
 CREATE TABLE schedules (
   id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, cron TEXT NOT NULL, timezone TEXT NOT NULL,
