@@ -1,6 +1,7 @@
 """A full disk: writes are refused with a clear problem, reads go on, nothing acknowledged is lost, and it passes."""
 
 import hashlib
+import subprocess
 import time
 import uuid
 
@@ -8,7 +9,7 @@ import requests
 
 from fault_disk import Cluster, fill, make_postgres_folder, open_folder, small_disk
 from fault_record import Outcome
-from reeve_server import Server, until
+from reeve_server import BINARY, Server, environment, until
 
 FULL = {(507, "storage_full"), (503, "storage_unavailable"), (503, "outcome_unknown")}
 QUIET = {"REEVE_AGENTS_FAILOVER_GRACE_SECONDS": "3600", "REEVE_AGENTS_HEARTBEAT_GRACE_SECONDS": "3600"}
@@ -230,3 +231,11 @@ def test_a_full_disk_under_the_blobs(engine, tmp_path):
             if server.process.poll() is None:
                 server.kill()
 
+
+
+def test_a_start_that_fails_where_its_words_find_no_room(tmp_path):
+    """Standard error is a file on the full disk: the exit code still tells."""
+    command = [BINARY, "serve", "--port", "0", "--data-dir", "/proc/no-such-folder"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=full, stderr=full, env=environment(), timeout=30)
+    assert done.returncode == 1
