@@ -14,6 +14,9 @@ from .machine import BINARY
 GRAPH_TASKS = 1000
 """Tasks of one graph, events of one batch: the server's default limits."""
 
+KEPT_SECONDS = 5
+"""How long a connection may rest before a new one is made: the server closes those that rest."""
+
 
 class Refused(AssertionError):
     """A reply that the benchmark did not expect."""
@@ -28,6 +31,7 @@ class Server:
         self.port = children.free_port()
         self.process: subprocess.Popen | None = None
         self.connection: http.client.HTTPConnection | None = None
+        self.used_at = 0.0
         self.ready_seconds = 0.0
 
     @property
@@ -79,13 +83,14 @@ class Server:
 
     def call(self, method: str, path: str, body: object = None, key: str | None = None) -> object:
         """Sends a request on a kept connection; returns the reply's JSON, or its bytes where it is none."""
-        if self.connection is None:
+        if self.connection is None or time.monotonic() - self.used_at > KEPT_SECONDS:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         headers = {"Authorization": f"Bearer {key or self.admin_key}", "Content-Type": "application/json"}
         payload = None if body is None else json.dumps(body, separators=(",", ":"))
         self.connection.request(method, path, payload, headers)
         reply = self.connection.getresponse()
         content = reply.read()
+        self.used_at = time.monotonic()
         if reply.status >= 300:
             raise Refused(f"{method} {path}: {reply.status} {content[:500]!r}")
         return json.loads(content) if "json" in reply.headers.get("content-type", "") else content
