@@ -7,17 +7,14 @@ import time
 import pytest
 
 from fault_ledger import Ledger, finish_all, inspect
-from fault_load import Load
+from fault_load import FAST_RETURN, Load
 from fault_record import KILLS, Outcome
 from reeve_server import Server, die_with_parent, environment, until
-
-# A killed worker's leases are swept soon, as there is a kill every second and nobody may wait for the end of them.
-SETTINGS = {"REEVE_AGENTS_FAILOVER_GRACE_SECONDS": "2", "REEVE_TASKS_LEASE_LOSSES_MAX": "1000"}
 
 
 @pytest.fixture
 def hurt_server(engine, tmp_path):
-    server = Server(tmp_path / "data", engine, settings=SETTINGS)
+    server = Server(tmp_path / "data", engine, settings=FAST_RETURN)
     yield server
     if server.process and server.process.poll() is None:
         server.kill()
