@@ -22,6 +22,7 @@ class Beats:
     refused: int = 0
     seconds: float = 0.0
     late_ms_max: float = 0.0
+    waits: int = 0
     latencies_ms: list[float] = field(default_factory=list)
 
     @property
@@ -66,6 +67,7 @@ class Fleet:
                 late = now - begun - beats.sent / per_second
                 beats.late_ms_max = max(beats.late_ms_max, late * 1000)
                 self.send(beats)
+            beats.waits += beats.sent < due
             self.receive(beats, 0.001)
         beats.seconds = time.monotonic() - begun
         give_up_at = time.monotonic() + 30
