@@ -1,4 +1,4 @@
-"""Clients that go on working while their server is hurt: they create, claim, beat, deliver, submit, review, complete."""
+"""Clients that go on while their server is hurt: they create, claim, beat, deliver, submit, review, complete."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A worker over plain HTTP, as a process of its own that a test may kill or stop: `fault_worker.py URL KEY QUEUE COUNT`.
+"""A worker over plain HTTP, a process of its own that a test may kill: `fault_worker.py URL KEY QUEUE COUNT`.
 
 Takes COUNT tasks and beats for them. Prints one line of JSON with what it holds, and, after a line on its standard
 input, finishes all of them and prints the answers.

@@ -237,5 +237,7 @@ def test_a_start_that_fails_where_its_words_find_no_room(tmp_path):
     """Standard error is a file on the full disk: the exit code still tells."""
     command = [BINARY, "serve", "--port", "0", "--data-dir", "/proc/no-such-folder"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=full, stderr=full, env=environment(), timeout=30)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=full, stderr=full, env=environment(), timeout=30
+        )
     assert done.returncode == 1

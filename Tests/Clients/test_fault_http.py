@@ -128,7 +128,8 @@ def test_heads_that_are_no_http(still_server, engine):
 @pytest.mark.parametrize(
     "target",
     [
-        *("/../../etc/passwd", "/assets/../../../etc/passwd", "/%2e%2e/%2e%2e/admin.key", "//etc/passwd", "/./admin.key"),
+        *("/../../etc/passwd", "/assets/../../../etc/passwd", "/%2e%2e/%2e%2e/admin.key", "//etc/passwd"),
+        "/./admin.key",
         *("/assets//etc/passwd", "/api/v1/../../admin.key", "/api/v1/tasks/../keys/x", "/.git/config", "/%00"),
         *("http://elsewhere/api/v1/nothing", "*", "nothing", "?", "#", "/api/v1/%74asks%2fclaim"),
     ],

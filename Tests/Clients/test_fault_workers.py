@@ -82,7 +82,8 @@ def test_a_killed_worker_with_fifty_leases(admin, agent, other, name, engine, st
         outcome.refused = 0
         for item in held:
             for verb, fields in (("complete", {"output": "zombie"}), ("fail", {}), ("release", {})):
-                reply = other.send("POST", f"/api/v1/tasks/{item['id']}/{verb}", json={"fence": item["fence"], **fields})
+                body = {"fence": item["fence"], **fields}
+                reply = other.send("POST", f"/api/v1/tasks/{item['id']}/{verb}", json=body)
                 assert (reply.status_code, reply.json()["code"]) == (409, "stale_fence"), reply.text
                 outcome.refused += 1
         check_done_once(admin, taken, outcome)
