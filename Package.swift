@@ -85,6 +85,9 @@ let package = Package(
         .testTarget(name: "ControlTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "RunnerTests", dependencies: ["Runner", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "ServerTests", dependencies: ["TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["TestSupport"], exclude: ["regressions.txt"],
+            swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

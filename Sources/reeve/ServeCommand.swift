@@ -67,7 +67,8 @@ struct ServeCommand: AsyncParsableCommand {
         say(text, to: .standardError)
     }
 
-    private static func say(_ text: String, to file: FileHandle) { file.write(Data("\(text)\n".utf8)) }
+    /// What cannot be said, such as to a file on a full disk, does not end the program.
+    private static func say(_ text: String, to file: FileHandle) { try? file.write(contentsOf: Data("\(text)\n".utf8)) }
 }
 
 extension Settings.HTTP {

@@ -34,7 +34,7 @@ struct SettingsOptions: ParsableArguments {
                 ]
                 print(document.prettyText)
             } else {
-                FileHandle.standardError.write(Data("\(problem.detail)\n\(problem.hint)\n".utf8))
+                try? FileHandle.standardError.write(contentsOf: Data("\(problem.detail)\n\(problem.hint)\n".utf8))
             }
             throw ExitCode(problem.code == .notFound ? 2 : 1)
         }

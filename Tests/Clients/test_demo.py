@@ -264,7 +264,7 @@ def test_script_run_shows_work_within_a_minute_and_leaves_nothing_behind(run, si
     assert len(started.processes()) >= 1 + 1 + 1 + len(demo.AGENTS)
 
     started.process.send_signal(sign)
-    started.process.wait(40)
+    started.process.wait(60)
     left = until(lambda: not started.processes() or None, 5, f"an end of {started.processes()}")
     assert left
     assert started.process.returncode in (0, 128 + sign), started.text()
@@ -276,7 +276,7 @@ def test_a_second_start_is_quick_and_makes_nothing_twice(run):
     count = len(first.api().get("/api/v1/tasks?project=licences&limit=500")["items"])
     keys = len(first.api().get("/api/v1/keys?limit=500")["items"])
     first.process.send_signal(signal.SIGINT)
-    first.process.wait(40)
+    first.process.wait(60)
 
     began = time.monotonic()
     second = run()
@@ -291,7 +291,7 @@ def test_if_the_server_dies_everything_ends_with_its_exit_code(run):
     until(lambda: "at work" in started.text(), 60, f"the demo fleet: {started.text()}")
     (server,) = [pid for pid, line in started.processes().items() if line.startswith(BINARY + " serve")]
     os.kill(server, signal.SIGKILL)
-    started.process.wait(40)
+    started.process.wait(60)
     assert started.process.returncode == 128 + signal.SIGKILL, started.text()
     until(lambda: not started.processes(), 5, "the end of all processes")
 
@@ -299,7 +299,7 @@ def test_if_the_server_dies_everything_ends_with_its_exit_code(run):
 def test_a_port_that_is_taken_is_said_and_nothing_stays(run, own_server):
     server = own_server.start()
     started = run("--port", server.url.rsplit(":", 1)[1])
-    started.process.wait(40)
+    started.process.wait(60)
     assert started.process.returncode not in (0, None)
     assert started.text().strip(), "it must say why"
     until(lambda: not started.processes(), 5, "the end of all processes")

@@ -62,7 +62,7 @@ struct AgentPresenceStore: Sendable {
     func due(now: Timestamp, limit: Int, in transaction: Transaction) throws -> [AgentStanding] {
         let rows = try transaction.rows(
             """
-            SELECT \(sql: Self.columns) FROM agents WHERE due_at <= \(now) ORDER BY due_at LIMIT \(limit)
+            SELECT \(sql: Self.columns) FROM agents WHERE due_at <= \(now) ORDER BY due_at, name LIMIT \(limit)
             """)
         return rows.map(Self.standing)
     }
@@ -172,7 +172,7 @@ extension AgentPresenceStore {
         let rows = try transaction.rows(
             """
             UPDATE agents SET health_due_at = \(next)
-            WHERE name IN (SELECT name FROM agents WHERE health_due_at <= \(now) ORDER BY health_due_at
+            WHERE name IN (SELECT name FROM agents WHERE health_due_at <= \(now) ORDER BY health_due_at, name
               LIMIT \(limit))
             RETURNING name, project, health_url, health_status, health_since, health_checked_at, health_failures,
               health_error

@@ -15,8 +15,8 @@ public struct ScheduleLoops: Sendable {
 
     public var loops: [Loop] {
         [
-            Loop("schedule-ticks", every: .seconds(1)) { _ = try await fireDue() },
-            Loop("schedule-retention", every: .hours(1)) {
+            Loop("schedules.ticks", every: .seconds(1)) { _ = try await fireDue() },
+            Loop("schedules.retention", every: .hours(1)) {
                 while try await storage.write({ try service.purge(limit: Self.roundMax, in: $0) }) == Self.roundMax {}
             },
         ]

@@ -108,12 +108,15 @@ public struct AgentTask: Sendable, Equatable {
         Lane(queue: queue, project: project, agent: preferredAgent ?? pinnedAgent, requires: requires)
     }
 
+    /// When it expires, unless somebody begins before; a task that was begun once does not expire any more.
+    public var expiresAt: Timestamp? { startedAt == nil ? startBy : nil }
+
     /// When the sweeper must look at the task next; `nil` where a dependency or a person moves it.
     public var wakeAt: Timestamp? {
         switch state {
-        case .scheduled: [scheduledFor, startBy].compactMap(\.self).min()
-        case .blocked: startBy
-        case .ready: [preferredUntil, startBy].compactMap(\.self).min()
+        case .scheduled: [scheduledFor, expiresAt].compactMap(\.self).min()
+        case .blocked: expiresAt
+        case .ready: [preferredUntil, expiresAt].compactMap(\.self).min()
         case .claimed, .running:
             [leaseExpiresAt, attemptDeadline, progressDeadline, stopDeadline].compactMap(\.self).min()
         case .waiting: waitUntil

@@ -39,7 +39,7 @@ struct TaskJournal: Sendable {
     /// What follows from a change of state: keys free up, agents' work changes, waiting claims wake.
     private func settle(_ task: inout AgentTask, from before: AgentTask?, in transaction: Transaction) throws {
         if task.concurrencyKey != nil { try settleConcurrencyKey(&task, from: before, in: transaction) }
-        let owners = Set([before?.owner, task.owner].compactMap(\.self))
+        let owners = Set([before?.owner, task.owner].compactMap(\.self)).sorted()
         if before?.state != task.state || before?.owner != task.owner {
             for owner in owners { try agents.workloadChanged(owner, in: transaction) }
         }

@@ -16,11 +16,11 @@ public struct TaskLoops: Sendable {
 
     public var loops: [Loop] {
         [
-            Loop("task-sweep", every: sweepEvery) {
+            Loop("tasks.sweep", every: sweepEvery) {
                 // While a whole portion was due there may be more; every portion is a commit of its own.
                 while try await sweepOnce() == TaskService.sweepMax {}
             },
-            Loop("task-retention", every: .minutes(10)) {
+            Loop("tasks.retention", every: .minutes(10)) {
                 while try await storage.write({ try service.purge(in: $0) }) == TaskService.sweepMax {}
                 while try await storage.write({ try service.removeContents(blobs, in: $0) }) == TaskService.sweepMax {}
             },

@@ -93,7 +93,7 @@ public struct TaskStore: Sendable {
     /// Live tasks whose clock has come, the most overdue first.
     func due(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [AgentTask] {
         try transaction.rows(
-            "SELECT * FROM tasks WHERE wake_at <= \(now) ORDER BY wake_at LIMIT \(limit)"
+            "SELECT * FROM tasks WHERE wake_at <= \(now) ORDER BY wake_at, id LIMIT \(limit)"
         ).map(AgentTask.init(row:))
     }
 

@@ -18,13 +18,13 @@ extension TaskService {
         var task = before
         switch task.state {
         case .scheduled:
-            if let startBy = task.startBy, startBy <= now { return try expire(task, in: transaction) }
+            if let expiresAt = task.expiresAt, expiresAt <= now { return try expire(task, in: transaction) }
             task.enqueue(now: now)
             try journal.keep(&task, from: before, "task.ready", by: "reeve", in: transaction)
         case .blocked:
             try expire(task, in: transaction)
         case .ready:
-            if let startBy = task.startBy, startBy <= now { return try expire(task, in: transaction) }
+            if let expiresAt = task.expiresAt, expiresAt <= now { return try expire(task, in: transaction) }
             // The agent that knew the work did not come back for it: now anybody may.
             task.preferredAgent = nil
             task.preferredUntil = nil
@@ -39,10 +39,6 @@ extension TaskService {
 
     /// 24: nobody began in time.
     private func expire(_ before: AgentTask, in transaction: Transaction) throws {
-        // A task that was begun once is not expired by its start limit any more.
-        guard before.startedAt == nil else {
-            return try store.postpone(before.id, until: .distantFuture, in: transaction)
-        }
         var task = before
         task.finish(.expired, reason: "not_started_in_time", now: world.now)
         try keepEnded(&task, from: before, "task.expired", by: .system, JSONObject(), in: transaction)
@@ -77,7 +73,8 @@ extension TaskService {
         // A lease from before this server's start could not be extended while nobody was there to extend it.
         let graceEnd = startedAt + policy.failoverGrace
         if let granted = task.leaseGrantedAt, granted < startedAt, graceEnd > now {
-            return try store.postpone(task.id, until: graceEnd, in: transaction)
+            let others = [task.attemptDeadline, task.progressDeadline, task.stopDeadline].compactMap(\.self)
+            return try store.postpone(task.id, until: others.reduce(graceEnd, min), in: transaction)
         }
         task.loseLease(policy: policy, now: now)
         try journal.endAttempt(task, fence: fence, .lost, message: "the lease ran out", usage: usage, in: transaction)

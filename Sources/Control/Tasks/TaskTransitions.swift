@@ -317,8 +317,9 @@ extension AgentTask {
     }
 
     /// Gives the task to another agent, or to any (`nil`). Who works on it now is told to stop by the higher fence.
+    /// What is to be canceled is given to nobody.
     mutating func reassign(to agent: String?, now: Timestamp) throws {
-        guard !state.isTerminal, state != .inReview else { throw refusal("reassign") }
+        guard !state.isTerminal, state != .inReview, cancelRequestedAt == nil else { throw refusal("reassign") }
         pinnedAgent = agent
         preferredAgent = nil
         preferredUntil = nil
