@@ -184,6 +184,11 @@ def test_a_text_that_is_not_there_fails_for_good(fleet):
     api.await_state(made["id"], "held", seconds=20)
 
 
+def hear_interrupts():
+    """A run in the background has Ctrl-C switched off for all its children, and a shell cannot switch it on again."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     """`script/run` as a person starts it, in a folder with a space in its name."""
 
@@ -202,6 +207,7 @@ class Run:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=hear_interrupts,
             )
 
     def text(self):
