@@ -33,6 +33,19 @@ def test_text_is_kept_byte_for_byte(admin, agent, name):
     assert reply.headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_repeated_delivery_is_answered_alike_when_the_task_has_ended(admin, agent, name):
+    admin.create(name)
+    claim = agent.claim(name)
+    key = {"Idempotency-Key": f"deliver-{name}"}
+    path, body = f"/api/v1/tasks/{claim.id}/deliverables", {"fence": claim.fence, "name": "a.txt", "content": "once"}
+    first = agent.post(path, body, 201, headers=key)
+    claim.complete({})
+    assert agent.post(path, body, 201, headers=key) == first
+    agent.post(path, body | {"content": "twice"}, 422, headers=key)
+    agent.post(path, body, 409)
+    assert len(admin.task(claim.id)["deliverables"]) == 1
+
+
 def test_html_from_an_agent_cannot_act_as_the_page(admin, agent, name):
     admin.create(name)
     made = agent.claim(name).deliver("x.html", "<script>alert(1)</script>", "text/html")

@@ -28,6 +28,7 @@ public struct DeliverableRoutes: Sendable {
     }
 
     private func seal(_ request: APIRequest) async throws -> APIReply {
+        if let kept = try await exchange.kept(request) { return kept }
         let draft = try draft(request)
         // Who may not write is told before anything reaches the disk.
         let task = try await exchange.storage.read { transaction in

@@ -25,6 +25,15 @@ public struct Exchange: Sendable {
         }
     }
 
+    /// The reply that was kept for this request; `nil` where it is new. Who checks or prepares anything before
+    /// ``commit(_:_:)`` asks here first: a repeated request is answered from what happened then, not from what holds
+    /// now.
+    public func kept(_ request: APIRequest) async throws -> APIReply? {
+        guard let key = try idempotencyKey(request) else { return nil }
+        let now = world.now
+        return try await storage.read { try idempotency.reply(for: key, in: $0, now: now) }
+    }
+
     private func idempotencyKey(_ request: APIRequest) throws -> IdempotencyKey? {
         guard request.method == .post, let text = request.headers["idempotency-key"] else { return nil }
         guard !text.isEmpty, text.unicodeScalars.count <= request.limits.nameCharacters else {
