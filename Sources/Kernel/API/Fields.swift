@@ -157,6 +157,9 @@ public struct Fields: Sendable {
             throw Problem.invalid(path, "at most \(limits.nameCharacters) characters are allowed")
         }
         guard text.unicodeScalars.first != "." else { throw Problem.invalid(path, "it may not begin with a dot") }
+        guard !text.unicodeScalars.allSatisfy(\.properties.isWhitespace) else {
+            throw Problem.invalid(path, "it may not be blank")
+        }
         let isClean = text.unicodeScalars.allSatisfy { scalar in
             scalar != "/" && scalar != "\\" && scalar.properties.generalCategory != .control
         }

@@ -65,6 +65,12 @@ struct Admission: Sendable {
     }
 
     private func judge(_ visit: inout Visit) throws -> Verdict {
+        guard visit.head.hasOneHost else {
+            try takeFromAddress(visit)
+            throw Problem(
+                .badRequest, "The request has no Host header, or more than one.",
+                hint: "Send exactly one, as HTTP/1.1 demands (RFC 9112 §3.2).")
+        }
         let match = routes.match(visit.head.method, visit.head.path)
         // Only a route with a permission looks at credentials: open ones serve strangers.
         guard case .found(let route, let parameters) = match, route.permission != .open else {

@@ -59,6 +59,11 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Whether the connection ends with the current reply.
     private var isLast = false
     private var version = HTTPVersion.http1_1
+    /// The end of a reply that its reader does not take yet, and when the reader is given up. The next request comes in
+    /// only behind an end, so who does not read cannot make replies pile up.
+    private var heldEnd: Scheduled<Void>?
+    /// Kept once the last reply of the connection is with the network.
+    private var lastWritten: EventLoopFuture<Void>?
 
     init(responder: Responder, connections: ConnectionSet, executor: LoopExecutor) {
         self.responder = responder
@@ -91,6 +96,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .running(let run): run.task.cancel()
         default: break
         }
+        heldEnd?.cancel()
+        heldEnd = nil
         state = .closed
     }
 
@@ -177,7 +184,9 @@ final class ConnectionHandler: ChannelInboundHandler {
             state = .asking(intake)
         case .skipping:
             state = .idle
-            if isLast { context?.close(promise: nil) }
+            guard isLast, let channel = context?.channel else { return }
+            // What was written before, for this request and those in front of it, is still on its way.
+            lastWritten?.whenComplete { _ in channel.close(promise: nil) }
         case .idle, .running, .closed: break
         }
     }
@@ -244,15 +253,34 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func endReply() {
         guard let context else { return }
-        guard isLast else { return context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil) }
+        guard isLast else {
+            context.flush()
+            guard context.channel.isWritable else { return holdEnd(context.channel) }
+            return context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        }
         let isSkipping = if case .skipping = state { true } else { false }
         let channel = context.channel
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+        let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
+        lastWritten = written
+        written.whenComplete { _ in
             guard isSkipping else { return channel.close(promise: nil) }
             // Closing at once would take the reply from a client that is still sending.
             channel.close(mode: .output, promise: nil)
             channel.eventLoop.scheduleTask(in: Self.refusedGrace) { channel.close(promise: nil) }
         }
+    }
+
+    private func holdEnd(_ channel: any Channel) {
+        heldEnd = channel.eventLoop.scheduleTask(in: Self.blockedWriteMax) { channel.close(promise: nil) }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, let held = heldEnd {
+            held.cancel()
+            heldEnd = nil
+            endReply()
+        }
+        context.fireChannelWritabilityChanged()
     }
 
     // MARK: streams
@@ -314,6 +342,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .running, .asking:
             let me = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: Self.halfClosedGrace) { me.value.cancelRun() }
+        // The rest of a reply still goes to a client that only stopped asking.
+        case .idle where heldEnd != nil: break
         case .idle, .reading, .skipping, .closed: context.close(promise: nil)
         }
     }
@@ -331,7 +361,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard error is HTTPParserError else { return context.close(promise: nil) }
         isLast = true
         switch state {
-        case .idle:
+        case .idle where heldEnd == nil && context.channel.isActive:
             write(.problem(Self.problem(error), requestID: responder.admission.newRequestID()), nil)
         default: context.close(promise: nil)
         }

@@ -20,6 +20,8 @@ struct RequestHead: Sendable {
     let declaredBytes: Int?
     let isChunked: Bool
     let expectsContinue: Bool
+    /// Whether it says once for which host it is, as HTTP/1.1 demands (RFC 9112 §3.2).
+    let hasOneHost: Bool
 
     var isHead: Bool { methodName == "HEAD" }
 
@@ -50,6 +52,8 @@ struct RequestHead: Sendable {
                 if headers[name] == nil { headers[name] = value }
             }
         }
+        let hosts = head.headers["host"].count
+        hasOneHost = hosts == 1 || (hosts == 0 && head.version < .http1_1)
         if head.method == .HEAD { headers[":method"] = "HEAD" }
         self.key = key
         self.hasKeyHeader = hasKeyHeader
