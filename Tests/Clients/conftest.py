@@ -1,5 +1,4 @@
 import itertools
-import os
 import sys
 from pathlib import Path
 
@@ -11,9 +10,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 from reeve_server import BINARY, ENGINES, Server  # noqa: E402
 
 _numbers = itertools.count(1)
-
-# Kills, full disks, floods and hostile input take minutes and the machine for themselves: REEVE_FAULTS=1 asks for them.
-collect_ignore_glob = [] if os.environ.get("REEVE_FAULTS") else ["test_fault_*.py"]
 
 
 def pytest_collection(session):

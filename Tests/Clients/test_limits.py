@@ -296,3 +296,61 @@ def test_failed_logins_are_bounded(engine, tmp_path):
         assert int(reply.headers["Retry-After"]) > 0
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def narrow_server(tmp_path_factory):
+    """A server whose limits a test reaches with little."""
+    limits = ("GRAPH_TASKS", "DEPENDENCIES_PER_TASK", "DELIVERABLES_PER_TASK")
+    settings = {"REEVE_LIMITS_BODY_SECONDS": "1", **{f"REEVE_LIMITS_{limit}": "2" for limit in limits}}
+    server = Server(tmp_path_factory.mktemp("narrow") / "data", settings=settings).start()
+    yield server
+    assert server.stop() == 0
+
+
+def node(key):
+    return {"key": key, "queue": "narrow", "title": key}
+
+
+def test_tasks_of_a_graph(narrow_server):
+    api = narrow_server.api()
+    problem = api.post("/api/v1/tasks/graph", {"tasks": [node("a"), node("b"), node("c")]}, 422)
+    assert problem["field"] == "tasks" and "2" in problem["detail"]
+    assert api.get("/api/v1/tasks?queue=narrow")["items"] == []
+    assert len(api.post("/api/v1/tasks/graph", {"tasks": [node("a"), node("b")]}, 201)["items"]) == 2
+
+
+def test_dependencies_of_a_task(narrow_server):
+    api = narrow_server.api()
+    ids = [api.create("needed")["id"] for _ in range(3)]
+    problem = api.post("/api/v1/tasks", {"queue": "q", "title": "t", "dependsOn": ids}, 422)
+    assert problem["field"] == "dependsOn" and "2" in problem["detail"]
+    api.post("/api/v1/tasks", {"queue": "q", "title": "t", "dependsOn": ids[:2]}, 201)
+
+
+def test_deliverables_of_a_task(narrow_server):
+    api = narrow_server.api()
+    api.create("files")
+    agent = narrow_server.make_agent("writer")
+    claim = agent.claim("files")
+    for number in range(2):
+        claim.deliver(f"{number}.txt", "text")
+    path = f"/api/v1/tasks/{claim.id}/deliverables"
+    problem = agent.post(path, {"fence": claim.fence, "name": "2.txt", "content": "text"}, 422)
+    assert "2" in problem["detail"]
+    assert len(api.task(claim.id)["deliverables"]) == 2
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_seconds_of_a_body(narrow_server, has_key):
+    parts = urllib.parse.urlsplit(narrow_server.url)
+    key = f"Authorization: Bearer {narrow_server.admin_key}\r\n" if has_key else ""
+    path = "/api/v1/tasks" if has_key else "/login"
+    with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{key}Content-Length: 100\r\n\r\n ".encode())
+        answer = b""
+        while piece := connection.recv(65_536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 408 "), answer
+    problem = json.loads(answer.split(b"\r\n\r\n", 1)[1])
+    assert problem["code"] == "request_timeout" and " 1 s." in problem["detail"]

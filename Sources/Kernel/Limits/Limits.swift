@@ -2,6 +2,8 @@
 public struct Limits: Sendable {
     /// Bytes of a request's body.
     public var bodyBytes = 10 << 20
+    /// Seconds that a request's body may take to come, and one more for each 10 kB of it.
+    public var bodySeconds = 30
     /// Nesting of a JSON body.
     public var jsonDepth = Limits.jsonDepthDefault
     /// Characters of a name (agent, project, queue, task type, file).

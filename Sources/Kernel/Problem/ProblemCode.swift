@@ -19,6 +19,7 @@ public struct ProblemCode: Sendable, Hashable {
     public static let notFound = ProblemCode("not_found", 404, "There is nothing at this address")
     public static let methodNotAllowed = ProblemCode(
         "method_not_allowed", 405, "This address does not take that method")
+    public static let requestTimeout = ProblemCode("request_timeout", 408, "The request took too long to come")
     public static let conflict = ProblemCode("conflict", 409, "It is not as the request expects")
     public static let badTransition = ProblemCode("bad_transition", 409, "The task's state does not allow this")
     public static let staleFence = ProblemCode("stale_fence", 409, "Another attempt owns the task now")

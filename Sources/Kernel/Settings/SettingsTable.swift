@@ -46,6 +46,9 @@ public enum SettingsTable {
 
     private static let limits: [SettingsEntry] = [
         .int("limits.bodyBytes", \.limits.bodyBytes, 1_024...1 << 30, "bytes", "The largest body of a request."),
+        .int(
+            "limits.bodySeconds", \.limits.bodySeconds, 1...86_400, "seconds",
+            "How long a request's body may take to come; one second more for each 10 kB of it."),
         .int("limits.jsonDepth", \.limits.jsonDepth, 4...256, "levels", "The deepest nesting of a JSON body."),
         .int(
             "limits.nameCharacters", \.limits.nameCharacters, 8...1_000, "characters",

@@ -14,6 +14,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     private static let halfClosedGrace = TimeAmount.milliseconds(250)
     /// How long a refused client may go on sending before the connection is cut.
     private static let refusedGrace = TimeAmount.seconds(5)
+    /// An idle connection is closed after this; so is one whose request's head takes as long to come.
+    private static let idleMax = TimeAmount.seconds(75)
+    /// Bytes of a body for which its sender gets a second more than `limits.bodySeconds`.
+    private static let bodyBytesPerSecond: Int64 = 10_000
     /// How long a reader may take nothing of a streamed reply.
     private static let blockedWriteMax = TimeAmount.seconds(30)
     /// A request whose rest is not longer than this is read to its end after a refusal, so that the connection lives
@@ -64,6 +68,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var heldEnd: Scheduled<Void>?
     /// Kept once the last reply of the connection is with the network.
     private var lastWritten: EventLoopFuture<Void>?
+    private var lastHeard = NIODeadline.now()
+    private var idleCheck: Scheduled<Void>?
+    /// When the body that comes now began, and when it is looked at again.
+    private var lateBody: (began: NIODeadline, check: Scheduled<Void>)?
 
     init(responder: Responder, connections: ConnectionSet, executor: LoopExecutor) {
         self.responder = responder
@@ -77,6 +85,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         self.context = context
         remoteAddress = context.channel.remoteAddress?.ipAddress ?? ""
         connections.add(context.channel, NIOLoopBound(self, eventLoop: context.eventLoop))
+        checkIdleness(at: lastHeard + Self.idleMax)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -98,15 +107,32 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
         heldEnd?.cancel()
         heldEnd = nil
+        idleCheck?.cancel()
+        idleCheck = nil
+        bodyIsThere()
         state = .closed
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): begin(head)
-        case .body(let buffer): take(buffer)
-        case .end: finishReading()
+        case .head(let head):
+            lastHeard = .now()
+            begin(head)
+        case .body(let buffer):
+            lastHeard = .now()
+            take(buffer)
+        case .end:
+            bodyIsThere()
+            finishReading()
         }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if lateBody == nil, missingBody != nil {
+            let began = NIODeadline.now()
+            checkBody(began: began, at: began + .seconds(Int64(responder.limits.bodySeconds)))
+        }
+        context.fireChannelReadComplete()
     }
 
     private func begin(_ head: HTTPRequestHead) {
@@ -224,6 +250,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         _ visit: Admission.Visit, _ reply: APIReply, _ start: Timestamp, isComplete: Bool = false, isCut: Bool = false
     ) {
         responder.logEnd(visit, status: reply.status, since: start)
+        bodyIsThere()
         if isComplete {
             state = .idle
             return write(reply, visit)
@@ -254,8 +281,10 @@ final class ConnectionHandler: ChannelInboundHandler {
     private func endReply() {
         guard let context else { return }
         guard isLast else {
-            context.flush()
-            guard context.channel.isWritable else { return holdEnd(context.channel) }
+            if !context.channel.isWritable {
+                context.flush()
+                guard context.channel.isWritable else { return holdEnd(context.channel) }
+            }
             return context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
         let isSkipping = if case .skipping = state { true } else { false }
@@ -323,14 +352,58 @@ final class ConnectionHandler: ChannelInboundHandler {
         endReply()
     }
 
+    // MARK: patience
+
+    private func checkIdleness(at time: NIODeadline) {
+        guard let context else { return }
+        let me = NIOLoopBound(self, eventLoop: context.eventLoop)
+        idleCheck = context.eventLoop.scheduleTask(deadline: time) { me.value.idled() }
+    }
+
+    private func idled() {
+        let now = NIODeadline.now()
+        if case .running = state { return checkIdleness(at: now + Self.idleMax) }
+        if lastHeard + Self.idleMax > now { return checkIdleness(at: lastHeard + Self.idleMax) }
+        context?.close(promise: nil)
+    }
+
+    /// The request whose body is not whole yet.
+    private var missingBody: Intake? {
+        switch state {
+        case .reading(let intake): intake
+        case .asking(let intake) where !intake.isComplete: intake
+        case .idle, .asking, .running, .skipping, .closed: nil
+        }
+    }
+
+    private func checkBody(began: NIODeadline, at time: NIODeadline) {
+        guard let context else { return }
+        let me = NIOLoopBound(self, eventLoop: context.eventLoop)
+        lateBody = (began, context.eventLoop.scheduleTask(deadline: time) { me.value.bodyIsLate(began) })
+    }
+
+    /// Who sends drop by drop is cut, as it would hold its connection for ever.
+    private func bodyIsLate(_ began: NIODeadline) {
+        guard let intake = missingBody else { return }
+        let seconds = Int64(responder.limits.bodySeconds) + Int64(intake.body.count) / Self.bodyBytesPerSecond
+        let deadline = began + .seconds(seconds)
+        if NIODeadline.now() < deadline { return checkBody(began: began, at: deadline) }
+        intake.task?.cancel()
+        let problem = Problem(
+            .requestTimeout, "The body did not come within \(seconds) s.",
+            hint: "Send the request again, faster; `limits.bodySeconds` says how long a body may take to begin with.")
+        refuse(intake.visit, responder.admission.refusal(problem, intake.visit), intake.start, isCut: true)
+    }
+
+    private func bodyIsThere() {
+        lateBody?.check.cancel()
+        lateBody = nil
+    }
+
     // MARK: the end of a connection
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        switch event {
-        case ChannelEvent.inputClosed: inputClosed(context)
-        case let event as IdleStateHandler.IdleStateEvent where event == .read: idled(context)
-        default: break
-        }
+        if case ChannelEvent.inputClosed = event { inputClosed(context) }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -350,11 +423,6 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     private func cancelRun() {
         if case .running(let run) = state { run.task.cancel() }
-    }
-
-    private func idled(_ context: ChannelHandlerContext) {
-        if case .running = state { return }
-        context.close(promise: nil)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -46,9 +46,6 @@ struct Listener: Service {
 
 /// How a connection is set up: HTTP/1.1 with pipelining, then ``ConnectionHandler``.
 private struct ConnectionChannel: ServerChildChannel {
-    /// An idle connection is closed after this.
-    private static let idleMax = TimeAmount.seconds(75)
-
     let responder: Responder
     let connections: ConnectionSet
 
@@ -60,7 +57,6 @@ private struct ConnectionChannel: ServerChildChannel {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
             try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: false)
-            try pipeline.addHandler(IdleStateHandler(readTimeout: Self.idleMax))
             try pipeline.addHandler(
                 ConnectionHandler(
                     responder: responder, connections: connections, executor: LoopExecutor(channel.eventLoop)))

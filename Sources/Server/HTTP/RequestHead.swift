@@ -53,7 +53,7 @@ struct RequestHead: Sendable {
             }
         }
         let hosts = head.headers["host"].count
-        hasOneHost = hosts == 1 || (hosts == 0 && head.version < .http1_1)
+        hasOneHost = hosts == 1 || (hosts == 0 && head.version == .http1_0)
         if head.method == .HEAD { headers[":method"] = "HEAD" }
         self.key = key
         self.hasKeyHeader = hasKeyHeader
