@@ -90,7 +90,7 @@ struct AgentPresenceStore: Sendable {
     /// Moves many agents' next look to one moment, in one statement.
     func moveDue(_ names: [String], to dueAt: Timestamp?, in transaction: Transaction) throws {
         guard !names.isEmpty else { return }
-        try transaction.run("UPDATE agents SET due_at = \(dueAt) WHERE name IN \(list: Self.padded(names))")
+        try transaction.run("UPDATE agents SET due_at = \(dueAt) WHERE name IN \(list: names)")
     }
 
     /// Moves many agents' next look to when each is silent for too long, in one statement.
@@ -99,15 +99,8 @@ struct AgentPresenceStore: Sendable {
         try transaction.run(
             """
             UPDATE agents SET due_at = last_contact_at + heartbeat_seconds * 1000000 + \(grace)
-            WHERE name IN \(list: Self.padded(names))
+            WHERE name IN \(list: names)
             """)
-    }
-
-    /// Rounds a list up to a power of two by repeating its last name, so that few statements stay prepared.
-    private static func padded(_ names: [String]) -> [String] {
-        var size = 1
-        while size < names.count { size *= 2 }
-        return names + Array(repeating: names.last ?? "", count: size - names.count)
     }
 
     private static func standing(_ row: StoredRow) -> AgentStanding {

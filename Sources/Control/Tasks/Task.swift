@@ -171,6 +171,17 @@ public struct TaskAttempt: Sendable, Equatable {
     public var usage: TaskUsage
 }
 
+/// How an attempt ended.
+struct AttemptEnd: Sendable {
+    let state: AttemptState
+    /// When it began, where it begins and ends at once.
+    let start: Timestamp?
+    let time: Timestamp
+    let failureClass: String?
+    let message: String?
+    let usage: TaskUsage
+}
+
 /// An edge of the graph, from the task that waits.
 public struct TaskDependency: Sendable, Equatable {
     public enum State: String, Sendable {

@@ -10,10 +10,11 @@ struct TaskJournal: Sendable {
     let world: World
 
     /// Keeps `task` as it now stands, with one event that says how it came there.
+    ///
+    /// - Parameter isFollowed: whether another change comes in the same transaction, which then writes the row.
     func keep(
         _ task: inout AgentTask, from before: AgentTask?, _ type: String, by actor: String,
-        _ data: JSONObject = JSONObject(),
-        in transaction: Transaction
+        _ data: JSONObject = JSONObject(), isFollowed: Bool = false, in transaction: Transaction
     ) throws {
         task.eventCount += 1
         var document = data
@@ -25,7 +26,7 @@ struct TaskJournal: Sendable {
         document["title"] = .string(task.title)
         if before == nil {
             try store.insert(task, in: transaction)
-        } else {
+        } else if !isFollowed {
             try store.save(task, in: transaction)
         }
         try events.append(
@@ -39,16 +40,24 @@ struct TaskJournal: Sendable {
     /// What follows from a change of state: keys free up, agents' work changes, waiting claims wake.
     private func settle(_ task: inout AgentTask, from before: AgentTask?, in transaction: Transaction) throws {
         if task.concurrencyKey != nil { try settleConcurrencyKey(&task, from: before, in: transaction) }
-        let owners = Set([before?.owner, task.owner].compactMap(\.self)).sorted()
-        if before?.state != task.state || before?.owner != task.owner {
-            for owner in owners { try agents.workloadChanged(owner, in: transaction) }
-        }
+        try settleWorkload(of: task, from: before, in: transaction)
         // A slot that came free may be what a limited queue waited for.
         let freesSlot = before.map { $0.state.isLeased && !task.state.isLeased } ?? false
         if freesSlot || (task.state == .ready && task.holdCount == 0) {
             let queue = task.queue
             let wakeups = wakeups
             transaction.afterCommit { wakeups.signal(queue: queue) }
+        }
+    }
+
+    /// An agent's status follows from how many tasks it has under lease, and how many it has parked.
+    private func settleWorkload(of task: AgentTask, from before: AgentTask?, in transaction: Transaction) throws {
+        let isAlike =
+            before?.owner == task.owner && before?.state.isLeased == task.state.isLeased
+            && (before?.state == .waiting) == (task.state == .waiting)
+        guard !isAlike else { return }
+        for owner in Set([before?.owner, task.owner].compactMap(\.self)).sorted() {
+            try agents.workloadChanged(owner, in: transaction)
         }
     }
 
@@ -90,23 +99,18 @@ struct TaskJournal: Sendable {
 
     /// 6: the first fenced write starts the attempt.
     func startAttempt(of task: AgentTask, in transaction: Transaction) throws {
-        guard var attempt = try store.attempt(of: task.id, fence: task.fence, in: transaction) else { return }
-        attempt.state = .running
-        attempt.startedAt = world.now
-        try store.save(attempt, in: transaction)
+        try store.startAttempt(of: task.id, fence: task.fence, at: world.now, in: transaction)
     }
 
     /// Ends the row of the attempt that has this task's lease, or had it last.
+    ///
+    /// - Parameter start: when it began, where the same transaction began it.
     func endAttempt(
         _ task: AgentTask, fence: Int64, _ state: AttemptState, failureClass: String? = nil, message: String? = nil,
-        usage: TaskUsage, in transaction: Transaction
+        usage: TaskUsage, start: Timestamp? = nil, in transaction: Transaction
     ) throws {
-        guard var attempt = try store.attempt(of: task.id, fence: fence, in: transaction) else { return }
-        attempt.state = state
-        attempt.endedAt = world.now
-        attempt.failureClass = failureClass
-        attempt.message = message
-        attempt.usage = usage
-        try store.save(attempt, in: transaction)
+        let end = AttemptEnd(
+            state: state, start: start, time: world.now, failureClass: failureClass, message: message, usage: usage)
+        try store.end(end, attemptOf: task.id, fence: fence, in: transaction)
     }
 }

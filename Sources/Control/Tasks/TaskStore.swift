@@ -7,15 +7,23 @@ public struct TaskStore: Sendable {
     // MARK: Tasks
 
     func insert(_ task: AgentTask, in transaction: Transaction) throws {
+        try insert(task, into: "tasks", in: transaction)
+        if task.state == .ready { try ensureLane(task.lane, in: transaction) }
+    }
+
+    private func insert(_ task: AgentTask, into table: SQLText, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO tasks (
+            INSERT INTO \(sql: table) (
               id, project, queue, type, title, input, requires, deliverable_schema, review, budget, lease_us,
               start_within_us, timeout_us, progress_within_us, start_by, unique_key, concurrency_key, on_lease_lost,
               on_exhausted, supersedes, correlation_id, created_by, created_at, state, reason, priority, max_attempts,
-              pinned_agent, fence, claims, attempts, lease_losses, snoozes, review_rounds, pending_dependencies,
-              hold_count, scheduled_for, enqueued_at, wait, checkpoint, output, usage_before, usage_now, updated_at,
-              event_count, lane, order_key, wake_at)
+              pinned_agent, preferred_agent, preferred_until, owner, fence, claims, attempts, lease_losses, snoozes,
+              review_rounds, pending_dependencies, hold_count, scheduled_for, enqueued_at, started_at,
+              lease_granted_at, lease_expires_at, lease_lost_at, attempt_deadline, progress_deadline,
+              cancel_requested_at, pause_requested_at, stop_deadline, wait, wait_until, checkpoint, progress, note,
+              output, usage_before, usage_now, submission_sha256, submitted_at, updated_at, finished_at, event_count,
+              lane, order_key, wake_at)
             VALUES (
               \(task.id), \(task.project), \(task.queue), \(task.type), \(task.title), \(task.input),
               \(JSONValue.list(task.requires)), \(task.deliverableSchema), \(task.review?.stored),
@@ -23,16 +31,21 @@ public struct TaskStore: Sendable {
               \(task.startBy), \(task.uniqueKey), \(task.concurrencyKey), \(task.onLeaseLost.rawValue),
               \(task.onExhausted.rawValue), \(task.supersedes), \(task.correlationID), \(task.createdBy),
               \(task.createdAt), \(task.state.rawValue), \(task.reason), \(task.priority), \(task.maxAttempts),
-              \(task.pinnedAgent), 0, 0, 0, 0, 0, 0, \(task.pendingDependencies), 0, \(task.scheduledFor),
-              \(task.enqueuedAt), 'null', 'null', \(task.output), \(task.usageBefore.stored),
-              \(task.usageNow.stored), \(task.updatedAt), \(task.eventCount), \(task.lane.id), \(task.orderKey),
-              \(task.wakeAt))
+              \(task.pinnedAgent), \(task.preferredAgent), \(task.preferredUntil), \(task.owner), \(task.fence),
+              \(task.claims), \(task.attempts), \(task.leaseLosses), \(task.snoozes), \(task.reviewRounds),
+              \(task.pendingDependencies), \(task.holdCount), \(task.scheduledFor), \(task.enqueuedAt),
+              \(task.startedAt), \(task.leaseGrantedAt), \(task.leaseExpiresAt), \(task.leaseLostAt),
+              \(task.attemptDeadline), \(task.progressDeadline), \(task.cancelRequestedAt),
+              \(task.pauseRequestedAt), \(task.stopDeadline), \(task.wait), \(task.waitUntil), \(task.checkpoint),
+              \(task.progress), \(task.note), \(task.output), \(task.usageBefore.stored), \(task.usageNow.stored),
+              \(task.submissionSHA256), \(task.submittedAt), \(task.updatedAt), \(task.finishedAt),
+              \(task.eventCount), \(task.lane.id), \(task.orderKey), \(task.wakeAt))
             """)
-        if task.state == .ready { try ensureLane(task.lane, in: transaction) }
     }
 
-    /// Writes how a task stands; a terminal one moves out of the live table.
+    /// Writes how a live task stands; a terminal one moves out of the live table.
     func save(_ task: AgentTask, in transaction: Transaction) throws {
+        if task.state.isTerminal { return try archive(task, in: transaction) }
         try transaction.run(
             """
             UPDATE tasks SET
@@ -56,13 +69,12 @@ public struct TaskStore: Sendable {
             WHERE id = \(task.id)
             """)
         if task.state == .ready { try ensureLane(task.lane, in: transaction) }
-        if task.state.isTerminal { try archive(task.id, in: transaction) }
     }
 
-    private func archive(_ id: TaskID, in transaction: Transaction) throws {
-        try transaction.run("INSERT INTO tasks_finished SELECT * FROM tasks WHERE id = \(id)")
-        try transaction.run("DELETE FROM tasks WHERE id = \(id)")
-        try transaction.run("DELETE FROM task_holds WHERE task_id = \(id)")
+    private func archive(_ task: AgentTask, in transaction: Transaction) throws {
+        try insert(task, into: "tasks_finished", in: transaction)
+        try transaction.run("DELETE FROM tasks WHERE id = \(task.id)")
+        if task.holdCount > 0 { try transaction.run("DELETE FROM task_holds WHERE task_id = \(task.id)") }
     }
 
     private func ensureLane(_ lane: Lane, in transaction: Transaction) throws {
@@ -237,13 +249,22 @@ public struct TaskStore: Sendable {
             != nil
     }
 
-    func save(_ attempt: TaskAttempt, in transaction: Transaction) throws {
+    /// The work began.
+    func startAttempt(of id: TaskID, fence: Int64, at time: Timestamp, in transaction: Transaction) throws {
         try transaction.run(
             """
-            UPDATE task_attempts SET state = \(attempt.state.rawValue), started_at = \(attempt.startedAt),
-              heartbeat_at = \(attempt.heartbeatAt), ended_at = \(attempt.endedAt),
-              failure_class = \(attempt.failureClass), message = \(attempt.message), usage = \(attempt.usage.stored)
-            WHERE task_id = \(attempt.taskID) AND fence = \(attempt.fence)
+            UPDATE task_attempts SET state = \(AttemptState.running.rawValue), started_at = \(time)
+            WHERE task_id = \(id) AND fence = \(fence)
+            """)
+    }
+
+    func end(_ end: AttemptEnd, attemptOf id: TaskID, fence: Int64, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE task_attempts SET state = \(end.state.rawValue), started_at = COALESCE(started_at, \(end.start)),
+              ended_at = \(end.time), failure_class = \(end.failureClass), message = \(end.message),
+              usage = \(end.usage.stored)
+            WHERE task_id = \(id) AND fence = \(fence)
             """)
     }
 
@@ -253,5 +274,4 @@ public struct TaskStore: Sendable {
             "SELECT * FROM task_attempts WHERE task_id = \(id) ORDER BY fence DESC LIMIT \(limit)"
         ).map(TaskAttempt.init(row:))
     }
-
 }

@@ -10,19 +10,19 @@ public struct TaskView: Sendable {
 
 extension TaskService {
     public func view(_ task: AgentTask, in transaction: Transaction) throws -> TaskView {
-        TaskView(
-            task: task, holds: try store.holds(on: task.id, in: transaction).map(\.hold),
-            dependencies: try store.dependencies(of: task.id, in: transaction),
-            deliverables: try deliverables.latest(of: task.id, in: transaction))
+        try views([task], in: transaction)[0]
     }
 
-    /// Several at once, with one query for each kind of thing that belongs to them.
+    /// Several at once, with one query for each kind of thing that may belong to them.
     public func views(_ tasks: [AgentTask], in transaction: Transaction) throws -> [TaskView] {
         guard !tasks.isEmpty else { return [] }
         let ids = tasks.map(\.id)
-        let holds = try store.holds(on: ids, in: transaction)
+        let held = tasks.filter { $0.holdCount > 0 && !$0.state.isTerminal }.map(\.id)
+        let holds = held.isEmpty ? [:] : try store.holds(on: held, in: transaction)
         let edges = try store.dependencies(of: ids, in: transaction)
-        let made = try deliverables.latest(of: ids, in: transaction)
+        // Only who has a task makes its deliverables.
+        let worked = tasks.filter { $0.claims > 0 }.map(\.id)
+        let made = worked.isEmpty ? [:] : try deliverables.latest(of: worked, in: transaction)
         return tasks.map { task in
             TaskView(
                 task: task, holds: holds[task.id.text] ?? [], dependencies: edges[task.id.text] ?? [],
@@ -30,30 +30,41 @@ extension TaskService {
         }
     }
 
-    /// What a worker gets with its claim: the task, what its parents made, and what reviewers said so far.
-    func claimJSON(_ claimed: ClaimedTask, in transaction: Transaction) throws -> JSONValue {
-        let task = claimed.task
-        var object = try view(task, in: transaction).json.object ?? JSONObject()
-        let parents = try store.dependencies(of: task.id, in: transaction)
-        let approved = try deliverables.approved(of: parents.map(\.dependsOn), in: transaction)
-        object["parents"] = .array(
-            try parents.compactMap { edge in
-                guard let parent = try store.task(edge.dependsOn, in: transaction) else { return nil }
+    /// What a worker gets with its claim: each task, what its parents made, and what reviewers said so far.
+    func claimsJSON(_ claims: [ClaimedTask], in transaction: Transaction) throws -> JSONValue {
+        let views = try views(claims.map(\.task), in: transaction)
+        return .array(
+            try zip(claims, views).map { claim, view in
+                var object = view.json.object ?? JSONObject()
+                object["parents"] = .array(try parentsJSON(view.dependencies, in: transaction))
+                object["feedback"] = .list(try feedback(on: claim.task, in: transaction))
+                object["checkpoint"] = claim.task.checkpoint
                 return [
-                    "id": parent.id.json, "title": .string(parent.title), "type": .string(parent.type),
-                    "state": .string(parent.state.rawValue), "output": parent.output,
-                    "deliverables": .list(approved[parent.id.text] ?? []),
+                    "task": .object(object), "attempt": .int(claim.attempt), "fence": .int(claim.task.fence),
+                    "leaseExpiresAt": .of(claim.task.leaseExpiresAt),
                 ]
             })
-        object["feedback"] = .list(
-            try deliverables.reviews(of: task.id, in: transaction).filter {
-                $0.verdict != .approve || !$0.comment.isEmpty
-            })
-        object["checkpoint"] = task.checkpoint
-        return [
-            "task": .object(object), "attempt": .int(claimed.attempt), "fence": .int(task.fence),
-            "leaseExpiresAt": .of(task.leaseExpiresAt),
-        ]
+    }
+
+    private func parentsJSON(_ edges: [TaskDependency], in transaction: Transaction) throws -> [JSONValue] {
+        guard !edges.isEmpty else { return [] }
+        let approved = try deliverables.approved(of: edges.map(\.dependsOn), in: transaction)
+        return try edges.compactMap { edge in
+            guard let parent = try store.task(edge.dependsOn, in: transaction) else { return nil }
+            return [
+                "id": parent.id.json, "title": .string(parent.title), "type": .string(parent.type),
+                "state": .string(parent.state.rawValue), "output": parent.output,
+                "deliverables": .list(approved[parent.id.text] ?? []),
+            ]
+        }
+    }
+
+    /// Reviews come behind a first attempt.
+    private func feedback(on task: AgentTask, in transaction: Transaction) throws -> [Review] {
+        guard task.claims > 1 else { return [] }
+        return try deliverables.reviews(of: task.id, in: transaction).filter {
+            $0.verdict != .approve || !$0.comment.isEmpty
+        }
     }
 
     /// The reply to a task's heartbeat: what its worker is to do next.

@@ -79,12 +79,17 @@ extension TaskService {
             members: members)
     }
 
-    /// 6: the first fenced write of a claim starts the attempt.
-    private func start(_ task: inout AgentTask, by principal: Principal, in transaction: Transaction) throws {
+    /// 6: the first fenced write of a claim starts the attempt; returns when, if it is this one. The caller writes the
+    /// rows of the task and of the attempt.
+    private func start(
+        _ task: inout AgentTask, by principal: Principal, in transaction: Transaction
+    ) throws -> Timestamp? {
         let before = task
-        guard task.start(now: world.now) else { return }
-        try journal.startAttempt(of: task, in: transaction)
-        try journal.keep(&task, from: before, "task.started", by: principal.actor, in: transaction)
+        let now = world.now
+        guard task.start(now: now) else { return nil }
+        try journal.keep(
+            &task, from: before, "task.started", by: principal.actor, isFollowed: true, in: transaction)
+        return now
     }
 
     // MARK: Claim
@@ -134,7 +139,8 @@ extension TaskService {
         while claimed.count < room, let lane = shares.next() {
             // With one project there is nothing to share: a whole run of the lane comes at once.
             let count = shares.isContested ? 1 : room - claimed.count
-            let ready = try store.firstReady(lane: lane.id, limit: count + 1, in: transaction)
+            let ready = try store.firstReady(
+                lane: lane.id, limit: shares.isContested ? count + 1 : count, in: transaction)
             for var task in ready.prefix(count) {
                 let before = task
                 task.claim(by: agent, now: world.now)
@@ -159,7 +165,9 @@ extension TaskService {
         _ id: String, fence: Int64, _ beat: TaskBeat, by principal: Principal, in transaction: Transaction
     ) throws -> AgentTask {
         var task = try held(id, fence: fence, by: principal, verb: "heartbeat", takesLate: false, in: transaction)
-        try start(&task, by: principal, in: transaction)
+        if try start(&task, by: principal, in: transaction) != nil {
+            try journal.startAttempt(of: task, in: transaction)
+        }
         let before = task
         task.extendLease(now: world.now)
         if let usage = beat.usage { task.usageNow = task.usageNow.raised(to: usage) }
@@ -201,16 +209,16 @@ extension TaskService {
                 hint: "Send POST /api/v1/tasks/\(task.id)/submit with the same fence.", members: members)
         }
         let isLate = !task.state.isLeased
-        if !isLate { try start(&task, by: principal, in: transaction) }
         let latest = try deliverables.latest(of: task.id, in: transaction)
         try checkSchema(of: task, latest)
+        let begun = isLate ? nil : try start(&task, by: principal, in: transaction)
         let before = task
         let usage = task.usageNow
         task.complete(output: output, now: world.now)
         try deliverables.approve(latest, in: transaction)
-        try end(
-            &task, from: before, fence, isLate ? .lateSucceeded : .succeeded, usage, "task.done", principal, transaction
-        )
+        try journal.endAttempt(
+            task, fence: fence, isLate ? .lateSucceeded : .succeeded, usage: usage, start: begun, in: transaction)
+        try keepEnded(&task, from: before, "task.done", by: principal, JSONObject(), in: transaction)
         return task
     }
 
@@ -220,7 +228,6 @@ extension TaskService {
     ) throws -> AgentTask {
         var task = try held(id, fence: fence, by: principal, verb: "submit", takesLate: true, in: transaction)
         let isLate = !task.state.isLeased
-        if !isLate { try start(&task, by: principal, in: transaction) }
         let latest = try deliverables.latest(of: task.id, in: transaction)
         try checkSchema(of: task, latest)
         guard let sha256 = Submission.sha256(latest) else {
@@ -228,13 +235,14 @@ extension TaskService {
                 "deliverables", "there is nothing to review yet",
                 hint: "Send at least one with POST /api/v1/tasks/\(task.id)/deliverables, then submit.")
         }
+        let begun = isLate ? nil : try start(&task, by: principal, in: transaction)
         let before = task
         let usage = task.usageNow
         if task.owner == nil { task.owner = try store.attempt(of: task.id, fence: fence, in: transaction)?.agent }
         task.submit(sha256, output: output, now: world.now)
-        try end(
-            &task, from: before, fence, isLate ? .lateSucceeded : .succeeded, usage, "task.submitted", principal,
-            transaction)
+        try journal.endAttempt(
+            task, fence: fence, isLate ? .lateSucceeded : .succeeded, usage: usage, start: begun, in: transaction)
+        try keepEnded(&task, from: before, "task.submitted", by: principal, JSONObject(), in: transaction)
         return task
     }
 
@@ -251,7 +259,7 @@ extension TaskService {
         in transaction: Transaction
     ) throws -> AgentTask {
         var task = try held(id, fence: fence, by: principal, verb: "fail", takesLate: false, in: transaction)
-        try start(&task, by: principal, in: transaction)
+        let begun = try start(&task, by: principal, in: transaction)
         let before = task
         let usage = task.usageNow
         task.fail(failure, delay: delay, policy: policy, jitter: world.entropy.fraction(), now: world.now)
@@ -260,7 +268,7 @@ extension TaskService {
         if let message { data["message"] = .string(message) }
         try journal.endAttempt(
             task, fence: fence, task.state == .canceled ? .canceled : .failed, failureClass: failure.rawValue,
-            message: message, usage: usage, in: transaction)
+            message: message, usage: usage, start: begun, in: transaction)
         let type = task.state == .scheduled ? "task.retry_scheduled" : "task.\(task.state.rawValue)"
         try keepEnded(&task, from: before, type, by: principal, data, in: transaction)
         return task
@@ -276,7 +284,8 @@ extension TaskService {
         task.release(delay: delay, policy: policy, now: world.now)
         let type = task.state == .canceled ? "task.canceled" : "task.released"
         let ended: AttemptState = task.state == .canceled ? .canceled : .released
-        try end(&task, from: before, fence, ended, usage, type, principal, transaction)
+        try journal.endAttempt(task, fence: fence, ended, usage: usage, in: transaction)
+        try keepEnded(&task, from: before, type, by: principal, JSONObject(), in: transaction)
         return task
     }
 
@@ -285,12 +294,13 @@ extension TaskService {
         _ id: String, fence: Int64, _ parking: TaskParking, by principal: Principal, in transaction: Transaction
     ) throws -> AgentTask {
         var task = try held(id, fence: fence, by: principal, verb: "park", takesLate: false, in: transaction)
-        try start(&task, by: principal, in: transaction)
+        let begun = try start(&task, by: principal, in: transaction)
         let before = task
         let usage = task.usageNow
         if task.cancelRequestedAt != nil {
             task.release(delay: .zero, policy: policy, now: world.now)
-            try end(&task, from: before, fence, .canceled, usage, "task.canceled", principal, transaction)
+            try journal.endAttempt(task, fence: fence, .canceled, usage: usage, start: begun, in: transaction)
+            try keepEnded(&task, from: before, "task.canceled", by: principal, JSONObject(), in: transaction)
             return task
         }
         var wait = JSONObject()
@@ -302,7 +312,8 @@ extension TaskService {
         if let fallback = parking.fallback { wait["fallback"] = fallback }
         if !parking.children.isEmpty { wait["tasks"] = .list(parking.children) }
         task.park(.object(wait), until: parking.until, checkpoint: parking.checkpoint, now: world.now)
-        try end(&task, from: before, fence, .parked, usage, "task.parked", principal, transaction)
+        try journal.endAttempt(task, fence: fence, .parked, usage: usage, start: begun, in: transaction)
+        try journal.keep(&task, from: before, "task.parked", by: principal.actor, in: transaction)
         if parking.kind == .child { try waitForChildren(parking.children, of: task, in: transaction) }
         return try store.task(task.id, in: transaction) ?? task
     }
@@ -325,15 +336,7 @@ extension TaskService {
         }
     }
 
-    /// Ends the attempt and keeps the task, with what follows where the task has ended too.
-    private func end(
-        _ task: inout AgentTask, from before: AgentTask, _ fence: Int64, _ attempt: AttemptState, _ usage: TaskUsage,
-        _ type: String, _ principal: Principal, _ transaction: Transaction
-    ) throws {
-        try journal.endAttempt(task, fence: fence, attempt, usage: usage, in: transaction)
-        try keepEnded(&task, from: before, type, by: principal, JSONObject(), in: transaction)
-    }
-
+    /// Keeps a task, with what follows where it has ended.
     func keepEnded(
         _ task: inout AgentTask, from before: AgentTask, _ type: String, by principal: Principal, _ data: JSONObject,
         in transaction: Transaction

@@ -87,7 +87,7 @@ public struct TaskWorkRoutes: Sendable {
         try await exchange.commit(request) { transaction in
             let claimed = try service.claim(
                 queues: queues, limit: limit, agent: agent, by: request.principal, in: transaction)
-            var reply = APIReply.json(["items": .array(try claimed.map { try service.claimJSON($0, in: transaction) })])
+            var reply = APIReply.json(["items": try service.claimsJSON(claimed, in: transaction)])
             reply.isKept = !claimed.isEmpty
             return reply
         }

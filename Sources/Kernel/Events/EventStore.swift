@@ -26,15 +26,16 @@ public struct EventStore: Sendable {
 
     /// Adds an event behind the last one. Writers run one after the other, so the numbers have no gap.
     func append(_ draft: EventDraft, at now: Timestamp, in transaction: Transaction) throws -> Event {
-        let seq = try lastSeq(in: transaction) + 1
-        try transaction.run(
+        let row = try transaction.first(
             """
             INSERT INTO events (seq, at, type, actor, project, agent, task_id, task_seq, correlation_id, data)
-            VALUES (\(seq), \(now), \(draft.type), \(draft.actor), \(draft.project), \(draft.agent), \(draft.taskID),
-              \(draft.taskSeq), \(draft.correlationID), \(draft.data))
+            VALUES ((SELECT COALESCE(MAX(seq), 0) + 1 FROM events), \(now), \(draft.type), \(draft.actor), \(draft.project), \(draft.agent), \(draft.taskID),
+              \(draft.taskSeq), \(draft.correlationID), \(draft.data)) RETURNING seq
             """)
+        guard let row else { throw StorageFault.failed("an event got no number") }
         return Event(
-            seq: seq, at: now, type: draft.type, actor: draft.actor, project: draft.project, agent: draft.agent,
+            seq: row.int("seq"), at: now, type: draft.type, actor: draft.actor, project: draft.project,
+            agent: draft.agent,
             taskID: draft.taskID, taskSeq: draft.taskSeq, correlationID: draft.correlationID, data: draft.data)
     }
 

@@ -84,10 +84,18 @@ public struct SQLText: Sendable, ExpressibleByStringInterpolation {
         }
 
         /// The operand of `IN`: a bound list in parentheses. An empty list matches nothing, as SQL has no empty list.
+        ///
+        /// It is rounded up to a power of two by repeating its last value, so that few statements stay prepared.
         public mutating func appendInterpolation(list: [some SQLBindable]) {
-            text +=
-                list.isEmpty ? "(NULL)" : "(" + Array(repeating: "?", count: list.count).joined(separator: ", ") + ")"
+            guard let last = list.last else {
+                text += "(NULL)"
+                return
+            }
+            var size = 1
+            while size < list.count { size *= 2 }
+            text += "(" + Array(repeating: "?", count: size).joined(separator: ", ") + ")"
             values += list.map(\.sqlValue)
+            values += Array(repeating: last.sqlValue, count: size - list.count)
         }
     }
 }

@@ -77,9 +77,11 @@ struct SQLiteEngine: StorageEngine {
 
 /// One SQLite connection, confined to the thread that is inside `DatabaseQueue.inDatabase`.
 final class SQLiteConnection: SQLConnection {
+    /// Prepared statements that are kept; where there are more, all are prepared anew.
+    private static let statementsMax = 512
+
     private let database: Database
-    /// By statement text: a statement object's address may be another one's later.
-    private var columns: [String: ColumnNames] = [:]
+    private var statements: [String: SQLiteStatement] = [:]
 
     init(_ database: Database) {
         self.database = database
@@ -90,68 +92,31 @@ final class SQLiteConnection: SQLConnection {
     var isInTransaction: Bool { database.isInsideTransaction }
 
     func rows(_ sql: SQLText) throws -> [StoredRow] {
-        try faults {
-            let statement = try prepare(sql)
-            let names = columnNames(statement, of: sql.text)
-            var rows: [StoredRow] = []
-            let cursor = try Row.fetchCursor(statement)
-            while let row = try cursor.next() {
-                rows.append(StoredRow(columns: names, values: (0..<names.names.count).map { Self.value(row, $0) }))
-            }
-            return rows
-        }
+        try faults { try prepared(sql.text).rows(sql.values) }
     }
 
     func run(_ sql: SQLText) throws -> Int {
-        try faults {
-            try prepare(sql).execute()
-            return database.changesCount
-        }
+        try faults { try prepared(sql.text).run(sql.values) }
     }
 
     func execute(_ script: String) throws {
         // Transaction control runs for every group: keep it prepared.
         if !script.contains(";"), script.utf8.count < 40 {
-            _ = try faults { try database.cachedStatement(sql: script).execute() }
+            _ = try faults { try prepared(script).run([]) }
         } else {
             try faults { try database.execute(sql: script) }
         }
     }
 
-    func close() { columns = [:] }
+    func close() { statements = [:] }
 
-    private func prepare(_ sql: SQLText) throws -> Statement {
-        let statement = try database.cachedStatement(sql: sql.text)
-        try statement.setArguments(StatementArguments(sql.values.map(Self.databaseValue)))
+    private func prepared(_ text: String) throws -> SQLiteStatement {
+        if let known = statements[text] { return known }
+        guard let handle = database.sqliteConnection else { throw StorageFault.connectionLost("it is closed") }
+        if statements.count >= Self.statementsMax { statements = [:] }
+        let statement = try SQLiteStatement(text, on: handle)
+        statements[text] = statement
         return statement
-    }
-
-    private func columnNames(_ statement: Statement, of text: String) -> ColumnNames {
-        if let known = columns[text], known.names.count == statement.columnCount { return known }
-        let names = ColumnNames(statement.columnNames)
-        columns[text] = names
-        return names
-    }
-
-    private static func databaseValue(_ value: SQLValue) -> DatabaseValue {
-        switch value {
-        case .null: .null
-        case .integer(let value): value.databaseValue
-        case .real(let value): value.databaseValue
-        case .text(let value): value.databaseValue
-        case .blob(let value): Data(value).databaseValue
-        }
-    }
-
-    private static func value(_ row: Row, _ index: Int) -> SQLValue {
-        let value: DatabaseValue = row[index]
-        switch value.storage {
-        case .null: return .null
-        case .int64(let value): return .integer(value)
-        case .double(let value): return .real(value)
-        case .string(let value): return .text(value)
-        case .blob(let value): return .blob(Array(value))
-        }
     }
 
     private func faults<Value>(_ body: () throws -> Value) throws -> Value {
