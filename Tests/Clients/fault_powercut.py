@@ -18,7 +18,7 @@ def build(folder):
     if not compiler:
         pytest.skip("there is no C compiler (cc) to build the disk of the power cuts with")
     library = Path(folder) / "powercut.so"
-    command = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(library), str(SOURCE)]
+    command = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-o", str(library), str(SOURCE)]
     done = subprocess.run([*command, "-ldl", "-lpthread"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return library
