@@ -1,4 +1,4 @@
-"""A power cut takes what was not synced: nothing acknowledged is among it, and a sync that is only pretended is found."""
+"""A power cut takes what was not synced: nothing acknowledged is among it. A sync that is only pretended is found."""
 
 import collections
 import random
