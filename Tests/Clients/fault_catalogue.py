@@ -146,5 +146,6 @@ FILES = {
     "test_fault_input": "hostile input: tricks in paths, queries and names, on each engine",
     "test_fault_http": "hostile HTTP: framing, heads, targets and bodies",
     "test_fault_ledger": "the ledger itself: each kind of planted damage must be found",
+    "test_fault_powercut": "the power cuts above, and pretended syncs, each of which must be found",
     "test_fault_report": "the report itself",
 }
