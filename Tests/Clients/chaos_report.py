@@ -29,8 +29,8 @@ HEAD = """# Faults
 """
 LEGEND = """An **acknowledged** change is one that a client got a 2xx for; **lost** and **duplicated** are counted
 afterwards, when everything is read again and compared with what the clients were told. **Refused** requests got a
-problem document or had their connection cut. **Recovery** is the median and the worst time, in seconds, over as many
-measurements as the brackets say. How the tests work is in [Testing](../TESTING.md).
+problem document or had their connection cut. **Recovery** is the median and the worst time over as many measurements
+as the brackets say. How the tests work is in [Testing](../TESTING.md).
 """
 
 
@@ -78,7 +78,8 @@ def cell(text: str) -> str:
 
 
 def shorten(text: str) -> str:
-    text = cell(text)
+    """The first line, which says what was expected; the rest is pytest's to tell."""
+    text = cell(next(iter(text.strip().splitlines()), ""))
     return text if len(text) <= ERROR_CHARACTERS_MAX else text[:ERROR_CHARACTERS_MAX] + " …"
 
 
@@ -90,10 +91,14 @@ def number(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
+def duration(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1_000:.0f} ms"
+
+
 def recovery(seconds: list[float]) -> str:
     if not seconds:
         return "–"
-    return f"{statistics.median(seconds):.2f} / {max(seconds):.2f} ({len(seconds)})"
+    return f"{duration(statistics.median(seconds))} / {duration(max(seconds))} ({len(seconds)})"
 
 
 def row(line: dict) -> str:

@@ -91,7 +91,7 @@ def test_power_cuts_lose_nothing(make_machine, engine, tmp_path):
     ledger, chance = Ledger(), random.Random(29)
     with Outcome("power_cut", engine) as outcome:
         machine = make_machine()
-        outcome.recovery_of = "power cut to the first 200 of /ready, without the time that the disk is read"
+        outcome.recovery_of = "start after the cut, a copy of the whole store included, to the first 200 of /ready"
         syncs = collections.Counter()
         with Load(machine.server, ledger) as load:
             for n in range(CUTS):

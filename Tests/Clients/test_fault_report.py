@@ -21,7 +21,7 @@ def line(scenario, engine="sqlite", **more):
     return known | {"passed": True, "skipped": False, "error": None} | more
 
 
-FAILING = {"passed": False, "lost": 2, "error": "2 lost: the event 7 | in /some/where/data/reeve.db"}
+FAILING = {"passed": False, "lost": 2, "error": "2 lost: the event 7 | in /some/where/data/reeve.db\nassert 2 == 0"}
 SKIPPED = {"passed": False, "skipped": True, "error": "no root here", "acknowledged": None, "lost": None}
 SKIPPED |= {"duplicated": None, "refused": None, "recoveries": [], "recovery_of": "", "note": ""}
 LINES = [
@@ -64,14 +64,14 @@ def rows(text, heading):
 
 def test_a_good_line_has_its_figures(text):
     good = rows(text, "Killed again and again under load")[0]
-    assert good == ["SQLite", "passed", "1,000", "0", "0", "3", "0.30 / 0.50 (3)", "a note"]
+    assert good == ["SQLite", "passed", "1,000", "0", "0", "3", "0.30 s / 0.50 s (3)", "a note"]
     assert "Recovery is measured from kill to ready." in text
 
 
 def test_a_failure_is_shown_as_one(text, words):
     bad = rows(text, "Killed again and again under load")[1]
     assert bad[:4] == ["PostgreSQL", "**failed**", "1,000", "2"]
-    assert bad[-1].startswith("failed: 2 lost: the event 7 \\| in …")
+    assert bad[-1] == "failed: 2 lost: the event 7 \\| in …; a note"
     assert "2 were lost and 0 duplicated" in words
     assert "- `test_fault_kills` test_a[postgres]: AssertionError: 2 lost" in text
     assert "- `test_fault_input` test_b: no server" in text
@@ -86,6 +86,10 @@ def test_what_was_skipped_is_shown_as_such(text, words):
 
 def test_a_scenario_that_the_catalogue_does_not_know_is_not_left_out(text):
     assert rows(text, "`never_heard_of`")[0][2] == "23"
+
+
+def test_short_times_are_in_milliseconds():
+    assert chaos_report.recovery([0.004, 0.25, 0.02]) == "20 ms / 0.25 s (3)"
 
 
 def test_the_totals_are_sums(words):
