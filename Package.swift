@@ -26,13 +26,13 @@ let package = Package(
     targets: [
         // Bottom to top: a target imports only what stands above it in this list.
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CWebAssets"),
         .target(
             name: "Kernel",
             dependencies: [
-                "CPostgres",
+                "CPostgres", "CSQLite",
                 .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),

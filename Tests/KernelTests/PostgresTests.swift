@@ -127,6 +127,26 @@ struct PostgresTests {
         }
     }
 
+    @Test func aServerThatStandsStillIsGivenUp() async throws {
+        var timeouts = PostgresTimeouts()
+        timeouts.answer = .milliseconds(300)
+        try await Self.withStore(timeouts: timeouts) { storage, _ in
+            let problem = await #expect(throws: Problem.self) {
+                try await storage.write { transaction in
+                    try transaction.run("INSERT INTO items (name, count) VALUES ('a', 1)")
+                    _ = try transaction.rows("SELECT pg_sleep(2)")
+                }
+            }
+            #expect(problem?.code == .storageUnavailable)
+            guard case .connectionLost? = problem?.cause as? StorageFault else {
+                Issue.record("\(String(describing: problem?.cause)) is no lost connection")
+                return
+            }
+            let count = try await storage.read { try $0.rows("SELECT name FROM items").count }
+            #expect(count == 0)
+        }
+    }
+
     @Test func aWriterThatIsLockedOutGivesUpAndSaysSo() async throws {
         var timeouts = PostgresTimeouts()
         timeouts.lock = .milliseconds(50)

@@ -63,10 +63,10 @@ public struct HeartbeatReply: Sendable, Equatable {
 
     public var json: JSONValue {
         var object = JSONObject()
-        object["nextHeartbeatSeconds"] = nextHeartbeatSeconds.json
-        for member in commands.json.object?.members ?? [] { object[member.name] = member.value }
-        object["cancel"] = .list(cancel)
-        object["serverTime"] = serverTime.json
+        object.append("nextHeartbeatSeconds", nextHeartbeatSeconds.json)
+        for member in commands.json.object?.members ?? [] { object.append(member.name, member.value) }
+        object.append("cancel", .list(cancel))
+        object.append("serverTime", serverTime.json)
         return .object(object)
     }
 }

@@ -87,6 +87,8 @@ public struct AgentTask: Sendable, Equatable {
     public var finishedAt: Timestamp?
     /// Events of this task so far.
     public var eventCount: Int64 = 0
+    /// For the store.
+    var origin = TaskOrigin()
 
     public var usage: TaskUsage { usageBefore + usageNow }
 

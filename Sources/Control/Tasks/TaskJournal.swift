@@ -25,9 +25,9 @@ struct TaskJournal: Sendable {
         document["queue"] = .string(task.queue)
         document["title"] = .string(task.title)
         if before == nil {
-            try store.insert(task, in: transaction)
+            try store.insert(&task, in: transaction)
         } else if !isFollowed {
-            try store.save(task, in: transaction)
+            try store.save(&task, in: transaction)
         }
         try events.append(
             EventDraft(
@@ -75,7 +75,7 @@ struct TaskJournal: Sendable {
                 .concurrencyKey, reason: reason, actor: "reeve", on: task.id, now: world.now, in: transaction)
             {
                 task.holdCount += 1
-                try store.save(task, in: transaction)
+                try store.save(&task, in: transaction)
             }
             return
         }
@@ -84,7 +84,7 @@ struct TaskJournal: Sendable {
         guard occupied, !occupies else { return }
         if try store.removeHold(.concurrencyKey, on: task.id, in: transaction), !task.state.isTerminal {
             task.holdCount -= 1
-            try store.save(task, in: transaction)
+            try store.save(&task, in: transaction)
         }
         guard try store.keyHolder(key, except: task.id, in: transaction) == nil,
             var next = try store.keyWaiter(key, in: transaction)

@@ -24,6 +24,7 @@ extension AgentTask {
             state: TaskState(rawValue: row.text("state")) ?? .held, priority: row.int("priority"),
             maxAttempts: row.int("max_attempts"), updatedAt: row.time("updated_at"))
         readStanding(row)
+        origin = TaskOrigin(row)
     }
 
     private mutating func readStanding(_ row: StoredRow) {
@@ -64,6 +65,80 @@ extension AgentTask {
         finishedAt = row.optionalTime("finished_at")
         eventCount = row.int("event_count")
     }
+}
+
+// MARK: - Writing
+
+extension AgentTask {
+    /// The columns of what was asked for, which is written once.
+    static let requestColumns = [
+        "id", "project", "queue", "type", "title", "requires", "deliverable_schema", "review", "budget", "lease_us",
+        "start_within_us", "timeout_us", "progress_within_us", "start_by", "unique_key", "concurrency_key",
+        "on_lease_lost", "on_exhausted", "supersedes", "correlation_id", "created_by", "created_at",
+    ]
+
+    /// The values of ``requestColumns``, in their order.
+    var request: [SQLValue] {
+        [
+            id.sqlValue, project.sqlValue, queue.sqlValue, type.sqlValue, title.sqlValue,
+            JSONValue.list(requires).sqlValue, deliverableSchema.sqlValue, (review?.stored).sqlValue,
+            (budget?.stored).sqlValue, lease.sqlValue, startWithin.sqlValue, timeout.sqlValue,
+            progressWithin.sqlValue, startBy.sqlValue, uniqueKey.sqlValue, concurrencyKey.sqlValue,
+            onLeaseLost.rawValue.sqlValue, onExhausted.rawValue.sqlValue, supersedes.sqlValue,
+            correlationID.sqlValue, createdBy.sqlValue, createdAt.sqlValue,
+        ]
+    }
+
+    /// The columns of how it stands.
+    static let standingColumns = [
+        "state", "reason", "priority", "max_attempts", "pinned_agent", "preferred_agent", "preferred_until", "owner",
+        "fence", "claims", "attempts", "lease_losses", "snoozes", "review_rounds", "pending_dependencies",
+        "hold_count", "scheduled_for", "enqueued_at", "started_at", "lease_granted_at", "lease_expires_at",
+        "lease_lost_at", "attempt_deadline", "progress_deadline", "cancel_requested_at", "pause_requested_at",
+        "stop_deadline", "wait_until", "progress", "note", "submission_sha256", "submitted_at", "updated_at",
+        "finished_at", "event_count", "order_key", "wake_at", "lane", "input", "wait", "checkpoint", "output",
+        "usage_before", "usage_now",
+    ]
+
+    /// The lane's id, which takes a digest, is as it was where its agent is.
+    private var laneID: SQLValue {
+        guard let row = origin.row, row["pinned_agent"] == pinnedAgent.sqlValue,
+            row["preferred_agent"] == preferredAgent.sqlValue
+        else { return lane.id.sqlValue }
+        return row["lane"]
+    }
+
+    /// The values of ``standingColumns``, in their order.
+    var standing: [SQLValue] {
+        [
+            state.rawValue.sqlValue, reason.sqlValue, priority.sqlValue, maxAttempts.sqlValue, pinnedAgent.sqlValue,
+            preferredAgent.sqlValue, preferredUntil.sqlValue, owner.sqlValue, fence.sqlValue, claims.sqlValue,
+            attempts.sqlValue, leaseLosses.sqlValue, snoozes.sqlValue, reviewRounds.sqlValue,
+            pendingDependencies.sqlValue, holdCount.sqlValue, scheduledFor.sqlValue, enqueuedAt.sqlValue,
+            startedAt.sqlValue, leaseGrantedAt.sqlValue, leaseExpiresAt.sqlValue, leaseLostAt.sqlValue,
+            attemptDeadline.sqlValue, progressDeadline.sqlValue, cancelRequestedAt.sqlValue,
+            pauseRequestedAt.sqlValue, stopDeadline.sqlValue, waitUntil.sqlValue, progress.sqlValue, note.sqlValue,
+            submissionSHA256.sqlValue, submittedAt.sqlValue, updatedAt.sqlValue, finishedAt.sqlValue,
+            eventCount.sqlValue, orderKey.sqlValue, wakeAt.sqlValue, laneID, input.sqlValue, wait.sqlValue,
+            checkpoint.sqlValue, output.sqlValue, usageBefore.stored.sqlValue, usageNow.stored.sqlValue,
+        ]
+    }
+}
+
+/// How the row of a task stood when it was read or written last, so that only what changed is written. Two tasks are
+/// equal whatever their origins are.
+public struct TaskOrigin: Sendable, Equatable {
+    fileprivate private(set) var row: StoredRow?
+    private var values: [SQLValue] = []
+
+    init() {}
+    init(_ row: StoredRow) { self.row = row }
+    init(_ values: [SQLValue]) { self.values = values }
+
+    /// The values of ``AgentTask/standingColumns``; empty where the row is not known.
+    var standing: [SQLValue] { row.map { row in AgentTask.standingColumns.map { row[$0] } } ?? values }
+
+    public static func == (left: TaskOrigin, right: TaskOrigin) -> Bool { true }
 }
 
 extension ReviewPolicy {

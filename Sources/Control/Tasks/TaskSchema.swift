@@ -106,5 +106,9 @@ public enum TaskSchema {
                 "CREATE INDEX deliverables_sha256 ON deliverables (sha256)",
                 "CREATE TABLE deliverable_contents_left (sha256 TEXT NOT NULL PRIMARY KEY) STRICT",
             ]),
+        // With the time at hand, how deep a queue is can be told from the index alone.
+        Migration(
+            "0023_tasks_queue_depth",
+            ["DROP INDEX tasks_queue", "CREATE INDEX tasks_queue ON tasks (queue, state, enqueued_at)"]),
     ]
 }

@@ -139,7 +139,7 @@ public struct TaskService: Sendable {
         if isMet {
             task.pendingDependencies -= 1
             guard task.pendingDependencies == 0 else {
-                try store.save(task, in: transaction)
+                try store.save(&task, in: transaction)
                 return nil
             }
             task.enqueue(now: world.now)

@@ -6,73 +6,41 @@ public struct TaskStore: Sendable {
 
     // MARK: Tasks
 
-    func insert(_ task: AgentTask, in transaction: Transaction) throws {
-        try insert(task, into: "tasks", in: transaction)
+    private static let columns = AgentTask.requestColumns + AgentTask.standingColumns
+    private static let columnNames = SQLText.columns(columns.map { ($0, nil) })
+
+    func insert(_ task: inout AgentTask, in transaction: Transaction) throws {
+        let standing = task.standing
+        let values = SQLText.columns(zip(Self.columns, task.request + standing).map { ($0, $1) })
+        try transaction.run("INSERT INTO tasks (\(sql: Self.columnNames)) VALUES (\(sql: values))")
+        task.origin = TaskOrigin(standing)
         if task.state == .ready { try ensureLane(task.lane, in: transaction) }
     }
 
-    private func insert(_ task: AgentTask, into table: SQLText, in transaction: Transaction) throws {
-        try transaction.run(
-            """
-            INSERT INTO \(sql: table) (
-              id, project, queue, type, title, input, requires, deliverable_schema, review, budget, lease_us,
-              start_within_us, timeout_us, progress_within_us, start_by, unique_key, concurrency_key, on_lease_lost,
-              on_exhausted, supersedes, correlation_id, created_by, created_at, state, reason, priority, max_attempts,
-              pinned_agent, preferred_agent, preferred_until, owner, fence, claims, attempts, lease_losses, snoozes,
-              review_rounds, pending_dependencies, hold_count, scheduled_for, enqueued_at, started_at,
-              lease_granted_at, lease_expires_at, lease_lost_at, attempt_deadline, progress_deadline,
-              cancel_requested_at, pause_requested_at, stop_deadline, wait, wait_until, checkpoint, progress, note,
-              output, usage_before, usage_now, submission_sha256, submitted_at, updated_at, finished_at, event_count,
-              lane, order_key, wake_at)
-            VALUES (
-              \(task.id), \(task.project), \(task.queue), \(task.type), \(task.title), \(task.input),
-              \(JSONValue.list(task.requires)), \(task.deliverableSchema), \(task.review?.stored),
-              \(task.budget?.stored), \(task.lease), \(task.startWithin), \(task.timeout), \(task.progressWithin),
-              \(task.startBy), \(task.uniqueKey), \(task.concurrencyKey), \(task.onLeaseLost.rawValue),
-              \(task.onExhausted.rawValue), \(task.supersedes), \(task.correlationID), \(task.createdBy),
-              \(task.createdAt), \(task.state.rawValue), \(task.reason), \(task.priority), \(task.maxAttempts),
-              \(task.pinnedAgent), \(task.preferredAgent), \(task.preferredUntil), \(task.owner), \(task.fence),
-              \(task.claims), \(task.attempts), \(task.leaseLosses), \(task.snoozes), \(task.reviewRounds),
-              \(task.pendingDependencies), \(task.holdCount), \(task.scheduledFor), \(task.enqueuedAt),
-              \(task.startedAt), \(task.leaseGrantedAt), \(task.leaseExpiresAt), \(task.leaseLostAt),
-              \(task.attemptDeadline), \(task.progressDeadline), \(task.cancelRequestedAt),
-              \(task.pauseRequestedAt), \(task.stopDeadline), \(task.wait), \(task.waitUntil), \(task.checkpoint),
-              \(task.progress), \(task.note), \(task.output), \(task.usageBefore.stored), \(task.usageNow.stored),
-              \(task.submissionSHA256), \(task.submittedAt), \(task.updatedAt), \(task.finishedAt),
-              \(task.eventCount), \(task.lane.id), \(task.orderKey), \(task.wakeAt))
-            """)
+    /// Writes what differs from the row that the task was read from; a terminal task moves out of the live table.
+    func save(_ task: inout AgentTask, in transaction: Transaction) throws {
+        let standing = task.standing
+        let before = task.origin.standing
+        let columns = zip(AgentTask.standingColumns.indices, standing)
+            .filter { index, value in before.isEmpty || before[index] != value }
+        task.origin = TaskOrigin(standing)
+        let changed = columns.map { (name: AgentTask.standingColumns[$0], value: $1) }
+        if task.state.isTerminal { return try archive(task, changed, in: transaction) }
+        guard !changed.isEmpty else { return }
+        try transaction.run("UPDATE tasks SET \(sql: .assignments(changed)) WHERE id = \(task.id)")
+        if task.state == .ready { try ensureLane(task.lane, in: transaction) }
     }
 
-    /// Writes how a live task stands; a terminal one moves out of the live table.
-    func save(_ task: AgentTask, in transaction: Transaction) throws {
-        if task.state.isTerminal { return try archive(task, in: transaction) }
+    private func archive(
+        _ task: AgentTask, _ changed: [(name: String, value: SQLValue)], in transaction: Transaction
+    ) throws {
+        let values = Dictionary(uniqueKeysWithValues: changed.map { ($0.name, $0.value) })
+        let merged = SQLText.columns(Self.columns.map { ($0, values[$0]) })
         try transaction.run(
             """
-            UPDATE tasks SET
-              input = \(task.input), state = \(task.state.rawValue), reason = \(task.reason),
-              priority = \(task.priority), max_attempts = \(task.maxAttempts), pinned_agent = \(task.pinnedAgent),
-              preferred_agent = \(task.preferredAgent), preferred_until = \(task.preferredUntil), owner = \(task.owner),
-              fence = \(task.fence), claims = \(task.claims), attempts = \(task.attempts),
-              lease_losses = \(task.leaseLosses), snoozes = \(task.snoozes), review_rounds = \(task.reviewRounds),
-              pending_dependencies = \(task.pendingDependencies), hold_count = \(task.holdCount),
-              scheduled_for = \(task.scheduledFor), enqueued_at = \(task.enqueuedAt), started_at = \(task.startedAt),
-              lease_granted_at = \(task.leaseGrantedAt), lease_expires_at = \(task.leaseExpiresAt),
-              lease_lost_at = \(task.leaseLostAt), attempt_deadline = \(task.attemptDeadline),
-              progress_deadline = \(task.progressDeadline), cancel_requested_at = \(task.cancelRequestedAt),
-              pause_requested_at = \(task.pauseRequestedAt), stop_deadline = \(task.stopDeadline), wait = \(task.wait),
-              wait_until = \(task.waitUntil), checkpoint = \(task.checkpoint), progress = \(task.progress),
-              note = \(task.note), output = \(task.output), usage_before = \(task.usageBefore.stored),
-              usage_now = \(task.usageNow.stored), submission_sha256 = \(task.submissionSHA256),
-              submitted_at = \(task.submittedAt), updated_at = \(task.updatedAt), finished_at = \(task.finishedAt),
-              event_count = \(task.eventCount), lane = \(task.lane.id), order_key = \(task.orderKey),
-              wake_at = \(task.wakeAt)
+            INSERT INTO tasks_finished (\(sql: Self.columnNames)) SELECT \(sql: merged) FROM tasks
             WHERE id = \(task.id)
             """)
-        if task.state == .ready { try ensureLane(task.lane, in: transaction) }
-    }
-
-    private func archive(_ task: AgentTask, in transaction: Transaction) throws {
-        try insert(task, into: "tasks_finished", in: transaction)
         try transaction.run("DELETE FROM tasks WHERE id = \(task.id)")
         if task.holdCount > 0 { try transaction.run("DELETE FROM task_holds WHERE task_id = \(task.id)") }
     }

@@ -28,7 +28,7 @@ extension TaskService {
             // The agent that knew the work did not come back for it: now anybody may.
             task.preferredAgent = nil
             task.preferredUntil = nil
-            try store.save(task, in: transaction)
+            try store.save(&task, in: transaction)
             let (queue, wakeups) = (task.queue, journal.wakeups)
             transaction.afterCommit { wakeups.signal(queue: queue) }
         case .claimed, .running: try tickLease(task, in: transaction)

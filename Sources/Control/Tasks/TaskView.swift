@@ -101,66 +101,66 @@ extension TaskView: JSONConvertible {
     }
 
     private func addRequest(to object: inout JSONObject) {
-        object["id"] = task.id.json
-        object["project"] = .string(task.project)
-        object["queue"] = .string(task.queue)
-        object["type"] = .string(task.type)
-        object["title"] = .string(task.title)
-        object["input"] = task.input
-        object["state"] = .string(task.state.rawValue)
-        object["reason"] = .of(task.reason)
-        object["holds"] = .list(holds)
-        object["priority"] = .int(task.priority)
-        object["attempts"] = .int(task.attempts)
-        object["maxAttempts"] = .int(task.maxAttempts)
-        object["fence"] = .int(task.fence)
-        object["agent"] = .of(task.owner ?? task.pinnedAgent)
-        object["assignedAgent"] = .of(task.pinnedAgent)
-        object["requires"] = .list(task.requires)
-        object["dependsOn"] = .list(dependencies.filter { !$0.isChild }.map(\.dependsOn))
-        object["deliverableSchema"] = task.deliverableSchema ?? .null
-        object["review"] = task.review?.json ?? .bool(false)
-        object["budget"] = task.budget?.json ?? .null
-        object["timeoutSeconds"] = .of(task.timeout?.seconds)
-        object["leaseSeconds"] = .double(task.lease.seconds)
-        object["uniqueKey"] = .of(task.uniqueKey)
-        object["concurrencyKey"] = .of(task.concurrencyKey)
-        object["onLeaseLost"] = .string(task.onLeaseLost.rawValue)
-        object["onExhausted"] = .string(task.onExhausted.rawValue)
-        object["supersedes"] = .of(task.supersedes)
-        object["correlationId"] = .of(task.correlationID)
+        object.append("id", task.id.json)
+        object.append("project", .string(task.project))
+        object.append("queue", .string(task.queue))
+        object.append("type", .string(task.type))
+        object.append("title", .string(task.title))
+        object.append("input", task.input)
+        object.append("state", .string(task.state.rawValue))
+        object.append("reason", .of(task.reason))
+        object.append("holds", .list(holds))
+        object.append("priority", .int(task.priority))
+        object.append("attempts", .int(task.attempts))
+        object.append("maxAttempts", .int(task.maxAttempts))
+        object.append("fence", .int(task.fence))
+        object.append("agent", .of(task.owner ?? task.pinnedAgent))
+        object.append("assignedAgent", .of(task.pinnedAgent))
+        object.append("requires", .list(task.requires))
+        object.append("dependsOn", .list(dependencies.filter { !$0.isChild }.map(\.dependsOn)))
+        object.append("deliverableSchema", task.deliverableSchema ?? .null)
+        object.append("review", task.review?.json ?? .bool(false))
+        object.append("budget", task.budget?.json ?? .null)
+        object.append("timeoutSeconds", .of(task.timeout?.seconds))
+        object.append("leaseSeconds", .double(task.lease.seconds))
+        object.append("uniqueKey", .of(task.uniqueKey))
+        object.append("concurrencyKey", .of(task.concurrencyKey))
+        object.append("onLeaseLost", .string(task.onLeaseLost.rawValue))
+        object.append("onExhausted", .string(task.onExhausted.rawValue))
+        object.append("supersedes", .of(task.supersedes))
+        object.append("correlationId", .of(task.correlationID))
     }
 
     private func addStanding(to object: inout JSONObject) {
-        object["deliverables"] = .list(deliverables)
+        object.append("deliverables", .list(deliverables))
         object["submission"] =
             task.submissionSHA256.map { sha256 in
                 ["sha256": .string(sha256), "round": .int(task.reviewRounds), "at": .of(task.submittedAt)]
             } ?? .null
-        object["output"] = task.output
-        object["progress"] = .of(task.progress)
-        object["note"] = .of(task.note)
-        object["usage"] = task.usage.json
-        object["leaseLosses"] = .int(task.leaseLosses)
-        object["snoozes"] = .int(task.snoozes)
-        object["reviewRounds"] = .int(task.reviewRounds)
-        object["pendingDependencies"] = .int(task.pendingDependencies)
+        object.append("output", task.output)
+        object.append("progress", .of(task.progress))
+        object.append("note", .of(task.note))
+        object.append("usage", task.usage.json)
+        object.append("leaseLosses", .int(task.leaseLosses))
+        object.append("snoozes", .int(task.snoozes))
+        object.append("reviewRounds", .int(task.reviewRounds))
+        object.append("pendingDependencies", .int(task.pendingDependencies))
         var wait = task.wait.object
         wait?["token"] = nil
-        object["wait"] = wait.map(JSONValue.object) ?? .null
-        object["cancelRequested"] = .bool(task.cancelRequestedAt != nil)
-        object["pauseRequested"] = .bool(task.pauseRequestedAt != nil)
+        object.append("wait", wait.map(JSONValue.object) ?? .null)
+        object.append("cancelRequested", .bool(task.cancelRequestedAt != nil))
+        object.append("pauseRequested", .bool(task.pauseRequestedAt != nil))
     }
 
     private func addTimes(to object: inout JSONObject) {
-        object["leaseExpiresAt"] = .of(task.leaseExpiresAt)
-        object["scheduledFor"] = .of(task.scheduledFor)
-        object["enqueuedAt"] = .of(task.enqueuedAt)
-        object["startedAt"] = .of(task.startedAt)
-        object["createdBy"] = .string(task.createdBy)
-        object["createdAt"] = task.createdAt.json
-        object["updatedAt"] = task.updatedAt.json
-        object["finishedAt"] = .of(task.finishedAt)
+        object.append("leaseExpiresAt", .of(task.leaseExpiresAt))
+        object.append("scheduledFor", .of(task.scheduledFor))
+        object.append("enqueuedAt", .of(task.enqueuedAt))
+        object.append("startedAt", .of(task.startedAt))
+        object.append("createdBy", .string(task.createdBy))
+        object.append("createdAt", task.createdAt.json)
+        object.append("updatedAt", task.updatedAt.json)
+        object.append("finishedAt", .of(task.finishedAt))
     }
 }
 

@@ -188,7 +188,7 @@ extension TaskService {
             try keepEnded(&task, from: before, "task.held", by: principal, data, in: transaction)
             return task
         }
-        try store.save(task, in: transaction)
+        try store.save(&task, in: transaction)
         if let name = task.owner { _ = try agents.contact(name, project: nil, in: transaction) }
         return task
     }

@@ -1,5 +1,6 @@
-/// One address of the interface: what it is, whom it admits, and what answers it.
-public struct Route: Sendable {
+/// One address of the interface: what it is, whom it admits, and what answers it. An object, as each request refers to
+/// its own.
+public final class Route: Sendable {
     public typealias Handler = @Sendable (APIRequest) async throws -> APIReply
 
     public let method: APIRequest.Method

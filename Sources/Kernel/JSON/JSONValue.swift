@@ -106,8 +106,8 @@ public struct JSONObject: Sendable, Equatable {
         }
     }
 
-    /// Appends without looking for an earlier member of the same name.
-    mutating func append(_ name: String, _ value: JSONValue) {
+    /// Appends without looking for an earlier member of the same name, for who knows that there is none.
+    public mutating func append(_ name: String, _ value: JSONValue) {
         members.append(Member(name: name, value: value))
     }
 }
@@ -138,7 +138,10 @@ extension JSONValue: JSONConvertible {
     /// Wraps an optional: `nil` becomes `null`.
     public static func of(_ value: (any JSONConvertible)?) -> JSONValue { value?.json ?? .null }
 
-    public static func list(_ values: some Sequence<some JSONConvertible>) -> JSONValue { .array(values.map(\.json)) }
+    public static func list(_ values: some Sequence<some JSONConvertible>) -> JSONValue {
+        // A closure, as a generic key path is made anew at each call.
+        .array(values.map { $0.json })
+    }
 }
 
 extension String: JSONConvertible {

@@ -54,7 +54,7 @@ struct ConnectionLoop {
             attempt += 1
             var hasBegun = false
             do {
-                try connection.execute(role == .writer ? engine.beginWrite : engine.beginRead)
+                try connection.execute(role.writes ? engine.beginWrite : engine.beginRead)
                 hasBegun = true
                 // Actions come first: whoever hears of a change may count on those having heard that wait for it.
                 for action in try runGroup(group, on: connection) { action() }
@@ -77,7 +77,7 @@ struct ConnectionLoop {
     ) throws -> [@Sendable () -> Void] {
         var actions: [@Sendable () -> Void] = []
         for job in group {
-            let needsSavepoint = role == .writer && group.count > 1
+            let needsSavepoint = role.writes && group.count > 1
             if needsSavepoint { try connection.execute("SAVEPOINT request") }
             let transaction = Transaction(connection)
             job.run(transaction)
@@ -96,7 +96,7 @@ struct ConnectionLoop {
         }
         do {
             try connection.execute("COMMIT")
-        } catch StorageFault.connectionLost(let reason) where role == .writer {
+        } catch StorageFault.connectionLost(let reason) where role.writes {
             throw StorageFault.outcomeUnknown(reason)
         }
         return actions

@@ -4,6 +4,10 @@ import Foundation
 enum ConnectionRole: Sendable {
     case writer
     case reader
+    /// Changes the schema, for as long as that takes.
+    case migrator
+
+    var writes: Bool { self != .reader }
 }
 
 /// An engine that connections can be had of. `withConnection` runs its body on the calling thread and closes after.

@@ -44,6 +44,20 @@ public struct SQLText: Sendable, ExpressibleByStringInterpolation {
         values = stringInterpolation.values
     }
 
+    /// `a = ?, b = ?` of an `UPDATE`, for a choice of columns. Their names are the code's own, never a client's.
+    public static func assignments(_ columns: [(name: String, value: SQLValue)]) -> SQLText {
+        var sql = SQLText(stringLiteral: columns.map { "\($0.name) = ?" }.joined(separator: ", "))
+        sql.values = columns.map(\.value)
+        return sql
+    }
+
+    /// The columns of a `SELECT`, some of them with a bound value in their place. Their names are the code's own.
+    public static func columns(_ columns: [(name: String, value: SQLValue?)]) -> SQLText {
+        var sql = SQLText(stringLiteral: columns.map { $0.value == nil ? $0.name : "?" }.joined(separator: ", "))
+        sql.values = columns.compactMap(\.value)
+        return sql
+    }
+
     /// Joins two pieces, the second behind a space.
     public static func + (left: SQLText, right: SQLText) -> SQLText {
         var joined = left

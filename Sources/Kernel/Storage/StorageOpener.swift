@@ -24,7 +24,7 @@ public enum StorageOpener {
             case .postgres(let url): PostgresEngine(url: url)
             }
         do {
-            try engine.withConnection(.writer) { connection in
+            try engine.withConnection(.migrator) { connection in
                 try Migrator(migrations: migrations).migrate(connection, engine: engine, now: world.now)
             }
         } catch let fault as StorageFault {

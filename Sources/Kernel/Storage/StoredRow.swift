@@ -81,6 +81,8 @@ public struct StoredRow: Sendable {
 
     /// A JSON column of ours; what cannot be parsed any more reads as `null`.
     public func json(_ column: String) -> JSONValue {
-        optionalText(column).flatMap { try? JSONParser.parse($0, depthMax: Limits.jsonDepthStored) } ?? .null
+        guard let text = optionalText(column), text != "null" else { return .null }
+        if text == "{}" { return .object(JSONObject()) }
+        return (try? JSONParser.parse(text, depthMax: Limits.jsonDepthStored)) ?? .null
     }
 }

@@ -56,7 +56,9 @@ private struct ConnectionChannel: ServerChildChannel {
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
-            try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: false)
+            // ReplyHeaders lets nothing through that could end a header early.
+            try pipeline.configureHTTPServerPipeline(
+                withPipeliningAssistance: true, withErrorHandling: false, withOutboundHeaderValidation: false)
             try pipeline.addHandler(
                 ConnectionHandler(
                     responder: responder, connections: connections, executor: LoopExecutor(channel.eventLoop)))

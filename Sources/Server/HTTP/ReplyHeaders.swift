@@ -10,6 +10,14 @@ enum ReplyHeaders {
     /// Data is no page, whatever a browser takes it for.
     static let dataPolicy = "default-src 'none'; frame-ancestors 'none'"
 
+    /// A value as it may stand in a header (RFC 9110 §5.5). Some hold what a client sent, such as a file's name: with a
+    /// line's end in it, its sender could write headers of its own.
+    private static func clean(_ value: String) -> String {
+        let isAllowed = { (byte: UInt8) in (byte >= 0x20 && byte != 0x7F) || byte == 0x09 }
+        if value.utf8.allSatisfy(isAllowed) { return value }
+        return String(decoding: value.utf8.map { isAllowed($0) ? $0 : UInt8(ascii: " ") }, as: UTF8.self)
+    }
+
     /// - Parameters:
     ///   - length: Bytes of the body; `nil` for a stream, whose end is not known.
     static func make(_ reply: APIReply, visit: Admission.Visit?, length: Int?, isLast: Bool) -> HTTPHeaders {
@@ -23,7 +31,7 @@ enum ReplyHeaders {
             case "cache-control": hasCacheControl = true
             default: break
             }
-            fields.append((name, value))
+            fields.append((name, clean(value)))
         }
         if !hasCacheControl { fields.append(("cache-control", "no-store")) }
         fields.append(("content-security-policy", isPage ? pagePolicy : dataPolicy))

@@ -2,8 +2,9 @@ import Control
 import Kernel
 import NIOHTTP1
 
-/// The first part of a request, read once: its address, its headers, and what it brought to show who sends it.
-struct RequestHead: Sendable {
+/// The first part of a request, read once: its address, its headers, and what it brought to show who sends it. An
+/// object, as it is passed along much and never changes.
+final class RequestHead: Sendable {
     let methodName: String
     /// `nil` for a method that no route has. HEAD is answered as GET, without the body.
     let method: APIRequest.Method?

@@ -1,9 +1,12 @@
 import CPostgres
+import Foundation
 
 /// One PostgreSQL connection, confined to the thread that opened it.
 final class PostgresConnection: SQLConnection {
     private let handle: OpaquePointer
     private let role: ConnectionRole
+    /// How long the server may take for an answer; `nil` for as long as it likes.
+    private let answer: Span?
     private var statements: [PostgresStatement.Key: PostgresStatement] = [:]
     private var statementsMade = 0
     private var isBroken = false
@@ -16,9 +19,11 @@ final class PostgresConnection: SQLConnection {
     static let statementsMax = 500
 
     /// Takes over an open connection.
-    init(_ handle: OpaquePointer, role: ConnectionRole) {
+    init(_ handle: OpaquePointer, role: ConnectionRole, answer: Span?) {
         self.handle = handle
         self.role = role
+        self.answer = answer
+        PQsetnonblocking(handle, 1)
     }
 
     deinit { close() }
@@ -50,7 +55,7 @@ final class PostgresConnection: SQLConnection {
 
     func execute(_ script: String) throws {
         if mustForget, PQtransactionStatus(handle) == PQTRANS_IDLE { try forget() }
-        let result = try checked(PQexec(handle, script))
+        let result = try answered(PQsendQuery(handle, script))
         // The server answers COMMIT of a failed transaction with a rollback, and calls that a success.
         if script == "COMMIT", result.command == "ROLLBACK" {
             throw StorageFault.failed("a statement of the transaction had failed, and nothing of it was kept")
@@ -65,10 +70,10 @@ final class PostgresConnection: SQLConnection {
 
     private func run(_ statement: PostgresStatement, _ values: [SQLValue]) throws -> PostgresResult {
         guard isUsable else { throw StorageFault.connectionLost("the connection is closed") }
-        let raw = PostgresParameters(values).withPointers { pointers, lengths, formats in
-            PQexecPrepared(handle, statement.name, Int32(pointers.count), pointers, lengths, formats, 1)
+        let isSent = PostgresParameters(values).withPointers { pointers, lengths, formats in
+            PQsendQueryPrepared(handle, statement.name, Int32(pointers.count), pointers, lengths, formats, 1)
         }
-        return try checked(raw)
+        return try answered(isSent)
     }
 
     private func prepared(_ sql: SQLText) throws -> PostgresStatement {
@@ -80,20 +85,49 @@ final class PostgresConnection: SQLConnection {
         let statement = PostgresStatement(name: "s\(statementsMade)")
         let types = PostgresParameters.types(of: sql.values)
         let text = try PostgresStatement.numbered(sql)
-        _ = try checked(PQprepare(handle, statement.name, text, Int32(types.count), types))
+        _ = try answered(PQsendPrepare(handle, statement.name, text, Int32(types.count), types))
         statements[key] = statement
         return statement
     }
 
     private func forget() throws {
-        _ = try checked(PQexec(handle, "DEALLOCATE ALL"))
+        _ = try answered(PQsendQuery(handle, "DEALLOCATE ALL"))
         statements = [:]
         mustForget = false
     }
 
+    /// Waits for the last result of what was sent, as `PQexec` would, but not for ever: a server that stands still
+    /// keeps its connections, and nothing in libpq gives them up (postgresql.org/docs/15/libpq-async.html).
+    private func answered(_ isSent: Int32) throws -> PostgresResult {
+        guard isSent == 1 else { return try checked(nil) }
+        let deadline = answer.map { ContinuousClock.now + .microseconds($0.microseconds) }
+        var last: PostgresResult?
+        while true {
+            try awaitAnswer(until: deadline)
+            guard let raw = PQgetResult(handle) else { return try checked(last) }
+            last = PostgresResult(raw)
+        }
+    }
+
+    private func awaitAnswer(until deadline: ContinuousClock.Instant?) throws {
+        while true {
+            let unsent = PQflush(handle)
+            // What went wrong stands in the result.
+            if unsent < 0 || (unsent == 0 && PQisBusy(handle) == 0) { return }
+            let left = deadline.map { ContinuousClock.now.duration(to: $0) / .milliseconds(1) } ?? -1
+            let events = Int16(unsent > 0 ? POLLIN | POLLOUT : POLLIN)
+            var descriptor = pollfd(fd: PQsocket(handle), events: events, revents: 0)
+            let ready = poll(&descriptor, 1, deadline == nil ? -1 : Int32(max(0, left.rounded(.up))))
+            if ready == 0 || (ready < 0 && errno != EINTR) {
+                isBroken = true
+                throw StorageFault.connectionLost("the server gave no answer in \(answer?.seconds ?? 0) s")
+            }
+            guard PQconsumeInput(handle) == 1 else { return }
+        }
+    }
+
     /// Throws what the server or libpq said of a failed call, in the terms of ``StorageFault``.
-    private func checked(_ raw: OpaquePointer?) throws -> PostgresResult {
-        let result = raw.map(PostgresResult.init)
+    private func checked(_ result: PostgresResult?) throws -> PostgresResult {
         if let result, result.isSuccess { return result }
         let state = result?.field("C")
         let words =

@@ -28,7 +28,8 @@ struct PostgresEngine: StorageEngine {
     }
 
     func withConnection(_ role: ConnectionRole, _ body: (any SQLConnection) throws -> Void) throws {
-        let connection = PostgresConnection(try connect(), role: role)
+        let connection = PostgresConnection(
+            try connect(), role: role, answer: role == .migrator ? nil : timeouts.answer)
         defer { connection.close() }
         try connection.execute(sessionSettings)
         try body(connection)
@@ -93,6 +94,8 @@ struct PostgresEngine: StorageEngine {
 struct PostgresTimeouts: Sendable {
     /// One statement.
     var statement = Span.seconds(30)
+    /// One answer of the server. Longer than a statement may take: past this the server itself stands still.
+    var answer = Span.seconds(35)
     /// The wait for a lock: mostly for the writers of other replicas.
     var lock = Span.seconds(10)
     /// A transaction that nothing happens in. Ours never pause: this ends those of a process that hangs.

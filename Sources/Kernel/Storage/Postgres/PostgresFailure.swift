@@ -24,7 +24,7 @@ struct PostgresFailure {
         // Shut down, crashed, starting up, dropped, or idle for too long.
         case ("57", _): return .connectionLost(text)
         // The server we write to has become a standby: another one is the primary now.
-        case (_, "25006") where role == .writer: return .connectionLost(text)
+        case (_, "25006") where role.writes: return .connectionLost(text)
         default: return isConnected ? .failed(text) : .connectionLost(text)
         }
     }

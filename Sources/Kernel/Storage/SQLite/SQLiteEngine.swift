@@ -1,3 +1,4 @@
+import CSQLite
 import Foundation
 import GRDB
 
@@ -16,7 +17,7 @@ struct SQLiteEngine: StorageEngine {
         let queue = try open(role)
         try queue.inDatabase { database in
             // GRDB sets NORMAL when it turns WAL on, after any preparation of ours; only FULL survives a power cut.
-            if role == .writer {
+            if role.writes {
                 try database.execute(sql: "PRAGMA synchronous = FULL")
                 let level = try Int.fetchOne(database, sql: "PRAGMA synchronous")
                 guard level == 2 else { throw StorageFault.failed("synchronous is \(level ?? -1), not FULL (2)") }
@@ -32,6 +33,7 @@ struct SQLiteEngine: StorageEngine {
     /// (sqlite.org/c3ref/busy_handler.html): of several who open a new file at one moment, all but one are refused at
     /// once, and come again here.
     private func open(_ role: ConnectionRole) throws -> DatabaseQueue {
+        _ = Self.memoryIsNotCounted
         var attempt = 1
         while true {
             do {
@@ -45,19 +47,35 @@ struct SQLiteEngine: StorageEngine {
         }
     }
 
+    /// Once, before the library's first use. Somebody else's earlier use costs speed, nothing else.
+    private static let memoryIsNotCounted: Bool = reeve_sqlite_stop_counting_memory() == SQLITE_OK
+
     /// Together about the busy timeout.
     static let openAttemptsMax = 100
     /// Seconds between two attempts; the thread is the connection's own, or that of the start.
     static let openPause = 0.05
 
+    /// Pages that a connection keeps at hand. What readers miss, the operating system's cache has.
+    static let writerCacheKiB = 16_384
+    static let readerCacheKiB = 4_096
+
+    /// SQLite's own pool of small allocations (sqlite.org/malloc.html §3); with the default of about a hundred, the
+    /// writer's statements went past it to the heap.
+    static let lookasideBytes: CInt = 1_200
+    static let lookasideCount: CInt = 500
+
     private func configuration(_ role: ConnectionRole) -> GRDB.Configuration {
         var configuration = GRDB.Configuration()
-        configuration.label = role == .writer ? "reeve.writer" : "reeve.reader"
+        configuration.label = role.writes ? "reeve.writer" : "reeve.reader"
         configuration.busyMode = .timeout(5)
         configuration.maximumReaderCount = 1
         configuration.readonly = role == .reader
-        if role == .writer { configuration.journalMode = .wal }
+        if role.writes { configuration.journalMode = .wal }
         configuration.prepareDatabase { database in
+            // First: with a statement under way it would be refused, which costs speed, nothing else.
+            if let handle = database.sqliteConnection, role.writes {
+                _ = reeve_sqlite_set_lookaside(handle, Self.lookasideBytes, Self.lookasideCount)
+            }
             try database.execute(
                 sql: """
                     PRAGMA foreign_keys = ON;
@@ -65,9 +83,9 @@ struct SQLiteEngine: StorageEngine {
                     PRAGMA cell_size_check = ON;
                     PRAGMA mmap_size = 0;
                     PRAGMA temp_store = MEMORY;
-                    PRAGMA cache_size = -32768;
+                    PRAGMA cache_size = \(role.writes ? -Self.writerCacheKiB : -Self.readerCacheKiB);
                     """)
-            if role == .writer {
+            if role.writes {
                 try database.execute(sql: "PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864")
             }
         }
@@ -81,6 +99,7 @@ final class SQLiteConnection: SQLConnection {
     private static let statementsMax = 512
 
     private let database: Database
+    private let values = SQLiteValues()
     private var statements: [String: SQLiteStatement] = [:]
 
     init(_ database: Database) {
@@ -101,7 +120,7 @@ final class SQLiteConnection: SQLConnection {
 
     func execute(_ script: String) throws {
         // Transaction control runs for every group: keep it prepared.
-        if !script.contains(";"), script.utf8.count < 40 {
+        if script.utf8.count < 40, !script.utf8.contains(UInt8(ascii: ";")) {
             _ = try faults { try prepared(script).run([]) }
         } else {
             try faults { try database.execute(sql: script) }
@@ -114,7 +133,7 @@ final class SQLiteConnection: SQLConnection {
         if let known = statements[text] { return known }
         guard let handle = database.sqliteConnection else { throw StorageFault.connectionLost("it is closed") }
         if statements.count >= Self.statementsMax { statements = [:] }
-        let statement = try SQLiteStatement(text, on: handle)
+        let statement = try SQLiteStatement(text, on: handle, values: values)
         statements[text] = statement
         return statement
     }

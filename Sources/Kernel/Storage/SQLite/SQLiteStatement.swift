@@ -1,5 +1,5 @@
+import CSQLite
 import GRDB
-import GRDBSQLite
 
 /// A prepared statement, driven by SQLite's own calls (sqlite.org/c3ref/stmt.html).
 ///
@@ -8,19 +8,22 @@ import GRDBSQLite
 final class SQLiteStatement {
     private let handle: OpaquePointer
     private let database: OpaquePointer
+    private let values: SQLiteValues
     private lazy var columns = ColumnNames(
         (0..<sqlite3_column_count(handle)).map { String(cString: sqlite3_column_name(handle, $0)) })
 
     /// `SQLITE_TRANSIENT`: the value is copied before the call returns.
     private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
-    init(_ text: String, on database: OpaquePointer) throws {
+    /// - Parameter values: the place of the bound values, shared by all statements of a connection: one runs at a time.
+    init(_ text: String, on database: OpaquePointer, values: SQLiteValues) throws {
         var handle: OpaquePointer?
         let flags = UInt32(SQLITE_PREPARE_PERSISTENT)
         let code = sqlite3_prepare_v3(database, text, -1, flags, &handle, nil)
         guard code == SQLITE_OK, let handle else { throw Self.failure(database) }
         self.handle = handle
         self.database = database
+        self.values = values
     }
 
     deinit { sqlite3_finalize(handle) }
@@ -66,30 +69,37 @@ final class SQLiteStatement {
     }
 
     private func bind(_ values: [SQLValue]) throws {
+        let addresses = self.values.place(values)
         for (index, value) in zip(CInt(1)..., values) {
-            guard bind(value, at: index) == SQLITE_OK else { throw Self.failure(database) }
+            let address = addresses.map { $0 + self.values.offsets[Int(index) - 1] }
+            guard bind(value, at: index, address) == SQLITE_OK else { throw Self.failure(database) }
         }
     }
 
-    private func bind(_ value: SQLValue, at index: CInt) -> CInt {
+    /// - Parameter address: where the bytes of a text or blob stand until it has run; `nil` where SQLite has to copy
+    ///   them.
+    private func bind(_ value: SQLValue, at index: CInt, _ address: UnsafePointer<UInt8>?) -> CInt {
         switch value {
-        case .null: sqlite3_bind_null(handle, index)
-        case .integer(let value): sqlite3_bind_int64(handle, index, value)
-        case .real(let value): sqlite3_bind_double(handle, index, value)
+        case .null: return sqlite3_bind_null(handle, index)
+        case .integer(let value): return sqlite3_bind_int64(handle, index, value)
+        case .real(let value): return sqlite3_bind_double(handle, index, value)
         // Where nothing is to be copied there may be no address, and that would bind NULL.
-        case .text(let value) where value.isEmpty: sqlite3_bind_text(handle, index, "", 0, Self.transient)
+        case .text(let value) where value.isEmpty: return sqlite3_bind_text(handle, index, "", 0, Self.transient)
+        case .blob(let value) where value.isEmpty: return sqlite3_bind_zeroblob(handle, index, 0)
         case .text(var value):
-            value.withUTF8 { bytes in
-                bytes.withMemoryRebound(to: CChar.self) { characters in
-                    sqlite3_bind_text64(
-                        handle, index, characters.baseAddress, UInt64(characters.count), Self.transient,
-                        UInt8(SQLITE_UTF8))
+            return value.withUTF8 { bytes in
+                bytes.withMemoryRebound(to: CChar.self) { own in
+                    let placed = UnsafeRawPointer(address)?.assumingMemoryBound(to: CChar.self)
+                    return sqlite3_bind_text64(
+                        handle, index, placed ?? own.baseAddress, UInt64(own.count),
+                        address == nil ? Self.transient : nil, UInt8(SQLITE_UTF8))
                 }
             }
         case .blob(let value):
-            value.isEmpty
-                ? sqlite3_bind_zeroblob(handle, index, 0)
-                : sqlite3_bind_blob64(handle, index, value, UInt64(value.count), Self.transient)
+            guard let address else {
+                return sqlite3_bind_blob64(handle, index, value, UInt64(value.count), Self.transient)
+            }
+            return sqlite3_bind_blob64(handle, index, address, UInt64(value.count), nil)
         }
     }
 
@@ -107,5 +117,44 @@ final class SQLiteStatement {
                 [UInt8](UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column)))))
         default: return .null
         }
+    }
+}
+
+/// The bytes of the texts and blobs that are bound to the statement that runs. In one place, as SQLite would else
+/// allocate a copy of each.
+final class SQLiteValues {
+    /// Values that take more than this are copied by SQLite after all.
+    private static let bytesMax = 64 << 10
+
+    private let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: SQLiteValues.bytesMax)
+    /// Where each value begins.
+    private(set) var offsets: [Int] = []
+
+    deinit { bytes.deallocate() }
+
+    /// Copies the values' bytes one behind the other; `nil` where they have no room.
+    func place(_ values: [SQLValue]) -> UnsafePointer<UInt8>? {
+        offsets.removeAll(keepingCapacity: true)
+        var end = 0
+        for value in values {
+            offsets.append(end)
+            switch value {
+            case .text(var text):
+                let isPlaced = text.withUTF8 { append($0, &end) }
+                if !isPlaced { return nil }
+            case .blob(let blob):
+                let isPlaced = blob.withUnsafeBufferPointer { append($0, &end) }
+                if !isPlaced { return nil }
+            case .null, .integer, .real: break
+            }
+        }
+        return UnsafePointer(bytes)
+    }
+
+    private func append(_ source: UnsafeBufferPointer<UInt8>, _ end: inout Int) -> Bool {
+        guard source.count <= Self.bytesMax - end else { return false }
+        if let start = source.baseAddress { (bytes + end).update(from: start, count: source.count) }
+        end += source.count
+        return true
     }
 }
