@@ -85,7 +85,7 @@ struct TaskFixture {
 
     func complete(_ task: AgentTask, _ agent: String = "alpha", output: JSONValue = .null) async throws -> AgentTask {
         try await storage.write { [tasks] in
-            try tasks.complete(task.id.text, fence: task.fence, output: output, by: Self.agentKey(agent), in: $0)
+            try tasks.complete(task.id.text, fence: task.fence, output: output, by: Self.agentKey(agent), in: $0).task
         }
     }
 

@@ -161,6 +161,7 @@ extension AgentService {
 
     /// The Tasks feature says that what an agent holds has changed; its status follows within a second.
     public func workloadChanged(_ name: String, in transaction: Transaction) throws {
+        guard transaction.isFirst("due:\(name)") else { return }
         try presence.markDue(name, now: world.now, in: transaction)
     }
 

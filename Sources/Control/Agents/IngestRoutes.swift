@@ -28,8 +28,9 @@ public struct IngestRoutes: Sendable {
         }
         let item = try read(document, of: request)
         return try await exchange.commit(request) { transaction in
-            let reply = try service.keep(item, isAnswered: true, in: transaction)
-            return .json(reply?.json ?? Self.summary(accepted: 1, rejected: []))
+            try service.keep(item, isAnswered: true, in: transaction)
+        } reply: {
+            .json($0?.json ?? Self.summary(accepted: 1, rejected: []))
         }
     }
 

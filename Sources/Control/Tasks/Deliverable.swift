@@ -25,6 +25,12 @@ public struct Deliverable: Sendable, Equatable {
     public var isApproved: Bool
     public let createdAt: Timestamp
 
+    var asApproved: Deliverable {
+        var approved = self
+        approved.isApproved = true
+        return approved
+    }
+
     public var url: String { "/api/v1/deliverables/\(id)/content" }
 
     /// Whether the content is JSON, and the task's schema holds for it.

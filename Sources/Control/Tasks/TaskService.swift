@@ -112,17 +112,19 @@ public struct TaskService: Sendable {
 
     /// 3, 4: settles every edge that leads to a task that has ended, and what follows from that, in the same
     /// transaction. Works through a list, as a chain of skipped tasks may be long.
-    func conclude(_ ended: AgentTask, in transaction: Transaction) throws {
-        var worklist = [ended]
-        while let parent = worklist.popLast() {
-            for edge in try store.dependents(on: parent.id, in: transaction) {
+    ///
+    /// - Parameter known: the pending edges that lead to the task, where they were read before.
+    func conclude(_ ended: AgentTask, known: [TaskDependency]? = nil, in transaction: Transaction) throws {
+        var worklist = [(ended, known)]
+        while let (parent, known) = worklist.popLast() {
+            for edge in try known ?? store.dependents(on: parent.id, in: transaction) {
                 let isMet = parent.state == .done || edge.ifUnmet == .run || edge.isChild
                 try store.setState(isMet ? .satisfied : .unmet, of: edge, in: transaction)
                 guard let child = try store.live(edge.taskID, in: transaction) else { continue }
                 if edge.isChild {
                     try settleChild(of: child, in: transaction)
                 } else if let ended = try settle(child, edge, parent, isMet: isMet, in: transaction) {
-                    worklist.append(ended)
+                    worklist.append((ended, nil))
                 }
             }
         }

@@ -182,6 +182,22 @@ public struct TaskStore: Sendable {
         return Dictionary(grouping: rows.map(TaskDependency.init(row:)), by: \.taskID.text)
     }
 
+    /// The edges that lead from these tasks, and the pending ones that lead to them.
+    func edges(around ids: [TaskID], in transaction: Transaction) throws -> [TaskDependency] {
+        try transaction.rows(
+            """
+            SELECT * FROM task_dependencies WHERE task_id IN \(list: ids)
+            UNION SELECT * FROM task_dependencies WHERE depends_on IN \(list: ids) AND state = 'pending'
+            ORDER BY 1, 2
+            """
+        ).map(TaskDependency.init(row:))
+    }
+
+    /// Live tasks.
+    func live(_ ids: [TaskID], in transaction: Transaction) throws -> [AgentTask] {
+        try transaction.rows("SELECT * FROM tasks WHERE id IN \(list: ids)").map(AgentTask.init(row:))
+    }
+
     func dependents(on id: TaskID, in transaction: Transaction) throws -> [TaskDependency] {
         try transaction.rows(
             "SELECT * FROM task_dependencies WHERE depends_on = \(id) AND state = 'pending' ORDER BY task_id"

@@ -47,7 +47,7 @@ extension TaskStore {
               SELECT lanes.id AS id, lanes.project AS project, lanes.requires AS requires, (
                 SELECT MIN(tasks.order_key) FROM tasks
                 WHERE tasks.lane = lanes.id AND tasks.state = 'ready' AND tasks.hold_count = 0) AS head
-              FROM lanes WHERE lanes.queue = \(queue) AND lanes.agent IN ('', \(agent))) AS open
+              FROM lanes WHERE lanes.queue = \(queue) AND (lanes.agent = '' OR lanes.agent = \(agent))) AS open
             WHERE head IS NOT NULL
             """
         ).map { row in

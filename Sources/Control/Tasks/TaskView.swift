@@ -31,31 +31,20 @@ extension TaskService {
     }
 
     /// What a worker gets with its claim: each task, what its parents made, and what reviewers said so far.
-    func claimsJSON(_ claims: [ClaimedTask], in transaction: Transaction) throws -> JSONValue {
+    func views(_ claims: [ClaimedTask], in transaction: Transaction) throws -> [ClaimView] {
         let views = try views(claims.map(\.task), in: transaction)
-        return .array(
-            try zip(claims, views).map { claim, view in
-                var object = view.json.object ?? JSONObject()
-                object["parents"] = .array(try parentsJSON(view.dependencies, in: transaction))
-                object["feedback"] = .list(try feedback(on: claim.task, in: transaction))
-                object["checkpoint"] = claim.task.checkpoint
-                return [
-                    "task": .object(object), "attempt": .int(claim.attempt), "fence": .int(claim.task.fence),
-                    "leaseExpiresAt": .of(claim.task.leaseExpiresAt),
-                ]
-            })
+        return try zip(claims, views).map { claim, view in
+            ClaimView(
+                claim: claim, view: view, parents: try parents(view.dependencies, in: transaction),
+                feedback: try feedback(on: claim.task, in: transaction))
+        }
     }
 
-    private func parentsJSON(_ edges: [TaskDependency], in transaction: Transaction) throws -> [JSONValue] {
+    private func parents(_ edges: [TaskDependency], in transaction: Transaction) throws -> [ClaimView.Parent] {
         guard !edges.isEmpty else { return [] }
         let approved = try deliverables.approved(of: edges.map(\.dependsOn), in: transaction)
         return try edges.compactMap { edge in
-            guard let parent = try store.task(edge.dependsOn, in: transaction) else { return nil }
-            return [
-                "id": parent.id.json, "title": .string(parent.title), "type": .string(parent.type),
-                "state": .string(parent.state.rawValue), "output": parent.output,
-                "deliverables": .list(approved[parent.id.text] ?? []),
-            ]
+            try store.task(edge.dependsOn, in: transaction).map { ($0, approved[$0.id.text] ?? []) }
         }
     }
 
@@ -88,6 +77,35 @@ extension TaskService {
         object["state"] = .string(task.state.rawValue)
         object["serverTime"] = world.now.json
         return .object(object)
+    }
+}
+
+/// A claimed task as its worker gets it.
+struct ClaimView: Sendable, JSONConvertible {
+    typealias Parent = (task: AgentTask, deliverables: [Deliverable])
+
+    let claim: ClaimedTask
+    let view: TaskView
+    let parents: [Parent]
+    let feedback: [Review]
+
+    var json: JSONValue {
+        var object = view.json.object ?? JSONObject()
+        object.append("parents", .array(parents.map(parentJSON)))
+        object.append("feedback", .list(feedback))
+        object.append("checkpoint", claim.task.checkpoint)
+        return [
+            "task": .object(object), "attempt": .int(claim.attempt), "fence": .int(claim.task.fence),
+            "leaseExpiresAt": .of(claim.task.leaseExpiresAt),
+        ]
+    }
+
+    private func parentJSON(_ parent: Parent) -> JSONValue {
+        [
+            "id": parent.task.id.json, "title": .string(parent.task.title), "type": .string(parent.task.type),
+            "state": .string(parent.task.state.rawValue), "output": parent.task.output,
+            "deliverables": .list(parent.deliverables),
+        ]
     }
 }
 

@@ -6,6 +6,17 @@ public struct ClaimedTask: Sendable {
     public let attempt: Int64
 }
 
+/// A task that is worked on, with what was made and the edges of the graph at both of its sides.
+public struct WorkedTask: Sendable {
+    let task: AgentTask
+    /// The newest revision of each.
+    let deliverables: [Deliverable]
+    let edges: [TaskDependency]
+
+    var dependencies: [TaskDependency] { edges.filter { $0.taskID == task.id } }
+    var dependents: [TaskDependency] { edges.filter { $0.dependsOn == task.id && $0.state == .pending } }
+}
+
 /// What a worker tells with a heartbeat.
 public struct TaskBeat: Sendable {
     public var progress: Double?
@@ -41,9 +52,10 @@ extension TaskService {
     /// - Parameter takesLate: whether the verb brings a result, which is taken after a lost lease until the task is
     ///   claimed anew.
     func held(
-        _ id: String, fence: Int64, by principal: Principal, verb: String, takesLate: Bool, in transaction: Transaction
+        _ id: String, fence: Int64, by principal: Principal, verb: String, takesLate: Bool, known: AgentTask? = nil,
+        in transaction: Transaction
     ) throws -> AgentTask {
-        let task = try task(id, in: transaction)
+        let task = try known ?? task(id, in: transaction)
         if let agent = principal.agent, agent != task.owner {
             guard try store.hasAttempt(of: task.id, by: agent, in: transaction) else {
                 throw Problem(
@@ -196,10 +208,14 @@ extension TaskService {
     // MARK: Ends of an attempt
 
     /// 12: the work is done, and no review is asked for.
+    ///
+    /// - Parameter known: the task with what belongs to it, where it was read in this transaction.
     public func complete(
-        _ id: String, fence: Int64, output: JSONValue, by principal: Principal, in transaction: Transaction
-    ) throws -> AgentTask {
-        var task = try held(id, fence: fence, by: principal, verb: "complete", takesLate: true, in: transaction)
+        _ id: String, fence: Int64, output: JSONValue, by principal: Principal, known: WorkedTask? = nil,
+        in transaction: Transaction
+    ) throws -> TaskView {
+        var task = try held(
+            id, fence: fence, by: principal, verb: "complete", takesLate: true, known: known?.task, in: transaction)
         guard task.review == nil else {
             var members = JSONObject()
             members["state"] = .string(task.state.rawValue)
@@ -209,7 +225,8 @@ extension TaskService {
                 hint: "Send POST /api/v1/tasks/\(task.id)/submit with the same fence.", members: members)
         }
         let isLate = !task.state.isLeased
-        let latest = try deliverables.latest(of: task.id, in: transaction)
+        let known = try known ?? worked(task, in: transaction)
+        let latest = known.deliverables
         try checkSchema(of: task, latest)
         let begun = isLate ? nil : try start(&task, by: principal, in: transaction)
         let before = task
@@ -218,8 +235,31 @@ extension TaskService {
         try deliverables.approve(latest, in: transaction)
         try journal.endAttempt(
             task, fence: fence, isLate ? .lateSucceeded : .succeeded, usage: usage, start: begun, in: transaction)
-        try keepEnded(&task, from: before, "task.done", by: principal, JSONObject(), in: transaction)
-        return task
+        try journal.keep(&task, from: before, "task.done", by: principal.actor, in: transaction)
+        try conclude(task, known: known.dependents, in: transaction)
+        return TaskView(
+            task: task, holds: [], dependencies: known.dependencies, deliverables: latest.map(\.asApproved))
+    }
+
+    /// What a completion needs to know of a task.
+    private func worked(_ task: AgentTask, in transaction: Transaction) throws -> WorkedTask {
+        let edges = try store.edges(around: [task.id], in: transaction)
+        let made = task.claims == 0 ? [] : try deliverables.latest(of: task.id, in: transaction)
+        return WorkedTask(task: task, deliverables: made, edges: edges)
+    }
+
+    /// The same for several tasks, read at once; only those under lease, as ending one task changes none of these.
+    public func worked(on ids: [String], in transaction: Transaction) throws -> [String: WorkedTask] {
+        let ids = ids.compactMap { TaskID($0) }
+        let tasks = try store.live(ids, in: transaction).filter(\.state.isLeased)
+        guard !tasks.isEmpty else { return [:] }
+        let edges = try store.edges(around: tasks.map(\.id), in: transaction)
+        let made = try deliverables.latest(of: tasks.map(\.id), in: transaction)
+        let known = tasks.map { task in
+            let own = edges.isEmpty ? [] : edges.filter { $0.taskID == task.id || $0.dependsOn == task.id }
+            return (task.id.text, WorkedTask(task: task, deliverables: made[task.id.text] ?? [], edges: own))
+        }
+        return Dictionary(known) { first, _ in first }
     }
 
     /// 11: what was made is sealed and goes to its reviewers.

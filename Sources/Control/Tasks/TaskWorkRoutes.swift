@@ -87,8 +87,10 @@ public struct TaskWorkRoutes: Sendable {
         try await exchange.commit(request) { transaction in
             let claimed = try service.claim(
                 queues: queues, limit: limit, agent: agent, by: request.principal, in: transaction)
-            var reply = APIReply.json(["items": try service.claimsJSON(claimed, in: transaction)])
-            reply.isKept = !claimed.isEmpty
+            return try service.views(claimed, in: transaction)
+        } reply: { claims in
+            var reply = APIReply.json(["items": .list(claims)])
+            reply.isKept = !claims.isEmpty
             return reply
         }
     }
@@ -128,9 +130,10 @@ public struct TaskWorkRoutes: Sendable {
         let fence = try fields.int("fence", in: Self.fences)
         let output = fields.object["output"] ?? .null
         return try await exchange.commit(request) { transaction in
-            let task = try service.complete(
+            try service.complete(
                 request.parameter("id"), fence: fence, output: output, by: request.principal, in: transaction)
-            return .json(try service.view(task, in: transaction).json)
+        } reply: {
+            .json($0.json)
         }
     }
 
@@ -142,13 +145,17 @@ public struct TaskWorkRoutes: Sendable {
             )
         }
         return try await exchange.commit(request) { transaction in
+            var known = try service.worked(on: items.map(\.id), in: transaction)
             let results: [JSONValue] = try items.map { item in
+                // An item that stands twice finds what the first one left.
+                let worked = known.removeValue(forKey: item.id)
                 do {
-                    let task = try transaction.part {
+                    let done = try transaction.part {
                         try service.complete(
-                            item.id, fence: item.fence, output: item.output, by: request.principal, in: transaction)
+                            item.id, fence: item.fence, output: item.output, by: request.principal, known: worked,
+                            in: transaction)
                     }
-                    return ["id": .string(item.id), "status": 200, "state": .string(task.state.rawValue)]
+                    return ["id": .string(item.id), "status": 200, "state": .string(done.task.state.rawValue)]
                 } catch let problem as Problem {
                     let error = problem.document(requestID: request.requestID)
                     return ["id": .string(item.id), "status": .int(Int64(problem.code.status)), "error": error]

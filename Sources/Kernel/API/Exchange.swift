@@ -25,6 +25,18 @@ public struct Exchange: Sendable {
         }
     }
 
+    /// The same, with a reply that is written from what the change brought. The change holds the store's only writer,
+    /// so what only puts words together is done after it, unless the reply is kept with the change.
+    public func commit<Value: Sendable>(
+        _ request: APIRequest, _ change: @escaping @Sendable (Transaction) throws -> Value,
+        reply: @escaping @Sendable (Value) -> APIReply
+    ) async throws -> APIReply {
+        guard request.headers["idempotency-key"] == nil else {
+            return try await commit(request) { reply(try change($0)) }
+        }
+        return reply(try await storage.write(change))
+    }
+
     /// The reply that was kept for this request; `nil` where it is new. Who checks or prepares anything before
     /// ``commit(_:_:)`` asks here first: a repeated request is answered from what happened then, not from what holds
     /// now.

@@ -102,7 +102,7 @@ public enum DurableFile {
     }
 
     /// Makes a folder and those above it, each durable in the one above.
-    private static func makeFolder(_ path: String) throws {
+    public static func makeFolder(_ path: String) throws {
         guard !path.isEmpty, !FileManager.default.fileExists(atPath: path) else { return }
         try makeFolder((path as NSString).deletingLastPathComponent)
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw Failure(call: "mkdir", path: path, code: errno) }

@@ -29,14 +29,15 @@ public struct EventStore: Sendable {
         let row = try transaction.first(
             """
             INSERT INTO events (seq, at, type, actor, project, agent, task_id, task_seq, correlation_id, data)
-            VALUES ((SELECT COALESCE(MAX(seq), 0) + 1 FROM events), \(now), \(draft.type), \(draft.actor), \(draft.project), \(draft.agent), \(draft.taskID),
-              \(draft.taskSeq), \(draft.correlationID), \(draft.data)) RETURNING seq
+            VALUES ((SELECT COALESCE(MAX(seq), 0) + 1 FROM events), \(now), \(draft.type), \(draft.actor),
+              \(draft.project), \(draft.agent), \(draft.taskID), \(draft.taskSeq), \(draft.correlationID),
+              \(draft.data)) RETURNING seq
             """)
         guard let row else { throw StorageFault.failed("an event got no number") }
         return Event(
             seq: row.int("seq"), at: now, type: draft.type, actor: draft.actor, project: draft.project,
-            agent: draft.agent,
-            taskID: draft.taskID, taskSeq: draft.taskSeq, correlationID: draft.correlationID, data: draft.data)
+            agent: draft.agent, taskID: draft.taskID, taskSeq: draft.taskSeq, correlationID: draft.correlationID,
+            data: draft.data)
     }
 
     public func lastSeq(in transaction: Transaction) throws -> Int64 {

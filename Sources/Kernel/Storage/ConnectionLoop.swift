@@ -47,9 +47,13 @@ struct ConnectionLoop {
         return false
     }
 
+    /// Thrown where something of a group has to be undone alone, and nothing was prepared for that.
+    private struct NeedsCare: Error {}
+
     /// Runs and finishes a group. `false`: the connection was gone before anything began, and the group is unfinished.
     private func commit(_ group: [any StorageJob], on connection: any SQLConnection, isSecondTry: Bool) -> Bool {
         var attempt = 0
+        var isCareful = false
         while true {
             attempt += 1
             var hasBegun = false
@@ -57,11 +61,15 @@ struct ConnectionLoop {
                 try connection.execute(role.writes ? engine.beginWrite : engine.beginRead)
                 hasBegun = true
                 // Actions come first: whoever hears of a change may count on those having heard that wait for it.
-                for action in try runGroup(group, on: connection) { action() }
+                for action in try runGroup(group, on: connection, isCareful: isCareful) { action() }
                 for job in group { job.finish(nil) }
                 return true
             } catch {
                 if connection.isUsable, connection.isInTransaction { try? connection.execute("ROLLBACK") }
+                if error is NeedsCare, !isCareful {
+                    isCareful = true
+                    continue
+                }
                 let fault = error as? StorageFault ?? .failed("\(error)")
                 if case .retriable = fault, attempt < Self.retriesMax, connection.isUsable { continue }
                 if case .connectionLost = fault, !hasBegun, !isSecondTry { return false }
@@ -72,22 +80,29 @@ struct ConnectionLoop {
     }
 
     /// Runs every job and commits. An error thrown from here undoes the whole group; a job's own error undoes that job.
+    ///
+    /// Savepoints make an engine keep every page or row as it was before, for each request, and hardly ever is one
+    /// needed: most refusals come before anything is written. So a group runs without, and once more with them where
+    /// something does have to be undone.
     private func runGroup(
-        _ group: [any StorageJob], on connection: any SQLConnection
+        _ group: [any StorageJob], on connection: any SQLConnection, isCareful: Bool
     ) throws -> [@Sendable () -> Void] {
         var actions: [@Sendable () -> Void] = []
         for job in group {
-            let needsSavepoint = role.writes && group.count > 1
+            let needsSavepoint = isCareful && role.writes && group.count > 1
             if needsSavepoint { try connection.execute("SAVEPOINT request") }
-            let transaction = Transaction(connection)
+            let transaction = Transaction(connection, isCareful: isCareful)
             job.run(transaction)
+            if transaction.needsCare { throw NeedsCare() }
             if let error = job.error {
                 try checkTransaction(of: connection, after: error)
                 if needsSavepoint {
                     try connection.execute("ROLLBACK TO SAVEPOINT request")
-                } else {
+                } else if group.count == 1 {
                     try connection.execute("ROLLBACK")
                     return []
+                } else if transaction.hasWritten || transaction.fault != nil {
+                    throw NeedsCare()
                 }
             } else {
                 actions += transaction.takeActions()

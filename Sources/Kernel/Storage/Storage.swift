@@ -46,26 +46,44 @@ extension String {
 public final class Transaction {
     public let dialect: SQLDialect
     private let connection: any SQLConnection
+    private let isCareful: Bool
     private var actions: [@Sendable () -> Void] = []
+    private var notes: Set<String> = []
 
-    init(_ connection: any SQLConnection) {
+    /// - Parameter isCareful: whether parts are prepared to be undone alone.
+    init(_ connection: any SQLConnection, isCareful: Bool = true) {
         self.connection = connection
         self.dialect = connection.dialect
+        self.isCareful = isCareful
     }
 
     /// The first fault of a statement. A body that catches one fails all the same, on both engines.
     private(set) var fault: StorageFault?
 
-    public func rows(_ sql: SQLText) throws -> [StoredRow] { try noting { try connection.rows(sql) } }
+    /// Whether a statement ran that may have changed something.
+    private(set) var hasWritten = false
+    /// Whether a part failed that had changed something, and was not prepared to be undone alone.
+    private(set) var needsCare = false
+
+    public func rows(_ sql: SQLText) throws -> [StoredRow] {
+        if !sql.text.utf8.starts(with: "SELECT".utf8) { hasWritten = true }
+        return try noting { try connection.rows(sql) }
+    }
 
     public func first(_ sql: SQLText) throws -> StoredRow? { try rows(sql).first }
 
     /// Runs a change and returns how many rows it touched.
     @discardableResult
-    public func run(_ sql: SQLText) throws -> Int { try noting { try connection.run(sql) } }
+    public func run(_ sql: SQLText) throws -> Int {
+        hasWritten = true
+        return try noting { try connection.run(sql) }
+    }
 
     /// Runs a statement of the schema, without values.
-    public func define(_ statement: String) throws { try noting { try connection.execute(dialect.schema(statement)) } }
+    public func define(_ statement: String) throws {
+        hasWritten = true
+        try noting { try connection.execute(dialect.schema(statement)) }
+    }
 
     private func noting<Value>(_ body: () throws -> Value) throws -> Value {
         do {
@@ -76,11 +94,16 @@ public final class Transaction {
         }
     }
 
+    /// Whether `note` comes for the first time in this transaction: for what need be written once however often it
+    /// happens. Forgotten with a part that is undone.
+    public func isFirst(_ note: String) -> Bool { notes.insert(note).inserted }
+
     /// What to do once this change is durable, such as waking those who wait for it. Never runs if it is not kept.
     public func afterCommit(_ action: @escaping @Sendable () -> Void) { actions.append(action) }
 
     /// Runs a part that is undone alone where it throws: one item of a batch, judged by itself.
     public func part<Value>(_ body: () throws -> Value) throws -> Value {
+        guard isCareful else { return try carelessPart(body) }
         let (actionsBefore, faultBefore) = (actions.count, fault)
         try connection.execute("SAVEPOINT part")
         do {
@@ -90,6 +113,7 @@ public final class Transaction {
             return value
         } catch {
             actions.removeLast(actions.count - actionsBefore)
+            notes = []
             if connection.isUsable, connection.isInTransaction {
                 try connection.execute("ROLLBACK TO SAVEPOINT part")
                 try connection.execute("RELEASE SAVEPOINT part")
@@ -99,6 +123,23 @@ public final class Transaction {
                 default: break
                 }
             }
+            throw error
+        }
+    }
+
+    /// A part that was refused before it changed anything leaves nothing to undo. Where there is something, the whole
+    /// transaction runs again, with care.
+    private func carelessPart<Value>(_ body: () throws -> Value) throws -> Value {
+        let (actionsBefore, hadWritten) = (actions.count, hasWritten)
+        hasWritten = false
+        defer { hasWritten = hasWritten || hadWritten }
+        do {
+            let value = try body()
+            if let fault { throw fault }
+            return value
+        } catch {
+            actions.removeLast(actions.count - actionsBefore)
+            if hasWritten || fault != nil { needsCare = true }
             throw error
         }
     }

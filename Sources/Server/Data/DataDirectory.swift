@@ -14,8 +14,7 @@ public struct DataDirectory: Sendable {
     public init(_ path: String) throws {
         self.path = path
         do {
-            try FileManager.default.createDirectory(
-                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            try DurableFile.makeFolder(path)
         } catch {
             throw Problem(
                 .conflict, "The data directory \(path) cannot be made.",

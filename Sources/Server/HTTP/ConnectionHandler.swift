@@ -32,6 +32,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         case reading(Intake)
         /// The handler runs; the request was read to its end.
         case running(Run)
+        /// A refusal is about to be written.
+        case refusing(APIReply, Admission.Visit, isComplete: Bool)
         /// The reply is written, and the rest of the request is skipped.
         case skipping
         case closed
@@ -66,7 +68,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// The end of a reply that its reader does not take yet, and when the reader is given up. The next request comes in
     /// only behind an end, so who does not read cannot make replies pile up.
     private var heldEnd: Scheduled<Void>?
-    /// Kept once the last reply of the connection is with the network.
+    /// Kept once the last reply so far is with the network.
     private var lastWritten: EventLoopFuture<Void>?
     private var lastHeard = NIODeadline.now()
     private var idleCheck: Scheduled<Void>?
@@ -184,7 +186,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .asking(var intake):
             state = .skipping
             if append(buffer, to: &intake) { state = .asking(intake) } else { intake.task?.cancel() }
-        case .idle, .running, .skipping, .closed: break
+        case .idle, .running, .refusing, .skipping, .closed: break
         }
     }
 
@@ -208,11 +210,10 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .asking(var intake):
             intake.isComplete = true
             state = .asking(intake)
+        case .refusing(let reply, let visit, _): state = .refusing(reply, visit, isComplete: true)
         case .skipping:
             state = .idle
-            guard isLast, let channel = context?.channel else { return }
-            // What was written before, for this request and those in front of it, is still on its way.
-            lastWritten?.whenComplete { _ in channel.close(promise: nil) }
+            if isLast { closeBehindReplies() }
         case .idle, .running, .closed: break
         }
     }
@@ -251,15 +252,21 @@ final class ConnectionHandler: ChannelInboundHandler {
     ) {
         responder.logEnd(visit, status: reply.status, since: start)
         bodyIsThere()
-        if isComplete {
-            state = .idle
-            return write(reply, visit)
-        }
         // Who sends more than little has to stop; the connection cannot be used again.
         let head = visit.head
         let isLong = head.isChunked || head.expectsContinue || (head.declaredBytes ?? 0) > Self.skippedBytesMax
-        if isCut || isLong { isLast = true }
-        state = .skipping
+        if !isComplete, isCut || isLong { isLast = true }
+        state = .refusing(reply, visit, isComplete: isComplete)
+        guard let context else { return }
+        // Later, as the next request comes in while the end of a reply is written: thousands of refused ones would
+        // come one inside the other.
+        let me = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.execute { me.value.writeRefusal() }
+    }
+
+    private func writeRefusal() {
+        guard case .refusing(let reply, let visit, let isComplete) = state else { return }
+        state = isComplete ? .idle : .skipping
         write(reply, visit)
     }
 
@@ -285,18 +292,24 @@ final class ConnectionHandler: ChannelInboundHandler {
                 context.flush()
                 guard context.channel.isWritable else { return holdEnd(context.channel) }
             }
-            return context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            return writeEnd(context)
         }
         let isSkipping = if case .skipping = state { true } else { false }
         let channel = context.channel
-        let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
-        lastWritten = written
-        written.whenComplete { _ in
+        writeEnd(context)
+        lastWritten?.whenComplete { _ in
             guard isSkipping else { return channel.close(promise: nil) }
             // Closing at once would take the reply from a client that is still sending.
             channel.close(mode: .output, promise: nil)
             channel.eventLoop.scheduleTask(in: Self.refusedGrace) { channel.close(promise: nil) }
         }
+    }
+
+    /// What is written last is known before it is written, as the next request comes in meanwhile.
+    private func writeEnd(_ context: ChannelHandlerContext) {
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        lastWritten = promise.futureResult
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: promise)
     }
 
     private func holdEnd(_ channel: any Channel) {
@@ -372,7 +385,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         switch state {
         case .reading(let intake): intake
         case .asking(let intake) where !intake.isComplete: intake
-        case .idle, .asking, .running, .skipping, .closed: nil
+        case .idle, .asking, .running, .refusing, .skipping, .closed: nil
         }
     }
 
@@ -416,8 +429,21 @@ final class ConnectionHandler: ChannelInboundHandler {
             let me = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: Self.halfClosedGrace) { me.value.cancelRun() }
         // The rest of a reply still goes to a client that only stopped asking.
+        case .refusing: break
         case .idle where heldEnd != nil: break
-        case .idle, .reading, .skipping, .closed: context.close(promise: nil)
+        case .idle: closeBehindReplies()
+        case .reading, .skipping, .closed: context.close(promise: nil)
+        }
+    }
+
+    /// Closing at once would drop what was written and is still on its way.
+    private func closeBehindReplies() {
+        guard let channel = context?.channel else { return }
+        guard let lastWritten else { return channel.close(promise: nil) }
+        let timeout = channel.eventLoop.scheduleTask(in: Self.blockedWriteMax) { channel.close(promise: nil) }
+        lastWritten.whenComplete { _ in
+            timeout.cancel()
+            channel.close(promise: nil)
         }
     }
 
