@@ -248,6 +248,30 @@ import Testing
         }
     }
 
+    @Test("10: a child of a wait that was answered says nothing about the next one", arguments: TestEngine.available)
+    func waitsApart(_ engine: TestEngine) async throws {
+        try await TaskFixture.on(engine) { fleet in
+            let child = try await fleet.create()
+            let held = try await fleet.claimOne()
+            let task = try await fleet.create()
+            func park(_ parking: TaskParking, _ claimed: AgentTask) async throws -> AgentTask {
+                try await fleet.change {
+                    try $0.park(
+                        claimed.id.text, fence: claimed.fence, parking, by: TaskFixture.agentKey("alpha"), in: $1)
+                }
+            }
+            var parking = TaskParking(.child)
+            parking.children = [child.id]
+            _ = try await park(parking, try await fleet.claimOne())
+            _ = try await fleet.change {
+                try $0.resume(task.id.text, nil, answer: "go on", token: nil, by: TaskFixture.operatorKey, in: $1)
+            }
+            _ = try await park(TaskParking(.approval), try await fleet.claimOne())
+            _ = try await fleet.complete(held)
+            #expect(try await fleet.task(task.id).state == .waiting)
+        }
+    }
+
     @Test("10: a timer ends by itself, and a fallback answers for nobody", arguments: TestEngine.available)
     func waits(_ engine: TestEngine) async throws {
         try await TaskFixture.on(engine) { fleet in

@@ -7,6 +7,7 @@ import Testing
     static let homes: [(module: String, folders: [String], instead: String)] = [
         ("GRDB", ["Sources/Kernel/Storage/SQLite"], "ask `Storage`"),
         ("CPostgres", ["Sources/Kernel/Storage/Postgres"], "ask `Storage`"),
+        ("CSQLite", ["Sources/Kernel/Storage/SQLite"], "ask `Storage`"),
         ("Yams", ["Sources/Kernel/Settings"], "read `Settings`"),
         ("Hummingbird", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),
         ("HummingbirdCore", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),

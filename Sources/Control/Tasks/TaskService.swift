@@ -158,10 +158,13 @@ public struct TaskService: Sendable {
         return task.state.isTerminal ? task : nil
     }
 
-    /// 10: a parked task goes on once the last of the children that it waits for has ended.
+    /// 10: a parked task goes on once the last of the children that it waits for has ended. A child of an earlier wait,
+    /// which somebody answered, says nothing about this one.
     private func settleChild(of waiting: AgentTask, in transaction: Transaction) throws {
-        guard waiting.state == .waiting else { return }
-        let children = try store.dependencies(of: waiting.id, in: transaction).filter(\.isChild)
+        guard waiting.state == .waiting, let ids = waiting.wait["tasks"]?.array else { return }
+        let wanted = Set(ids.compactMap(\.string))
+        let children = try store.dependencies(of: waiting.id, in: transaction)
+            .filter { $0.isChild && wanted.contains($0.dependsOn.text) }
         guard !children.contains(where: { $0.state == .pending }) else { return }
         let ended = try children.compactMap { try store.task($0.dependsOn, in: transaction) }
         let answer: JSONValue = .array(

@@ -187,10 +187,10 @@ public struct TaskStore: Sendable {
         try transaction.rows(
             """
             SELECT * FROM task_dependencies WHERE task_id IN \(list: ids)
-            UNION SELECT * FROM task_dependencies WHERE depends_on IN \(list: ids) AND state = 'pending'
-            ORDER BY 1, 2
+            UNION ALL SELECT * FROM task_dependencies WHERE depends_on IN \(list: ids) AND state = 'pending'
+              AND task_id NOT IN \(list: ids)
             """
-        ).map(TaskDependency.init(row:))
+        ).map(TaskDependency.init(row:)).sorted { ($0.taskID, $0.dependsOn) < ($1.taskID, $1.dependsOn) }
     }
 
     /// Live tasks.
