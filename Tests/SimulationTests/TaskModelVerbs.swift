@@ -290,8 +290,31 @@ extension TaskModel {
         var hasMoved = true
         while hasMoved {
             hasMoved = false
-            for id in order where tick(id, retryAt: retryAt) { hasMoved = true }
+            // Of what fell due in one pause, whatever was due first goes first.
+            let due = order.compactMap { id in items[id].flatMap(dueAt).map { (at: $0, id: id) } }
+                .filter { $0.at <= now }.sorted { ($0.at, $0.id) < ($1.at, $1.id) }
+            for (_, id) in due where tick(id, retryAt: retryAt) { hasMoved = true }
         }
+    }
+
+    /// When the clock moves a task next.
+    private func dueAt(_ item: Item) -> Int64? {
+        let times: [Int64?] =
+            switch item.state {
+            case "scheduled": [item.startBy, item.scheduledFor]
+            case "blocked": [item.startBy]
+            case "ready": [item.startBy, item.preferredUntil]
+            case "claimed", "running": [item.stopEnd, item.attemptEnd, item.progressEnd, leaseEnd(item)]
+            case "waiting": [item.wait?.until]
+            default: []
+            }
+        return times.compactMap(\.self).min()
+    }
+
+    /// A lease from before the server's start has the failover grace.
+    private func leaseEnd(_ item: Item) -> Int64? {
+        let isFromBefore = item.granted.map { $0 < serverStart } ?? false
+        return isFromBefore ? max(item.leaseEnd ?? 0, serverStart + rules.failoverGrace) : item.leaseEnd
     }
 
     private func isDue(_ time: Int64?) -> Bool { time.map { $0 <= now } ?? false }
@@ -345,9 +368,7 @@ extension TaskModel {
             stopByGuard(id, "no_progress")
             return true
         }
-        let isFromBefore = item.granted.map { $0 < serverStart } ?? false
-        let leaseEnd = isFromBefore ? max(item.leaseEnd ?? 0, serverStart + rules.failoverGrace) : item.leaseEnd
-        guard isDue(leaseEnd) else { return false }
+        guard isDue(leaseEnd(item)) else { return false }
         loseLease(id)
         return true
     }

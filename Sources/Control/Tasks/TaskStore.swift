@@ -71,10 +71,15 @@ public struct TaskStore: Sendable {
     }
 
     /// Live tasks whose clock has come, the most overdue first.
-    func due(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [AgentTask] {
+    func due(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [TaskID] {
         try transaction.rows(
-            "SELECT * FROM tasks WHERE wake_at <= \(now) ORDER BY wake_at, id LIMIT \(limit)"
-        ).map(AgentTask.init(row:))
+            "SELECT id FROM tasks WHERE wake_at <= \(now) ORDER BY wake_at, id LIMIT \(limit)"
+        ).map { $0.id("id") }
+    }
+
+    /// The task, if its clock has come.
+    func due(_ id: TaskID, at now: Timestamp, in transaction: Transaction) throws -> AgentTask? {
+        try transaction.first("SELECT * FROM tasks WHERE id = \(id) AND wake_at <= \(now)").map(AgentTask.init(row:))
     }
 
     func hasDue(at now: Timestamp, in transaction: Transaction) throws -> Bool {

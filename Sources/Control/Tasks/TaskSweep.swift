@@ -9,7 +9,11 @@ extension TaskService {
     /// Moves every task whose time has come, up to a bound; returns how many there were.
     public func sweep(in transaction: Transaction) throws -> Int {
         let due = try store.due(at: world.now, limit: Self.sweepMax, in: transaction)
-        for task in due { try tick(task, in: transaction) }
+        for id in due {
+            // Read one by one, as the end of one task may have changed another that was due with it.
+            guard let task = try store.due(id, at: world.now, in: transaction) else { continue }
+            try tick(task, in: transaction)
+        }
         return due.count
     }
 
