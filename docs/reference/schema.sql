@@ -168,6 +168,10 @@ CREATE TABLE reviews (
 CREATE INDEX deliverables_sha256 ON deliverables (sha256);
 CREATE TABLE deliverable_contents_left (sha256 TEXT NOT NULL PRIMARY KEY) STRICT;
 
+-- 0023_tasks_queue_depth
+DROP INDEX tasks_queue;
+CREATE INDEX tasks_queue ON tasks (queue, state, enqueued_at);
+
 -- 0030_schedules
 CREATE TABLE schedules (
   id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, cron TEXT NOT NULL, timezone TEXT NOT NULL,
