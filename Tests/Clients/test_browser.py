@@ -305,12 +305,24 @@ def test_the_filter_is_in_the_address(page, admin, agent, name):
     assert rows == ["done"]
 
 
+TABBABLE = """
+    const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")]
+      .filter((one) => one.tabIndex >= 0 && !one.disabled && one.getClientRects().length > 0);
+    return [all.indexOf(document.activeElement), all.length];
+"""
+
+
 def test_everything_can_be_reached_with_the_tab_key(page):
     page.open("/")
-    reached = set()
+    reached, place, count = set(), -1, 0
     for _ in range(30):
         page.keys(Keys.TAB)
         where = page.script("return document.activeElement?.getAttribute('href') || document.activeElement?.tagName")
+        if where == "BODY":
+            # Behind its last element a page hands the focus to the browser; anywhere else it would be lost.
+            assert place == count - 1, f"the focus was lost behind element {place} of {count}"
+            break
+        place, count = page.script(TABBABLE)
         reached.add(where)
         outline = page.script(
             "const style = getComputedStyle(document.activeElement);"
