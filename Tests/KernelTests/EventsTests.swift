@@ -32,6 +32,32 @@ struct EventsTests {
         #expect(EventBus().recent(after: 0, limit: 100) == nil)
     }
 
+    /// Changes that share a commit number their events from one look at the log; what is undone gives its number back.
+    @Test(arguments: TestEngine.available) func whatIsUndoneLeavesNoGap(_ engine: TestEngine) async throws {
+        try await withStorage(engine, migrations: EventSchema.migrations) { storage in
+            let events = Events(world: .test())
+            await withTaskGroup(of: Void.self) { group in
+                for number in 0..<200 {
+                    group.addTask {
+                        try? await storage.write { transaction in
+                            try events.append(EventDraft("test.kept", actor: "test"), in: transaction)
+                            try? transaction.part {
+                                try events.append(EventDraft("test.part", actor: "test"), in: transaction)
+                                if number % 5 == 0 { throw Problem.invalid("number", "its part is undone") }
+                            }
+                            if number % 3 == 0 { throw Problem.invalid("number", "it is undone") }
+                        }
+                    }
+                }
+            }
+            let kept = try await storage.read { try events.store.list(after: 0, limit: 1_000, in: $0) }
+            #expect(kept.map(\.seq) == Array(1...Int64(kept.count)))
+            #expect(kept.count { $0.type == "test.kept" } == 133)
+            #expect(kept.count { $0.type == "test.part" } == (0..<200).count { $0 % 3 != 0 && $0 % 5 != 0 })
+            #expect(events.bus.head == Int64(kept.count))
+        }
+    }
+
     @Test func theRingForgetsWhatIsOld() {
         let count = Int64(EventBus.ringMax * 3)
         let bus = Self.bus(1...count)

@@ -112,11 +112,9 @@ struct SimulatedServer {
         return SimulatedReply(status: reply.status, json: json)
     }
 
-    /// One round of everything that the clock does.
-    func tick() async throws {
-        for loop in features.loops where loop.name == "tasks.sweep" || loop.name == "agents.presence" {
-            try await loop.body()
-        }
+    /// One round of these loops; without schedules, all that the clock does.
+    func tick(_ names: Set<String> = ["tasks.sweep", "agents.presence"]) async throws {
+        for loop in features.loops where names.contains(loop.name) { try await loop.body() }
     }
 
     func snapshot() async throws -> StoreSnapshot { try await storage.read { try StoreSnapshot($0) } }

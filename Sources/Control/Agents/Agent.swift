@@ -44,11 +44,7 @@ public struct Agent: Sendable, Equatable {
     public var updatedAt: Timestamp
 
     /// Why it may not be handed work: `quarantined`, `paused` or `draining`; `nil` if it may.
-    public var refusal: String? {
-        if isQuarantined { return AgentStatus.quarantined.rawValue }
-        if isPaused { return AgentStatus.paused.rawValue }
-        return isDraining ? AgentStatus.draining.rawValue : nil
-    }
+    public var refusal: String? { facts.refusal }
 
     /// The strong entity tag (RFC 9110 §8.8.3) of the registry's entry.
     public var etag: String { "\"\(version)\"" }

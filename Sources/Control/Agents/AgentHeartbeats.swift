@@ -138,25 +138,24 @@ extension AgentService {
 
     /// Any sign of life of an agent's key: a claim, a write to a task, an event. Registers an unknown agent. Costs a
     /// look at one row, and at most one write in five seconds.
-    public func contact(_ name: String, project: String?, in transaction: Transaction) throws -> Agent {
+    public func contact(_ name: String, project: String?, in transaction: Transaction) throws -> AgentStanding {
         let now = world.now
         let actor = "agent:\(name)"
-        var found = try store.agent(named: name, in: transaction)
+        let found = try presence.standing(name, in: transaction)
         if found == nil {
             let draft = AgentDraft(name: name, project: project ?? Agent.projectDefault)
-            found = try insert(draft, actor: actor, in: transaction)
+            _ = try insert(draft, actor: actor, in: transaction)
         }
-        guard var agent = found else { throw Problem.notFound("agent", name) }
-        if let last = agent.lastContactAt, !agent.status.isSilent, last <= now,
+        if let found, let last = found.facts.lastContactAt, !found.facts.current.isSilent, last <= now,
             now < last + policy.contactRecordedEvery
         {
-            return agent
+            return found
         }
-        guard let standing = try presence.contact(name, now: now, in: transaction) else { return agent }
-        agent.lastContactAt = now
-        guard needsSettling(standing, now: now) else { return agent }
-        try settle([standing], actor: actor, in: transaction)
-        return try store.agent(named: name, in: transaction) ?? agent
+        guard let standing = try presence.contact(name, now: now, in: transaction) else {
+            throw Problem.notFound("agent", name)
+        }
+        if needsSettling(standing, now: now) { try settle([standing], actor: actor, in: transaction) }
+        return standing
     }
 
     /// The Tasks feature says that what an agent holds has changed; its status follows within a second.

@@ -35,6 +35,13 @@ public struct AgentPresence: Sendable, Equatable {
             self.lastContactAt = lastContactAt
             self.interval = interval
         }
+
+        /// Why the agent may not be handed work: `quarantined`, `paused` or `draining`; `nil` if it may.
+        public var refusal: String? {
+            if isQuarantined { return AgentStatus.quarantined.rawValue }
+            if isPaused { return AgentStatus.paused.rawValue }
+            return isDraining ? AgentStatus.draining.rawValue : nil
+        }
     }
 
     /// The moment at which presence is judged, and how patient Reeve is.

@@ -1,11 +1,12 @@
 import Kernel
 
 /// The part of an agent's row that every heartbeat and every look at its presence needs, and nothing else.
-struct AgentStanding: Sendable, Equatable {
+public struct AgentStanding: Sendable, Equatable {
     let name: String
-    let project: String
+    public let project: String
+    public let capabilities: [String]
     /// Without the workload, which the Tasks feature tells.
-    var facts: AgentPresence.Facts
+    public var facts: AgentPresence.Facts
     let dueAt: Timestamp?
     let configDesired: String?
     let messagesWaiting: Int
@@ -25,8 +26,8 @@ struct AgentBeat: Sendable, Equatable {
 /// The only SQL on what moves by itself: heartbeats, presence, health, and messages under way.
 struct AgentPresenceStore: Sendable {
     private static let columns: SQLText = """
-        name, project, status, last_contact_at, heartbeat_seconds, is_paused, is_draining, is_quarantined, due_at,
-        config_desired, messages_waiting
+        name, project, capabilities, status, last_contact_at, heartbeat_seconds, is_paused, is_draining,
+        is_quarantined, due_at, config_desired, messages_waiting
         """
 
     /// Keeps a heartbeat's state: one statement, no index, no event. `nil` for an agent that is not known.
@@ -111,8 +112,10 @@ struct AgentPresenceStore: Sendable {
         facts.isDraining = row.bool("is_draining")
         facts.isQuarantined = row.bool("is_quarantined")
         return AgentStanding(
-            name: row.text("name"), project: row.text("project"), facts: facts, dueAt: row.optionalTime("due_at"),
-            configDesired: row.optionalText("config_desired"), messagesWaiting: Int(row.int("messages_waiting")))
+            name: row.text("name"), project: row.text("project"),
+            capabilities: row.json("capabilities").array?.compactMap(\.string) ?? [], facts: facts,
+            dueAt: row.optionalTime("due_at"), configDesired: row.optionalText("config_desired"),
+            messagesWaiting: Int(row.int("messages_waiting")))
     }
 }
 

@@ -6,6 +6,7 @@ public struct QueueStore: Sendable {
 
     /// Makes a queue or leaves the one that is there.
     func ensureQueue(_ name: String, now: Timestamp, in transaction: Transaction) throws {
+        transaction.forget("queue:\(name)")
         try transaction.run(
             """
             INSERT INTO queues (name, revision, created_at) VALUES (\(name), 1, \(now)) ON CONFLICT (name) DO NOTHING
@@ -13,6 +14,7 @@ public struct QueueStore: Sendable {
     }
 
     func ensureProject(_ name: String, now: Timestamp, in transaction: Transaction) throws {
+        transaction.forget("project:\(name)")
         try transaction.run(
             """
             INSERT INTO projects (name, weight, created_at) VALUES (\(name), 1.0, \(now)) ON CONFLICT (name) DO NOTHING
@@ -20,11 +22,15 @@ public struct QueueStore: Sendable {
     }
 
     func queue(_ name: String, in transaction: Transaction) throws -> Queue? {
-        try transaction.first("SELECT * FROM queues WHERE name = \(name)").map(queue)
+        try transaction.remembered("queue:\(name)") {
+            try transaction.first("SELECT * FROM queues WHERE name = \(name)").map(queue)
+        }
     }
 
     func project(_ name: String, in transaction: Transaction) throws -> Project? {
-        try transaction.first("SELECT * FROM projects WHERE name = \(name)").map(project)
+        try transaction.remembered("project:\(name)") {
+            try transaction.first("SELECT * FROM projects WHERE name = \(name)").map(project)
+        }
     }
 
     func queues(page: Page, in transaction: Transaction) throws -> [Queue] {
@@ -40,6 +46,7 @@ public struct QueueStore: Sendable {
     }
 
     func save(_ queue: Queue, in transaction: Transaction) throws {
+        transaction.forget("queue:\(queue.name)")
         try transaction.run(
             """
             UPDATE queues SET paused_at = \(queue.pause?.at), pause_reason = \(queue.pause?.reason),
@@ -49,6 +56,7 @@ public struct QueueStore: Sendable {
     }
 
     func save(_ project: Project, in transaction: Transaction) throws {
+        transaction.forget("project:\(project.name)")
         try transaction.run(
             """
             UPDATE projects SET paused_at = \(project.pause?.at), pause_reason = \(project.pause?.reason),

@@ -6,13 +6,13 @@ public struct TaskStore: Sendable {
 
     // MARK: Tasks
 
-    private static let columns = AgentTask.requestColumns + AgentTask.standingColumns
-    private static let columnNames = SQLText.columns(columns.map { ($0, nil) })
+    private static let columns = SQLText.columns(
+        (AgentTask.requestColumns + AgentTask.standingColumns).map { ($0, nil) })
 
     func insert(_ task: inout AgentTask, in transaction: Transaction) throws {
         let standing = task.standing
-        let values = SQLText.columns(zip(Self.columns, task.request + standing).map { ($0, $1) })
-        try transaction.run("INSERT INTO tasks (\(sql: Self.columnNames)) VALUES (\(sql: values))")
+        let values = SQLText.columns((task.request + standing).map { ("", $0) })
+        try transaction.run("INSERT INTO tasks (\(sql: Self.columns)) VALUES (\(sql: values))")
         task.origin = TaskOrigin(standing)
         if task.state == .ready { try ensureLane(task.lane, in: transaction) }
     }
@@ -21,24 +21,23 @@ public struct TaskStore: Sendable {
     func save(_ task: inout AgentTask, in transaction: Transaction) throws {
         let standing = task.standing
         let before = task.origin.standing
-        let columns = zip(AgentTask.standingColumns.indices, standing)
-            .filter { index, value in before.isEmpty || before[index] != value }
+        let changes: [SQLValue?] =
+            before.isEmpty ? standing : zip(standing, before).map { now, before in now == before ? nil : now }
         task.origin = TaskOrigin(standing)
-        let changed = columns.map { (name: AgentTask.standingColumns[$0], value: $1) }
-        if task.state.isTerminal { return try archive(task, changed, in: transaction) }
+        if task.state.isTerminal { return try archive(task, changes, in: transaction) }
+        let changed = zip(AgentTask.standingColumns, changes).compactMap { name, value in value.map { (name, $0) } }
         guard !changed.isEmpty else { return }
         try transaction.run("UPDATE tasks SET \(sql: .assignments(changed)) WHERE id = \(task.id)")
         if task.state == .ready { try ensureLane(task.lane, in: transaction) }
     }
 
-    private func archive(
-        _ task: AgentTask, _ changed: [(name: String, value: SQLValue)], in transaction: Transaction
-    ) throws {
-        let values = Dictionary(uniqueKeysWithValues: changed.map { ($0.name, $0.value) })
-        let merged = SQLText.columns(Self.columns.map { ($0, values[$0]) })
+    /// - Parameter changes: the values that differ from the live row's; `nil` for what stays.
+    private func archive(_ task: AgentTask, _ changes: [SQLValue?], in transaction: Transaction) throws {
+        let kept = AgentTask.requestColumns.map { (name: $0, value: SQLValue?.none) }
+        let merged = SQLText.columns(kept + zip(AgentTask.standingColumns, changes).map { ($0, $1) })
         try transaction.run(
             """
-            INSERT INTO tasks_finished (\(sql: Self.columnNames)) SELECT \(sql: merged) FROM tasks
+            INSERT INTO tasks_finished (\(sql: Self.columns)) SELECT \(sql: merged) FROM tasks
             WHERE id = \(task.id)
             """)
         try transaction.run("DELETE FROM tasks WHERE id = \(task.id)")

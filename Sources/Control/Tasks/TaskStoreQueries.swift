@@ -100,17 +100,35 @@ extension TaskStore {
 
     // MARK: Lists
 
+    /// Says in the words of an index what the states asked for say too, as the engines compare no further than that.
+    private static let apart: SQLText = "AND state NOT IN ('ready', 'claimed', 'running')"
+    private static let finishedApart: SQLText = "AND state <> 'done'"
+
+    private static func hint(live states: [TaskState]) -> SQLText {
+        if states.isEmpty || states.contains(.ready) { return "" }
+        if states.allSatisfy(\.isLeased) { return "AND owner IS NOT NULL" }
+        return states.contains(where: \.isLeased) ? "" : apart
+    }
+
+    private static func hint(finished states: [TaskState]) -> SQLText {
+        states.isEmpty || states.contains(.done) ? "" : finishedApart
+    }
+
     /// Tasks, live and finished, the newest first.
     public func list(_ filter: TaskFilter, page: Page, in transaction: Transaction) throws -> [AgentTask] {
         let wantsLive = filter.states.isEmpty || filter.states.contains { !$0.isTerminal }
         let wantsFinished = filter.states.isEmpty || filter.states.contains { $0.isTerminal }
         var tasks: [AgentTask] = []
         if wantsLive {
-            let sql = "SELECT * FROM tasks" + clause(filter, page) + "ORDER BY id DESC LIMIT \(page.limit + 1)"
+            let sql: SQLText =
+                "SELECT * FROM tasks" + clause(filter, page) + Self.hint(live: filter.states)
+                + "ORDER BY id DESC LIMIT \(page.limit + 1)"
             tasks += try transaction.rows(sql).map(AgentTask.init(row:))
         }
         if wantsFinished {
-            let sql = "SELECT * FROM tasks_finished" + clause(filter, page) + "ORDER BY id DESC LIMIT \(page.limit + 1)"
+            let sql: SQLText =
+                "SELECT * FROM tasks_finished" + clause(filter, page) + Self.hint(finished: filter.states)
+                + "ORDER BY id DESC LIMIT \(page.limit + 1)"
             tasks += try transaction.rows(sql).map(AgentTask.init(row:))
         }
         return Array(tasks.sorted { $0.id > $1.id }.prefix(page.limit + 1))
@@ -120,7 +138,7 @@ extension TaskStore {
     func inReview(page: Page, in transaction: Transaction) throws -> [AgentTask] {
         try transaction.rows(
             """
-            SELECT * FROM tasks WHERE state = 'in_review' AND id > \(page.after ?? "") ORDER BY id
+            SELECT * FROM tasks WHERE state = 'in_review' AND id > \(page.after ?? "") \(sql: Self.apart) ORDER BY id
             LIMIT \(page.limit + 1)
             """
         ).map(AgentTask.init(row:))
@@ -128,7 +146,7 @@ extension TaskStore {
 
     /// Tasks that were set aside, the oldest first.
     func held(queue: String?, reason: String?, limit: Int, in transaction: Transaction) throws -> [String] {
-        var sql: SQLText = "SELECT id FROM tasks WHERE state = 'held'"
+        var sql: SQLText = "SELECT id FROM tasks WHERE state = 'held' \(sql: Self.apart)"
         if let queue { sql += "AND queue = \(queue)" }
         if let reason { sql += "AND reason = \(reason)" }
         return try transaction.rows(sql + "ORDER BY id LIMIT \(limit)").map { $0.text("id") }
@@ -217,8 +235,8 @@ extension TaskStore {
     /// When the task that waits longest in a state last changed.
     func oldest(_ state: TaskState, in transaction: Transaction) throws -> Timestamp? {
         let column: SQLText = state == .ready ? "enqueued_at" : "updated_at"
-        return try transaction.first("SELECT MIN(\(sql: column)) AS at FROM tasks WHERE state = \(state.rawValue)")?
-            .optionalTime("at")
+        let sql: SQLText = "SELECT MIN(\(sql: column)) AS at FROM tasks WHERE state = \(state.rawValue)"
+        return try transaction.first(sql + Self.hint(live: [state]))?.optionalTime("at")
     }
 
     // MARK: What agents hold

@@ -112,7 +112,7 @@ extension TaskService {
         queues names: [String], limit: Int, agent name: String, by principal: Principal, in transaction: Transaction
     ) throws -> [ClaimedTask] {
         let agent = try agents.contact(name, project: nil, in: transaction)
-        guard agent.refusal == nil else { return [] }
+        guard agent.facts.refusal == nil else { return [] }
         let capabilities = Set(agent.capabilities)
         var claimed: [ClaimedTask] = []
         for queue in names where claimed.count < limit {

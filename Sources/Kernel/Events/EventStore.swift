@@ -26,19 +26,20 @@ public struct EventStore: Sendable {
 
     /// Adds an event behind the last one. Writers run one after the other, so the numbers have no gap.
     func append(_ draft: EventDraft, at now: Timestamp, in transaction: Transaction) throws -> Event {
-        let row = try transaction.first(
+        let seq = try transaction.remembered(Self.lastSeqName) { try lastSeq(in: transaction) } + 1
+        try transaction.run(
             """
             INSERT INTO events (seq, at, type, actor, project, agent, task_id, task_seq, correlation_id, data)
-            VALUES ((SELECT COALESCE(MAX(seq), 0) + 1 FROM events), \(now), \(draft.type), \(draft.actor),
-              \(draft.project), \(draft.agent), \(draft.taskID), \(draft.taskSeq), \(draft.correlationID),
-              \(draft.data)) RETURNING seq
+            VALUES (\(seq), \(now), \(draft.type), \(draft.actor), \(draft.project), \(draft.agent),
+              \(draft.taskID), \(draft.taskSeq), \(draft.correlationID), \(draft.data))
             """)
-        guard let row else { throw StorageFault.failed("an event got no number") }
+        transaction.keep(seq, as: Self.lastSeqName)
         return Event(
-            seq: row.int("seq"), at: now, type: draft.type, actor: draft.actor, project: draft.project,
-            agent: draft.agent, taskID: draft.taskID, taskSeq: draft.taskSeq, correlationID: draft.correlationID,
-            data: draft.data)
+            seq: seq, at: now, type: draft.type, actor: draft.actor, project: draft.project, agent: draft.agent,
+            taskID: draft.taskID, taskSeq: draft.taskSeq, correlationID: draft.correlationID, data: draft.data)
     }
+
+    private static let lastSeqName = "events.seq"
 
     public func lastSeq(in transaction: Transaction) throws -> Int64 {
         try transaction.first("SELECT COALESCE(MAX(seq), 0) AS seq FROM events")?.int("seq") ?? 0

@@ -88,14 +88,16 @@ struct ConnectionLoop {
         _ group: [any StorageJob], on connection: any SQLConnection, isCareful: Bool
     ) throws -> [@Sendable () -> Void] {
         var actions: [@Sendable () -> Void] = []
+        let memory = GroupMemory()
         for job in group {
             let needsSavepoint = isCareful && role.writes && group.count > 1
             if needsSavepoint { try connection.execute("SAVEPOINT request") }
-            let transaction = Transaction(connection, isCareful: isCareful)
+            let transaction = Transaction(connection, isCareful: isCareful, memory: memory)
             job.run(transaction)
             if transaction.needsCare { throw NeedsCare() }
             if let error = job.error {
                 try checkTransaction(of: connection, after: error)
+                memory.values = [:]
                 if needsSavepoint {
                     try connection.execute("ROLLBACK TO SAVEPOINT request")
                 } else if group.count == 1 {

@@ -12,18 +12,20 @@ public protocol SQLBindable {
     var sqlValue: SQLValue { get }
 }
 
-extension SQLValue: SQLBindable { public var sqlValue: SQLValue { self } }
-extension Int64: SQLBindable { public var sqlValue: SQLValue { .integer(self) } }
-extension Int: SQLBindable { public var sqlValue: SQLValue { .integer(Int64(self)) } }
-extension Bool: SQLBindable { public var sqlValue: SQLValue { .integer(self ? 1 : 0) } }
-extension Double: SQLBindable { public var sqlValue: SQLValue { .real(self) } }
-extension String: SQLBindable { public var sqlValue: SQLValue { .text(self) } }
-extension Timestamp: SQLBindable { public var sqlValue: SQLValue { .integer(microseconds) } }
-extension Span: SQLBindable { public var sqlValue: SQLValue { .integer(microseconds) } }
-extension Identifier: SQLBindable { public var sqlValue: SQLValue { .text(text) } }
-extension JSONValue: SQLBindable { public var sqlValue: SQLValue { .text(text) } }
+// Inlinable, as are the interpolations below: a statement's text and values are put together wherever one is written,
+// and without its types at hand the compiler would look them up each time.
+extension SQLValue: SQLBindable { @inlinable public var sqlValue: SQLValue { self } }
+extension Int64: SQLBindable { @inlinable public var sqlValue: SQLValue { .integer(self) } }
+extension Int: SQLBindable { @inlinable public var sqlValue: SQLValue { .integer(Int64(self)) } }
+extension Bool: SQLBindable { @inlinable public var sqlValue: SQLValue { .integer(self ? 1 : 0) } }
+extension Double: SQLBindable { @inlinable public var sqlValue: SQLValue { .real(self) } }
+extension String: SQLBindable { @inlinable public var sqlValue: SQLValue { .text(self) } }
+extension Timestamp: SQLBindable { @inlinable public var sqlValue: SQLValue { .integer(microseconds) } }
+extension Span: SQLBindable { @inlinable public var sqlValue: SQLValue { .integer(microseconds) } }
+extension Identifier: SQLBindable { @inlinable public var sqlValue: SQLValue { .text(text) } }
+extension JSONValue: SQLBindable { @inlinable public var sqlValue: SQLValue { .text(text) } }
 extension Optional: SQLBindable where Wrapped: SQLBindable {
-    public var sqlValue: SQLValue { self?.sqlValue ?? .null }
+    @inlinable public var sqlValue: SQLValue { self?.sqlValue ?? .null }
 }
 
 /// A statement with its values apart from its text: an interpolated value becomes a bound parameter, never text.
@@ -69,24 +71,24 @@ public struct SQLText: Sendable, ExpressibleByStringInterpolation {
     public static func += (left: inout SQLText, right: SQLText) { left = left + right }
 
     public struct StringInterpolation: StringInterpolationProtocol {
-        var text = ""
-        var values: [SQLValue] = []
+        @usableFromInline var text = ""
+        @usableFromInline var values: [SQLValue] = []
 
         public init(literalCapacity: Int, interpolationCount: Int) {
             text.reserveCapacity(literalCapacity + interpolationCount)
             values.reserveCapacity(interpolationCount)
         }
 
-        public mutating func appendLiteral(_ literal: String) { text += literal }
+        @inlinable public mutating func appendLiteral(_ literal: String) { text += literal }
 
         /// A bound value.
-        public mutating func appendInterpolation(_ value: some SQLBindable) {
+        @inlinable public mutating func appendInterpolation(_ value: some SQLBindable) {
             text += "?"
             values.append(value.sqlValue)
         }
 
         /// A bound value, or `NULL`. Apart from the other one so that the compiler does not warn of optionals in texts.
-        public mutating func appendInterpolation(_ value: (some SQLBindable)?) {
+        @inlinable public mutating func appendInterpolation(_ value: (some SQLBindable)?) {
             text += "?"
             values.append(value?.sqlValue ?? .null)
         }
@@ -100,16 +102,18 @@ public struct SQLText: Sendable, ExpressibleByStringInterpolation {
         /// The operand of `IN`: a bound list in parentheses. An empty list matches nothing, as SQL has no empty list.
         ///
         /// It is rounded up to a power of two by repeating its last value, so that few statements stay prepared.
-        public mutating func appendInterpolation(list: [some SQLBindable]) {
+        @inlinable public mutating func appendInterpolation(list: [some SQLBindable]) {
             guard let last = list.last else {
                 text += "(NULL)"
                 return
             }
+            for element in list { values.append(element.sqlValue) }
             var size = 1
             while size < list.count { size *= 2 }
-            text += "(" + Array(repeating: "?", count: size).joined(separator: ", ") + ")"
-            values += list.map(\.sqlValue)
-            values += Array(repeating: last.sqlValue, count: size - list.count)
+            for _ in list.count..<size { values.append(last.sqlValue) }
+            text += "(?"
+            for _ in 1..<size { text += ", ?" }
+            text += ")"
         }
     }
 }

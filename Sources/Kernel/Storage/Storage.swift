@@ -47,14 +47,16 @@ public final class Transaction {
     public let dialect: SQLDialect
     private let connection: any SQLConnection
     private let isCareful: Bool
+    private let memory: GroupMemory
     private var actions: [@Sendable () -> Void] = []
     private var notes: Set<String> = []
 
     /// - Parameter isCareful: whether parts are prepared to be undone alone.
-    init(_ connection: any SQLConnection, isCareful: Bool = true) {
+    init(_ connection: any SQLConnection, isCareful: Bool = true, memory: GroupMemory = GroupMemory()) {
         self.connection = connection
         self.dialect = connection.dialect
         self.isCareful = isCareful
+        self.memory = memory
     }
 
     /// The first fault of a statement. A body that catches one fails all the same, on both engines.
@@ -98,6 +100,20 @@ public final class Transaction {
     /// happens. Forgotten with a part that is undone.
     public func isFirst(_ note: String) -> Bool { notes.insert(note).inserted }
 
+    /// What `read` finds, read once for all changes that share a commit: nobody else writes meanwhile. Whoever changes
+    /// it says so with ``keep(_:as:)`` or ``forget(_:)``.
+    public func remembered<Value: Sendable>(_ name: String, _ read: () throws -> Value) throws -> Value {
+        // In two steps: an optional that is not there could be taken for a value that is `nil`.
+        if let held = memory.values[name], let known = held as? Value { return known }
+        let value = try read()
+        memory.values[name] = value
+        return value
+    }
+
+    public func keep(_ value: some Sendable, as name: String) { memory.values[name] = value }
+
+    public func forget(_ name: String) { memory.values[name] = nil }
+
     /// What to do once this change is durable, such as waking those who wait for it. Never runs if it is not kept.
     public func afterCommit(_ action: @escaping @Sendable () -> Void) { actions.append(action) }
 
@@ -114,6 +130,7 @@ public final class Transaction {
         } catch {
             actions.removeLast(actions.count - actionsBefore)
             notes = []
+            memory.values = [:]
             if connection.isUsable, connection.isInTransaction {
                 try connection.execute("ROLLBACK TO SAVEPOINT part")
                 try connection.execute("RELEASE SAVEPOINT part")
@@ -148,6 +165,11 @@ public final class Transaction {
         defer { actions = [] }
         return actions
     }
+}
+
+/// What changes that share a commit have read, and the later ones need not read again. Void once one is undone.
+final class GroupMemory {
+    var values: [String: any Sendable] = [:]
 }
 
 /// One connection to an engine, used by one thread. The drivers implement it; nothing else sees it.

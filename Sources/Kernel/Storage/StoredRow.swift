@@ -1,11 +1,37 @@
 /// The columns of a statement's result: one object shared by all its rows.
 public final class ColumnNames: Sendable {
-    let indexes: [String: Int]
     let names: [String]
+    /// Where each name's column is, at the place of its hash or behind it; -1 where there is none. A row is read by
+    /// dozens of names, and a dictionary's keyed hash took longer than the reading.
+    private let slots: [Int]
 
     init(_ names: [String]) {
         self.names = names
-        indexes = Dictionary(zip(names, 0...), uniquingKeysWith: { first, _ in first })
+        var size = 8
+        while size < names.count * 2 { size *= 2 }
+        var slots = Array(repeating: -1, count: size)
+        for (index, name) in names.enumerated() {
+            var slot = Self.hash(name) & (size - 1)
+            while slots[slot] >= 0, names[slots[slot]] != name { slot = (slot + 1) & (size - 1) }
+            if slots[slot] < 0 { slots[slot] = index }
+        }
+        self.slots = slots
+    }
+
+    func index(of name: String) -> Int? {
+        var slot = Self.hash(name) & (slots.count - 1)
+        while slots[slot] >= 0 {
+            if names[slots[slot]] == name { return slots[slot] }
+            slot = (slot + 1) & (slots.count - 1)
+        }
+        return nil
+    }
+
+    /// FNV-1a (draft-eastlake-fnv §2). The names are the code's own: nobody can choose them so that they collide.
+    private static func hash(_ name: String) -> Int {
+        var hash: UInt32 = 2_166_136_261
+        for byte in name.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+        return Int(hash)
     }
 }
 
@@ -18,7 +44,7 @@ public struct StoredRow: Sendable {
     let values: [SQLValue]
 
     public subscript(column: String) -> SQLValue {
-        guard let index = columns.indexes[column] else {
+        guard let index = columns.index(of: column) else {
             preconditionFailure("no column \(column) in \(columns.names)")
         }
         return values[index]
@@ -83,6 +109,7 @@ public struct StoredRow: Sendable {
     public func json(_ column: String) -> JSONValue {
         guard let text = optionalText(column), text != "null" else { return .null }
         if text == "{}" { return .object(JSONObject()) }
+        if text == "[]" { return .array([]) }
         return (try? JSONParser.parse(text, depthMax: Limits.jsonDepthStored)) ?? .null
     }
 }
