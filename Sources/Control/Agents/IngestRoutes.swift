@@ -27,7 +27,7 @@ public struct IngestRoutes: Sendable {
             return try await keep(batch, of: request)
         }
         let item = try read(document, of: request)
-        return try await exchange.commit(request) { transaction in
+        return try await exchange.commit(request, urgency: .soon) { transaction in
             try service.keep(item, isAnswered: true, in: transaction)
         } reply: {
             .json($0?.json ?? Self.summary(accepted: 1, rejected: []))
@@ -61,7 +61,7 @@ public struct IngestRoutes: Sendable {
                 unread.append(Rejection(index: index, problem: problem))
             }
         }
-        return try await exchange.commit(request) { [items, unread] transaction in
+        return try await exchange.commit(request, urgency: .soon) { [items, unread] transaction in
             var rejected = unread
             for (index, item) in items {
                 do {

@@ -13,9 +13,10 @@ public struct Exchange: Sendable {
     }
 
     public func commit(
-        _ request: APIRequest, _ body: @escaping @Sendable (Transaction) throws -> APIReply
+        _ request: APIRequest, urgency: WriteUrgency = .now,
+        _ body: @escaping @Sendable (Transaction) throws -> APIReply
     ) async throws -> APIReply {
-        guard let key = try idempotencyKey(request) else { return try await storage.write(body) }
+        guard let key = try idempotencyKey(request) else { return try await storage.write(urgency, body) }
         let now = world.now
         return try await storage.write { transaction in
             if let kept = try idempotency.reply(for: key, in: transaction, now: now) { return kept }
@@ -28,13 +29,14 @@ public struct Exchange: Sendable {
     /// The same, with a reply that is written from what the change brought. The change holds the store's only writer,
     /// so what only puts words together is done after it, unless the reply is kept with the change.
     public func commit<Value: Sendable>(
-        _ request: APIRequest, _ change: @escaping @Sendable (Transaction) throws -> Value,
+        _ request: APIRequest, urgency: WriteUrgency = .now,
+        _ change: @escaping @Sendable (Transaction) throws -> Value,
         reply: @escaping @Sendable (Value) -> APIReply
     ) async throws -> APIReply {
         guard request.headers["idempotency-key"] == nil else {
-            return try await commit(request) { reply(try change($0)) }
+            return try await commit(request, urgency: urgency) { reply(try change($0)) }
         }
-        return reply(try await storage.write(change))
+        return reply(try await storage.write(urgency, change))
     }
 
     /// The reply that was kept for this request; `nil` where it is new. Who checks or prepares anything before

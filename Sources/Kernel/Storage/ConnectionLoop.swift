@@ -4,6 +4,7 @@ struct ConnectionLoop {
     let role: ConnectionRole
     let jobs: BlockingQueue<any StorageJob>
     let groupMax: Int
+    var gathering: BlockingQueue<any StorageJob>.Gathering?
 
     private static let retriesMax = 3
     private static let pauseSecondsMin = 0.05
@@ -40,7 +41,7 @@ struct ConnectionLoop {
     private func serve(_ connection: any SQLConnection, _ carried: inout [any StorageJob]) -> Bool {
         while connection.isUsable {
             let isSecondTry = !carried.isEmpty
-            guard let group = isSecondTry ? carried : jobs.take(max: groupMax) else { return true }
+            guard let group = isSecondTry ? carried : jobs.take(max: groupMax, gathering: gathering) else { return true }
             carried = []
             if !commit(group, on: connection, isSecondTry: isSecondTry) { carried = group }
         }

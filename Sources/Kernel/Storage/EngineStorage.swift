@@ -44,7 +44,10 @@ public final class EngineStorage: Storage {
         self.reads = reads
         threads = ThreadGroup()
         threads.start(name: "reeve-writer") {
-            ConnectionLoop(engine: engine, role: .writer, jobs: writes, groupMax: limits.commitGroupMax).run()
+            ConnectionLoop(
+                engine: engine, role: .writer, jobs: writes, groupMax: limits.commitGroupMax,
+                gathering: .init(window: limits.gatheringSeconds, enough: limits.gatheredEnough)
+            ).run()
         }
         for index in 0..<limits.readers {
             threads.start(name: "reeve-reader-\(index)") {
@@ -58,9 +61,9 @@ public final class EngineStorage: Storage {
 
     @discardableResult
     public func write<Value: Sendable>(
-        _ body: @escaping @Sendable (Transaction) throws -> Value
+        _ urgency: WriteUrgency, _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {
-        try await submit(body, to: writes)
+        try await submit(body, to: writes, isUrgent: urgency == .now)
     }
 
     public func read<Value: Sendable>(
@@ -70,12 +73,13 @@ public final class EngineStorage: Storage {
     }
 
     private func submit<Value: Sendable>(
-        _ body: @escaping @Sendable (Transaction) throws -> Value, to queue: BlockingQueue<any StorageJob>
+        _ body: @escaping @Sendable (Transaction) throws -> Value, to queue: BlockingQueue<any StorageJob>,
+        isUrgent: Bool = true
     ) async throws -> Value {
         do {
             return try await withCheckedThrowingContinuation { continuation in
                 let job = TypedJob(body: body, continuation: continuation)
-                guard queue.push(job) else {
+                guard queue.push(job, isUrgent: isUrgent) else {
                     let problem = Problem(
                         .overloaded, "Too many requests wait for the store, or it is closing.",
                         hint: "Wait a second, then send the same request again.", retryAfterSeconds: 1)
@@ -100,6 +104,11 @@ public struct StorageLimits: Sendable {
     public var requestsWaitingMax = 20_000
     /// Requests that share one commit at most.
     public var commitGroupMax = 256
+    /// Seconds between two commits of changes that may wait a little (``WriteUrgency/soon``): each commit costs a sync
+    /// and a rewritten page for every index, however few share it.
+    public var gatheringSeconds = 0.005
+    /// So many of them are worth a commit at once.
+    public var gatheredEnough = 16
     /// Connections for queries.
     public var readers = 4
 

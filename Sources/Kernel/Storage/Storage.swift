@@ -9,13 +9,32 @@ public protocol Storage: Sendable {
     ///
     /// Changes run one after the other, in all replicas together, and many share one commit.
     @discardableResult
-    func write<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value
+    func write<Value: Sendable>(
+        _ urgency: WriteUrgency, _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value
 
     /// Runs a query on a consistent snapshot that includes every change acknowledged before.
     func read<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value
 
     /// Finishes what was accepted, then closes every connection.
     func close() async
+}
+
+/// How long a change may wait for others to share its commit.
+public enum WriteUrgency: Sendable {
+    /// For nobody: it goes with whatever waits at this moment.
+    case now
+    /// A few milliseconds where the store is busy, for what comes often and from many: heartbeats.
+    case soon
+}
+
+extension Storage {
+    @discardableResult
+    public func write<Value: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        try await write(.now, body)
+    }
 }
 
 /// The few places where the two engines' SQL differs.
