@@ -39,7 +39,7 @@ public struct Features: Sendable {
         taskPolicy = TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds)
         tasks = TaskService(
             store: taskStore, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
-            policy: taskPolicy, world: world)
+            policy: taskPolicy, limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
         eventRoutes = EventRoutes(
             events: events, storage: storage, access: access, world: world, limits: settings.limits,

@@ -79,7 +79,7 @@ struct TaskFixture {
 
     func beat(_ task: AgentTask, _ agent: String = "alpha", _ beat: TaskBeat = TaskBeat()) async throws -> AgentTask {
         try await storage.write { [tasks] in
-            try tasks.beat(task.id.text, fence: task.fence, beat, by: Self.agentKey(agent), in: $0)
+            try tasks.beat(task.id.text, fence: task.fence, beat, by: Self.agentKey(agent), in: $0).task
         }
     }
 

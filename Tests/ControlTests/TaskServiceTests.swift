@@ -111,6 +111,13 @@ import Testing
             #expect(await code { try await fleet.beat(claimed) } == "lease_lost")
             let late = try await fleet.complete(claimed, output: "late")
             #expect(late.state == .done)
+            // It is the work of whoever did it, though the task was nobody's when it came.
+            #expect(late.owner == "alpha")
+            let done = try await fleet.storage.read {
+                try EventStore().list(
+                    after: 0, limit: 10, filter: EventFilter(agent: "alpha", type: "task.done"), in: $0)
+            }
+            #expect(done.map(\.taskID) == [task.id.text])
             let attempts = try await fleet.storage.read { try TaskStore().attempts(of: task.id, limit: 10, in: $0) }
             #expect(attempts.map(\.state) == [.lateSucceeded])
         }
@@ -204,6 +211,50 @@ import Testing
             // Even a lost lease does not bring it back to anybody.
             try await fleet.pass(.seconds(Int64(11)))
             #expect(try await fleet.task(working.id).state == .canceled)
+            #expect(try await fleet.history(working.id).suffix(2) == ["task.cancel_requested", "task.canceled"])
+        }
+    }
+
+    @Test("26: a guard that stops what is to be canceled cancels it", arguments: TestEngine.available)
+    func guardedCancel(_ engine: TestEngine) async throws {
+        try await TaskFixture.on(engine) { fleet in
+            let task = try await fleet.create(["budget": ["tokens": 100]])
+            let claimed = try await fleet.claimOne()
+            _ = try await fleet.change {
+                try $0.cancel(task.id.text, reason: nil, by: TaskFixture.operatorKey, in: $1)
+            }
+            var beat = TaskBeat()
+            beat.usage = TaskUsage(inputTokens: 200)
+            #expect(try await fleet.beat(claimed, "alpha", beat).state == .canceled)
+            #expect(try await fleet.history(task.id).last == "task.canceled")
+            let attempts = try await fleet.storage.read { try TaskStore().attempts(of: task.id, limit: 10, in: $0) }
+            #expect(attempts.map(\.state) == [.canceled])
+        }
+    }
+
+    @Test("5: what a waiting claim looks for is what a claim would take", arguments: TestEngine.available)
+    func waitingClaim(_ engine: TestEngine) async throws {
+        try await TaskFixture.on(engine) { fleet in
+            func agree() async throws -> Bool {
+                try await fleet.storage.read { [tasks = fleet.tasks] in
+                    try tasks.hasWork(queues: ["default"], agent: "alpha", in: $0)
+                }
+            }
+            _ = try await fleet.create()
+            _ = try await fleet.create()
+            #expect(try await agree())
+            for reason in ["night", nil] {
+                try await fleet.storage.write { [queues = fleet.queues] in
+                    _ = try queues.setPause(queue: "default", reason: reason, by: TaskFixture.operatorKey, in: $0)
+                }
+                #expect(try await agree() == (reason == nil))
+            }
+            for reason in ["night", nil] {
+                try await fleet.storage.write { [queues = fleet.queues] in
+                    _ = try queues.setPause(project: "default", reason: reason, by: TaskFixture.operatorKey, in: $0)
+                }
+                #expect(try await agree() == (reason == nil))
+            }
         }
     }
 

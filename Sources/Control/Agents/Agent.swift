@@ -18,7 +18,7 @@ public struct Agent: Sendable, Equatable {
     public var configReported: String?
     public var statusMessage: String?
     public var lastHeartbeatAt: Timestamp?
-    /// The last sign of life: a heartbeat, a claim or a write to a task.
+    /// The last sign of life: a heartbeat, a claim or a task's heartbeat.
     public var lastContactAt: Timestamp?
     /// Of one core; eight busy cores are 800.
     public var cpuPercent: Double?

@@ -70,11 +70,11 @@ public enum AgentDirective: String, Sendable, CaseIterable {
 /// What every reply to a heartbeat tells an agent, of itself or of a task.
 public struct AgentCommands: Sendable, Equatable {
     /// Take no new work: paused or quarantined.
-    public let pause: Bool
+    public var pause = false
     /// Finish what is in hand, then stop.
-    public let drain: Bool
-    public let configDesired: String?
-    public let messages: [AgentMessage]
+    public var drain = false
+    public var configDesired: String?
+    public var messages: [AgentMessage] = []
 
     /// Names the wanted configuration, so that an agent sees a change without reading it.
     public var configETag: String? { configDesired.map { String(Digest.sha256($0).prefix(16)) } }
@@ -131,13 +131,6 @@ extension AgentService {
     }
 
     /// The shared part of every heartbeat's reply. Waiting messages are handed out by this, once.
-    public func commands(for name: String, in transaction: Transaction) throws -> AgentCommands {
-        guard let standing = try presence.standing(name, in: transaction) else {
-            return AgentCommands(pause: false, drain: false, configDesired: nil, messages: [])
-        }
-        return try commands(for: standing, in: transaction)
-    }
-
     func commands(for standing: AgentStanding, in transaction: Transaction) throws -> AgentCommands {
         let messages =
             standing.messagesWaiting > 0

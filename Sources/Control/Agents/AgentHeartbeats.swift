@@ -136,7 +136,7 @@ extension AgentService {
             agents: live, perSecondTarget: policy.heartbeatsPerSecond, minimum: policy.heartbeatSecondsMin, agent: name)
     }
 
-    /// Any sign of life of an agent's key: a claim, a write to a task, an event. Registers an unknown agent. Costs a
+    /// Any sign of life of an agent's key: a claim, a task's heartbeat, an event. Registers an unknown agent. Costs a
     /// look at one row, and at most one write in five seconds.
     public func contact(_ name: String, project: String?, in transaction: Transaction) throws -> AgentStanding {
         let now = world.now

@@ -94,7 +94,7 @@ public struct AgentPages: Sendable {
         let name = request.parameter("name")
         let view = try await storage.read { transaction in
             let agent = try agents.view(name, in: transaction)
-            let held = try tasks.store.held(by: name, limit: Self.tasksMax, in: transaction)
+            let held = try tasks.store.inHand(of: name, limit: Self.tasksMax, in: transaction)
             let latest =
                 request.principal.agent.map { $0 == name } ?? true
                 ? try events.store.latest(limit: Self.eventsMax, filter: EventFilter(agent: name), in: transaction) : []

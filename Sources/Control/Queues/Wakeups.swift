@@ -28,23 +28,18 @@ public final class Wakeups: Sendable {
         state.withLock { state in queues.reduce(state.allGeneration) { $0 + (state.generation[$1] ?? 0) } }
     }
 
-    /// Tells that `count` tasks of a queue became ready; wakes as many waiters, the longest waiting first.
-    public func signal(queue: String, count: Int = 1) {
-        let woken = state.withLock { state -> [Waiter] in
+    /// Tells that a task of a queue became ready; wakes the waiter that waits longest.
+    public func signal(queue: String) {
+        let woken = state.withLock { state -> Waiter? in
             if state.generation.count < Self.queuesMax || state.generation[queue] != nil {
                 state.generation[queue, default: 0] += 1
             } else {
                 state.allGeneration += 1
             }
-            var woken: [Waiter] = []
-            state.waiters.removeAll { entry in
-                guard woken.count < count, entry.waiter.queues.contains(queue) else { return false }
-                woken.append(entry.waiter)
-                return true
-            }
-            return woken
+            let index = state.waiters.firstIndex { $0.waiter.queues.contains(queue) }
+            return index.map { state.waiters.remove(at: $0).waiter }
         }
-        for waiter in woken { waiter.continuation.resume() }
+        woken?.continuation.resume()
     }
 
     /// Wakes everybody: something changed that may concern any of them.

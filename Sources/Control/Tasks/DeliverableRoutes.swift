@@ -32,9 +32,10 @@ public struct DeliverableRoutes: Sendable {
         let draft = try draft(request)
         // Who may not write is told before anything reaches the disk.
         let task = try await exchange.storage.read { transaction in
-            try service.held(
+            try service.owned(
                 request.parameter("id"), fence: draft.fence, by: request.principal, verb: "deliverables",
-                takesLate: true, in: transaction)
+                takesLate: true, in: transaction
+            ).task
         }
         // A task's schema never changes, so the writer need not wait for a check that a hostile pair makes long.
         try draft.check(against: task.deliverableSchema)

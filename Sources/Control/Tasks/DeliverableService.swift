@@ -34,28 +34,25 @@ extension TaskService {
         _ draft: DeliverableDraft, sha256: String, task id: String, limits: Limits, by principal: Principal,
         in transaction: Transaction
     ) throws -> Deliverable {
-        var task = try held(
+        var (task, worker) = try owned(
             id, fence: draft.fence, by: principal, verb: "deliverables", takesLate: true, in: transaction)
-        let before = task
         let earlier = try deliverables.all(of: task.id, in: transaction)
         guard earlier.count < limits.deliverablesPerTask else {
             throw Problem.invalid("deliverables", "a task has at most \(limits.deliverablesPerTask) revisions in all")
         }
         let sameName = earlier.filter { $0.name == draft.name }
         if let last = sameName.last, last.sha256 == sha256, last.fence == draft.fence { return last }
-        let agent = try store.attempt(of: task.id, fence: draft.fence, in: transaction)?.agent ?? task.owner
         let deliverable = Deliverable(
             id: DeliverableID(world), taskID: task.id, name: draft.name, revision: (sameName.last?.revision ?? 0) + 1,
             contentType: draft.contentType, size: Int64(draft.content.count), sha256: sha256,
-            agent: agent ?? principal.name, keyID: principal.keyID, fence: draft.fence, round: task.reviewRounds,
+            agent: worker ?? principal.name, keyID: principal.keyID, fence: draft.fence, round: task.reviewRounds,
             isApproved: false, createdAt: world.now)
         try deliverables.insert(deliverable, in: transaction)
+        let hasBegun = task.state.isLeased ? try start(&task, by: principal, in: transaction) != nil : false
+        if hasBegun { try journal.startAttempt(of: task, in: transaction) }
+        let before = task
         if task.state.isLeased {
-            if task.start(now: world.now) {
-                try journal.startAttempt(of: task, in: transaction)
-            } else {
-                task.extendLease(now: world.now)
-            }
+            if !hasBegun { task.extendLease(now: world.now) }
             task.markProgress(now: world.now)
         }
         var data = JSONObject()

@@ -16,13 +16,11 @@ struct LaneShares {
     init(
         _ lanes: [OpenLane], queue: String, store: TaskStore, queues: QueueService, in transaction: Transaction
     ) throws {
-        self.lanes = []
+        self.lanes = lanes
         clock = 0
         for name in Set(lanes.map(\.project)) {
-            let project = try queues.project(name, in: transaction)
-            if project?.pause == nil { weights[name] = project?.weight ?? 1 }
+            weights[name] = try queues.project(name, in: transaction)?.weight ?? 1
         }
-        self.lanes = lanes.filter { weights[$0.project] != nil }
         guard isContested else { return }
         let stored = try store.served(queue: queue, in: transaction)
         clock = stored[""] ?? 0

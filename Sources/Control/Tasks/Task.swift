@@ -184,6 +184,27 @@ struct AttemptEnd: Sendable {
     let usage: TaskUsage
 }
 
+/// How an attempt ends and what is told of its task, as long as nobody had asked to cancel that.
+struct Ending: Sendable {
+    /// The event's type.
+    let type: String
+    let attempt: AttemptState
+    let message: String?
+    let usage: TaskUsage
+    var failureClass: String?
+    /// When the attempt began, where it begins and ends at once.
+    var start: Timestamp?
+    /// What the event says besides.
+    var data = JSONObject()
+
+    init(_ type: String, _ attempt: AttemptState, message: String? = nil, usage: TaskUsage) {
+        self.type = type
+        self.attempt = attempt
+        self.message = message
+        self.usage = usage
+    }
+}
+
 /// An edge of the graph, from the task that waits.
 public struct TaskDependency: Sendable, Equatable {
     public enum State: String, Sendable {

@@ -106,7 +106,7 @@ struct TaskPageView: PageView {
         canRetry = allowed.contains("retry")
         retryLabel = task.state == .held ? "Retry" : "Run again as a new task"
         canResume = allowed.contains("resume") && (task.holdCount > 0 || task.state == .waiting)
-        canHold = allowed.contains("hold") && task.holdCount == 0
+        canHold = allowed.contains("hold") && task.holdCount == 0 && task.state != .held
         canReassign = allowed.contains("reassign")
         canCancel = allowed.contains("cancel") && task.cancelRequestedAt == nil
         canReview = task.state == .inReview && Permission.operate.admits(principal.role)

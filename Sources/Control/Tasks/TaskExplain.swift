@@ -109,7 +109,7 @@ extension TaskService {
                 if leased >= concurrency {
                     unmet.append(
                         .init(
-                            code: TaskHold.concurrencyKey.rawValue,
+                            code: "queue_concurrency",
                             detail: "\(leased) of \(concurrency) tasks of the queue run", taskID: nil,
                             liftedBy: "the end of one of them, or PATCH /api/v1/queues/\(task.queue)"))
                 }

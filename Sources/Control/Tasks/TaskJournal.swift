@@ -72,7 +72,8 @@ struct TaskJournal: Sendable {
         {
             let reason = "another task with the key \"\(key)\" goes first"
             if try store.addHold(
-                .concurrencyKey, reason: reason, actor: "reeve", on: task.id, now: world.now, in: transaction)
+                .concurrencyKey, reason: reason, actor: Principal.system.actor, on: task.id, now: world.now,
+                in: transaction)
             {
                 task.holdCount += 1
                 try store.save(&task, in: transaction)
@@ -94,7 +95,7 @@ struct TaskJournal: Sendable {
         next.holdCount -= 1
         var data = JSONObject()
         data["hold"] = .string(TaskHold.concurrencyKey.rawValue)
-        try keep(&next, from: waiting, "task.hold_lifted", by: "reeve", data, in: transaction)
+        try keep(&next, from: waiting, "task.hold_lifted", by: Principal.system.actor, data, in: transaction)
     }
 
     /// 6: the first fenced write starts the attempt.

@@ -61,7 +61,7 @@ extension TaskService {
         _ id: String, _ hold: TaskHold, reason: String, by principal: Principal, in transaction: Transaction
     ) throws -> AgentTask {
         let before = try task(id, in: transaction)
-        guard !before.state.isTerminal else { throw before.refusal("hold") }
+        guard before.state.allowedVerbs.contains("hold") else { throw before.refusal("hold") }
         var task = before
         let isNew = try store.addHold(
             hold, reason: reason, actor: principal.actor, on: task.id, now: world.now, in: transaction)
@@ -83,7 +83,7 @@ extension TaskService {
         in transaction: Transaction
     ) throws -> AgentTask {
         let before = try task(id, in: transaction)
-        guard !before.state.isTerminal else { throw before.refusal("resume") }
+        guard before.state.allowedVerbs.contains("resume") else { throw before.refusal("resume") }
         var task = before
         let present = try store.holds(on: task.id, in: transaction).compactMap { TaskHold(rawValue: $0.hold) }
         let lifted = present.filter { $0 == hold || (hold == nil && $0 != .concurrencyKey) }

@@ -11,14 +11,16 @@ public struct TaskService: Sendable {
     let agents: AgentService
     let audit: AuditService
     let policy: TaskPolicy
+    let limits: Limits
     let world: World
     /// When this server began: leases from before get the failover grace.
     let startedAt: Timestamp
 
     public init(
         store: TaskStore, queues: QueueService, agents: AgentService, audit: AuditService, events: Events,
-        wakeups: Wakeups, policy: TaskPolicy, world: World
+        wakeups: Wakeups, policy: TaskPolicy, limits: Limits = Limits(), world: World
     ) {
+        self.limits = limits
         self.store = store
         self.queues = queues
         self.agents = agents
@@ -105,7 +107,7 @@ public struct TaskService: Sendable {
         for (_, parent) in edges where parent.state.isTerminal && parent.state != .done {
             try conclude(parent, in: transaction)
         }
-        return try store.task(id, in: transaction) ?? task
+        return task.state == .blocked ? try store.task(id, in: transaction) ?? task : task
     }
 
     // MARK: Dependencies
@@ -145,7 +147,7 @@ public struct TaskService: Sendable {
                 return nil
             }
             task.enqueue(now: world.now)
-            try journal.keep(&task, from: child, "task.unblocked", by: "reeve", data, in: transaction)
+            try journal.keep(&task, from: child, "task.unblocked", by: Principal.system.actor, data, in: transaction)
             return nil
         }
         switch edge.ifUnmet {
@@ -154,7 +156,8 @@ public struct TaskService: Sendable {
         case .fail: task.finish(.failed, reason: HoldReason.dependencyUnmet, now: world.now)
         }
         data["dependencyState"] = .string(parent.state.rawValue)
-        try journal.keep(&task, from: child, "task.\(task.state.rawValue)", by: "reeve", data, in: transaction)
+        try journal.keep(
+            &task, from: child, "task.\(task.state.rawValue)", by: Principal.system.actor, data, in: transaction)
         return task.state.isTerminal ? task : nil
     }
 
@@ -171,7 +174,7 @@ public struct TaskService: Sendable {
             ended.map { ["id": $0.id.json, "state": .string($0.state.rawValue), "output": $0.output] })
         var task = waiting
         task.resolveWait(answer: answer, policy: policy, now: world.now)
-        try journal.keep(&task, from: waiting, "task.resumed", by: "reeve", in: transaction)
+        try journal.keep(&task, from: waiting, "task.resumed", by: Principal.system.actor, in: transaction)
     }
 
     // MARK: Looking

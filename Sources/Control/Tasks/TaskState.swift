@@ -41,16 +41,17 @@ public enum TaskState: String, Sendable, CaseIterable {
     /// The verbs that the state takes, told to those who sent another one.
     public var allowedVerbs: [String] {
         switch self {
-        case .scheduled, .ready: ["claim", "cancel", "hold", "resume", "reassign"]
-        case .blocked: ["cancel", "hold", "resume", "reassign"]
+        case .ready: ["claim", "cancel", "hold", "resume", "reassign"]
+        case .scheduled, .blocked: ["cancel", "hold", "resume", "reassign"]
         case .claimed, .running:
             [
                 "heartbeat", "deliverables", "submit", "complete", "fail", "release", "park", "cancel", "hold",
+                "resume",
                 "reassign",
             ]
         case .waiting: ["resume", "cancel", "hold", "reassign"]
-        case .inReview: ["review", "cancel", "hold"]
-        case .held: ["retry", "cancel", "reassign"]
+        case .inReview: ["review", "cancel", "hold", "resume"]
+        case .held: ["retry", "cancel", "hold", "resume", "reassign"]
         case .failed, .canceled, .expired, .skipped: ["retry"]
         case .done: []
         }

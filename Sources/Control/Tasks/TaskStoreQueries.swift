@@ -241,7 +241,7 @@ extension TaskStore {
 
     // MARK: What agents hold
 
-    func held(by agents: [String], in transaction: Transaction) throws -> [(
+    func inHand(of agents: [String], in transaction: Transaction) throws -> [(
         agent: String, isLeased: Bool, count: Int64
     )] {
         try transaction.rows(
@@ -252,7 +252,7 @@ extension TaskStore {
         ).map { ($0.text("owner"), $0.bool("leased"), $0.int("count")) }
     }
 
-    func held(by agent: String, limit: Int, in transaction: Transaction) throws -> [AgentTask] {
+    func inHand(of agent: String, limit: Int, in transaction: Transaction) throws -> [AgentTask] {
         try transaction.rows(
             """
             SELECT * FROM tasks WHERE owner = \(agent) AND state IN ('claimed', 'running', 'waiting')

@@ -24,7 +24,7 @@ extension TaskService {
         case .scheduled:
             if let expiresAt = task.expiresAt, expiresAt <= now { return try expire(task, in: transaction) }
             task.enqueue(now: now)
-            try journal.keep(&task, from: before, "task.ready", by: "reeve", in: transaction)
+            try journal.keep(&task, from: before, "task.ready", by: Principal.system.actor, in: transaction)
         case .blocked:
             try expire(task, in: transaction)
         case .ready:
@@ -53,25 +53,20 @@ extension TaskService {
         let now = world.now
         var task = before
         let usage = task.usageNow
-        let fence = task.fence
         if let stop = task.stopDeadline, stop <= now {
             task.forceStop(now: now)
-            let ended: AttemptState = task.state == .canceled ? .canceled : .preempted
-            try journal.endAttempt(
-                task, fence: fence, ended, message: "stopped by force", usage: usage, in: transaction)
-            let type = task.state == .canceled ? "task.canceled" : "task.preempted"
-            return try keepEnded(&task, from: before, type, by: .system, JSONObject(), in: transaction)
+            let end = Ending("task.preempted", .preempted, message: "stopped by force", usage: usage)
+            return try keepEnded(&task, from: before, end, by: .system, in: transaction)
         }
         if let deadline = task.attemptDeadline, deadline <= now {
             task.timeOut(policy: policy, jitter: world.entropy.fraction(), now: now)
-            try journal.endAttempt(task, fence: fence, .timedOut, message: "time is up", usage: usage, in: transaction)
-            return try keepEnded(&task, from: before, "task.timed_out", by: .system, JSONObject(), in: transaction)
+            let end = Ending("task.timed_out", .timedOut, message: "time is up", usage: usage)
+            return try keepEnded(&task, from: before, end, by: .system, in: transaction)
         }
         if let deadline = task.progressDeadline, deadline <= now {
             task.stopByGuard(HoldReason.noProgress, now: now)
-            try journal.endAttempt(
-                task, fence: fence, .preempted, message: "no progress", usage: usage, in: transaction)
-            return try keepEnded(&task, from: before, "task.held", by: .system, JSONObject(), in: transaction)
+            let end = Ending("task.held", .preempted, message: "no progress", usage: usage)
+            return try keepEnded(&task, from: before, end, by: .system, in: transaction)
         }
         guard let expiry = task.leaseExpiresAt, expiry <= now else { return }
         // A lease from before this server's start could not be extended while nobody was there to extend it.
@@ -81,8 +76,8 @@ extension TaskService {
             return try store.postpone(task.id, until: others.reduce(graceEnd, min), in: transaction)
         }
         task.loseLease(policy: policy, now: now)
-        try journal.endAttempt(task, fence: fence, .lost, message: "the lease ran out", usage: usage, in: transaction)
-        try keepEnded(&task, from: before, "task.lease_lost", by: .system, JSONObject(), in: transaction)
+        let end = Ending("task.lease_lost", .lost, message: "the lease ran out", usage: usage)
+        try keepEnded(&task, from: before, end, by: .system, in: transaction)
     }
 
     /// 10: nobody answered in time; the declared fallback does, or the task is set aside for a person.
@@ -96,9 +91,9 @@ extension TaskService {
             task.waitUntil = nil
             task.owner = nil
             task.hold("wait_timed_out", now: world.now)
-            return try journal.keep(&task, from: before, "task.held", by: "reeve", in: transaction)
+            return try journal.keep(&task, from: before, "task.held", by: Principal.system.actor, in: transaction)
         }
-        try journal.keep(&task, from: before, "task.resumed", by: "reeve", in: transaction)
+        try journal.keep(&task, from: before, "task.resumed", by: Principal.system.actor, in: transaction)
     }
 
     /// Forgets finished tasks past their time with all that is theirs, and lanes that nobody stands in; returns how

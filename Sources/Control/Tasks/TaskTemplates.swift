@@ -15,7 +15,7 @@ extension TaskService: TaskCreation {
     public func createTask(
         from template: JSONValue, key: String, by principal: Principal, in transaction: Transaction
     ) throws -> String {
-        var draft = try TaskDraft(Fields(template.object ?? JSONObject(), limits: Limits()), policy: policy)
+        var draft = try TaskDraft(Fields(template.object ?? JSONObject(), limits: limits), policy: policy)
         draft.uniqueKey = draft.uniqueKey ?? key
         return try create(draft, by: principal, correlationID: nil, in: transaction).task.id.text
     }

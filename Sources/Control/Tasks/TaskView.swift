@@ -57,9 +57,10 @@ extension TaskService {
     }
 
     /// The reply to a task's heartbeat: what its worker is to do next.
-    func beatJSON(_ task: AgentTask, in transaction: Transaction) throws -> JSONValue {
-        let agent = task.owner ?? ""
-        let commands = try agents.commands(for: agent, in: transaction)
+    ///
+    /// - Parameter owner: the agent that has it; `nil` where it was just taken away.
+    func beatJSON(_ task: AgentTask, _ owner: AgentStanding?, in transaction: Transaction) throws -> JSONValue {
+        let commands = try owner.map { try agents.commands(for: $0, in: transaction) } ?? AgentCommands()
         var object = commands.json.object ?? JSONObject()
         let isOver = !task.state.isLeased
         object["leaseExpiresAt"] = .of(task.leaseExpiresAt)
@@ -67,13 +68,10 @@ extension TaskService {
         object["nextHeartbeatSeconds"] = .double(min(beatSeconds, 60))
         object["cancel"] = .bool(task.cancelRequestedAt != nil || isOver)
         object["pause"] = .bool(task.pauseRequestedAt != nil || object["pause"]?.bool == true)
-        object["drain"] = .bool(object["drain"]?.bool == true)
-        if object["config"] == nil { object["config"] = ["desired": .null, "etag": .null] }
         object["budget"] = [
             "remaining": task.budget?.remaining(after: task.usage) ?? .null,
             "wrapUp": .bool(isOver || task.budget?.isNearlyUsed(by: task.usage) ?? false),
         ]
-        if object["messages"] == nil { object["messages"] = [] }
         object["state"] = .string(task.state.rawValue)
         object["serverTime"] = world.now.json
         return .object(object)

@@ -47,14 +47,15 @@ public struct TaskParking: Sendable {
 extension TaskService {
     // MARK: Who may write
 
-    /// The task, if this principal holds it under this fence; otherwise why not, in the words that make a worker stop.
+    /// The task and the agent whose work it is, if this principal has it under this fence; otherwise why not, in the
+    /// words that make a worker stop.
     ///
     /// - Parameter takesLate: whether the verb brings a result, which is taken after a lost lease until the task is
     ///   claimed anew.
-    func held(
-        _ id: String, fence: Int64, by principal: Principal, verb: String, takesLate: Bool, known: AgentTask? = nil,
-        in transaction: Transaction
-    ) throws -> AgentTask {
+    func owned(
+        _ id: String, fence: Int64, by principal: Principal, verb: String, takesLate: Bool = false,
+        known: AgentTask? = nil, in transaction: Transaction
+    ) throws -> (task: AgentTask, worker: String?) {
         let task = try known ?? task(id, in: transaction)
         if let agent = principal.agent, agent != task.owner {
             guard try store.hasAttempt(of: task.id, by: agent, in: transaction) else {
@@ -66,12 +67,12 @@ extension TaskService {
         guard fence == task.fence else { throw staleFence(task, sent: fence) }
         if task.state.isLeased {
             guard principal.agent == nil || principal.agent == task.owner else { throw staleFence(task, sent: fence) }
-            return task
+            return (task, task.owner)
         }
         if task.acceptsLateResult {
             let last = try store.attempt(of: task.id, fence: fence, in: transaction)
             guard principal.agent == nil || principal.agent == last?.agent else { throw staleFence(task, sent: fence) }
-            if takesLate { return task }
+            if takesLate { return (task, last?.agent) }
             throw Problem(
                 .leaseLost, "The lease ran out, and the task is \(task.state.rawValue) again.",
                 hint: "Stop work. A result that is finished already can still be sent, until another agent claims it.",
@@ -93,7 +94,7 @@ extension TaskService {
 
     /// 6: the first fenced write of a claim starts the attempt; returns when, if it is this one. The caller writes the
     /// rows of the task and of the attempt.
-    private func start(
+    func start(
         _ task: inout AgentTask, by principal: Principal, in transaction: Transaction
     ) throws -> Timestamp? {
         let before = task
@@ -116,15 +117,10 @@ extension TaskService {
         let capabilities = Set(agent.capabilities)
         var claimed: [ClaimedTask] = []
         for queue in names where claimed.count < limit {
-            guard let queue = try queues.queue(queue, in: transaction), queue.pause == nil else { continue }
-            var room = limit - claimed.count
-            if let concurrency = queue.concurrency {
-                room = min(room, Int(max(0, concurrency - (try store.leasedCount(queue: queue.name, in: transaction)))))
-            }
-            guard room > 0 else { continue }
-            let lanes = try store.openLanes(queue: queue.name, agent: name, in: transaction)
-                .filter { $0.requires.allSatisfy(capabilities.contains) }
-            claimed += try take(room, from: lanes, queue: queue.name, agent: name, by: principal, in: transaction)
+            let (room, lanes) = try openings(
+                queue, limit: limit - claimed.count, agent: name, capabilities, in: transaction)
+            guard room > 0, !lanes.isEmpty else { continue }
+            claimed += try take(room, from: lanes, queue: queue, agent: name, by: principal, in: transaction)
         }
         return claimed
     }
@@ -137,9 +133,24 @@ extension TaskService {
         guard agent?.refusal == nil else { return false }
         let capabilities = Set(agent?.capabilities ?? [])
         return try names.contains { queue in
-            try store.openLanes(queue: queue, agent: name, in: transaction)
-                .contains { $0.requires.allSatisfy(capabilities.contains) }
+            let (room, lanes) = try openings(queue, limit: 1, agent: name, capabilities, in: transaction)
+            return room > 0 && !lanes.isEmpty
         }
+    }
+
+    /// What an agent may have of a queue at this moment: how many tasks, and from which lanes.
+    private func openings(
+        _ name: String, limit: Int, agent: String, _ capabilities: Set<String>, in transaction: Transaction
+    ) throws -> (room: Int, lanes: [OpenLane]) {
+        guard let queue = try queues.queue(name, in: transaction), queue.pause == nil else { return (0, []) }
+        var room = limit
+        if let concurrency = queue.concurrency {
+            room = min(room, Int(max(0, concurrency - (try store.leasedCount(queue: name, in: transaction)))))
+        }
+        guard room > 0 else { return (0, []) }
+        let lanes = try store.openLanes(queue: name, agent: agent, in: transaction)
+            .filter { $0.requires.allSatisfy(capabilities.contains) }
+        return (room, try lanes.filter { try queues.project($0.project, in: transaction)?.pause == nil })
     }
 
     private func take(
@@ -175,8 +186,8 @@ extension TaskService {
     /// says so.
     public func beat(
         _ id: String, fence: Int64, _ beat: TaskBeat, by principal: Principal, in transaction: Transaction
-    ) throws -> AgentTask {
-        var task = try held(id, fence: fence, by: principal, verb: "heartbeat", takesLate: false, in: transaction)
+    ) throws -> (task: AgentTask, owner: AgentStanding?) {
+        var task = try owned(id, fence: fence, by: principal, verb: "heartbeat", in: transaction).task
         if try start(&task, by: principal, in: transaction) != nil {
             try journal.startAttempt(of: task, in: transaction)
         }
@@ -193,16 +204,13 @@ extension TaskService {
         if let limit = task.budget?.exceeded(by: task.usage) {
             let usage = task.usageNow
             task.stopByGuard(HoldReason.budget, now: world.now)
-            try journal.endAttempt(
-                task, fence: fence, .preempted, message: "budget: \(limit)", usage: usage, in: transaction)
-            var data = JSONObject()
-            data["limit"] = .string(limit)
-            try keepEnded(&task, from: before, "task.held", by: principal, data, in: transaction)
-            return task
+            var end = Ending("task.held", .preempted, message: "budget: \(limit)", usage: usage)
+            end.data["limit"] = .string(limit)
+            try keepEnded(&task, from: before, end, by: principal, in: transaction)
+            return (task, nil)
         }
         try store.save(&task, in: transaction)
-        if let name = task.owner { _ = try agents.contact(name, project: nil, in: transaction) }
-        return task
+        return (task, try task.owner.map { try agents.contact($0, project: nil, in: transaction) })
     }
 
     // MARK: Ends of an attempt
@@ -214,12 +222,12 @@ extension TaskService {
         _ id: String, fence: Int64, output: JSONValue, by principal: Principal, known: WorkedTask? = nil,
         in transaction: Transaction
     ) throws -> TaskView {
-        var task = try held(
+        var (task, worker) = try owned(
             id, fence: fence, by: principal, verb: "complete", takesLate: true, known: known?.task, in: transaction)
         guard task.review == nil else {
             var members = JSONObject()
             members["state"] = .string(task.state.rawValue)
-            members["allowed"] = ["submit", "fail", "release", "park", "heartbeat", "deliverables"]
+            members["allowed"] = .list(task.state.allowedVerbs.filter { $0 != "complete" })
             throw Problem(
                 .badTransition, "The task is under review: it is submitted, not completed.",
                 hint: "Send POST /api/v1/tasks/\(task.id)/submit with the same fence.", members: members)
@@ -231,6 +239,7 @@ extension TaskService {
         let begun = isLate ? nil : try start(&task, by: principal, in: transaction)
         let before = task
         let usage = task.usageNow
+        if isLate { task.owner = worker }
         task.complete(output: output, now: world.now)
         try deliverables.approve(latest, in: transaction)
         try journal.endAttempt(
@@ -266,7 +275,8 @@ extension TaskService {
     public func submit(
         _ id: String, fence: Int64, output: JSONValue, by principal: Principal, in transaction: Transaction
     ) throws -> AgentTask {
-        var task = try held(id, fence: fence, by: principal, verb: "submit", takesLate: true, in: transaction)
+        var (task, worker) = try owned(
+            id, fence: fence, by: principal, verb: "submit", takesLate: true, in: transaction)
         let isLate = !task.state.isLeased
         let latest = try deliverables.latest(of: task.id, in: transaction)
         try checkSchema(of: task, latest)
@@ -278,7 +288,7 @@ extension TaskService {
         let begun = isLate ? nil : try start(&task, by: principal, in: transaction)
         let before = task
         let usage = task.usageNow
-        if task.owner == nil { task.owner = try store.attempt(of: task.id, fence: fence, in: transaction)?.agent }
+        if isLate { task.owner = worker }
         task.submit(sha256, output: output, now: world.now)
         try journal.endAttempt(
             task, fence: fence, isLate ? .lateSucceeded : .succeeded, usage: usage, start: begun, in: transaction)
@@ -298,19 +308,18 @@ extension TaskService {
         _ id: String, fence: Int64, _ failure: FailureClass, message: String?, delay: Span?, by principal: Principal,
         in transaction: Transaction
     ) throws -> AgentTask {
-        var task = try held(id, fence: fence, by: principal, verb: "fail", takesLate: false, in: transaction)
+        var task = try owned(id, fence: fence, by: principal, verb: "fail", in: transaction).task
         let begun = try start(&task, by: principal, in: transaction)
         let before = task
         let usage = task.usageNow
         task.fail(failure, delay: delay, policy: policy, jitter: world.entropy.fraction(), now: world.now)
-        var data = JSONObject()
-        data["class"] = .string(failure.rawValue)
-        if let message { data["message"] = .string(message) }
-        try journal.endAttempt(
-            task, fence: fence, task.state == .canceled ? .canceled : .failed, failureClass: failure.rawValue,
-            message: message, usage: usage, start: begun, in: transaction)
         let type = task.state == .scheduled ? "task.retry_scheduled" : "task.\(task.state.rawValue)"
-        try keepEnded(&task, from: before, type, by: principal, data, in: transaction)
+        var end = Ending(type, .failed, message: message, usage: usage)
+        end.failureClass = failure.rawValue
+        end.start = begun
+        end.data["class"] = .string(failure.rawValue)
+        if let message { end.data["message"] = .string(message) }
+        try keepEnded(&task, from: before, end, by: principal, in: transaction)
         return task
     }
 
@@ -318,14 +327,12 @@ extension TaskService {
     public func release(
         _ id: String, fence: Int64, delay: Span, by principal: Principal, in transaction: Transaction
     ) throws -> AgentTask {
-        var task = try held(id, fence: fence, by: principal, verb: "release", takesLate: false, in: transaction)
+        var task = try owned(id, fence: fence, by: principal, verb: "release", in: transaction).task
         let before = task
         let usage = task.usageNow
         task.release(delay: delay, policy: policy, now: world.now)
-        let type = task.state == .canceled ? "task.canceled" : "task.released"
-        let ended: AttemptState = task.state == .canceled ? .canceled : .released
-        try journal.endAttempt(task, fence: fence, ended, usage: usage, in: transaction)
-        try keepEnded(&task, from: before, type, by: principal, JSONObject(), in: transaction)
+        let end = Ending("task.released", .released, usage: usage)
+        try keepEnded(&task, from: before, end, by: principal, in: transaction)
         return task
     }
 
@@ -333,14 +340,15 @@ extension TaskService {
     public func park(
         _ id: String, fence: Int64, _ parking: TaskParking, by principal: Principal, in transaction: Transaction
     ) throws -> AgentTask {
-        var task = try held(id, fence: fence, by: principal, verb: "park", takesLate: false, in: transaction)
+        var task = try owned(id, fence: fence, by: principal, verb: "park", in: transaction).task
         let begun = try start(&task, by: principal, in: transaction)
         let before = task
         let usage = task.usageNow
         if task.cancelRequestedAt != nil {
             task.release(delay: .zero, policy: policy, now: world.now)
-            try journal.endAttempt(task, fence: fence, .canceled, usage: usage, start: begun, in: transaction)
-            try keepEnded(&task, from: before, "task.canceled", by: principal, JSONObject(), in: transaction)
+            var end = Ending("task.released", .released, usage: usage)
+            end.start = begun
+            try keepEnded(&task, from: before, end, by: principal, in: transaction)
             return task
         }
         var wait = JSONObject()
@@ -354,12 +362,13 @@ extension TaskService {
         task.park(.object(wait), until: parking.until, checkpoint: parking.checkpoint, now: world.now)
         try journal.endAttempt(task, fence: fence, .parked, usage: usage, start: begun, in: transaction)
         try journal.keep(&task, from: before, "task.parked", by: principal.actor, in: transaction)
-        if parking.kind == .child { try waitForChildren(parking.children, of: task, in: transaction) }
+        guard parking.kind == .child else { return task }
+        try waitForChildren(parking.children, of: task, in: transaction)
         return try store.task(task.id, in: transaction) ?? task
     }
 
     private func waitForChildren(_ children: [TaskID], of task: AgentTask, in transaction: Transaction) throws {
-        var ended: AgentTask?
+        var ended: [AgentTask] = []
         for id in children {
             guard id != task.id, let child = try store.task(id, in: transaction) else {
                 throw Problem.invalid("tasks", "there is no task \"\(id)\" to wait for")
@@ -367,13 +376,24 @@ extension TaskService {
             let edge = TaskDependency(
                 taskID: task.id, dependsOn: id, ifUnmet: .run, isChild: true, state: .pending)
             try store.insert(edge, in: transaction)
-            if child.state.isTerminal { ended = child }
+            if child.state.isTerminal { ended.append(child) }
         }
-        for id in children where ended != nil {
-            if let child = try store.task(id, in: transaction), child.state.isTerminal {
-                try conclude(child, in: transaction)
-            }
-        }
+        for child in ended { try conclude(child, in: transaction) }
+    }
+
+    /// Ends the attempt that the task was in, and keeps what became of it. Where it was canceled, whatever ended the
+    /// attempt, the event says that; an attempt that nobody heard of, or that took too long, stays what it was.
+    func keepEnded(
+        _ task: inout AgentTask, from before: AgentTask, _ end: Ending, by principal: Principal,
+        in transaction: Transaction
+    ) throws {
+        let isCanceled = task.state == .canceled
+        let isByClock = end.attempt == .lost || end.attempt == .timedOut
+        try journal.endAttempt(
+            task, fence: before.fence, isCanceled && !isByClock ? .canceled : end.attempt,
+            failureClass: end.failureClass, message: end.message, usage: end.usage, start: end.start, in: transaction)
+        try keepEnded(
+            &task, from: before, isCanceled ? "task.canceled" : end.type, by: principal, end.data, in: transaction)
     }
 
     /// Keeps a task, with what follows where it has ended.

@@ -117,9 +117,9 @@ public struct TaskWorkRoutes: Sendable {
         beat.checkpoint = fields.object["checkpoint"] ?? .null
         let told = beat
         return try await exchange.commit(request) { transaction in
-            let task = try service.beat(
+            let (task, owner) = try service.beat(
                 request.parameter("id"), fence: fence, told, by: request.principal, in: transaction)
-            return .json(try service.beatJSON(task, in: transaction))
+            return .json(try service.beatJSON(task, owner, in: transaction))
         }
     }
 

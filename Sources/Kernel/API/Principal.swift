@@ -31,7 +31,10 @@ public struct Principal: Sendable, Equatable {
     public static let system = Principal(keyID: "system", name: "reeve", role: .admin)
 
     /// How events and the audit log name this principal.
-    public var actor: String { agent.map { "agent:\($0)" } ?? "\(role.rawValue):\(name)" }
+    public var actor: String {
+        if keyID == Self.system.keyID { return Self.system.name }
+        return agent.map { "agent:\($0)" } ?? "\(role.rawValue):\(name)"
+    }
 
     /// The agent to act for: the key's own, or for operators and `ingest` the one that the request names.
     public func actingAgent(named: String?) throws -> String {

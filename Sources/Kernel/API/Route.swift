@@ -80,14 +80,3 @@ public struct Loop: Sendable {
         self.body = body
     }
 }
-
-/// A room of the house, as composition sees it.
-public protocol Feature: Sendable {
-    static var migrations: [Migration] { get }
-    var routes: [Route] { get }
-    var loops: [Loop] { get }
-}
-
-extension Feature {
-    public var loops: [Loop] { [] }
-}

@@ -5,7 +5,7 @@ public struct Event: Sendable, Equatable {
     public let at: Timestamp
     /// `noun.verb`, such as `task.claimed`; what agents send keeps the name they gave it.
     public let type: String
-    /// Who caused it: `agent:writer`, `operator:alice`, `admin:reeve`.
+    /// Who caused it: `agent:writer`, `operator:alice`, `reeve`.
     public let actor: String
     public let project: String?
     public let agent: String?

@@ -41,7 +41,9 @@ struct ConnectionLoop {
     private func serve(_ connection: any SQLConnection, _ carried: inout [any StorageJob]) -> Bool {
         while connection.isUsable {
             let isSecondTry = !carried.isEmpty
-            guard let group = isSecondTry ? carried : jobs.take(max: groupMax, gathering: gathering) else { return true }
+            guard let group = isSecondTry ? carried : jobs.take(max: groupMax, gathering: gathering) else {
+                return true
+            }
             carried = []
             if !commit(group, on: connection, isSecondTry: isSecondTry) { carried = group }
         }

@@ -28,8 +28,9 @@ extension StorageEngine {
 
 /// ``Storage`` over an engine: one writer thread that commits in groups, and a few reader threads.
 ///
-/// While one commit waits for the disk, the next requests gather; they share the next commit, each in a savepoint of
-/// its own. Full durability so costs one sync a group, not one a request, and an idle request waits for nobody.
+/// While one commit waits for the disk, the next requests gather; they share the next commit, and where one has to be
+/// undone alone, the group runs again with savepoints. Full durability so costs one sync a group, not one a request,
+/// and an idle request waits for nobody.
 public final class EngineStorage: Storage {
     public let dialect: SQLDialect
     private let writes: BlockingQueue<any StorageJob>

@@ -40,7 +40,7 @@ struct Admission: Sendable {
     /// How far the guards came without asking the store.
     enum Verdict: Sendable {
         case admitted(Visit)
-        case refused(Visit, APIReply)
+        case refused(Visit, any Error)
         /// The store has to say whose credential it is; then ``Admission/settle(_:_:)`` goes on.
         case asking(Visit, AccessService.Unseen)
     }
@@ -56,11 +56,8 @@ struct Admission: Sendable {
             traceparent: TraceIDs.acceptedTraceparent(head.headers["traceparent"]) ?? ids.traceparent())
         do {
             return try judge(&visit)
-        } catch let problem as Problem {
-            return .refused(visit, refusal(problem, visit))
         } catch {
-            return .refused(
-                visit, refusal(Problem(.internalError, "Reeve failed at this request.", cause: error), visit))
+            return .refused(visit, error)
         }
     }
 
@@ -98,18 +95,11 @@ struct Admission: Sendable {
         }
     }
 
-    /// Goes on with a credential that the store had to be asked about.
-    func settle(_ visit: Visit, _ unseen: AccessService.Unseen) async -> Verdict {
-        do {
-            guard let principal = try await access.resolve(unseen) else { throw unauthenticated(visit.head) }
-            addressRate.giveBack(visit.remoteAddress)
-            return .admitted(try admit(visit, principal))
-        } catch let problem as Problem {
-            return .refused(visit, refusal(problem, visit))
-        } catch {
-            return .refused(
-                visit, refusal(Problem(.internalError, "Reeve failed at this request.", cause: error), visit))
-        }
+    /// Goes on with a credential that the store had to be asked about; throws what refuses the request.
+    func settle(_ visit: Visit, _ unseen: AccessService.Unseen) async throws -> Visit {
+        guard let principal = try await access.resolve(unseen) else { throw unauthenticated(visit.head) }
+        addressRate.giveBack(visit.remoteAddress)
+        return try admit(visit, principal)
     }
 
     private func credential(_ head: RequestHead) -> Credential? {

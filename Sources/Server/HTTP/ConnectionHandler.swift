@@ -143,29 +143,29 @@ final class ConnectionHandler: ChannelInboundHandler {
         let start = responder.now
         switch responder.admission.begin(RequestHead(head), from: remoteAddress) {
         case .admitted(let visit): startReading(Intake(visit: visit, start: start))
-        case .refused(let visit, let reply): refuse(visit, reply, start)
+        case .refused(let visit, let error): refuse(visit, error, start)
         case .asking(let visit, let unseen):
             guard let context else { return }
             var intake = Intake(visit: visit, start: start)
             let me = NIOLoopBound(self, eventLoop: context.eventLoop)
             let admission = responder.admission
             intake.task = Task(executorPreference: executor) {
-                let verdict = await admission.settle(visit, unseen)
+                let verdict: Result<Admission.Visit, any Error>
+                do { verdict = .success(try await admission.settle(visit, unseen)) } catch { verdict = .failure(error) }
                 me.run { $0.settle(verdict) }
             }
             state = .asking(intake)
         }
     }
 
-    private func settle(_ verdict: Admission.Verdict) {
+    private func settle(_ verdict: Result<Admission.Visit, any Error>) {
         guard case .asking(let intake) = state else { return }
         switch verdict {
-        case .admitted(let visit):
+        case .success(let visit):
             startReading(
                 Intake(
                     visit: visit, start: intake.start, body: intake.body, isComplete: intake.isComplete, task: nil))
-        case .refused(let visit, let reply): refuse(visit, reply, intake.start, isComplete: intake.isComplete)
-        case .asking: preconditionFailure("the store was asked already")
+        case .failure(let error): refuse(intake.visit, error, intake.start, isComplete: intake.isComplete)
         }
     }
 
@@ -193,8 +193,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Adds to the body; where that gets too long, refuses the request and returns `false`.
     private func append(_ buffer: ByteBuffer, to intake: inout Intake) -> Bool {
         guard intake.body.count + buffer.readableBytes <= responder.limits.bodyBytes else {
-            let reply = responder.admission.refusal(Admission.tooLarge(responder.limits), intake.visit)
-            refuse(intake.visit, reply, intake.start, isCut: true)
+            refuse(intake.visit, Admission.tooLarge(responder.limits), intake.start, isCut: true)
             return false
         }
         if intake.body.isEmpty, let declared = intake.visit.head.declaredBytes {
@@ -248,8 +247,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func refuse(
-        _ visit: Admission.Visit, _ reply: APIReply, _ start: Timestamp, isComplete: Bool = false, isCut: Bool = false
+        _ visit: Admission.Visit, _ error: any Error, _ start: Timestamp, isComplete: Bool = false, isCut: Bool = false
     ) {
+        let reply = responder.refusal(of: error, visit)
         responder.logEnd(visit, status: reply.status, since: start)
         bodyIsThere()
         // Who sends more than little has to stop; the connection cannot be used again.
@@ -405,7 +405,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         let problem = Problem(
             .requestTimeout, "The body did not come within \(seconds) s.",
             hint: "Send the request again, faster; `limits.bodySeconds` says how long a body may take to begin with.")
-        refuse(intake.visit, responder.admission.refusal(problem, intake.visit), intake.start, isCut: true)
+        refuse(intake.visit, problem, intake.start, isCut: true)
     }
 
     private func bodyIsThere() {

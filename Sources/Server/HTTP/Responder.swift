@@ -22,25 +22,31 @@ struct Responder: Sendable {
         guard let route = visit.route else { preconditionFailure("a visit without a route was admitted") }
         do {
             return try await route.handler(admission.request(visit, route: route, body: body))
-        } catch let problem as Problem {
-            logCause(of: problem, visit)
-            return admission.refusal(problem, visit)
-        } catch is CancellationError {
-            let problem = Problem(
-                .overloaded, "Reeve is stopping.", hint: "Send the same request again in a few seconds.",
-                retryAfterSeconds: 2)
-            return admission.refusal(problem, visit)
         } catch {
-            let problem = Problem(
-                .internalError, "Reeve failed at this request.",
-                hint: "Report the requestId to whoever runs Reeve.", cause: error)
-            logCause(of: problem, visit)
-            return admission.refusal(problem, visit)
+            return refusal(of: error, visit)
         }
     }
 
-    /// What went wrong inside stands in the log alone, under the id that the client was given.
-    func logCause(of problem: Problem, _ visit: Admission.Visit) {
+    /// What the client hears of whatever stopped its request. What went wrong inside stands in the log alone, under the
+    /// id that the client is given.
+    func refusal(of error: any Error, _ visit: Admission.Visit) -> APIReply {
+        let problem =
+            switch error {
+            case let problem as Problem: problem
+            case is CancellationError:
+                Problem(
+                    .overloaded, "Reeve is stopping.", hint: "Send the same request again in a few seconds.",
+                    retryAfterSeconds: 2)
+            default:
+                Problem(
+                    .internalError, "Reeve failed at this request.",
+                    hint: "Report the requestId to whoever runs Reeve.", cause: error)
+            }
+        if !(error is CancellationError) { logCause(of: problem, visit) }
+        return admission.refusal(problem, visit)
+    }
+
+    private func logCause(of problem: Problem, _ visit: Admission.Visit) {
         guard problem.code.status >= 500 else { return }
         var metadata = metadata(visit)
         metadata["code"] = .string(problem.code.name)

@@ -130,7 +130,7 @@ public struct Reference {
         (23, "any other live state → canceled", "`cancel`"),
         (24, "ready, scheduled, blocked → expired", "`startBy` passed before anyone began"),
         (25, "held → ready", "`retry`: one attempt more, the fence rises"),
-        (26, "running → held", "a budget, or no progress: the fence rises"),
+        (26, "running → held, canceled", "a budget, or no progress: the fence rises"),
         (27, "ended → ended", "nothing; `retry` makes a new task that `supersedes` it"),
     ]
 }
