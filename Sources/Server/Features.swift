@@ -17,7 +17,6 @@ public struct Features: Sendable {
     public let wakeups = Wakeups()
 
     private let taskStore = TaskStore()
-    private let taskPolicy: TaskPolicy
     private let eventRoutes: EventRoutes
     private let idempotency = IdempotencyStore()
     private let settings: Settings
@@ -36,10 +35,10 @@ public struct Features: Sendable {
         agents = AgentService(
             world: world, events: events, audit: audit, workload: taskStore, policy: AgentPolicy(settings.agents))
         queues = QueueService(events: events, audit: audit, wakeups: wakeups, world: world)
-        taskPolicy = TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds)
         tasks = TaskService(
             store: taskStore, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
-            policy: taskPolicy, limits: settings.limits, world: world)
+            policy: TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds),
+            limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
         eventRoutes = EventRoutes(
             events: events, storage: storage, access: access, world: world, limits: settings.limits,
@@ -71,7 +70,7 @@ public struct Features: Sendable {
             AgentRoutes(service: agents, exchange: exchange).routes,
             IngestRoutes(service: IngestService(agents: agents, events: events), exchange: exchange).routes,
             QueueRoutes(service: queues, workload: taskStore, exchange: exchange, world: world).routes,
-            TaskRoutes(service: tasks, exchange: exchange, policy: taskPolicy).routes,
+            TaskRoutes(service: tasks, exchange: exchange).routes,
             TaskWorkRoutes(service: tasks, exchange: exchange, wakeups: wakeups, world: world).routes,
             DeliverableRoutes(service: tasks, exchange: exchange, blobs: blobs).routes,
             ScheduleRoutes(service: schedules, exchange: exchange).routes,

@@ -51,7 +51,7 @@ struct PageFixture: Sendable {
             storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
             workload: store, access: access, audit: audit, assets: PageAssets(), world: world)
         let parts: [[Route]] = [
-            pages.routes, TaskRoutes(service: tasks, exchange: exchange, policy: TaskPolicy()).routes,
+            pages.routes, TaskRoutes(service: tasks, exchange: exchange).routes,
             TaskWorkRoutes(service: tasks, exchange: exchange, wakeups: wakeups, world: world).routes,
             DeliverableRoutes(service: tasks, exchange: exchange, blobs: blobs).routes,
             QueueRoutes(service: queues, workload: store, exchange: exchange, world: world).routes,

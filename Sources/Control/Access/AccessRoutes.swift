@@ -21,13 +21,7 @@ public struct AccessRoutes: Sendable {
                 shape: RouteShape(body: Self.draftSchema, success: 201, reply: Self.issuedSchema), handler: create),
             Route(
                 .get, "/api/v1/keys", .administer, "Keys, without their secrets",
-                shape: RouteShape(
-                    query: [
-                        ("limit", ["type": "integer", "minimum": 1], "Rows of the page"),
-                        ("after", ["type": "string"], "The id that the last page ended with"),
-                    ],
-                    reply: ListShape.of(Self.keySchema)),
-                handler: list),
+                shape: .list(of: Self.keySchema), handler: list),
             Route(
                 .delete, "/api/v1/keys/{id}", .administer, "Revokes a key at once, with its sessions",
                 shape: RouteShape(success: 204), handler: revoke),
@@ -68,8 +62,11 @@ public struct AccessRoutes: Sendable {
 
     private func list(_ request: APIRequest) async throws -> APIReply {
         let page = try request.page()
-        let keys = try await exchange.storage.read { try service.list(after: page.after, limit: page.limit, in: $0) }
-        return .list(keys, next: keys.count == page.limit ? keys.last?.id.text : nil)
+        let keys = try await exchange.storage.read {
+            try service.list(after: page.after, limit: page.limit + 1, in: $0)
+        }
+        let (items, next) = page.cut(keys, cursor: \.id.text)
+        return .list(items, next: next)
     }
 
     private func revoke(_ request: APIRequest) async throws -> APIReply {

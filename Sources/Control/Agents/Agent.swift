@@ -122,19 +122,6 @@ public protocol AgentWorkload: Sendable {
     func cancellations(of agent: String, in transaction: Transaction) throws -> [String]
 }
 
-extension AgentWorkload {
-    public func cancellations(of agent: String, in transaction: Transaction) throws -> [String] { [] }
-}
-
-/// The workload of a fleet without tasks.
-public struct NoWorkload: AgentWorkload {
-    public init() {}
-    public func currentTasks(of agent: String, in transaction: Transaction) throws -> [AgentHolding] { [] }
-    public func holdings(
-        of agents: [String], in transaction: Transaction
-    ) throws -> [String: (leased: Int, waiting: Int)] { [:] }
-}
-
 /// An agent as the interface shows it at one moment: the registry's entry, its status now, and its tasks.
 public struct AgentView: Sendable, Equatable {
     public let agent: Agent

@@ -3,13 +3,13 @@ import Kernel
 /// How patient Reeve is with agents, and how much it takes from them. Settings `agents.*` fill it.
 public struct AgentPolicy: Sendable, Equatable {
     /// Seconds between two heartbeats of an agent in a small fleet.
-    public var heartbeatSecondsMin = 10
+    public var heartbeatSecondsMin: Int
     /// Heartbeats a second of the whole fleet, above which the interval grows.
-    public var heartbeatsPerSecond = 50
+    public var heartbeatsPerSecond: Int
     /// How much later than told a heartbeat may come.
-    public var grace = Span.seconds(10)
+    public var grace: Span
     /// How long after a start of Reeve agents have to come back, before silence counts.
-    public var failoverGrace = Span.seconds(30)
+    public var failoverGrace: Span
     /// Agents in the registry at most.
     public var agentsMax = 200_000
     /// Messages that may wait for one agent.
@@ -20,19 +20,17 @@ public struct AgentPolicy: Sendable, Equatable {
     public var contactRecordedEvery = Span.seconds(5)
 
     /// How often an agent's health URL is asked.
-    public var healthInterval = Span.seconds(15)
+    public var healthInterval: Span
     /// How long an answer may take.
-    public var healthTimeout = Span.seconds(3)
+    public var healthTimeout: Span
     /// Failed polls after the first one, before an agent counts as unhealthy.
-    public var healthRetries = 3
+    public var healthRetries: Int
     /// How soon a failed poll is repeated.
     public var healthRetryAfter = Span.seconds(2)
     /// Polls under way at one time.
     public var healthConcurrency = 32
 
-    public init() {}
-
-    public init(_ settings: Settings.Agents) {
+    public init(_ settings: Settings.Agents = Settings.Agents()) {
         heartbeatSecondsMin = settings.heartbeatSecondsMin
         heartbeatsPerSecond = settings.heartbeatsPerSecondTarget
         grace = .seconds(Int64(settings.heartbeatGraceSeconds))

@@ -17,7 +17,7 @@ public struct AgentService: Sendable {
     public let policy: AgentPolicy
 
     public init(
-        world: World, events: Events, audit: AuditService, workload: any AgentWorkload = NoWorkload(),
+        world: World, events: Events, audit: AuditService, workload: any AgentWorkload,
         policy: AgentPolicy = AgentPolicy()
     ) {
         self.world = world
@@ -69,8 +69,8 @@ extension AgentService {
         _ filter: AgentFilter, page: Page, in transaction: Transaction
     ) throws -> (items: [AgentView], next: String?) {
         let agents = try store.list(filter, after: page.after, limit: page.limit + 1, in: transaction)
-        let items = Array(agents.prefix(page.limit))
-        return (try views(items, in: transaction), agents.count > page.limit ? items.last?.name : nil)
+        let (items, next) = page.cut(agents, cursor: \.name)
+        return (try views(items, in: transaction), next)
     }
 
     /// Derives what holds at this moment, so that a page is right even between two rounds of the loop.
@@ -213,7 +213,7 @@ extension AgentService {
         _ name: String, _ edit: AgentEdit, ifMatch: String?, by principal: Principal, in transaction: Transaction
     ) throws -> AgentView {
         let agent = try known(name, in: transaction)
-        try check(agent, ifMatch)
+        try EntityTag.check(ifMatch, against: agent.etag, of: "the agent \"\(name)\"")
         let (edited, changed) = edit.applied(to: agent)
         guard !changed.isEmpty else { return try view(agent, in: transaction) }
         let saved = try save(edited, from: agent, in: transaction)
@@ -237,7 +237,7 @@ extension AgentService {
         _ name: String, ifMatch: String?, by principal: Principal, in transaction: Transaction
     ) throws {
         let agent = try known(name, in: transaction)
-        try check(agent, ifMatch)
+        try EntityTag.check(ifMatch, against: agent.etag, of: "the agent \"\(name)\"")
         let held = try workload.holdings(of: [name], in: transaction)[name] ?? (leased: 0, waiting: 0)
         guard held.leased + held.waiting == 0 else {
             var counts = JSONObject()
@@ -250,17 +250,6 @@ extension AgentService {
         try store.delete(name, in: transaction)
         try append("agent.deleted", agent, actor: principal.actor, in: transaction)
         try audit.record("agent.deleted", by: principal, target: "agent:\(name)", detail: [:], in: transaction)
-    }
-
-    /// `If-Match` of RFC 9110 §13.1.1, where one came.
-    private func check(_ agent: Agent, _ ifMatch: String?) throws {
-        guard let ifMatch else { return }
-        let tags = ifMatch.split(separator: ",").map { $0.split(separator: " ").joined() }
-        guard tags.contains("*") || tags.contains(agent.etag) else {
-            throw Problem(
-                .preconditionFailed, "The agent \"\(agent.name)\" has changed since it was read.",
-                hint: "Read it again, and send its new ETag as If-Match.")
-        }
     }
 
     func append(

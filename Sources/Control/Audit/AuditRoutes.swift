@@ -14,13 +14,7 @@ public struct AuditRoutes: Sendable {
         [
             Route(
                 .get, "/api/v1/audit", .operate, "Administrative acts, oldest first",
-                shape: RouteShape(
-                    query: [
-                        ("limit", ["type": "integer", "minimum": 1], "Rows of the page"),
-                        ("after", ["type": "string"], "The number that the last page ended with"),
-                    ],
-                    reply: ListShape.of(AuditRoutes.entrySchema)),
-                handler: list),
+                shape: .list(of: Self.entrySchema), handler: list),
             Route(
                 .get, "/api/v1/audit/verify", .operate, "Checks the audit log's chain of hashes from its first row",
                 shape: RouteShape(reply: AuditRoutes.reportSchema), handler: verify),
@@ -30,9 +24,9 @@ public struct AuditRoutes: Sendable {
     private func list(_ request: APIRequest) async throws -> APIReply {
         let page = try request.page()
         let after = try page.sequenceCursor()
-        let entries = try await storage.read { try service.list(after: after, limit: page.limit, in: $0) }
-        let next = entries.count == page.limit ? entries.last.map { String($0.number) } : nil
-        return .list(entries, next: next)
+        let entries = try await storage.read { try service.list(after: after, limit: page.limit + 1, in: $0) }
+        let (items, next) = page.cut(entries) { String($0.number) }
+        return .list(items, next: next)
     }
 
     private func verify(_ request: APIRequest) async throws -> APIReply {
@@ -55,19 +49,6 @@ public struct AuditRoutes: Sendable {
             "head": ["type": "string"],
         ],
     ]
-}
-
-/// The JSON Schema of a list of something.
-enum ListShape {
-    static func of(_ item: JSONValue) -> JSONValue {
-        [
-            "type": "object",
-            "properties": [
-                "items": ["type": "array", "items": item], "next": ["type": ["string", "null"]],
-            ],
-            "required": ["items", "next"],
-        ]
-    }
 }
 
 extension Page {

@@ -26,13 +26,7 @@ public struct EventRoutes: Sendable {
         [
             Route(
                 .get, "/api/v1/events", .read, "Events, oldest first",
-                shape: RouteShape(
-                    query: Self.filterQuery + [
-                        ("limit", ["type": "integer", "minimum": 1], "Rows of the page"),
-                        ("after", ["type": "string"], "The number that the last page ended with"),
-                    ],
-                    reply: ListShape.of(Self.eventSchema)),
-                handler: list),
+                shape: .list(of: Self.eventSchema, query: Self.filterQuery), handler: list),
             Route(
                 .get, "/api/v1/events/stream", .read, "Events as they happen (server-sent events)",
                 shape: RouteShape(
@@ -69,9 +63,10 @@ public struct EventRoutes: Sendable {
         let after = try page.sequenceCursor()
         let filter = try filter(request)
         let found = try await storage.read {
-            try events.store.list(after: after, limit: page.limit, filter: filter, in: $0)
+            try events.store.list(after: after, limit: page.limit + 1, filter: filter, in: $0)
         }
-        return .list(found, next: found.count == page.limit ? found.last.map { String($0.seq) } : nil)
+        let (items, next) = page.cut(found) { String($0.seq) }
+        return .list(items, next: next)
     }
 
     private func stream(_ request: APIRequest) async throws -> APIReply {

@@ -53,8 +53,8 @@ public struct QueueRoutes: Sendable {
         let page = try request.page()
         return try await exchange.storage.read { transaction in
             let queues = try service.queues(page: page, in: transaction)
-            let items = try describe(Array(queues.prefix(page.limit)), in: transaction)
-            return .list(items, next: queues.count > page.limit ? queues[page.limit - 1].name : nil)
+            let (items, next) = page.cut(queues, cursor: \.name)
+            return .list(try describe(items, in: transaction), next: next)
         }
     }
 
@@ -97,8 +97,8 @@ public struct QueueRoutes: Sendable {
         let page = try request.page()
         return try await exchange.storage.read { transaction in
             let projects = try service.projects(page: page, in: transaction)
-            let next = projects.count > page.limit ? projects[page.limit - 1].name : nil
-            return .list(Array(projects.prefix(page.limit)), next: next)
+            let (items, next) = page.cut(projects, cursor: \.name)
+            return .list(items, next: next)
         }
     }
 

@@ -85,11 +85,7 @@ public struct QueueService: Sendable {
     ) throws -> Queue {
         try store.ensureQueue(name, now: world.now, in: transaction)
         guard var queue = try store.queue(name, in: transaction) else { throw Problem.notFound("queue", name) }
-        if let ifMatch, ifMatch != "*", ifMatch != queue.etag {
-            throw Problem(
-                .preconditionFailed, "The queue has changed since it was read.",
-                hint: "Read it again and repeat the change with its new ETag.")
-        }
+        try EntityTag.check(ifMatch, against: queue.etag, of: "the queue \"\(name)\"")
         queue.concurrency = concurrency
         try store.save(queue, in: transaction)
         let data: JSONValue = ["queue": .string(name), "concurrency": .of(concurrency)]

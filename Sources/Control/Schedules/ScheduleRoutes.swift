@@ -49,8 +49,8 @@ public struct ScheduleRoutes: Sendable {
         let page = try request.page()
         return try await exchange.storage.read { transaction in
             let schedules = try service.schedules(page: page, in: transaction)
-            let next = schedules.count > page.limit ? schedules[page.limit - 1].name : nil
-            return .list(Array(schedules.prefix(page.limit)), next: next)
+            let (items, next) = page.cut(schedules, cursor: \.name)
+            return .list(items, next: next)
         }
     }
 

@@ -87,7 +87,7 @@ public struct ScheduleService: Sendable {
         _ name: String, _ edit: ScheduleEdit, ifMatch: String?, by principal: Principal, in transaction: Transaction
     ) throws -> Schedule {
         let schedule = try schedule(name, in: transaction)
-        try check(schedule, ifMatch)
+        try EntityTag.check(ifMatch, against: schedule.etag, of: "the schedule \"\(schedule.name)\"")
         var (edited, changed) = edit.applied(to: schedule)
         guard !changed.isEmpty else { return schedule }
         if edited.name != schedule.name, try store.schedule(edited.name, in: transaction) != nil {
@@ -105,7 +105,7 @@ public struct ScheduleService: Sendable {
         _ name: String, ifMatch: String?, by principal: Principal, in transaction: Transaction
     ) throws {
         let schedule = try schedule(name, in: transaction)
-        try check(schedule, ifMatch)
+        try EntityTag.check(ifMatch, against: schedule.etag, of: "the schedule \"\(schedule.name)\"")
         try store.delete(schedule.id, in: transaction)
         try tell("deleted", schedule, by: principal, [:], isAudited: true, in: transaction)
     }
@@ -134,17 +134,6 @@ public struct ScheduleService: Sendable {
         Problem(
             .conflict, "There is a schedule \"\(name)\" already.",
             hint: "Change that one with PATCH, or choose another name.", field: "name")
-    }
-
-    /// `If-Match` of RFC 9110 §13.1.1, where one came.
-    private func check(_ schedule: Schedule, _ ifMatch: String?) throws {
-        guard let ifMatch else { return }
-        let tags = ifMatch.split(separator: ",").map { $0.split(separator: " ").joined() }
-        guard tags.contains("*") || tags.contains(schedule.etag) else {
-            throw Problem(
-                .preconditionFailed, "The schedule \"\(schedule.name)\" has changed since it was read.",
-                hint: "Read it again, and send its new ETag as If-Match.")
-        }
     }
 
     // MARK: Firing

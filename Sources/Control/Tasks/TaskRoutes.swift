@@ -4,12 +4,10 @@ import Kernel
 public struct TaskRoutes: Sendable {
     let service: TaskService
     let exchange: Exchange
-    let policy: TaskPolicy
 
-    public init(service: TaskService, exchange: Exchange, policy: TaskPolicy) {
+    public init(service: TaskService, exchange: Exchange) {
         self.service = service
         self.exchange = exchange
-        self.policy = policy
     }
 
     private static let filters: [(name: String, schema: JSONValue, summary: String)] = [
@@ -75,7 +73,7 @@ public struct TaskRoutes: Sendable {
     // MARK: Creation
 
     private func create(_ request: APIRequest) async throws -> APIReply {
-        let draft = try TaskDraft(request.fields(), policy: policy)
+        let draft = try TaskDraft(request.fields(), policy: service.policy)
         return try await exchange.commit(request) { transaction in
             let (task, isNew) = try service.create(
                 draft, by: request.principal, correlationID: request.correlationID, in: transaction)
@@ -85,7 +83,7 @@ public struct TaskRoutes: Sendable {
 
     private func createGraph(_ request: APIRequest) async throws -> APIReply {
         let drafts = try request.fields().objects("tasks", max: request.limits.graphTasks).map { fields in
-            try TaskDraft(fields, policy: policy)
+            try TaskDraft(fields, policy: service.policy)
         }
         guard !drafts.isEmpty else { throw Problem.invalid("tasks", "it is empty") }
         return try await exchange.commit(request) { transaction in
@@ -116,15 +114,12 @@ public struct TaskRoutes: Sendable {
     }
 
     private func list(_ request: APIRequest) async throws -> APIReply {
-        try await list(request, filter: Self.filter(request))
-    }
-
-    private func list(_ request: APIRequest, filter: TaskFilter) async throws -> APIReply {
         let page = try request.page()
+        let filter = try Self.filter(request)
         return try await exchange.storage.read { transaction in
             let tasks = try service.store.list(filter, page: page, in: transaction)
-            let views = try service.views(Array(tasks.prefix(page.limit)), in: transaction)
-            return .list(views, next: tasks.count > page.limit ? views.last?.task.id.text : nil)
+            let (items, next) = page.cut(tasks, cursor: \.id.text)
+            return .list(try service.views(items, in: transaction), next: next)
         }
     }
 
@@ -132,8 +127,8 @@ public struct TaskRoutes: Sendable {
         let page = try request.page()
         return try await exchange.storage.read { transaction in
             let tasks = try service.store.inReview(page: page, in: transaction)
-            let views = try service.views(Array(tasks.prefix(page.limit)), in: transaction)
-            return .list(views, next: tasks.count > page.limit ? views.last?.task.id.text : nil)
+            let (items, next) = page.cut(tasks, cursor: \.id.text)
+            return .list(try service.views(items, in: transaction), next: next)
         }
     }
 

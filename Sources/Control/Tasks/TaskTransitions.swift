@@ -2,24 +2,25 @@ import Kernel
 
 /// The figures that transitions need, from the settings `tasks.*`.
 public struct TaskPolicy: Sendable {
-    public var leaseDefault = Span.seconds(Int64(60))
-    public var startWithin = Span.seconds(Int64(60))
-    public var timeoutDefault = Span.hours(4)
-    public var maxAttemptsDefault: Int64 = 3
-    public var leaseLossesMax: Int64 = 3
+    public var leaseDefault: Span
+    public var startWithin: Span
+    public var timeoutDefault: Span
+    public var maxAttemptsDefault: Int64
+    public var leaseLossesMax: Int64
     public var snoozesMax: Int64 = 1_000
-    public var reviewRoundsMax = 3
-    public var cancelGrace = Span.seconds(Int64(30))
-    public var affinity = Span.seconds(Int64(60))
-    public var backoffBase = Span.seconds(Int64(2))
-    public var backoffCap = Span.seconds(Int64(300))
+    public var reviewRoundsMax: Int
+    public var cancelGrace: Span
+    public var affinity: Span
+    public var backoffBase: Span
+    public var backoffCap: Span
     /// Leases granted before the server's start are not swept for this long after it.
-    public var failoverGrace = Span.seconds(Int64(30))
-    public var finishedRetention = Span.hours(24 * 90)
+    public var failoverGrace: Span
+    public var finishedRetention: Span
 
-    public init() {}
-
-    public init(_ settings: Settings.Tasks, failoverGraceSeconds: Int) {
+    public init(
+        _ settings: Settings.Tasks = Settings.Tasks(),
+        failoverGraceSeconds: Int = Settings.Agents().failoverGraceSeconds
+    ) {
         leaseDefault = .seconds(Int64(settings.leaseSecondsDefault))
         startWithin = .seconds(Int64(settings.startSeconds))
         timeoutDefault = .seconds(Int64(settings.timeoutSecondsDefault))

@@ -109,4 +109,10 @@ public struct Page: Sendable {
         self.limit = limit
         self.after = after
     }
+
+    /// A page of rows, of which one more than its limit was read: that one only says that there is a next page.
+    public func cut<Row>(_ rows: [Row], cursor: (Row) -> String) -> (items: [Row], next: String?) {
+        let items = Array(rows.prefix(limit))
+        return (items, rows.count > limit ? items.last.map(cursor) : nil)
+    }
 }

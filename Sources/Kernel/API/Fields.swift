@@ -151,6 +151,7 @@ public struct Fields: Sendable {
 
     /// Refuses what could climb out of a folder, break an address or hide in a log.
     public static func checkedName(_ text: String, path: String, limits: Limits) throws -> String {
+        if isPlainName(text), text.utf8.count <= limits.nameCharacters { return text }
         guard !text.isEmpty else { throw Problem.invalid(path, "it is empty") }
         // Scalars, not what people see as characters: one of those may be any number of bytes long.
         guard text.unicodeScalars.count <= limits.nameCharacters else {
@@ -165,5 +166,19 @@ public struct Fields: Sendable {
         }
         guard isClean else { throw Problem.invalid(path, "it may not contain /, \\ or control characters") }
         return text
+    }
+
+    /// What nearly every name is: letters, digits, `-`, `_` and dots behind the first place. Told without asking
+    /// Unicode about each of them.
+    private static func isPlainName(_ text: String) -> Bool {
+        guard let first = text.utf8.first, first != UInt8(ascii: ".") else { return false }
+        return text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
     }
 }

@@ -5,6 +5,11 @@ extension RouteShape {
     /// A page of a list.
     public static func list(
         _ item: String, query: [(name: String, schema: JSONValue, summary: String)] = []
+    ) -> RouteShape { list(of: ref(item), query: query) }
+
+    /// A page of a list whose items have a schema that stands nowhere else.
+    public static func list(
+        of item: JSONValue, query: [(name: String, schema: JSONValue, summary: String)] = []
     ) -> RouteShape {
         let paging: [(name: String, schema: JSONValue, summary: String)] = [
             ("limit", ["type": "integer", "minimum": 1], "Rows of the page; clamped to the page limit"),
@@ -13,7 +18,7 @@ extension RouteShape {
         let reply: JSONValue = [
             "type": "object", "required": ["items", "next"],
             "properties": [
-                "items": ["type": "array", "items": ref(item)], "next": ["type": ["string", "null"]],
+                "items": ["type": "array", "items": item], "next": ["type": ["string", "null"]],
             ],
         ]
         return RouteShape(query: query + paging, reply: reply)
