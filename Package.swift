@@ -43,6 +43,15 @@ let package = Package(
             dependencies: ["Kernel", .product(name: "Mustache", package: "swift-mustache")],
             swiftSettings: settings),
         .target(
+            name: "Gateway",
+            dependencies: [
+                "Kernel",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .target(
             name: "Runner",
             dependencies: [
                 "Kernel",
@@ -67,7 +76,7 @@ let package = Package(
         .executableTarget(
             name: "reeve",
             dependencies: [
-                "Server", "Runner",
+                "Server", "Runner", "Gateway",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -84,6 +93,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "KernelTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["TestSupport"], swiftSettings: settings),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "RunnerTests", dependencies: ["Runner", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "ServerTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(

@@ -10,5 +10,6 @@ struct Reeve: AsyncParsableCommand {
             ServeCommand.self,
             SettingsCommand.self,
             ReferenceCommand.self,
+            MockModelCommand.self,
         ] + ClientCommands.all)
 }

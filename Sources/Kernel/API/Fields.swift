@@ -113,6 +113,15 @@ public struct Fields: Sendable {
         return names
     }
 
+    /// Refuses members of other names, for documents that people write: a misspelt one would else be without effect.
+    public func refuseOthers(than names: [String]) throws {
+        for member in object.members where !names.contains(member.name) {
+            throw Problem.invalid(
+                path(member.name), "nothing of this name is known", hint: "Known are: \(names.joined(separator: ", "))."
+            )
+        }
+    }
+
     /// A nested object.
     public func optionalFields(_ name: String) throws -> Fields? {
         guard let value = value(name) else { return nil }

@@ -132,7 +132,7 @@ struct SettingsReading {
         do {
             root = try Yams.compose(yaml: yaml)
         } catch {
-            return refuse("", name, "\(name) is not acceptable YAML: \(Self.words(error)).")
+            return refuse("", name, "\(name) is not acceptable YAML: \(YAMLDocument.words(error)).")
         }
         guard let root, !Self.isNull(root) else { return }
         guard case .mapping(let groups) = root else {
@@ -216,13 +216,6 @@ struct SettingsReading {
 
     private static func place(_ name: String, _ node: Node) -> String {
         node.mark.map { "\(name), line \($0.line)" } ?? name
-    }
-
-    /// What the YAML library says, on one line.
-    private static func words(_ error: any Error) -> String {
-        let text = (error as? YamlError)?.description ?? "\(error)"
-        return text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
-            .filter { !$0.isEmpty && $0 != "^" }.joined(separator: " ").prefix(300).description
     }
 }
 
