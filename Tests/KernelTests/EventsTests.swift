@@ -58,6 +58,24 @@ struct EventsTests {
         }
     }
 
+    /// Events of one change are written together, and are there for whoever looks within it.
+    @Test(arguments: TestEngine.available, [1, 2, 3, 64, 65, 150])
+    func manyOfOneChangeAreAllThere(_ engine: TestEngine, count: Int) async throws {
+        try await withStorage(engine, migrations: EventSchema.migrations) { storage in
+            let events = Events(world: .test())
+            let within = try await storage.write { transaction in
+                for number in 0..<count {
+                    let agent = number % 3 == 0 ? nil : "agent-\(number)"
+                    try events.append(EventDraft("test.kept", actor: "test", agent: agent), in: transaction)
+                }
+                return try events.store.list(after: 0, limit: 1_000, in: transaction)
+            }
+            let kept = try await storage.read { try events.store.list(after: 0, limit: 1_000, in: $0) }
+            #expect(kept.map(\.seq) == Array(1...Int64(count)))
+            #expect(within == kept)
+        }
+    }
+
     @Test func theRingForgetsWhatIsOld() {
         let count = Int64(EventBus.ringMax * 3)
         let bus = Self.bus(1...count)

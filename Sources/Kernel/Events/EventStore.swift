@@ -27,12 +27,15 @@ public struct EventStore: Sendable {
     /// Adds an event behind the last one. Writers run one after the other, so the numbers have no gap.
     func append(_ draft: EventDraft, at now: Timestamp, in transaction: Transaction) throws -> Event {
         let seq = try transaction.remembered(Self.lastSeqName) { try lastSeq(in: transaction) } + 1
-        try transaction.run(
+        try transaction.addLater(
             """
-            INSERT INTO events (seq, at, type, actor, project, agent, task_id, task_seq, correlation_id, data)
-            VALUES (\(seq), \(now), \(draft.type), \(draft.actor), \(draft.project), \(draft.agent),
-              \(draft.taskID), \(draft.taskSeq), \(draft.correlationID), \(draft.data))
-            """)
+            INSERT INTO events (seq, at, type, actor, project, agent, task_id, task_seq, correlation_id, data) VALUES
+            """,
+            [
+                seq.sqlValue, now.sqlValue, draft.type.sqlValue, draft.actor.sqlValue, draft.project.sqlValue,
+                draft.agent.sqlValue, draft.taskID.sqlValue, draft.taskSeq.sqlValue, draft.correlationID.sqlValue,
+                draft.data.sqlValue,
+            ])
         transaction.keep(seq, as: Self.lastSeqName)
         return Event(
             seq: seq, at: now, type: draft.type, actor: draft.actor, project: draft.project, agent: draft.agent,
@@ -42,13 +45,15 @@ public struct EventStore: Sendable {
     private static let lastSeqName = "events.seq"
 
     public func lastSeq(in transaction: Transaction) throws -> Int64 {
-        try transaction.first("SELECT COALESCE(MAX(seq), 0) AS seq FROM events")?.int("seq") ?? 0
+        try transaction.addWaiting()
+        return try transaction.first("SELECT COALESCE(MAX(seq), 0) AS seq FROM events")?.int("seq") ?? 0
     }
 
     /// Events with a number above `after`, oldest first.
     public func list(
         after: Int64, limit: Int, filter: EventFilter = EventFilter(), in transaction: Transaction
     ) throws -> [Event] {
+        try transaction.addWaiting()
         let rows = try transaction.rows(
             "SELECT * FROM events WHERE seq > \(after)" + clause(filter) + "ORDER BY seq LIMIT \(limit)")
         return rows.map(event)
@@ -58,6 +63,7 @@ public struct EventStore: Sendable {
     public func latest(
         before: Int64 = .max, limit: Int, filter: EventFilter = EventFilter(), in transaction: Transaction
     ) throws -> [Event] {
+        try transaction.addWaiting()
         let rows = try transaction.rows(
             "SELECT * FROM events WHERE seq < \(before)" + clause(filter) + "ORDER BY seq DESC LIMIT \(limit)")
         return rows.map(event)

@@ -141,6 +141,7 @@ private final class TypedJob<Value: Sendable>: StorageJob, @unchecked Sendable {
     func run(_ transaction: Transaction) {
         outcome = Result {
             let value = try body(transaction)
+            try transaction.addWaiting()
             // PostgreSQL keeps nothing of a transaction in which a statement failed, even if the body caught that.
             if let fault = transaction.fault { throw fault }
             return value

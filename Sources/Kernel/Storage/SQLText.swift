@@ -46,6 +46,12 @@ public struct SQLText: Sendable, ExpressibleByStringInterpolation {
         values = stringInterpolation.values
     }
 
+    /// A text with as many `?` as there are values.
+    init(_ text: String, _ values: [SQLValue]) {
+        self.text = text
+        self.values = values
+    }
+
     /// `a = ?, b = ?` of an `UPDATE`, for a choice of columns. Their names are the code's own, never a client's.
     public static func assignments(_ columns: [(name: String, value: SQLValue)]) -> SQLText {
         var sql = SQLText(stringLiteral: columns.map { "\($0.name) = ?" }.joined(separator: ", "))

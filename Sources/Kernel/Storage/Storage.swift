@@ -69,6 +69,8 @@ public final class Transaction {
     private let memory: GroupMemory
     private var actions: [@Sendable () -> Void] = []
     private var notes: Set<String> = []
+    private var waitingHead = ""
+    private var waitingRows: [[SQLValue]] = []
 
     /// - Parameter isCareful: whether parts are prepared to be undone alone.
     init(_ connection: any SQLConnection, isCareful: Bool = true, memory: GroupMemory = GroupMemory()) {
@@ -99,6 +101,35 @@ public final class Transaction {
         hasWritten = true
         return try noting { try connection.run(sql) }
     }
+
+    /// Adds a row that nothing of this transaction reads: rows of one statement's text that come together are written
+    /// together, at the latest with the end of the change.
+    ///
+    /// - Parameter head: the statement up to and with `VALUES`.
+    public func addLater(_ head: String, _ row: [SQLValue]) throws {
+        hasWritten = true
+        if waitingHead != head || waitingRows.count == Self.rowsTogetherMax { try addWaiting() }
+        waitingHead = head
+        waitingRows.append(row)
+    }
+
+    /// Writes the rows of ``addLater(_:_:)`` that wait.
+    public func addWaiting() throws {
+        defer { waitingRows = [] }
+        var rest = waitingRows[...]
+        while let first = rest.first {
+            // Powers of two, so that few statements stay prepared.
+            var count = 1
+            while count * 2 <= rest.count { count *= 2 }
+            let row = "(" + Array(repeating: "?", count: first.count).joined(separator: ", ") + ")"
+            let text = waitingHead + " " + Array(repeating: row, count: count).joined(separator: ", ")
+            try run(SQLText(text, rest.prefix(count).flatMap { $0 }))
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Rows that one statement adds at most: an engine takes 32,766 values in all.
+    static let rowsTogetherMax = 64
 
     /// Runs a statement of the schema, without values.
     public func define(_ statement: String) throws {
@@ -140,15 +171,18 @@ public final class Transaction {
     public func part<Value>(_ body: () throws -> Value) throws -> Value {
         guard isCareful else { return try carelessPart(body) }
         let (actionsBefore, faultBefore) = (actions.count, fault)
+        try addWaiting()
         try connection.execute("SAVEPOINT part")
         do {
             let value = try body()
+            try addWaiting()
             if faultBefore == nil, let fault { throw fault }
             try connection.execute("RELEASE SAVEPOINT part")
             return value
         } catch {
             actions.removeLast(actions.count - actionsBefore)
             notes = []
+            waitingRows = []
             memory.values = [:]
             if connection.isUsable, connection.isInTransaction {
                 try connection.execute("ROLLBACK TO SAVEPOINT part")
