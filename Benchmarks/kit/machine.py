@@ -57,16 +57,18 @@ def memory_mib(pid: int) -> dict[str, float]:
 
 
 def describe() -> dict[str, str]:
-    """The machine, as far as figures depend on it."""
+    """The machine and the commit, as far as figures depend on them."""
     model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
     disk = subprocess.run(["findmnt", "-nro", "FSTYPE", "-T", data_root()], capture_output=True, text=True).stdout
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     return {
         "processor": model[1] if model else platform.processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{int(memory[1]) / 1024**2:.0f} GiB",
         "kernel": platform.release(),
         "file system": disk.strip() or "unknown",
+        "commit": commit.strip() or "unknown",
     }
 
 

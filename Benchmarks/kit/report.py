@@ -20,7 +20,6 @@ class Figure:
     how: str = ""
     target: str = ""
     met: bool | None = None
-    bound: str = ""
 
     @property
     def verdict(self) -> str:

@@ -34,7 +34,7 @@ struct TaskFixture {
         queues = QueueService(events: events, audit: audit, wakeups: wakeups, world: world)
         tasks = TaskService(
             store: store, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
-            policy: policy, world: world)
+            policy: policy, limits: Limits(), world: world)
     }
 
     static func on(

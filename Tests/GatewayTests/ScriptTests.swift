@@ -46,4 +46,26 @@ struct ScriptTests {
         let problem = #expect(throws: Problem.self) { try Script(YAMLDocument.parse(text)) }
         #expect(problem?.field ?? "" == field)
     }
+
+    @Test func aScriptHasAnEnd() throws {
+        let rule: JSONValue = ["say": "hello"]
+        func script(_ count: Int) -> JSONValue { ["rules": .array(Array(repeating: rule, count: count))] }
+        #expect(try Script(script(Script.rulesMax)).rules.count == Script.rulesMax)
+        let problem = #expect(throws: Problem.self) { try Script(script(Script.rulesMax + 1)) }
+        #expect(problem?.field == "rules")
+        #expect(try Script(["dimensions": .int(Int64(Script.dimensionsMax))]).dimensions == Script.dimensionsMax)
+        #expect(throws: Problem.self) { try Script(["dimensions": .int(Int64(Script.dimensionsMax) + 1)]) }
+    }
+
+    @Test func onlyTheLastRequestsAreRemembered() throws {
+        let model = ScriptedModel()
+        for number in 0...ScriptedModel.receivedMax {
+            _ = model.reply("POST", "/v1/chat/completions", headers: [:], body: Array("\(number)".utf8))
+        }
+        let shown = model.reply("GET", "/scripted/requests", headers: [:], body: [])
+        guard case .send(let bytes)? = shown.steps.first else { throw Problem.invalid("", "there is no body") }
+        let items = try JSONParser.parse(bytes, depthMax: 8)["items"]?.array ?? []
+        #expect(items.count == ScriptedModel.receivedMax)
+        #expect(items.first?["body"] == "1")
+    }
 }

@@ -45,7 +45,7 @@ struct PageFixture: Sendable {
         let queues = QueueService(events: events, audit: audit, wakeups: wakeups, world: world)
         let tasks = TaskService(
             store: store, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
-            policy: TaskPolicy(), world: world)
+            policy: TaskPolicy(), limits: Limits(), world: world)
         let access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: Limits())
         let pages = Pages(
             storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,

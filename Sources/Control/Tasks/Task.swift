@@ -173,35 +173,34 @@ public struct TaskAttempt: Sendable, Equatable {
     public var usage: TaskUsage
 }
 
-/// How an attempt ended.
+/// How an attempt ends.
 struct AttemptEnd: Sendable {
-    let state: AttemptState
-    /// When it began, where it begins and ends at once.
-    let start: Timestamp?
-    let time: Timestamp
-    let failureClass: String?
-    let message: String?
-    let usage: TaskUsage
-}
-
-/// How an attempt ends and what is told of its task, as long as nobody had asked to cancel that.
-struct Ending: Sendable {
-    /// The event's type.
-    let type: String
-    let attempt: AttemptState
+    var state: AttemptState
     let message: String?
     let usage: TaskUsage
     var failureClass: String?
-    /// When the attempt began, where it begins and ends at once.
+    /// When it began, where it begins and ends at once.
     var start: Timestamp?
+
+    init(_ state: AttemptState, message: String? = nil, usage: TaskUsage, start: Timestamp? = nil) {
+        self.state = state
+        self.message = message
+        self.usage = usage
+        self.start = start
+    }
+}
+
+/// How an attempt ends and what is told of its task then, unless somebody had asked to cancel that.
+struct Ending: Sendable {
+    /// The event's type.
+    let type: String
+    var attempt: AttemptEnd
     /// What the event says besides.
     var data = JSONObject()
 
-    init(_ type: String, _ attempt: AttemptState, message: String? = nil, usage: TaskUsage) {
+    init(_ type: String, _ state: AttemptState, message: String? = nil, usage: TaskUsage, start: Timestamp? = nil) {
         self.type = type
-        self.attempt = attempt
-        self.message = message
-        self.usage = usage
+        attempt = AttemptEnd(state, message: message, usage: usage, start: start)
     }
 }
 

@@ -104,14 +104,7 @@ struct TaskJournal: Sendable {
     }
 
     /// Ends the row of the attempt that has this task's lease, or had it last.
-    ///
-    /// - Parameter start: when it began, where the same transaction began it.
-    func endAttempt(
-        _ task: AgentTask, fence: Int64, _ state: AttemptState, failureClass: String? = nil, message: String? = nil,
-        usage: TaskUsage, start: Timestamp? = nil, in transaction: Transaction
-    ) throws {
-        let end = AttemptEnd(
-            state: state, start: start, time: world.now, failureClass: failureClass, message: message, usage: usage)
-        try store.end(end, attemptOf: task.id, fence: fence, in: transaction)
+    func endAttempt(of task: AgentTask, fence: Int64, _ end: AttemptEnd, in transaction: Transaction) throws {
+        try store.end(end, at: world.now, attemptOf: task.id, fence: fence, in: transaction)
     }
 }

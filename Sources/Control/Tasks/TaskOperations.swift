@@ -117,8 +117,8 @@ extension TaskService {
         let usage = task.usageNow
         try task.reassign(to: agent, now: world.now)
         if before.state.isLeased {
-            try journal.endAttempt(
-                task, fence: before.fence, .preempted, message: "reassigned", usage: usage, in: transaction)
+            let end = AttemptEnd(.preempted, message: "reassigned", usage: usage)
+            try journal.endAttempt(of: task, fence: before.fence, end, in: transaction)
         }
         var data = JSONObject()
         data["assignedTo"] = .of(agent)

@@ -18,7 +18,7 @@ public struct TaskService: Sendable {
 
     public init(
         store: TaskStore, queues: QueueService, agents: AgentService, audit: AuditService, events: Events,
-        wakeups: Wakeups, policy: TaskPolicy, limits: Limits = Limits(), world: World
+        wakeups: Wakeups, policy: TaskPolicy, limits: Limits, world: World
     ) {
         self.limits = limits
         self.store = store

@@ -9,6 +9,8 @@ public struct TaskStore: Sendable {
     private static let columns = SQLText.columns(
         (AgentTask.requestColumns + AgentTask.standingColumns).map { ($0, nil) })
 
+    private static let kept = AgentTask.requestColumns.map { (name: $0, value: SQLValue?.none) }
+
     func insert(_ task: inout AgentTask, in transaction: Transaction) throws {
         let standing = task.standing
         let values = SQLText.columns((task.request + standing).map { ("", $0) })
@@ -33,8 +35,7 @@ public struct TaskStore: Sendable {
 
     /// - Parameter changes: the values that differ from the live row's; `nil` for what stays.
     private func archive(_ task: AgentTask, _ changes: [SQLValue?], in transaction: Transaction) throws {
-        let kept = AgentTask.requestColumns.map { (name: $0, value: SQLValue?.none) }
-        let merged = SQLText.columns(kept + zip(AgentTask.standingColumns, changes).map { ($0, $1) })
+        let merged = SQLText.columns(Self.kept + zip(AgentTask.standingColumns, changes).map { ($0, $1) })
         try transaction.run(
             """
             INSERT INTO tasks_finished (\(sql: Self.columns)) SELECT \(sql: merged) FROM tasks
@@ -246,11 +247,13 @@ public struct TaskStore: Sendable {
             """)
     }
 
-    func end(_ end: AttemptEnd, attemptOf id: TaskID, fence: Int64, in transaction: Transaction) throws {
+    func end(
+        _ end: AttemptEnd, at time: Timestamp, attemptOf id: TaskID, fence: Int64, in transaction: Transaction
+    ) throws {
         try transaction.run(
             """
             UPDATE task_attempts SET state = \(end.state.rawValue), started_at = COALESCE(started_at, \(end.start)),
-              ended_at = \(end.time), failure_class = \(end.failureClass), message = \(end.message),
+              ended_at = \(time), failure_class = \(end.failureClass), message = \(end.message),
               usage = \(end.usage.stored)
             WHERE task_id = \(id) AND fence = \(fence)
             """)

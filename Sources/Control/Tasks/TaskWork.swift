@@ -242,8 +242,8 @@ extension TaskService {
         if isLate { task.owner = worker }
         task.complete(output: output, now: world.now)
         try deliverables.approve(latest, in: transaction)
-        try journal.endAttempt(
-            task, fence: fence, isLate ? .lateSucceeded : .succeeded, usage: usage, start: begun, in: transaction)
+        let end = AttemptEnd(isLate ? .lateSucceeded : .succeeded, usage: usage, start: begun)
+        try journal.endAttempt(of: task, fence: fence, end, in: transaction)
         try journal.keep(&task, from: before, "task.done", by: principal.actor, in: transaction)
         try conclude(task, known: known.dependents, in: transaction)
         return TaskView(
@@ -290,8 +290,8 @@ extension TaskService {
         let usage = task.usageNow
         if isLate { task.owner = worker }
         task.submit(sha256, output: output, now: world.now)
-        try journal.endAttempt(
-            task, fence: fence, isLate ? .lateSucceeded : .succeeded, usage: usage, start: begun, in: transaction)
+        let end = AttemptEnd(isLate ? .lateSucceeded : .succeeded, usage: usage, start: begun)
+        try journal.endAttempt(of: task, fence: fence, end, in: transaction)
         try keepEnded(&task, from: before, "task.submitted", by: principal, JSONObject(), in: transaction)
         return task
     }
@@ -314,9 +314,8 @@ extension TaskService {
         let usage = task.usageNow
         task.fail(failure, delay: delay, policy: policy, jitter: world.entropy.fraction(), now: world.now)
         let type = task.state == .scheduled ? "task.retry_scheduled" : "task.\(task.state.rawValue)"
-        var end = Ending(type, .failed, message: message, usage: usage)
-        end.failureClass = failure.rawValue
-        end.start = begun
+        var end = Ending(type, .failed, message: message, usage: usage, start: begun)
+        end.attempt.failureClass = failure.rawValue
         end.data["class"] = .string(failure.rawValue)
         if let message { end.data["message"] = .string(message) }
         try keepEnded(&task, from: before, end, by: principal, in: transaction)
@@ -346,8 +345,7 @@ extension TaskService {
         let usage = task.usageNow
         if task.cancelRequestedAt != nil {
             task.release(delay: .zero, policy: policy, now: world.now)
-            var end = Ending("task.released", .released, usage: usage)
-            end.start = begun
+            let end = Ending("task.released", .released, usage: usage, start: begun)
             try keepEnded(&task, from: before, end, by: principal, in: transaction)
             return task
         }
@@ -360,7 +358,8 @@ extension TaskService {
         if let fallback = parking.fallback { wait["fallback"] = fallback }
         if !parking.children.isEmpty { wait["tasks"] = .list(parking.children) }
         task.park(.object(wait), until: parking.until, checkpoint: parking.checkpoint, now: world.now)
-        try journal.endAttempt(task, fence: fence, .parked, usage: usage, start: begun, in: transaction)
+        let end = AttemptEnd(.parked, usage: usage, start: begun)
+        try journal.endAttempt(of: task, fence: fence, end, in: transaction)
         try journal.keep(&task, from: before, "task.parked", by: principal.actor, in: transaction)
         guard parking.kind == .child else { return task }
         try waitForChildren(parking.children, of: task, in: transaction)
@@ -388,10 +387,9 @@ extension TaskService {
         in transaction: Transaction
     ) throws {
         let isCanceled = task.state == .canceled
-        let isByClock = end.attempt == .lost || end.attempt == .timedOut
-        try journal.endAttempt(
-            task, fence: before.fence, isCanceled && !isByClock ? .canceled : end.attempt,
-            failureClass: end.failureClass, message: end.message, usage: end.usage, start: end.start, in: transaction)
+        var attempt = end.attempt
+        if isCanceled, attempt.state != .lost, attempt.state != .timedOut { attempt.state = .canceled }
+        try journal.endAttempt(of: task, fence: before.fence, attempt, in: transaction)
         try keepEnded(
             &task, from: before, isCanceled ? "task.canceled" : end.type, by: principal, end.data, in: transaction)
     }

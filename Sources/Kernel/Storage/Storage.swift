@@ -121,8 +121,10 @@ public final class Transaction {
             // Powers of two, so that few statements stay prepared.
             var count = 1
             while count * 2 <= rest.count { count *= 2 }
-            let row = "(" + Array(repeating: "?", count: first.count).joined(separator: ", ") + ")"
-            let text = waitingHead + " " + Array(repeating: row, count: count).joined(separator: ", ")
+            var row = "(?"
+            for _ in 1..<first.count { row += ", ?" }
+            var text = waitingHead + " " + row + ")"
+            for _ in 1..<count { text += ", " + row + ")" }
             try run(SQLText(text, rest.prefix(count).flatMap { $0 }))
             rest = rest.dropFirst(count)
         }
