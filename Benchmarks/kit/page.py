@@ -16,7 +16,7 @@ statements without wrappers, only changed columns, replies put together behind t
 of a commit look at read once. Tried, without gain: a static standard library, optimisation across modules. Not tried
 yet: changes of many tasks in one statement.""",
     "heartbeats": """What bounds it: HTTP, which takes three quarters of the server's time, spread over parsing, the pipeline, one task a
-request and reference counts. Tried, and kept: one statement a beat that touches no index, beats that wait up to 5 ms for
+request and reference counts. Tried, and kept: one statement a beat that touches no index, beats that wait up to 10 ms for
 each other's commit, names told without Unicode's tables. A collector that sends a hundred beats a request stays well
 below the target.""",
     "ingest": """What bounds it: the same, beside a load generator that takes half a core of the two. Tried, and kept: the agent is read

@@ -115,7 +115,7 @@ struct AgentBench: Sendable {
     /// Sends a request to the route that its path matches; a problem comes back as the server renders it.
     func call(
         _ method: APIRequest.Method, _ target: String, _ body: String = "", as principal: Principal = Self.operator_,
-        headers: [String: String] = [:], limits: Limits = Limits()
+        headers: RequestHeaders = [:], limits: Limits = Limits()
     ) async throws -> Answer {
         let halves = target.split(separator: "?", maxSplits: 1).map(String.init)
         let parts = halves[0].split(separator: "/")

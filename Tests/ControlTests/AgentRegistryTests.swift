@@ -216,7 +216,7 @@ struct AgentRegistryTests {
     @Test("a registration repeated under its Idempotency-Key is answered alike", arguments: TestEngine.available)
     func repeats(_ engine: TestEngine) async throws {
         try await AgentBench.run(engine) { bench in
-            let key = ["idempotency-key": "one"]
+            let key: RequestHeaders = ["idempotency-key": "one"]
             let first = try await bench.call(.post, "/api/v1/agents", Self.draft, headers: key)
             let second = try await bench.call(.post, "/api/v1/agents", Self.draft, headers: key)
             #expect(second.status == 201)

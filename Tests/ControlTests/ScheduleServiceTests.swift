@@ -78,7 +78,7 @@ private struct ScheduleFixture: Sendable {
 
     func send(
         _ method: APIRequest.Method, _ path: String, id: String? = nil, _ body: JSONValue? = nil,
-        headers: [String: String] = [:]
+        headers: RequestHeaders = [:]
     ) async throws -> APIReply {
         let route = try #require(routes.routes.first { $0.method == method && $0.path == path })
         let request = APIRequest(

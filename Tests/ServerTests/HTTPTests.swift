@@ -176,6 +176,23 @@ struct HTTPTests {
         }
     }
 
+    @Test(
+        "what follows a request in its packet is judged behind its answer",
+        arguments: [
+            ("GET /api/v1/me HTTP/1.1\r\n", "nonsense\r\n\r\n", ["200", "501"]),
+            ("GET /api/v1/me HTTP/1.1\r\nConnection: close\r\n", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", ["200"]),
+            ("HEAD /api/v1/me HTTP/1.1\r\n", "GET /nothing HTTP/1.0\r\n\r\n", ["200", "404"]),
+            ("GET /nothing HTTP/1.1\r\nConnection: close\r\n", "GET /nothing HTTP/1.1\r\n\r\n", ["404"]),
+        ])
+    func behindRequest(_ first: String, _ second: String, _ statuses: [Substring]) async throws {
+        try await withApp { client in
+            let key = try await client.key(.viewer)
+            let answer = try await AppSocket.exchange(
+                port: client.port, [first + "Host: x\r\nAuthorization: Bearer \(key)\r\n\r\n" + second])
+            #expect(answer.matches(of: #/HTTP/1.\d (\d+) /#).map(\.1) == statuses)
+        }
+    }
+
     @Test("a client that closes its side still gets its answer")
     func halfClosed() async throws {
         try await withApp { client in

@@ -90,8 +90,7 @@ struct SimulatedServer {
         guard route.permission.admits(request.principal.role) else {
             return SimulatedReply(status: 403, json: ["code": "forbidden"])
         }
-        var headers: [String: String] = [:]
-        if let key = request.idempotencyKey { headers["idempotency-key"] = key }
+        let headers = RequestHeaders(request.idempotencyKey.map { [("idempotency-key", $0)] } ?? [])
         let call = APIRequest(
             method: request.method, route: route.path, path: request.path, parameters: parameters, headers: headers,
             body: request.body.bytes, principal: request.principal, requestID: "simulated", correlationID: "simulated",

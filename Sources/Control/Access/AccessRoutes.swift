@@ -116,7 +116,7 @@ public struct AccessRoutes: Sendable {
     private func loginPage(_ request: APIRequest) async throws -> APIReply {
         guard let token = request.queryValue("token") else { return AccessPages.login() }
         // Programs that preview links ask with HEAD first; that must not use the link up.
-        guard request.headers[":method"] != "HEAD" else { return AccessPages.login() }
+        guard !request.isHead else { return AccessPages.login() }
         try service.checkLogins(from: request.remoteAddress)
         let session = try await service.openSession(linkToken: token, remoteAddress: request.remoteAddress)
         guard let session else {

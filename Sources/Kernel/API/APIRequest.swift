@@ -16,8 +16,9 @@ public struct APIRequest: Sendable {
     public let parameters: [String: String]
     /// The query's pairs, percent-decoded, in their order.
     public let query: [(name: String, value: String)]
-    /// Headers by lower-case name; of repeated ones the first.
-    public let headers: [String: String]
+    public let headers: RequestHeaders
+    /// Whether it asks for the headers alone (RFC 9110 §9.3.2); its method is then ``Method/get``.
+    public let isHead: Bool
     public let body: [UInt8]
     public let principal: Principal
     public let requestID: String
@@ -27,7 +28,8 @@ public struct APIRequest: Sendable {
 
     public init(
         method: Method, route: String, path: String, parameters: [String: String] = [:],
-        query: [(name: String, value: String)] = [], headers: [String: String] = [:], body: [UInt8] = [],
+        query: [(name: String, value: String)] = [], headers: RequestHeaders = [:], isHead: Bool = false,
+        body: [UInt8] = [],
         principal: Principal, requestID: String = "", correlationID: String = "", remoteAddress: String = "",
         limits: Limits = Limits()
     ) {
@@ -37,6 +39,7 @@ public struct APIRequest: Sendable {
         self.parameters = parameters
         self.query = query
         self.headers = headers
+        self.isHead = isHead
         self.body = body
         self.principal = principal
         self.requestID = requestID

@@ -107,9 +107,9 @@ public struct StorageLimits: Sendable {
     public var commitGroupMax = 256
     /// Seconds between two commits of changes that may wait a little (``WriteUrgency/soon``): each commit costs a sync
     /// and a rewritten page for every index, however few share it.
-    public var gatheringSeconds = 0.005
+    public var gatheringSeconds = 0.010
     /// So many of them are worth a commit at once.
-    public var gatheredEnough = 16
+    public var gatheredEnough = 32
     /// Connections for queries.
     public var readers = 4
 

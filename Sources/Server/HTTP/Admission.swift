@@ -219,12 +219,11 @@ struct Admission: Sendable {
 
     /// The request as its handler sees it.
     func request(_ visit: Visit, route: Route, body: [UInt8]) -> APIRequest {
-        var headers = visit.head.headers
-        headers["traceparent"] = visit.traceparent
-        return APIRequest(
+        APIRequest(
             method: route.method, route: route.path, path: visit.head.path, parameters: visit.parameters,
-            query: visit.query, headers: headers, body: body, principal: visit.principal, requestID: visit.requestID,
-            correlationID: visit.correlationID, remoteAddress: visit.remoteAddress, limits: limits)
+            query: visit.query, headers: visit.head.headers, isHead: visit.head.isHead, body: body,
+            principal: visit.principal, requestID: visit.requestID, correlationID: visit.correlationID,
+            remoteAddress: visit.remoteAddress, limits: limits)
     }
 }
 

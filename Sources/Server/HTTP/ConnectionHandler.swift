@@ -6,9 +6,10 @@ import NIOHTTP1
 /// handler in a task of its own, and writes the reply.
 ///
 /// All state belongs to the connection's event loop. A client that goes away cancels what runs for it.
-final class ConnectionHandler: ChannelInboundHandler {
+final class ConnectionHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
+    typealias OutboundIn = Never
+    typealias OutboundOut = ByteBuffer
 
     /// A client may close its side after a request and still wait for the reply; one that waits longer is gone.
     private static let halfClosedGrace = TimeAmount.milliseconds(250)
@@ -32,8 +33,6 @@ final class ConnectionHandler: ChannelInboundHandler {
         case reading(Intake)
         /// The handler runs; the request was read to its end.
         case running(Run)
-        /// A refusal is about to be written.
-        case refusing(APIReply, Admission.Visit, isComplete: Bool)
         /// The reply is written, and the rest of the request is skipped.
         case skipping
         case closed
@@ -65,9 +64,11 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Whether the connection ends with the current reply.
     private var isLast = false
     private var version = HTTPVersion.http1_1
-    /// The end of a reply that its reader does not take yet, and when the reader is given up. The next request comes in
-    /// only behind an end, so who does not read cannot make replies pile up.
-    private var heldEnd: Scheduled<Void>?
+    /// While a reader does not take what was written: when it is given up. The next request comes in only once it took
+    /// it, so who does not read cannot make replies pile up.
+    private var blocked: Scheduled<Void>?
+    private var ahead = RequestsAhead()
+    private var isTakingAhead = false
     /// Kept once the last reply so far is with the network.
     private var lastWritten: EventLoopFuture<Void>?
     private var lastHeard = NIODeadline.now()
@@ -107,8 +108,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .running(let run): run.task.cancel()
         default: break
         }
-        heldEnd?.cancel()
-        heldEnd = nil
+        blocked?.cancel()
+        blocked = nil
+        ahead.drop()
         idleCheck?.cancel()
         idleCheck = nil
         bodyIsThere()
@@ -116,17 +118,47 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head):
-            lastHeard = .now()
-            begin(head)
-        case .body(let buffer):
-            lastHeard = .now()
-            take(buffer)
-        case .end:
+        lastHeard = .now()
+        arrive(.part(unwrapInboundIn(data)))
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if ahead.mayRead() { context.read() }
+    }
+
+    /// Whether the last request is answered, and its reader took the answer.
+    private var isAnswered: Bool {
+        switch state {
+        case .idle, .skipping: blocked == nil
+        case .asking, .reading, .running, .closed: false
+        }
+    }
+
+    private func arrive(_ arrival: RequestsAhead.Arrival) {
+        if ahead.isEmpty, isAnswered || !arrival.waitsForReply { return take(arrival) }
+        ahead.add(arrival)
+    }
+
+    private func take(_ arrival: RequestsAhead.Arrival) {
+        switch arrival {
+        case .part(.head(let head)): begin(head)
+        case .part(.body(let buffer)): take(buffer)
+        case .part(.end):
             bodyIsThere()
             finishReading()
+        case .inputClosed: inputClosed()
+        case .broken(let error): refuseBroken(error)
         }
+    }
+
+    /// Goes on with what came meanwhile. Refusals answer at once: thousands of them would come one inside the other.
+    private func takeAhead() {
+        guard !isTakingAhead else { return }
+        if isLast { ahead.drop() }
+        isTakingAhead = true
+        while let arrival = ahead.next(isAnswered: isAnswered) { take(arrival) }
+        isTakingAhead = false
+        if ahead.takesPendingRead() { context?.read() }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -173,8 +205,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         if intake.isComplete { return run(intake) }
         state = .reading(intake)
         guard intake.visit.head.expectsContinue, intake.body.isEmpty, let context else { return }
-        let head = HTTPResponseHead(version: version, status: .continue)
-        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(ReplyEncoder.leaveToContinue(context.channel.allocator)), promise: nil)
     }
 
     private func take(_ buffer: ByteBuffer) {
@@ -186,7 +217,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .asking(var intake):
             state = .skipping
             if append(buffer, to: &intake) { state = .asking(intake) } else { intake.task?.cancel() }
-        case .idle, .running, .refusing, .skipping, .closed: break
+        case .idle, .running, .skipping, .closed: break
         }
     }
 
@@ -209,10 +240,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .asking(var intake):
             intake.isComplete = true
             state = .asking(intake)
-        case .refusing(let reply, let visit, _): state = .refusing(reply, visit, isComplete: true)
         case .skipping:
             state = .idle
-            if isLast { closeBehindReplies() }
+            if isLast { closeBehindReplies() } else { takeAhead() }
         case .idle, .running, .closed: break
         }
     }
@@ -256,71 +286,59 @@ final class ConnectionHandler: ChannelInboundHandler {
         let head = visit.head
         let isLong = head.isChunked || head.expectsContinue || (head.declaredBytes ?? 0) > Self.skippedBytesMax
         if !isComplete, isCut || isLong { isLast = true }
-        state = .refusing(reply, visit, isComplete: isComplete)
-        guard let context else { return }
-        // Later, as the next request comes in while the end of a reply is written: thousands of refused ones would
-        // come one inside the other.
-        let me = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.execute { me.value.writeRefusal() }
-    }
-
-    private func writeRefusal() {
-        guard case .refusing(let reply, let visit, let isComplete) = state else { return }
         state = isComplete ? .idle : .skipping
         write(reply, visit)
     }
 
-    /// Writes a whole reply. The state is set before, as the next request may come in with the last part's writing.
-    private func write(_ reply: APIReply, _ visit: Admission.Visit?) {
-        guard let context else { return }
-        var bytes: [UInt8] = []
-        if case .bytes(let body) = reply.body { bytes = body }
-        let headers = ReplyHeaders.make(reply, visit: visit, length: bytes.count, isLast: isLast)
-        let head = HTTPResponseHead(version: version, status: .init(statusCode: reply.status), headers: headers)
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if !bytes.isEmpty, visit?.head.isHead != true {
-            context.write(
-                wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: bytes)))), promise: nil)
-        }
-        endReply()
+    private func framing(_ visit: Admission.Visit?) -> ReplyEncoder.Framing {
+        ReplyEncoder.Framing(version: version, isLast: isLast, isHead: visit?.head.isHead == true)
     }
 
-    private func endReply() {
+    private func write(_ reply: APIReply, _ visit: Admission.Visit?) {
         guard let context else { return }
+        end(with: ReplyEncoder.whole(reply, visit, framing(visit), context.channel.allocator))
+    }
+
+    /// Writes the last bytes of a reply; behind them the next request comes in, or the connection ends.
+    private func end(with bytes: ByteBuffer) {
+        guard let context else { return }
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        lastWritten = promise.futureResult
+        let channel = context.channel
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: promise)
         guard isLast else {
-            if !context.channel.isWritable {
-                context.flush()
-                guard context.channel.isWritable else { return holdEnd(context.channel) }
-            }
-            return writeEnd(context)
+            if channel.isWritable { takeAhead() } else { hold(context) }
+            return
         }
         let isSkipping = if case .skipping = state { true } else { false }
-        let channel = context.channel
-        writeEnd(context)
         lastWritten?.whenComplete { _ in
             guard isSkipping else { return channel.close(promise: nil) }
             // Closing at once would take the reply from a client that is still sending.
             channel.close(mode: .output, promise: nil)
             channel.eventLoop.scheduleTask(in: Self.refusedGrace) { channel.close(promise: nil) }
         }
+        hold(context)
     }
 
-    /// What is written last is known before it is written, as the next request comes in meanwhile.
-    private func writeEnd(_ context: ChannelHandlerContext) {
-        let promise = context.eventLoop.makePromise(of: Void.self)
-        lastWritten = promise.futureResult
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: promise)
+    /// Waits for a reader that is slow, and gives up one that takes nothing.
+    private func hold(_ context: ChannelHandlerContext) {
+        let waiting = Self.bytesWaiting(context)
+        let me = NIOLoopBound(self, eventLoop: context.eventLoop)
+        blocked = context.eventLoop.scheduleTask(in: Self.blockedWriteMax) {
+            guard let context = me.value.context else { return }
+            if Self.bytesWaiting(context) < waiting { me.value.hold(context) } else { context.close(promise: nil) }
+        }
     }
 
-    private func holdEnd(_ channel: any Channel) {
-        heldEnd = channel.eventLoop.scheduleTask(in: Self.blockedWriteMax) { channel.close(promise: nil) }
+    private static func bytesWaiting(_ context: ChannelHandlerContext) -> Int {
+        (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, let held = heldEnd {
-            held.cancel()
-            heldEnd = nil
-            endReply()
+        if context.channel.isWritable, !isLast, let timeout = blocked {
+            timeout.cancel()
+            blocked = nil
+            takeAhead()
         }
         context.fireChannelWritabilityChanged()
     }
@@ -332,11 +350,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         run.isStream = true
         state = .running(run)
         if connections.isDraining { run.task.cancel() }
-        // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
-        if version == .http1_0 { isLast = true }
-        let headers = ReplyHeaders.make(reply, visit: run.visit, length: nil, isLast: isLast)
-        let head = HTTPResponseHead(version: version, status: .init(statusCode: reply.status), headers: headers)
-        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        if !framing(run.visit).isChunked { isLast = true }
+        let head = ReplyEncoder.streamHead(reply, run.visit, framing(run.visit), context.channel.allocator)
+        context.writeAndFlush(wrapOutboundOut(head), promise: nil)
     }
 
     /// Writes a piece; the promise is kept once the reader's side has taken it.
@@ -347,8 +363,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         let channel = context.channel
         let timeout = channel.eventLoop.scheduleTask(in: Self.blockedWriteMax) { channel.close(promise: nil) }
         promise.futureResult.whenComplete { _ in timeout.cancel() }
-        let buffer = channel.allocator.buffer(bytes: bytes)
-        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))), promise: promise)
+        let piece = ReplyEncoder.piece(bytes, isChunked: framing(run.visit).isChunked, channel.allocator)
+        context.writeAndFlush(wrapOutboundOut(piece), promise: promise)
     }
 
     private func endStream(_ error: (any Error)?) {
@@ -362,7 +378,8 @@ final class ConnectionHandler: ChannelInboundHandler {
             return
         }
         state = .idle
-        endReply()
+        guard let context else { return }
+        end(with: ReplyEncoder.streamEnd(framing(run.visit), context.channel.allocator))
     }
 
     // MARK: patience
@@ -376,6 +393,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     private func idled() {
         let now = NIODeadline.now()
         if case .running = state { return checkIdleness(at: now + Self.idleMax) }
+        if blocked != nil { return checkIdleness(at: now + Self.idleMax) }
         if lastHeard + Self.idleMax > now { return checkIdleness(at: lastHeard + Self.idleMax) }
         context?.close(promise: nil)
     }
@@ -385,7 +403,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         switch state {
         case .reading(let intake): intake
         case .asking(let intake) where !intake.isComplete: intake
-        case .idle, .asking, .running, .refusing, .skipping, .closed: nil
+        case .idle, .asking, .running, .skipping, .closed: nil
         }
     }
 
@@ -416,11 +434,15 @@ final class ConnectionHandler: ChannelInboundHandler {
     // MARK: the end of a connection
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event { inputClosed(context) }
+        if case ChannelEvent.inputClosed = event {
+            // Requests that wait are still answered.
+            if ahead.isEmpty { inputClosed() } else { ahead.add(.inputClosed) }
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
-    private func inputClosed(_ context: ChannelHandlerContext) {
+    private func inputClosed() {
+        guard let context else { return }
         isLast = true
         switch state {
         case .running(let run) where run.isStream: run.task.cancel()
@@ -428,9 +450,6 @@ final class ConnectionHandler: ChannelInboundHandler {
         case .running, .asking:
             let me = NIOLoopBound(self, eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: Self.halfClosedGrace) { me.value.cancelRun() }
-        // The rest of a reply still goes to a client that only stopped asking.
-        case .refusing: break
-        case .idle where heldEnd != nil: break
         case .idle: closeBehindReplies()
         case .reading, .skipping, .closed: context.close(promise: nil)
         }
@@ -452,24 +471,17 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard error is HTTPParserError else { return context.close(promise: nil) }
-        isLast = true
-        switch state {
-        case .idle where heldEnd == nil && context.channel.isActive:
-            write(.problem(Self.problem(error), requestID: responder.admission.newRequestID()), nil)
-        default: context.close(promise: nil)
-        }
+        guard let error = error as? HTTPParserError, missingBody == nil else { return context.close(promise: nil) }
+        arrive(.broken(error))
     }
 
-    private static func problem(_ error: any Error) -> Problem {
-        switch error as? HTTPParserError {
-        case .invalidMethod?:
-            Problem(.notImplemented, "Reeve does not know this method.", hint: "Use GET, POST, PUT, PATCH or DELETE.")
-        case .headerOverflow?:
-            Problem(.headersTooLarge, "The headers are too long.", hint: "Send fewer and shorter headers.")
-        default:
-            Problem(.badRequest, "This is not an HTTP request that Reeve understands.", hint: "Send HTTP/1.1.")
+    private func refuseBroken(_ error: HTTPParserError) {
+        guard case .idle = state, let context, context.channel.isActive else {
+            context?.close(promise: nil)
+            return
         }
+        isLast = true
+        write(.problem(error.problem, requestID: responder.admission.newRequestID()), nil)
     }
 
     /// The server stops: what waits for something to happen ends now, the rest may finish.

@@ -44,7 +44,7 @@ struct Listener: Service {
     }
 }
 
-/// How a connection is set up: HTTP/1.1 with pipelining, then ``ConnectionHandler``.
+/// How a connection is set up: NIO reads HTTP/1.1, and ``ConnectionHandler`` does the rest.
 private struct ConnectionChannel: ServerChildChannel {
     let responder: Responder
     let connections: ConnectionSet
@@ -56,9 +56,7 @@ private struct ConnectionChannel: ServerChildChannel {
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
-            // ReplyHeaders lets nothing through that could end a header early.
-            try pipeline.configureHTTPServerPipeline(
-                withPipeliningAssistance: true, withErrorHandling: false, withOutboundHeaderValidation: false)
+            try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder()))
             try pipeline.addHandler(
                 ConnectionHandler(
                     responder: responder, connections: connections, executor: LoopExecutor(channel.eventLoop)))

@@ -11,8 +11,8 @@ final class RequestHead: Sendable {
     /// As it came, percent-encoded.
     let path: String
     let rawQuery: Substring
-    /// By lower-case name, without those that hold a secret.
-    let headers: [String: String]
+    /// Without those that hold a key.
+    let headers: RequestHeaders
     /// A key that came in a header. It counts even beside a cookie.
     let key: String?
     /// Whether a header that carries keys came, with or without a usable key.
@@ -34,35 +34,59 @@ final class RequestHead: Sendable {
         path = String(target[..<question])
         rawQuery = question == target.endIndex ? "" : target[target.index(after: question)...]
 
-        var headers: [String: String] = [:]
-        headers.reserveCapacity(head.headers.count)
+        var fields: [(name: String, value: String)] = []
+        fields.reserveCapacity(head.headers.count)
         var key: String?
         var hasKeyHeader = false
         var session: String?
+        var hosts = 0
         for (name, value) in head.headers {
-            let name = name.lowercased()
-            switch name {
-            case "authorization":
+            switch Meaning(of: name) {
+            case .authorization:
                 hasKeyHeader = true
                 key = key ?? Self.key(authorization: value)
-            case "x-api-key", "x-vault-token":
+                continue
+            case .key:
                 hasKeyHeader = true
                 key = key ?? value
-            default:
-                if name == "cookie" { session = session ?? Cookies.value(Credential.cookieName, in: value) }
-                if headers[name] == nil { headers[name] = value }
+                continue
+            case .cookie: session = session ?? Cookies.value(Credential.cookieName, in: value)
+            case .host: hosts += 1
+            case .other: break
             }
+            fields.append((name, value))
         }
-        let hosts = head.headers["host"].count
+        headers = RequestHeaders(fields)
         hasOneHost = hosts == 1 || (hosts == 0 && head.version == .http1_0)
-        if head.method == .HEAD { headers[":method"] = "HEAD" }
         self.key = key
         self.hasKeyHeader = hasKeyHeader
         self.session = session
         isChunked = headers["transfer-encoding"] != nil
         expectsContinue = headers["expect"]?.lowercased() == "100-continue"
         declaredBytes = headers["content-length"].flatMap { Int($0) }
-        self.headers = headers
+    }
+
+    /// What a header means here. Its name's length tells most apart.
+    private enum Meaning {
+        case authorization
+        case key
+        case cookie
+        case host
+        case other
+
+        init(of name: String) {
+            let candidate: (name: String, meaning: Meaning)
+            switch name.utf8.count {
+            case 4: candidate = ("host", .host)
+            case 6: candidate = ("cookie", .cookie)
+            case 9: candidate = ("x-api-key", .key)
+            case 13 where name.utf8.first == UInt8(ascii: "x") || name.utf8.first == UInt8(ascii: "X"):
+                candidate = ("x-vault-token", .key)
+            case 13: candidate = ("authorization", .authorization)
+            default: candidate = ("", .other)
+            }
+            self = RequestHeaders.isSame(name, as: candidate.name) ? candidate.meaning : .other
+        }
     }
 
     /// The path and query of a request target (RFC 9112 §3.2): proxies may send the whole address.
@@ -90,4 +114,18 @@ final class RequestHead: Sendable {
 
     /// What makes a request one of a browser that shows pages.
     var wantsPage: Bool { methodName == "GET" && headers["accept"]?.contains("text/html") == true }
+}
+
+extension HTTPParserError {
+    /// What a client hears whose bytes cannot be read as a request.
+    var problem: Problem {
+        switch self {
+        case .invalidMethod:
+            Problem(.notImplemented, "Reeve does not know this method.", hint: "Use GET, POST, PUT, PATCH or DELETE.")
+        case .headerOverflow:
+            Problem(.headersTooLarge, "The headers are too long.", hint: "Send fewer and shorter headers.")
+        default:
+            Problem(.badRequest, "This is not an HTTP request that Reeve understands.", hint: "Send HTTP/1.1.")
+        }
+    }
 }

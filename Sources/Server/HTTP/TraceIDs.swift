@@ -3,7 +3,10 @@ import Synchronization
 
 /// Names requests and traces: unique within all processes, and cheap, as every request gets some. They are no secrets.
 struct TraceIDs: Sendable {
-    private let boot: String
+    private static let requestPrefix = Array("req_".utf8)
+    private static let dash = UInt8(ascii: "-")
+
+    private let boot: [UInt8]
     private let state: SharedState
 
     /// `Atomic` cannot be copied, so it lives in an object of its own.
@@ -16,15 +19,32 @@ struct TraceIDs: Sendable {
     }
 
     init(_ entropy: any Entropy) {
-        boot = Hexadecimal.encode(entropy.bytes(6))
+        boot = Array(Hexadecimal.encode(entropy.bytes(6)).utf8)
         state = SharedState(entropy.bytes(8).reduce(0) { $0 << 8 | UInt64($1) })
     }
 
     /// `req_` and twenty-eight hexadecimal digits.
-    func request() -> String { "req_" + boot + Self.hex(next()) }
+    func request() -> String {
+        let count = next()
+        return String(unsafeUninitializedCapacity: Self.requestPrefix.count + boot.count + 16) { buffer in
+            var end = Self.write(Self.requestPrefix, to: buffer, at: 0)
+            end = Self.write(boot, to: buffer, at: end)
+            return Self.write(count, to: buffer, at: end)
+        }
+    }
 
     /// A `traceparent` (W3C Trace Context §3.2) that begins a trace.
-    func traceparent() -> String { "00-" + Self.hex(mixed()) + Self.hex(mixed()) + "-" + Self.hex(mixed()) + "-01" }
+    func traceparent() -> String {
+        let values = (mixed(), mixed(), mixed())
+        return String(unsafeUninitializedCapacity: 55) { buffer in
+            var end = Self.write([48, 48, Self.dash], to: buffer, at: 0)
+            end = Self.write(values.0, to: buffer, at: end)
+            end = Self.write(values.1, to: buffer, at: end)
+            end = Self.write([Self.dash], to: buffer, at: end)
+            end = Self.write(values.2, to: buffer, at: end)
+            return Self.write([Self.dash, 48, 49], to: buffer, at: end)
+        }
+    }
 
     private func next() -> UInt64 { state.count.wrappingAdd(1, ordering: .relaxed).oldValue }
 
@@ -36,14 +56,18 @@ struct TraceIDs: Sendable {
         return (value ^ value >> 31) | 1
     }
 
-    private static func hex(_ value: UInt64) -> String {
-        String(unsafeUninitializedCapacity: 16) { buffer in
-            for index in 0..<16 {
-                let digit = UInt8(truncatingIfNeeded: value >> UInt64(60 - index * 4)) & 15
-                buffer[index] = digit < 10 ? 48 + digit : 87 + digit
-            }
-            return 16
+    private static func write(_ bytes: [UInt8], to buffer: UnsafeMutableBufferPointer<UInt8>, at start: Int) -> Int {
+        for (index, byte) in bytes.enumerated() { buffer[start + index] = byte }
+        return start + bytes.count
+    }
+
+    /// Sixteen hexadecimal digits.
+    private static func write(_ value: UInt64, to buffer: UnsafeMutableBufferPointer<UInt8>, at start: Int) -> Int {
+        for index in 0..<16 {
+            let digit = UInt8(truncatingIfNeeded: value >> UInt64(60 - index * 4)) & 15
+            buffer[start + index] = digit < 10 ? 48 + digit : 87 + digit
         }
+        return start + 16
     }
 
     /// A correlation id from outside, if it may stand in headers and logs: 1 to 200 visible ASCII characters.
