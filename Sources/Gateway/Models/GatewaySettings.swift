@@ -1,0 +1,110 @@
+import Kernel
+
+/// The catalogue of the gateway: providers, and the models that agents may ask for. Made from the sections
+/// ``sections`` of the settings file; read-only from then on.
+public struct GatewaySettings: Sendable, Equatable {
+    /// The sections of the settings file that are read here.
+    public static let sections = ["providers", "models", "allowFloating"]
+
+    /// In the file's order.
+    let providers: [ProviderSettings]
+    /// In the file's order.
+    let models: [ModelSettings]
+
+    private let providersByName: [String: Int]
+    private let modelsByName: [String: Int]
+
+    /// A gateway without a single model.
+    public init() {
+        self.init(providers: [], models: [])
+    }
+
+    private init(providers: [ProviderSettings], models: [ModelSettings]) {
+        self.providers = providers
+        self.models = models
+        providersByName = Dictionary(uniqueKeysWithValues: providers.enumerated().map { ($0.element.name, $0.offset) })
+        modelsByName = Dictionary(uniqueKeysWithValues: models.enumerated().map { ($0.element.name, $0.offset) })
+    }
+
+    /// Reads `{providers: {NAME: …}, models: {NAME: …}, allowFloating: [NAME, …]}`; any of them may be missing. Throws
+    /// ``Problem`` `invalid` with the path of what is wrong, such as `models/gpt-4o-mini/targets/0/provider`.
+    public init(_ document: JSONValue) throws {
+        guard !document.isNull else {
+            self.init()
+            return
+        }
+        guard let object = document.object else {
+            throw Problem.invalid("", "an object with `providers` and `models` is expected, not \(document.typeName)")
+        }
+        let fields = Fields(object, limits: Limits())
+        try fields.refuseOthers(than: Self.sections)
+        let floating = try Self.floatingNames(fields)
+        let providers = try Self.entries(fields, "providers", max: GatewayLimits.providers).map { name, entry in
+            try ProviderSettings(name: name, entry)
+        }
+        let names = providers.map(\.name)
+        let models = try Self.entries(fields, "models", max: GatewayLimits.models).map { name, entry in
+            guard ModelTier(rawValue: name) == nil else {
+                throw Problem.invalid("models/\(name)", "a model may not have the name of a tier")
+            }
+            return try ModelSettings(name: name, entry, providers: names, floating: floating)
+        }
+        self.init(providers: providers, models: models)
+    }
+
+    private static func floatingNames(_ fields: Fields) throws -> Set<String> {
+        let items = try fields.optionalArray("allowFloating", max: GatewayLimits.floatingNames) ?? []
+        return Set(
+            try items.enumerated().map { index, item in
+                let path = "allowFloating/\(index)"
+                guard let name = item.string else {
+                    throw Problem.invalid(path, "a model's name is expected, not \(item.typeName)")
+                }
+                try check(name: name, path: path)
+                return name
+            })
+    }
+
+    /// The members of a section, each an object with a name of its own.
+    private static func entries(_ fields: Fields, _ section: String, max: Int) throws -> [(String, Fields)] {
+        guard let group = try fields.optionalFields(section) else { return [] }
+        guard group.object.count <= max else {
+            throw Problem.invalid(section, "at most \(max) are allowed")
+        }
+        var seen: Set<String> = []
+        return try group.object.members.map { member in
+            let path = group.path(member.name)
+            try check(name: member.name, path: path)
+            guard seen.insert(member.name).inserted else { throw Problem.invalid(path, "it stands twice") }
+            guard let object = member.value.object else {
+                throw Problem.invalid(path, "an object is expected, not \(member.value.typeName)")
+            }
+            return (member.name, Fields(object, limits: Limits(), path: path))
+        }
+    }
+
+    /// Names of providers and models: slashes, colons and the like are common in them, spaces and what hides are not.
+    static func check(name: String, path: String) throws {
+        guard (1...GatewayLimits.nameCharacters).contains(name.unicodeScalars.count) else {
+            throw Problem.invalid(path, "1 to \(GatewayLimits.nameCharacters) characters are allowed in a name")
+        }
+        let isClean = name.unicodeScalars.allSatisfy { scalar in
+            !scalar.properties.isWhitespace && scalar.properties.generalCategory != .control
+                && scalar.properties.generalCategory != .format
+        }
+        guard isClean else { throw Problem.invalid(path, "a name may not contain spaces or control characters") }
+    }
+
+    func provider(_ name: String) -> ProviderSettings? { providersByName[name].map { providers[$0] } }
+
+    func model(_ name: String) -> ModelSettings? { modelsByName[name].map { models[$0] } }
+
+    /// The models of a tier, in the file's order: the first is the one that the tier stands for.
+    func models(of tier: ModelTier) -> [ModelSettings] { models.filter { $0.tier == tier } }
+
+    /// What a caller means: the model of that name, or the first of the tier of that name.
+    func resolve(_ asked: String) -> ModelSettings? {
+        if let model = model(asked) { return model }
+        return ModelTier(rawValue: asked).flatMap { tier in models.first { $0.tier == tier } }
+    }
+}
