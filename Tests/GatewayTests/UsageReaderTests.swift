@@ -240,6 +240,15 @@ import Testing
         #expect(UsageReader.merge(nil, last, dialect: .anthropic) == last)
     }
 
+    /// A line of a batch's results (OpenAI API reference, Batch; Anthropic API reference, Message Batches).
+    @Test(arguments: [
+        #"{"custom_id":"a","response":{"status_code":200,"body":{"usage":{"prompt_tokens":3}}}}"#,
+        #"{"custom_id":"a","result":{"type":"succeeded","message":{"usage":{"prompt_tokens":3}}}}"#,
+    ])
+    func linesOfBatchesTellTheirUsage(line: String) throws {
+        #expect(UsageReader.locate(in: try JSONParser.parse(line)) == ["prompt_tokens": 3])
+    }
+
     @Test(arguments: ["5", "{}", #"{"usage":null}"#, #"{"usage":{}}"#, #"{"choices":[]}"#, #"{"timings":{}}"#])
     func eventsWithoutUsageHaveNone(event: String) throws {
         #expect(UsageReader.locate(in: try JSONParser.parse(event)) == nil)

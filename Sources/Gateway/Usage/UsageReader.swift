@@ -39,7 +39,8 @@ enum UsageReader {
 
     /// The `usage` of a whole answer or of one event of its stream, wherever the provider puts it: at the top (OpenAI,
     /// Anthropic's `message_delta`), in `x_groq` (Groq), in `message` (Anthropic's `message_start`), in `response`
-    /// (Responses), in the first choice (Moonshot), or as `timings` (llama.cpp).
+    /// (Responses), in the first choice (Moonshot), in `response.body` or `result.message` (a line of a batch), or as
+    /// `timings` (llama.cpp).
     static func locate(in event: JSONValue) -> JSONValue? {
         guard let event = event.object else { return nil }
         func usage(_ value: JSONValue?) -> JSONValue? {
@@ -47,7 +48,8 @@ enum UsageReader {
             return found
         }
         return usage(.object(event)) ?? usage(event["x_groq"]) ?? usage(event["message"]) ?? usage(event["response"])
-            ?? usage(event["choices"]?.array?.first) ?? timings(event["timings"])
+            ?? usage(event["choices"]?.array?.first) ?? usage(event["response"]?.object?["body"])
+            ?? usage(event["result"]?.object?["message"]) ?? timings(event["timings"])
     }
 
     /// llama.cpp's server README: `prompt_n` were evaluated, `cache_n` came from the cache, `predicted_n` were made.
