@@ -1,4 +1,5 @@
 import Control
+import Gateway
 import Kernel
 import Logging
 import ServiceLifecycle
@@ -37,7 +38,9 @@ public struct App: Sendable {
         let admission = Admission(routes: routes, access: features.access, limits: settings.limits, world: world)
         let listener = Listener(
             host: settings.http.host, port: settings.http.port,
-            responder: Responder(admission: admission, limits: settings.limits, world: world, logger: logger),
+            responder: Responder(
+                admission: admission, limits: settings.limits, gateway: features.gateway, world: world,
+                logger: logger),
             connections: ConnectionSet(), logger: quiet, onListening: onListening)
         let loops = LoopRunner(loops: features.loops, world: world, logger: Logger(label: "reeve.loops"))
         var configuration = ServiceGroupConfiguration(
@@ -55,6 +58,7 @@ public struct App: Sendable {
 ///
 /// - Throws: ``Problem``, in words for whoever starts it.
 public func buildApp(_ settings: Settings, world: World = .live) async throws -> App {
+    let catalogue = try ModelGateway.settings(settings.catalogue)
     let directory = try DataDirectory(settings.storage.dataDirectory)
     let location =
         settings.storage.databaseURL.map { StorageLocation.postgres(url: $0) }
@@ -62,7 +66,10 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
     let storage = try StorageOpener.open(location, migrations: Features.migrations, world: world)
     do {
         let features = Features(
-            storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings, world: world)
+            storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings,
+            catalogue: catalogue, world: world)
+        let logger = Logger(label: "reeve.gateway")
+        for fault in features.keyring.reload() { logger.warning("a provider's key is missing: \(fault)") }
         let adminKey = try await AdminKeyFile(dataDirectory: directory.path).prepare(features.access, world: world)
         return App(
             features: features, settings: settings, adminKey: adminKey,

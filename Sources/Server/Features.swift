@@ -1,5 +1,7 @@
 import Control
+import Gateway
 import Kernel
+import NIOPosix
 
 /// The list of what Reeve is made of: the only place where stores and services are made.
 public struct Features: Sendable {
@@ -13,16 +15,24 @@ public struct Features: Sendable {
     public let queues: QueueService
     public let tasks: TaskService
     public let schedules: ScheduleService
+    /// Model calls.
+    public let gateway: ModelGateway
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
     private let taskStore = TaskStore()
+    /// The keys of providers; empty until it is first loaded.
+    public let keyring: ProviderKeyring
     private let eventRoutes: EventRoutes
     private let idempotency = IdempotencyStore()
     private let settings: Settings
     private let world: World
 
-    public init(storage: any Storage, blobs: any Blobs, settings: Settings, world: World) {
+    /// - Parameter catalogue: The models that agents may ask for; see ``ModelGateway/settings(_:)``.
+    public init(
+        storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
+        world: World
+    ) {
         self.storage = storage
         self.blobs = blobs
         self.settings = settings
@@ -40,6 +50,9 @@ public struct Features: Sendable {
             policy: TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds),
             limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
+        keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
+        gateway = ModelGateway(
+            catalogue, keys: keyring, world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         eventRoutes = EventRoutes(
             events: events, storage: storage, access: access, world: world, limits: settings.limits,
             retention: .hours(24 * Int64(settings.events.retentionDays)))
@@ -75,6 +88,7 @@ public struct Features: Sendable {
             DeliverableRoutes(service: tasks, exchange: exchange, blobs: blobs).routes,
             ScheduleRoutes(service: schedules, exchange: exchange).routes,
             eventRoutes.routes,
+            ModelRoutes(gateway: gateway).routes,
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
@@ -93,6 +107,11 @@ public struct Features: Sendable {
                 sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
+            [
+                Loop("gateway.keys", every: .seconds(5)) { keyring.reload() },
+                // The records are not kept yet: they are let go of, so that calls are taken.
+                Loop("gateway.records", every: .milliseconds(200)) { _ = gateway.takeRecords() },
+            ],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Gateway
 import Kernel
 
 /// `reeve settings`: judges, shows and documents the settings. Exit status: 0 done, 1 the settings are not acceptable,
@@ -24,7 +25,10 @@ struct SettingsOptions: ParsableArguments {
     /// Loads, or prints why not and ends with the status that says so.
     func load() throws -> LoadedSettings {
         do {
-            return try SettingsLoader.loadWithOrigins(file: path, environment: ProcessInfo.processInfo.environment)
+            let loaded = try SettingsLoader.loadWithOrigins(
+                file: path, environment: ProcessInfo.processInfo.environment)
+            _ = try ModelGateway.settings(loaded.settings.catalogue)
+            return loaded
         } catch let problem as Problem {
             let findings = problem.members["findings"] ?? []
             if isJSON {

@@ -4,7 +4,7 @@ import Kernel
 /// ``sections`` of the settings file; read-only from then on.
 public struct GatewaySettings: Sendable, Equatable {
     /// The sections of the settings file that are read here.
-    public static let sections = ["providers", "models", "allowFloating"]
+    public static let sections = Settings.Catalogue.sections
 
     /// In the file's order.
     let providers: [ProviderSettings]

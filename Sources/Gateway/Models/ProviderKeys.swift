@@ -67,6 +67,9 @@ struct ProviderKeys: Sendable, Equatable {
     var users: [String: KeySource] = [:]
     var policy = Policy.fallback
 
+    /// Everything that has to be read.
+    var sources: [KeySource] { [platform].compactMap(\.self) + organisations.values + users.values }
+
     func resolve(user: String?, organisation: String?) -> Resolution {
         if let user, let source = users[user] { return Resolution(level: .user, source: source) }
         guard policy == .fallback else { return Resolution(level: .none, source: nil) }

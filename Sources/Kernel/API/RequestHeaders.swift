@@ -3,7 +3,8 @@
 /// A list and not a table by name: a request has about ten headers and is asked for two of them, so building a table
 /// would cost more than it saves.
 public struct RequestHeaders: Sendable, ExpressibleByDictionaryLiteral {
-    private let fields: [(name: String, value: String)]
+    /// Names as they came.
+    public let fields: [(name: String, value: String)]
 
     public init(_ fields: [(name: String, value: String)]) {
         self.fields = fields

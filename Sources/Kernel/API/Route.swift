@@ -2,6 +2,8 @@
 /// its own.
 public final class Route: Sendable {
     public typealias Handler = @Sendable (APIRequest) async throws -> APIReply
+    /// Dresses a refusal for whoever speaks this address' protocol; the text is the request's id.
+    public typealias Refusal = @Sendable (Problem, String) -> APIReply
 
     public let method: APIRequest.Method
     /// With placeholders in braces: `/api/v1/tasks/{id}`.
@@ -14,11 +16,18 @@ public final class Route: Sendable {
     /// Whether the handler may wait for something to happen (a long poll): it is cancelled when the server stops, and
     /// should then answer with what there is.
     public let waits: Bool
+    /// Bytes that a body may have here, where it is not `limits.bodyBytes`.
+    public let bodyBytesMax: Int?
+    /// For addresses of other protocols; `nil` where a problem is JSON as everywhere.
+    public let refusal: Refusal?
+    /// The name of what answers on the connection itself, without a task and without a handler.
+    public let door: String?
     public let handler: Handler
 
     public init(
         _ method: APIRequest.Method, _ path: String, _ permission: Permission, _ summary: String,
-        shape: RouteShape = RouteShape(), waits: Bool = false, handler: @escaping Handler
+        shape: RouteShape = RouteShape(), waits: Bool = false, bodyBytesMax: Int? = nil, refusal: Refusal? = nil,
+        door: String? = nil, handler: @escaping Handler
     ) {
         self.method = method
         self.path = path
@@ -26,6 +35,9 @@ public final class Route: Sendable {
         self.summary = summary
         self.shape = shape
         self.waits = waits
+        self.bodyBytesMax = bodyBytesMax
+        self.refusal = refusal
+        self.door = door
         self.handler = handler
     }
 

@@ -12,8 +12,22 @@ public struct Settings: Sendable {
     public var agents = Agents()
     public var tasks = Tasks()
     public var events = Events()
+    public var catalogue = Catalogue()
 
     public init() {}
+
+    /// The sections of the settings file that the gateway reads itself, as they stand there: they hold names that are
+    /// the operator's own, so no table can list them.
+    public struct Catalogue: Sendable {
+        public static let sections = ["providers", "models", "allowFloating"]
+
+        /// An object with those of the sections that were given.
+        public var document: JSONValue = .null
+        /// The file that they came from; paths in them begin beside it.
+        public var file = ""
+
+        public init() {}
+    }
 
     /// Where Reeve is reached.
     public struct HTTP: Sendable {

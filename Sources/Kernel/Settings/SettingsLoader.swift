@@ -34,6 +34,12 @@ public struct SettingsFinding: Sendable, Equatable, JSONConvertible {
     /// What was given, what is allowed, and where.
     public let sentence: String
 
+    public init(path: String, place: String, sentence: String) {
+        self.path = path
+        self.place = place
+        self.sentence = sentence
+    }
+
     public var json: JSONValue { ["path": .string(path), "place": .string(place), "sentence": .string(sentence)] }
 }
 
@@ -142,6 +148,10 @@ struct SettingsReading {
         for (keyNode, value) in groups {
             let place = Self.place(name, keyNode)
             let group = keyNode.scalar?.string ?? "?"
+            if Settings.Catalogue.sections.contains(group) {
+                readCatalogue(group, value, name)
+                continue
+            }
             guard known.contains(group) else {
                 let nearest = SettingsTable.nearest(group, among: known.sorted())
                 refuse(group, place, "\(group) is no group of settings (\(place)); the nearest one is \(nearest).")
@@ -157,6 +167,14 @@ struct SettingsReading {
                 apply(path, Self.input(node), from: .file, place: Self.place(name, member))
             }
         }
+    }
+
+    private mutating func readCatalogue(_ section: String, _ node: Node, _ name: String) {
+        var document = loaded.settings.catalogue.document.object ?? JSONObject()
+        document.append(section, YAMLDocument.value(node))
+        loaded.settings.catalogue.document = .object(document)
+        loaded.settings.catalogue.file = name
+        loaded.origins[section] = .file
     }
 
     mutating func readEnvironment(_ environment: [String: String]) {

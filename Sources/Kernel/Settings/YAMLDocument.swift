@@ -13,7 +13,7 @@ public enum YAMLDocument {
         }
     }
 
-    private static func value(_ node: Node) -> JSONValue {
+    static func value(_ node: Node) -> JSONValue {
         switch node {
         case .mapping(let mapping):
             return .object(

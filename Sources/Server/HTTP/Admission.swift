@@ -169,13 +169,16 @@ struct Admission: Sendable {
     }
 
     private func checkSize(_ visit: Visit) throws {
-        if let bytes = visit.head.declaredBytes, bytes > limits.bodyBytes { throw Self.tooLarge(limits) }
+        let max = bodyBytesMax(visit)
+        if let bytes = visit.head.declaredBytes, bytes > max { throw Self.tooLarge(max) }
     }
 
-    static func tooLarge(_ limits: Limits) -> Problem {
+    func bodyBytesMax(_ visit: Visit) -> Int { visit.route?.bodyBytesMax ?? limits.bodyBytes }
+
+    static func tooLarge(_ max: Int) -> Problem {
         Problem(
-            .bodyTooLarge, "The body is larger than \(limits.bodyBytes) bytes.",
-            hint: "Send less at once; `limits.bodyBytes` is the setting.")
+            .bodyTooLarge, "The body is larger than \(max) bytes.",
+            hint: "Send less at once; `limits.bodyBytes` is the setting for most addresses.")
     }
 
     /// Refuses what another site may have made the browser send with its cookie (Fetch Metadata §2.4, RFC 6454).
@@ -211,6 +214,7 @@ struct Admission: Sendable {
         if problem.code == .unauthenticated, visit.head.wantsPage, visit.route?.shape.isPage == true {
             return .redirect("/login")
         }
+        if let refusal = visit.route?.refusal { return refusal(problem, visit.requestID) }
         var reply = APIReply.problem(problem, requestID: visit.requestID)
         if problem.code == .unauthenticated { reply.headers.append(("www-authenticate", "Bearer realm=\"reeve\"")) }
         if case .string(let allowed)? = problem.members["allow"] { reply.headers.append(("allow", allowed)) }

@@ -25,44 +25,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// on.
     private static let skippedBytesMax = 64 << 10
 
-    private enum State {
-        case idle
-        /// The store is asked whose key it is. What comes of the body meanwhile waits.
-        case asking(Intake)
-        /// The body comes.
-        case reading(Intake)
-        /// The handler runs; the request was read to its end.
-        case running(Run)
-        /// The reply is written, and the rest of the request is skipped.
-        case skipping
-        case closed
-    }
-
-    /// A request that is not read to its end.
-    private struct Intake {
-        let visit: Admission.Visit
-        let start: Timestamp
-        var body: [UInt8] = []
-        var isComplete = false
-        var task: Task<Void, Never>?
-    }
-
-    /// A request whose handler runs.
-    private struct Run {
-        let visit: Admission.Visit
-        let start: Timestamp
-        let task: Task<Void, Never>
-        var isStream = false
-    }
-
-    private let responder: Responder
+    let responder: Responder
     private let connections: ConnectionSet
     private let executor: LoopExecutor
-    private var state = State.idle
-    private var context: ChannelHandlerContext?
+    var state = State.idle
+    private(set) var context: ChannelHandlerContext?
     private var remoteAddress = ""
     /// Whether the connection ends with the current reply.
-    private var isLast = false
+    var isLast = false
     private var version = HTTPVersion.http1_1
     /// While a reader does not take what was written: when it is given up. The next request comes in only once it took
     /// it, so who does not read cannot make replies pile up.
@@ -105,7 +75,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func end() {
         switch state {
         case .asking(let intake): intake.task?.cancel()
-        case .running(let run): run.task.cancel()
+        case .running(let run): run.cancel()
         default: break
         }
         blocked?.cancel()
@@ -223,12 +193,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Adds to the body; where that gets too long, refuses the request and returns `false`.
     private func append(_ buffer: ByteBuffer, to intake: inout Intake) -> Bool {
-        guard intake.body.count + buffer.readableBytes <= responder.limits.bodyBytes else {
-            refuse(intake.visit, Admission.tooLarge(responder.limits), intake.start, isCut: true)
+        let max = responder.admission.bodyBytesMax(intake.visit)
+        guard intake.body.count + buffer.readableBytes <= max else {
+            refuse(intake.visit, Admission.tooLarge(max), intake.start, isCut: true)
             return false
         }
         if intake.body.isEmpty, let declared = intake.visit.head.declaredBytes {
-            intake.body.reserveCapacity(min(declared, responder.limits.bodyBytes))
+            intake.body.reserveCapacity(min(declared, max))
         }
         intake.body.append(contentsOf: buffer.readableBytesView)
         return true
@@ -254,6 +225,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let me = NIOLoopBound(self, eventLoop: context.eventLoop)
         let visit = intake.visit
         let body = intake.body
+        if visit.route?.door != nil { return runCall(intake, context) }
         let responder = responder
         let task = Task(executorPreference: body.count <= LoopExecutor.bodyBytesMax ? executor : nil) {
             let reply = await responder.reply(to: visit, body: body)
@@ -266,7 +238,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 me.run { $0.endStream(error) }
             }
         }
-        state = .running(Run(visit: visit, start: intake.start, task: task))
+        state = .running(Run(visit: visit, start: intake.start, work: .task(task)))
     }
 
     private func finish(_ reply: APIReply) {
@@ -290,7 +262,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         write(reply, visit)
     }
 
-    private func framing(_ visit: Admission.Visit?) -> ReplyEncoder.Framing {
+    func framing(_ visit: Admission.Visit?) -> ReplyEncoder.Framing {
         ReplyEncoder.Framing(version: version, isLast: isLast, isHead: visit?.head.isHead == true)
     }
 
@@ -300,7 +272,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     /// Writes the last bytes of a reply; behind them the next request comes in, or the connection ends.
-    private func end(with bytes: ByteBuffer) {
+    func end(with bytes: ByteBuffer) {
         guard let context else { return }
         let promise = context.eventLoop.makePromise(of: Void.self)
         lastWritten = promise.futureResult
@@ -335,6 +307,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, case .running(let run) = state, case .call(let call) = run.work {
+            call.clientReads()
+        }
         if context.channel.isWritable, !isLast, let timeout = blocked {
             timeout.cancel()
             blocked = nil
@@ -349,7 +324,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard case .running(var run) = state, let context else { return }
         run.isStream = true
         state = .running(run)
-        if connections.isDraining { run.task.cancel() }
+        if connections.isDraining { run.cancel() }
         if !framing(run.visit).isChunked { isLast = true }
         let head = ReplyEncoder.streamHead(reply, run.visit, framing(run.visit), context.channel.allocator)
         context.writeAndFlush(wrapOutboundOut(head), promise: nil)
@@ -363,7 +338,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let channel = context.channel
         let timeout = channel.eventLoop.scheduleTask(in: Self.blockedWriteMax) { channel.close(promise: nil) }
         promise.futureResult.whenComplete { _ in timeout.cancel() }
-        let piece = ReplyEncoder.piece(bytes, isChunked: framing(run.visit).isChunked, channel.allocator)
+        let piece = ReplyEncoder.piece(
+            ByteBuffer(bytes: bytes), isChunked: framing(run.visit).isChunked, channel.allocator)
         context.writeAndFlush(wrapOutboundOut(piece), promise: promise)
     }
 
@@ -445,7 +421,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let context else { return }
         isLast = true
         switch state {
-        case .running(let run) where run.isStream: run.task.cancel()
+        case .running(let run) where run.isStream: run.cancel()
         case .asking(let intake) where !intake.isComplete: context.close(promise: nil)
         case .running, .asking:
             let me = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -467,7 +443,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func cancelRun() {
-        if case .running(let run) = state { run.task.cancel() }
+        if case .running(let run) = state { run.cancel() }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -488,6 +464,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func drain() {
         isLast = true
         guard case .running(let run) = state, run.isStream || run.visit.route?.waits == true else { return }
-        run.task.cancel()
+        run.cancel()
     }
 }

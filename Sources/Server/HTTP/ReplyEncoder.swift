@@ -42,12 +42,29 @@ enum ReplyEncoder {
     ) -> ByteBuffer {
         var bytes: [UInt8] = []
         if case .bytes(let body) = reply.body { bytes = body }
-        var buffer = allocator.buffer(capacity: headBytes + (framing.isHead ? 0 : bytes.count))
+        var buffer = wholeHead(reply, visit, framing, length: bytes.count, allocator)
+        if !framing.isHead { buffer.writeBytes(bytes) }
+        return buffer
+    }
+
+    /// The same, with a body that is in a buffer already.
+    static func whole(
+        _ reply: APIReply, _ visit: Admission.Visit?, _ framing: Framing, body: ByteBuffer,
+        _ allocator: ByteBufferAllocator
+    ) -> ByteBuffer {
+        var buffer = wholeHead(reply, visit, framing, length: body.readableBytes, allocator)
+        if !framing.isHead { buffer.writeImmutableBuffer(body) }
+        return buffer
+    }
+
+    private static func wholeHead(
+        _ reply: APIReply, _ visit: Admission.Visit?, _ framing: Framing, length: Int, _ allocator: ByteBufferAllocator
+    ) -> ByteBuffer {
+        var buffer = allocator.buffer(capacity: headBytes + (framing.isHead ? 0 : length))
         writeHead(reply, visit, framing, to: &buffer)
         // A reply without content has no length either (RFC 9110 §8.6).
-        if reply.status != 204, reply.status != 304 { write("content-length", String(bytes.count), to: &buffer) }
+        if reply.status != 204, reply.status != 304 { write("content-length", String(length), to: &buffer) }
         buffer.writeStaticString(lineEnd)
-        if !framing.isHead { buffer.writeBytes(bytes) }
         return buffer
     }
 
@@ -63,12 +80,12 @@ enum ReplyEncoder {
     }
 
     /// A piece of a streamed body. An empty one has no bytes, as an empty chunk would end the stream.
-    static func piece(_ bytes: [UInt8], isChunked: Bool, _ allocator: ByteBufferAllocator) -> ByteBuffer {
-        guard isChunked, !bytes.isEmpty else { return allocator.buffer(bytes: bytes) }
-        var buffer = allocator.buffer(capacity: bytes.count + 20)
-        buffer.writeString(String(bytes.count, radix: 16))
+    static func piece(_ bytes: ByteBuffer, isChunked: Bool, _ allocator: ByteBufferAllocator) -> ByteBuffer {
+        guard isChunked, bytes.readableBytes > 0 else { return bytes }
+        var buffer = allocator.buffer(capacity: bytes.readableBytes + 20)
+        buffer.writeString(String(bytes.readableBytes, radix: 16))
         buffer.writeStaticString(lineEnd)
-        buffer.writeBytes(bytes)
+        buffer.writeImmutableBuffer(bytes)
         buffer.writeStaticString(lineEnd)
         return buffer
     }

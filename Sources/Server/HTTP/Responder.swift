@@ -1,4 +1,5 @@
 import Control
+import Gateway
 import Kernel
 import Logging
 
@@ -8,12 +9,15 @@ import Logging
 struct Responder: Sendable {
     let admission: Admission
     let limits: Limits
+    /// What answers model calls.
+    let gateway: ModelGateway
     private let world: World
     private let logger: Logger
 
-    init(admission: Admission, limits: Limits, world: World, logger: Logger) {
+    init(admission: Admission, limits: Limits, gateway: ModelGateway, world: World, logger: Logger) {
         self.admission = admission
         self.limits = limits
+        self.gateway = gateway
         self.world = world
         self.logger = logger
     }

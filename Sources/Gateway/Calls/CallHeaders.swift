@@ -1,0 +1,93 @@
+import Kernel
+import NIOHTTP1
+
+/// Which headers cross the gateway.
+enum CallHeaders {
+    /// What callers say to the gateway itself.
+    static let task = "x-reeve-task"
+    static let session = "x-reeve-session"
+    static let tags = "x-reeve-tags"
+    static let translation = "x-reeve-translation"
+    /// What the gateway says to callers.
+    static let call = "x-reeve-call"
+    static let dropped = "x-reeve-dropped"
+
+    /// The Anthropic API's version that translated calls are written for (Anthropic API reference, "Versions").
+    static let anthropicVersion = "2023-06-01"
+
+    /// Headers of a caller that are about this connection, its key, or the gateway (RFC 9110 §7.6.1). A provider's key
+    /// header may be any name, so the caller's own of that name is left out where the provider's is set.
+    private static let keptBack: Set<String> = [
+        "host", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
+        "trailer", "transfer-encoding", "upgrade", "content-length", "expect", "cookie", "accept-encoding",
+        "authorization", "x-api-key", "api-key", "x-vault-token", "traceparent", "x-correlation-id", "origin",
+        "referer", "forwarded", "via",
+    ]
+
+    /// Characters of a name that a caller gives to what it works on, and how many tags a call may have.
+    static let nameCharactersMax = 200
+    static let tagsMax = 16
+
+    /// A name from a header: visible ASCII of a bounded length, or nothing.
+    static func name(_ text: String?) -> String? {
+        guard let text, (1...nameCharactersMax).contains(text.utf8.count),
+            text.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { return nil }
+        return text
+    }
+
+    /// Names with commas between them.
+    static func names(_ text: String?) -> [String] {
+        guard let text else { return [] }
+        let items = text.split(separator: ",", maxSplits: tagsMax).prefix(tagsMax)
+        return items.compactMap { name($0.trimmingPrefix { $0 == " " }.description) }
+    }
+
+    /// The headers of the request to a provider.
+    static func outgoing(
+        _ request: DoorRequest, to provider: ProviderSettings, key: String?, length: Int, isNative: Bool
+    ) -> HTTPHeaders {
+        var headers = HTTPHeaders()
+        headers.reserveCapacity(request.headers.fields.count + 8)
+        headers.add(name: "host", value: provider.baseURL?.authority ?? "")
+        if isNative {
+            for (name, value) in request.headers.fields {
+                let lower = name.lowercased()
+                guard !keptBack.contains(lower), !lower.hasPrefix("x-reeve-"), !lower.hasPrefix("sec-"),
+                    !lower.hasPrefix("x-forwarded-"), lower != provider.keyHeader,
+                    !provider.headers.contains(where: { $0.name == lower })
+                else { continue }
+                headers.add(name: name, value: value)
+            }
+            if request.headers["content-type"] == nil { headers.add(name: "content-type", value: "application/json") }
+        } else {
+            headers.add(name: "content-type", value: "application/json")
+            if provider.kind == .anthropic { headers.add(name: "anthropic-version", value: anthropicVersion) }
+        }
+        headers.add(name: "content-length", value: String(length))
+        headers.add(name: "traceparent", value: request.traceparent)
+        headers.add(name: "x-correlation-id", value: request.correlationID)
+        for pair in provider.headers { headers.add(name: pair.name, value: pair.value) }
+        if let key {
+            let pair = provider.keyHeader(for: key)
+            headers.add(name: pair.name, value: pair.value)
+        }
+        return headers
+    }
+
+    /// Headers of a provider's answer that are about its connection, or would speak for Reeve.
+    private static let notReturned: Set<String> = [
+        "connection", "keep-alive", "proxy-authenticate", "trailer", "transfer-encoding", "upgrade", "content-length",
+        "content-encoding", "set-cookie", "x-request-id", "x-correlation-id", "traceparent", "server", "alt-svc",
+        "strict-transport-security", "content-security-policy", "x-content-type-options", "referrer-policy",
+        "www-authenticate", "cache-control", "x-reeve-call", "x-reeve-dropped",
+    ]
+
+    /// The headers of a native answer, by their names in lower case.
+    static func returned(_ headers: HTTPHeaders) -> [(name: String, value: String)] {
+        headers.compactMap { name, value in
+            let lower = name.lowercased()
+            return notReturned.contains(lower) ? nil : (lower, value)
+        }
+    }
+}

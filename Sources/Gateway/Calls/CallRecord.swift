@@ -1,0 +1,64 @@
+import Kernel
+
+/// What a call leaves behind: who asked for what, what was tried, what came of it, what it cost.
+public struct CallRecord: Sendable {
+    public enum Status: String, Sendable {
+        case running, done, failed, canceled
+    }
+
+    /// One exchange with a target.
+    public struct Attempt: Sendable {
+        /// `provider/model`.
+        public var target: String
+        public var startedAt: Timestamp
+        public var duration: Span
+        /// Of the provider's answer; `nil` where none came.
+        public var status: Int?
+        /// The name of the failure's class; `nil` for the attempt that answered.
+        public var failure: String?
+        /// Why this target was asked, or why none was (`AttemptPlan.Reason`).
+        public var reason: String
+    }
+
+    public let id: String
+    public var status = Status.running
+    public let door: ModelDoor
+    /// What the caller asked for.
+    public var model = ""
+    /// Who answered, as `provider/model`.
+    public var target: String?
+    public var isStreamed = false
+    public var agent: String?
+    public var keyID: String
+    public var task: String?
+    public var session: String?
+    public var project: String?
+    public var tags: [String] = []
+    public var attempts: [Attempt] = []
+    /// The provider's own words on what was used.
+    public var rawUsage: JSONValue?
+    /// Disjoint counts by kind of token.
+    public var buckets: JSONValue = .null
+    public var inputTokens: Int64 = 0
+    public var outputTokens: Int64 = 0
+    public var isEstimated = false
+    /// `nil` where no price is known; never 0 for that.
+    public var cost: NanoDollars?
+    /// The day from which the price held.
+    /// The UTC day from which the price held; `nil` for a price without a date.
+    public var priceFrom: String?
+    /// Of the answer that the caller got.
+    public var httpStatus = 0
+    /// The class of the failure that the caller was told.
+    public var failure: String?
+    public var correlationID: String
+    public let startedAt: Timestamp
+    public var duration = Span.zero
+    public var firstToken: Span?
+    /// What Reeve itself took: everything but waiting for providers.
+    public var overhead = Span.zero
+    public var requestBytes = 0
+    public var answerBytes = 0
+    /// How it was decided, step by step.
+    public var steps: JSONValue = .null
+}

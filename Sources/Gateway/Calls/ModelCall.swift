@@ -1,0 +1,362 @@
+import Kernel
+import NIOCore
+import NIOHTTP1
+
+/// One model call: which targets are asked for it, and what its caller gets.
+///
+/// Belongs to the event loop of the caller's connection. Until the first byte of an answer a failure is invisible to
+/// the caller; from then on it ends the answer with an error in the caller's dialect.
+final class ModelCall: AnsweredCall {
+    let request: DoorRequest
+    let gateway: ModelGateway
+    let loop: any EventLoop
+    /// `nil` once the answer is complete, or its reader gone.
+    var answer: (any Answering)?
+    var record: CallRecord
+    var model: ModelSettings?
+    private var targets: [TargetState] = []
+    private var scan: TopLevelScan?
+    private var plan: AttemptPlan?
+    var attempt: CallAttempt?
+    /// What each target last answered with, where that was an error.
+    private var errors: [Int: ProviderError] = [:]
+    private var timer: Scheduled<Void>?
+    private var totalDue = NIODeadline.distantFuture
+    /// Whether the client has seen a part of the answer.
+    var hasBegun = false
+    private var hasEnded = false
+    /// Fields of the request that the answering target's dialect does not have.
+    var dropped = DroppedFields()
+    /// Spent waiting for providers and for retries.
+    private var waited = Span.zero
+
+    init(_ request: DoorRequest, gateway: ModelGateway, answer: any Answering, on loop: any EventLoop) {
+        self.request = request
+        self.gateway = gateway
+        self.answer = answer
+        self.loop = loop
+        record = CallRecord(
+            id: Identifier<ModelCallID>(gateway.world).text, door: request.door, agent: request.principal.agent,
+            keyID: request.principal.keyID, correlationID: request.correlationID, startedAt: gateway.world.now)
+        record.requestBytes = request.body.count
+        record.task = CallHeaders.name(request.headers[CallHeaders.task])
+        record.session = CallHeaders.name(request.headers[CallHeaders.session])
+        record.tags = CallHeaders.names(request.headers[CallHeaders.tags])
+    }
+
+    var dialect: Dialect { request.door.dialect }
+
+    // MARK: the beginning
+
+    func start() {
+        do {
+            try prepare()
+        } catch let error as DialectError {
+            return fail(error, nil)
+        } catch {
+            return fail(DialectError(.server, "Reeve failed at this call."), nil)
+        }
+        gateway.began(record)
+        if answersItself() { return }
+        decide()
+    }
+
+    private func prepare() throws {
+        guard gateway.takesCalls else {
+            throw DialectError(.unavailable, "Too many calls wait to be booked. Try again in a moment.")
+        }
+        let wanted = request.door.wanted
+        let scan: TopLevelScan
+        do { scan = try TopLevelScan.scan(request.body, for: wanted) } catch { throw DialectError(error) }
+        guard let value = scan.value(of: "model", in: wanted, request.body) else {
+            throw DialectError.invalid("model", "The request names no model.")
+        }
+        guard case .string(let name) = value else { throw DialectError.invalid("model", "A model's name is a string.") }
+        record.model = String(name.prefix(GatewayLimits.nameCharacters))
+        if let value = scan.value(of: "stream", in: wanted, request.body), !value.isNull {
+            guard let isStreamed = value.bool else {
+                throw DialectError.invalid("stream", "`stream` is true or false.")
+            }
+            record.isStreamed = isStreamed
+        }
+        guard let model = gateway.settings.resolve(name) else { throw DialectError.unknownModel(name) }
+        self.model = model
+        self.scan = scan
+        targets = gateway.targets(of: model)
+        var rules = AttemptPlan.Rules()
+        rules.retries = model.retries.atLastTarget
+        rules.total = model.deadlines.total
+        plan = AttemptPlan(rules, startedAt: record.startedAt)
+        totalDue = .now() + .microseconds(model.deadlines.total.microseconds)
+    }
+
+    /// What needs no provider: tokens of a call that no provider of this model counts are estimated.
+    private func answersItself() -> Bool {
+        guard request.door == .countTokens, !targets.contains(where: { request.door.isNative(to: $0.provider.kind) })
+        else { return false }
+        do {
+            var document = try JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax).object ?? JSONObject()
+            // A message to be counted has no bound.
+            document["max_tokens"] = 1
+            let count = TokenEstimate.count(try dialect.readRequest(.object(document)))
+            let body: JSONValue = ["input_tokens": count.json]
+            respond(200, [("content-type", "application/json")], ByteBuffer(bytes: body.bytes))
+            end(.done)
+        } catch {
+            fail(error as? DialectError ?? .invalid("", "The body cannot be read."), nil)
+        }
+        return true
+    }
+
+    // MARK: what comes next
+
+    private func decide() {
+        timer?.cancel()
+        timer = nil
+        guard !hasEnded, var plan else { return }
+        let now = gateway.world.now
+        let decision = plan.next(targets.map { $0.plan(at: now) }, at: now, fraction: gateway.world.entropy.fraction())
+        self.plan = plan
+        switch decision {
+        case .attempt(let index, let wait):
+            if wait > .zero { after(wait) { $0.begin(index) } } else { begin(index) }
+        case .wait(let wait): after(wait) { $0.decide() }
+        case .giveUp(let end): giveUp(end)
+        }
+    }
+
+    private func after(_ wait: Span, _ body: @escaping @Sendable (ModelCall) -> Void) {
+        waited = waited + wait
+        let me = NIOLoopBound(self, eventLoop: loop)
+        timer = loop.scheduleTask(in: .microseconds(wait.microseconds)) {
+            me.value.timer = nil
+            body(me.value)
+        }
+    }
+
+    private func begin(_ index: Int) {
+        guard !hasEnded, targets.indices.contains(index) else { return }
+        let state = targets[index]
+        let now = gateway.world.now
+        guard let permit = state.admit(at: now) else {
+            plan?.withdrawn(at: now)
+            return decide()
+        }
+        do {
+            let reason = plan?.steps.last?.reason?.rawValue ?? ""
+            let (request, passage) = try outgoing(to: state)
+            attempt = CallAttempt(
+                index: index, state: state, permit: permit, passage: passage, startedAt: now, reason: reason)
+            guard let address = state.address, let pool = gateway.pool(of: loop) else {
+                return attemptFailed(.connectionRefused)
+            }
+            let exchange = pool.send(request, to: address, listener: self)
+            // It may have failed already.
+            if attempt?.index == index, attempt?.exchange == nil { attempt?.exchange = exchange }
+            watch()
+        } catch let error as DialectError {
+            state.record(permit, .abandoned, at: now)
+            fail(error, nil)
+        } catch {
+            state.record(permit, .abandoned, at: now)
+            fail(DialectError(.server, "Reeve failed at this call."), nil)
+        }
+    }
+
+    /// The request as this target takes it.
+    private func outgoing(to state: TargetState) throws -> (UpstreamRequest, CallAttempt.Passage) {
+        let provider = state.provider
+        let isNative = request.door.isNative(to: provider.kind)
+        let pieces: [ByteBuffer]
+        let passage: CallAttempt.Passage
+        let endpoint: ProviderEndpoint
+        if isNative {
+            let (body, hidesUsage) = nativeBody(state.target.model)
+            pieces = body
+            passage = .native(hidesUsage: hidesUsage)
+            endpoint = request.door.endpoint
+        } else {
+            guard request.door != .embeddings else {
+                throw DialectError.unsupported("model", "Its provider has no embeddings.")
+            }
+            let target: Dialect = provider.kind == .anthropic ? .messages : .chat
+            let document = try JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
+            let translated = try TranslatedRequest.translate(
+                document, from: dialect, to: target, model: state.target.model,
+                isStrict: request.headers[CallHeaders.translation] == "strict")
+            dropped = translated.dropped
+            pieces = [ByteBuffer(bytes: translated.body.bytes)]
+            passage = .translated(target)
+            endpoint = target == .messages ? .messages : .chatCompletions
+        }
+        let resolution = provider.keys.resolve(user: request.principal.name, organisation: nil)
+        let headers = CallHeaders.outgoing(
+            request, to: provider, key: gateway.keys.key(resolution.source),
+            length: pieces.reduce(0) { $0 + $1.readableBytes }, isNative: isNative)
+        let head = HTTPRequestHead(
+            version: .http1_1, method: .POST,
+            uri: provider.requestTarget(endpoint, model: state.target.model), headers: headers)
+        return (UpstreamRequest(head: head, body: pieces), passage)
+    }
+
+    /// The body as it came, with the model's name at the provider. A chat stream that asks for no usage is made to.
+    private func nativeBody(_ name: String) -> (pieces: [ByteBuffer], hidesUsage: Bool) {
+        guard let scan else { return ([], false) }
+        let wanted = request.door.wanted
+        var edits = BodyEdits()
+        if name != record.model { scan.set("model", to: .string(name), in: wanted, &edits) }
+        var hidesUsage = false
+        if request.door == .chat, record.isStreamed {
+            var options = scan.value(of: "stream_options", in: wanted, request.body)?.object ?? JSONObject()
+            if options["include_usage"]?.bool != true {
+                options["include_usage"] = true
+                scan.set("stream_options", to: .object(options), in: wanted, &edits)
+                hidesUsage = true
+            }
+        }
+        let body = ByteBuffer(bytes: request.body)
+        let pieces = edits.pieces(of: request.body.count).map { piece in
+            switch piece {
+            case .original(let range): body.getSlice(at: range.lowerBound, length: range.count) ?? ByteBuffer()
+            case .inserted(let bytes): ByteBuffer(bytes: bytes)
+            }
+        }
+        return (pieces, hidesUsage)
+    }
+
+    // MARK: patience
+
+    private func watch() {
+        guard let attempt, let model, !hasEnded else { return }
+        let due = min(attempt.due(model.deadlines), totalDue)
+        let me = NIOLoopBound(self, eventLoop: loop)
+        timer?.cancel()
+        timer = loop.scheduleTask(deadline: due) { me.value.checkPatience() }
+    }
+
+    private func checkPatience() {
+        guard let attempt, let model, !hasEnded else { return }
+        guard min(attempt.due(model.deadlines), totalDue) <= .now() else { return watch() }
+        attempt.exchange?.withdraw()
+        attemptFailed(attempt.heard == nil ? .silent : .stalled)
+    }
+
+    // MARK: how an attempt ends
+
+    /// The attempt came to nothing: another one follows, or the caller is told.
+    func attemptFailed(_ failure: FailureClass, _ error: ProviderError? = nil) {
+        guard let attempt else { return }
+        let now = gateway.world.now
+        note(attempt, failure.name, at: now)
+        attempt.state.record(attempt.permit, .failed(failure), at: now)
+        if let error { errors[attempt.index] = error }
+        self.attempt = nil
+        attempt.exchange?.detach()
+        plan?.failed(failure, at: now, hasDelivered: hasBegun)
+        if hasBegun {
+            book(attempt)
+            let told = DialectError(.init(failure: failure, reason: .streamBroken), told: nil, model: record.model)
+            return breakOff(attempt, attempt.relay?.progress.error ?? told, failure)
+        }
+        decide()
+    }
+
+    func attemptSucceeded(_ attempt: CallAttempt) {
+        let now = gateway.world.now
+        note(attempt, nil, at: now)
+        attempt.state.record(
+            attempt.permit,
+            .succeeded(
+                latency: now - attempt.startedAt, firstToken: attempt.firstToken.map { $0 - attempt.startedAt }),
+            at: now)
+        record.target = attempt.state.target.label
+        book(attempt)
+    }
+
+    private func note(_ attempt: CallAttempt, _ failure: String?, at now: Timestamp) {
+        waited = waited + (now - attempt.startedAt)
+        record.attempts.append(
+            CallRecord.Attempt(
+                target: attempt.state.target.label, startedAt: attempt.startedAt, duration: now - attempt.startedAt,
+                status: attempt.head.map { Int($0.status.code) }, failure: failure, reason: attempt.reason))
+    }
+
+    private func giveUp(_ end: AttemptPlan.End) {
+        record.failure = end.failure?.name ?? end.reason.rawValue
+        let error = end.target.flatMap { errors[$0] }
+        let told = DialectError(end, told: error?.meaning, model: record.model)
+        // The provider's own words go to a caller of its dialect as they came.
+        if let error, error.isNative, told == error.meaning {
+            var headers = error.headers
+            if let retryAfter = end.retryAfter, !headers.contains(where: { $0.name == "retry-after" }) {
+                headers.append(("retry-after", Self.seconds(retryAfter)))
+            }
+            respond(error.status, headers, error.body)
+            return self.end(.failed)
+        }
+        fail(told, end.retryAfter)
+    }
+
+    private static func seconds(_ span: Span) -> String { String(max(1, (span.microseconds + 999_999) / 1_000_000)) }
+
+    // MARK: the end
+
+    /// Tells the caller, in its dialect, why there is no answer.
+    private func fail(_ error: DialectError, _ retryAfter: Span?) {
+        if record.failure == nil { record.failure = error.code ?? "\(error.kind)" }
+        var headers = [(name: "content-type", value: "application/json")]
+        if let retryAfter { headers.append(("retry-after", Self.seconds(retryAfter))) }
+        let body = error.body(for: dialect, requestID: request.requestID)
+        respond(error.status(for: dialect), headers, ByteBuffer(bytes: body.bytes))
+        end(.failed)
+    }
+
+    func respond(_ status: Int, _ headers: [(name: String, value: String)], _ body: ByteBuffer) {
+        record.httpStatus = status
+        record.answerBytes = body.readableBytes
+        answer?.respond(status, headers + ownHeaders, body)
+        answer = nil
+    }
+
+    /// What every answer of the gateway says.
+    var ownHeaders: [(name: String, value: String)] {
+        var headers = [(name: CallHeaders.call, value: record.id)]
+        if !dialect.isOpenAI { headers.append(("request-id", request.requestID)) }
+        if !dropped.paths.isEmpty { headers.append((CallHeaders.dropped, dropped.headerValue)) }
+        return headers
+    }
+
+    func end(_ status: CallRecord.Status) {
+        guard !hasEnded else { return }
+        hasEnded = true
+        timer?.cancel()
+        timer = nil
+        attempt = nil
+        answer = nil
+        record.status = status
+        record.duration = gateway.world.now - record.startedAt
+        record.overhead = Span(microseconds: max(0, record.duration.microseconds - waited.microseconds))
+        record.steps = plan.map { .list($0.steps) } ?? .null
+        gateway.ended(record)
+    }
+
+    // MARK: the client
+
+    func clientLeft() {
+        guard !hasEnded else { return }
+        answer = nil
+        if let attempt {
+            guard model?.disconnect == .cancel else { return }
+            let now = gateway.world.now
+            attempt.exchange?.withdraw()
+            note(attempt, nil, at: now)
+            attempt.state.record(attempt.permit, .abandoned, at: now)
+            record.target = attempt.state.target.label
+            book(attempt)
+        }
+        record.failure = "client_left"
+        end(.canceled)
+    }
+
+    func clientReads() { attempt?.exchange?.resume() }
+}

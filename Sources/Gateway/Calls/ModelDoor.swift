@@ -1,0 +1,71 @@
+import Kernel
+
+/// An address at which agents ask for models, as the SDKs of both dialects know it.
+public enum ModelDoor: String, Sendable, CaseIterable {
+    case chat = "/v1/chat/completions"
+    case responses = "/v1/responses"
+    case embeddings = "/v1/embeddings"
+    case messages = "/v1/messages"
+    case countTokens = "/v1/messages/count_tokens"
+
+    /// How a caller of this door writes and reads.
+    var dialect: Dialect {
+        switch self {
+        case .chat, .embeddings: .chat
+        case .responses: .responses
+        case .messages, .countTokens: .messages
+        }
+    }
+
+    /// Where a provider of the same dialect is asked.
+    var endpoint: ProviderEndpoint {
+        switch self {
+        case .chat: .chatCompletions
+        case .responses: .responses
+        case .embeddings: .embeddings
+        case .messages: .messages
+        case .countTokens: .countTokens
+        }
+    }
+
+    /// Whether a provider of that kind takes the body as it came.
+    func isNative(to kind: ProviderSettings.Kind) -> Bool {
+        switch kind {
+        case .openai: dialect.isOpenAI
+        case .anthropic: !dialect.isOpenAI
+        // It speaks both.
+        case .scripted: true
+        }
+    }
+
+    /// The members of a body that are looked for: all that is read of it where it goes on as it came.
+    var wanted: TopLevelScan.Wanted { self == .chat ? Self.wantedOfChat : Self.wantedOfOthers }
+
+    private static let wantedOfOthers = TopLevelScan.Wanted(["model", "stream"])
+    private static let wantedOfChat = TopLevelScan.Wanted(["model", "stream", "stream_options"])
+}
+
+/// A request that came in at a door: its caller is known, its body whole.
+public struct DoorRequest: Sendable {
+    public let door: ModelDoor
+    /// Without those that hold the caller's key.
+    public let headers: RequestHeaders
+    public let body: [UInt8]
+    public let principal: Principal
+    public let requestID: String
+    public let correlationID: String
+    public let traceparent: String
+
+    public init(
+        door: ModelDoor, headers: RequestHeaders, body: [UInt8], principal: Principal, requestID: String,
+        correlationID: String, traceparent: String
+    ) {
+        self.door = door
+        self.headers = headers
+        self.body = body
+        self.principal = principal
+        self.requestID = requestID
+        self.correlationID = correlationID
+        self.traceparent = traceparent
+    }
+}

@@ -1,0 +1,98 @@
+import Kernel
+import NIOCore
+import NIOSSL
+import Synchronization
+
+/// Model calls: whoever asks at a ``ModelDoor`` is answered by a target of the model that was asked for.
+///
+/// One for the whole server. What calls share stands here behind locks; a call itself belongs to the event loop of its
+/// caller's connection, and so do the connections to providers.
+public final class ModelGateway: Sendable {
+    /// Records that wait to be stored. Beyond it new calls are refused, as their money could not be accounted for.
+    static let recordsWaitingMax = 50_000
+    /// Bytes of a provider's answer that is not streamed, and of an error.
+    static let answerBytesMax = 64 << 20
+
+    let settings: GatewaySettings
+    let world: World
+    let keys: ProviderKeyring
+    private let states: [String: [TargetState]]
+    private let tls: NIOSSLContext?
+    /// Made by each loop when it first asks.
+    private let pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>]
+    private let running = Mutex<[String: CallRecord]>([:])
+    private let finished = Mutex<[CallRecord]>([])
+
+    /// - Parameter eventLoops: Those of the callers' connections.
+    public init(_ settings: GatewaySettings, keys: ProviderKeyring, world: World, eventLoops: some EventLoopGroup) {
+        self.settings = settings
+        self.keys = keys
+        self.world = world
+        let numbers = Dictionary(
+            uniqueKeysWithValues: settings.providers.enumerated().map { ($0.element.name, $0.offset) })
+        var states: [String: [TargetState]] = [:]
+        for model in settings.models {
+            states[model.name] = model.targets.compactMap { target in
+                guard let provider = settings.provider(target.provider), let number = numbers[target.provider] else {
+                    return nil
+                }
+                return TargetState(target, provider: provider, providerNumber: number, model: model)
+            }
+        }
+        self.states = states
+        tls = try? NIOSSLContext(configuration: .makeClientConfiguration())
+        var pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>] = [:]
+        for loop in eventLoops.makeIterator() { pools[ObjectIdentifier(loop)] = .makeEmptyBox(eventLoop: loop) }
+        self.pools = pools
+    }
+
+    /// Whether any model is configured.
+    public var isConfigured: Bool { !settings.models.isEmpty }
+
+    func targets(of model: ModelSettings) -> [TargetState] { states[model.name] ?? [] }
+
+    /// The connections of the loop that this runs on.
+    func pool(of loop: any EventLoop) -> UpstreamPool? {
+        guard let box = pools[ObjectIdentifier(loop)] else { return nil }
+        if let pool = box.value { return pool }
+        let pool = UpstreamPool(loop, tls: tls)
+        box.value = pool
+        return pool
+    }
+
+    /// Answers a call. Runs on the event loop of the caller's connection.
+    public func open(_ request: DoorRequest, to answer: any Answering, on loop: any EventLoop) -> any AnsweredCall {
+        let call = ModelCall(request, gateway: self, answer: answer, on: loop)
+        call.start()
+        return call
+    }
+
+    // MARK: records
+
+    /// Whether another call can be accounted for.
+    var takesCalls: Bool { finished.withLock { $0.count } < Self.recordsWaitingMax }
+
+    func began(_ record: CallRecord) { running.withLock { $0[record.id] = record } }
+
+    func ended(_ record: CallRecord) {
+        running.withLock { $0[record.id] = nil }
+        finished.withLock { $0.append(record) }
+    }
+
+    /// The calls that ended since this was last asked, in their order.
+    public func takeRecords() -> [CallRecord] {
+        finished.withLock { records in
+            defer { records = [] }
+            return records
+        }
+    }
+
+    /// The calls that run now.
+    public func runningCalls() -> [CallRecord] { running.withLock { Array($0.values) } }
+    public func runningCall(_ id: String) -> CallRecord? { running.withLock { $0[id] } }
+}
+
+/// A model call as a noun with ids.
+enum ModelCallID: Identified {
+    static let idPrefix = "call"
+}

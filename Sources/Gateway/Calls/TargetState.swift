@@ -1,0 +1,60 @@
+import Kernel
+import Synchronization
+
+/// What all calls know of a target together: whether it is well, and how much it takes.
+final class TargetState: Sendable {
+    struct Standing: Sendable {
+        var breaker: Breaker
+        var pacer = Pacer()
+    }
+
+    let target: ModelTarget
+    let provider: ProviderSettings
+    /// The number of its provider, for ``AttemptPlan``.
+    let providerNumber: Int
+    let price: PriceTable?
+    /// Where it is reached; `nil` where Reeve itself answers.
+    let address: UpstreamPool.Address?
+    private let standing: Mutex<Standing>
+
+    init(_ target: ModelTarget, provider: ProviderSettings, providerNumber: Int, model: ModelSettings) {
+        self.target = target
+        self.provider = provider
+        self.providerNumber = providerNumber
+        price = model.price(of: target)
+        address = provider.baseURL.map { UpstreamPool.Address(host: $0.host, port: $0.port, isTLS: $0.isTLS) }
+        var rules = Breaker.Rules()
+        rules.failuresInRow = model.breaker.failures
+        rules.errorRate = model.breaker.errorRate
+        rules.callsMin = model.breaker.callsMin
+        rules.window = model.breaker.window
+        rules.open = model.breaker.open
+        rules.quantile = model.breaker.latencyQuantile
+        rules.latencyMax = model.breaker.latency
+        rules.firstTokenMax = model.breaker.firstToken
+        standing = Mutex(Standing(breaker: Breaker(rules)))
+    }
+
+    func plan(at now: Timestamp) -> AttemptPlan.Target {
+        standing.withLock {
+            AttemptPlan.Target(
+                provider: providerNumber, openUntil: $0.breaker.openUntil(at: now),
+                limitedUntil: $0.pacer.limitedUntil(at: now))
+        }
+    }
+
+    func admit(at now: Timestamp) -> Breaker.Permit? { standing.withLock { $0.breaker.admit(at: now) } }
+
+    func record(_ permit: Breaker.Permit, _ outcome: Breaker.Outcome, at now: Timestamp) {
+        standing.withLock {
+            $0.breaker.record(permit, outcome, at: now)
+            switch outcome {
+            case .failed(.rateLimited(let retryAfter)): _ = $0.pacer.limited(retryAfter: retryAfter, at: now)
+            case .succeeded: $0.pacer.succeeded()
+            case .failed, .abandoned: break
+            }
+        }
+    }
+
+    func snapshot(at now: Timestamp) -> Breaker.Snapshot { standing.withLock { $0.breaker.snapshot(at: now) } }
+}

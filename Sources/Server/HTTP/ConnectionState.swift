@@ -1,0 +1,48 @@
+import Gateway
+import Kernel
+
+/// Where a connection stands with its current request.
+extension ConnectionHandler {
+    enum State {
+        case idle
+        /// The store is asked whose key it is. What comes of the body meanwhile waits.
+        case asking(Intake)
+        /// The body comes.
+        case reading(Intake)
+        /// The handler runs; the request was read to its end.
+        case running(Run)
+        /// The reply is written, and the rest of the request is skipped.
+        case skipping
+        case closed
+    }
+
+    /// A request that is not read to its end.
+    struct Intake {
+        let visit: Admission.Visit
+        let start: Timestamp
+        var body: [UInt8] = []
+        var isComplete = false
+        var task: Task<Void, Never>?
+    }
+
+    /// A request that is being answered.
+    struct Run {
+        let visit: Admission.Visit
+        let start: Timestamp
+        let work: Work
+        var isStream = false
+
+        /// What answers it: a handler in a task of its own, or a call on this loop.
+        enum Work {
+            case task(Task<Void, Never>)
+            case call(any AnsweredCall)
+        }
+
+        func cancel() {
+            switch work {
+            case .task(let task): task.cancel()
+            case .call(let call): call.clientLeft()
+            }
+        }
+    }
+}

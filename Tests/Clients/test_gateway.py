@@ -1,0 +1,269 @@
+"""Model calls through Reeve, by the providers' own clients: both dialects, across them, and what targets do wrong."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from reeve_server import Server
+from test_mock_model import HELLO, TOOL, serving
+
+PINNED = "gpt-4o-mini-2024-07-18"
+CLAUDE = "claude-haiku-4-5-20251001"
+
+
+def script(address: str, *rules: dict) -> None:
+    httpx.put(f"{address}/scripted/script", json={"rules": list(rules)}).raise_for_status()
+
+
+def received(address: str) -> list[dict]:
+    items = httpx.get(f"{address}/scripted/requests").json()["items"]
+    return [{**item, "text": item["body"], "body": json.loads(item["body"])} for item in items]
+
+
+@pytest.fixture(scope="module")
+def main() -> Iterator[str]:
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def backup() -> Iterator[str]:
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def reeve(main: str, backup: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("gateway")
+    (folder / "main.key").write_text("sk-the-providers-own\n")
+    price = {"input": 0.15, "output": 0.60, "cacheRead": 0.075}
+    deadlines = {"firstByteSeconds": 0.5, "interTokenSeconds": 0.5, "totalSeconds": 10}
+    both = [{"provider": "main", "model": PINNED}, {"provider": "backup", "model": CLAUDE}]
+    settings = {
+        "providers": {
+            "main": {"kind": "openai", "baseURL": f"{main}/v1", "apiKeyFile": "main.key"},
+            "backup": {"kind": "anthropic", "baseURL": backup},
+            "nobody": {"kind": "openai", "baseURL": "http://127.0.0.1:9/v1"},
+        },
+        "models": {
+            "gpt-4o-mini": {"tier": "cheap", "targets": both[:1], "price": price, "deadlines": deadlines},
+            "claude": {"targets": both[1:], "price": price, "deadlines": deadlines},
+            "steady": {"targets": both, "price": price, "deadlines": deadlines, "breaker": {"failures": 10}},
+            "lost": {"targets": [{"provider": "nobody", "model": PINNED}], "deadlines": deadlines},
+        },
+    }
+    (folder / "reeve.yaml").write_text(json.dumps(settings))
+    server = Server(folder / "data", arguments=["--config", str(folder / "reeve.yaml")])
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def plain(main: str, backup: str) -> None:
+    script(main)
+    script(backup)
+
+
+@pytest.fixture(scope="module")
+def key(reeve: Server) -> str:
+    return reeve.make_agent("writer").key
+
+
+@pytest.fixture(scope="module")
+def chat(reeve: Server, key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{reeve.url}/v1", api_key=key, max_retries=0, timeout=20)
+
+
+@pytest.fixture(scope="module")
+def claude(reeve: Server, key: str) -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=reeve.url, api_key=key, max_retries=0, timeout=20)
+
+
+def test_chat_goes_on_as_it_came(chat: openai.OpenAI, main: str) -> None:
+    reply = chat.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=HELLO, user="ü 1")
+    answer = reply.parse()
+    assert answer.choices[0].message.content == "You said: hello there"
+    assert answer.usage.total_tokens == 8
+    assert reply.headers["x-reeve-call"].startswith("call_")
+    last = received(main)[-1]
+    assert last["body"]["model"] == PINNED and last["body"]["user"] == "ü 1"
+
+
+def test_bytes_are_the_same_but_for_the_model(reeve: Server, key: str, main: str) -> None:
+    body = '{ "messages" : [{"role":"user","content":"h\\u00e9\\n"}],"temperature":1.0, "model":"gpt-4o-mini" , "x":[1e2]}'
+    reply = httpx.post(
+        f"{reeve.url}/v1/chat/completions", content=body, headers={"authorization": f"Bearer {key}"}
+    )
+    assert reply.status_code == 200, reply.text
+    last = received(main)[-1]
+    assert last["text"] == body.replace('"gpt-4o-mini"', f'"{PINNED}"')
+    headers = {name.lower(): value for name, value in last["headers"].items()}
+    assert headers["authorization"] == "Bearer sk-the-providers-own"
+    assert key not in json.dumps(last)
+
+
+def test_chat_streams_without_usage_nobody_asked_for(chat: openai.OpenAI, main: str) -> None:
+    chunks = list(chat.chat.completions.create(model="gpt-4o-mini", messages=HELLO, stream=True))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == "You said: hello there"
+    assert all(c.usage is None for c in chunks)
+    assert received(main)[-1]["body"]["stream_options"] == {"include_usage": True}
+    asked = list(
+        chat.chat.completions.create(
+            model="gpt-4o-mini", messages=HELLO, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    assert asked[-1].usage.total_tokens == 8
+
+
+def test_messages_and_their_stream(claude: anthropic.Anthropic) -> None:
+    said = [{"role": "user", "content": "hello there"}]
+    answer = claude.messages.create(model="claude", max_tokens=50, messages=said)
+    assert (answer.content[0].text, answer.stop_reason) == ("You said: hello there", "end_turn")
+    with claude.messages.stream(model="claude", max_tokens=50, messages=said) as stream:
+        assert "".join(stream.text_stream) == "You said: hello there"
+    assert claude.messages.count_tokens(model="claude", messages=said).input_tokens == 2
+    assert claude.messages.count_tokens(model="gpt-4o-mini", messages=said).input_tokens > 0
+
+
+def test_responses_and_embeddings(chat: openai.OpenAI) -> None:
+    assert chat.responses.create(model="gpt-4o-mini", input="hello there").output_text == "You said: hello there"
+    with chat.responses.stream(model="gpt-4o-mini", input="hello there") as stream:
+        assert stream.get_final_response().output_text == "You said: hello there"
+    assert len(chat.embeddings.create(model="gpt-4o-mini", input=["a", "b"]).data) == 2
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_chat_client_on_an_anthropic_model(chat: openai.OpenAI, backup: str, is_streamed: bool) -> None:
+    if is_streamed:
+        chunks = list(chat.chat.completions.create(model="claude", messages=HELLO, stream=True))
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert all(c.usage is None for c in chunks)
+    else:
+        answer = chat.chat.completions.create(model="claude", messages=HELLO)
+        text = answer.choices[0].message.content
+        assert answer.usage.total_tokens == 8
+    assert text == "You said: hello there"
+    last = received(backup)[-1]["body"]
+    assert last["model"] == CLAUDE and last["max_tokens"] >= 1000 and last["system"]
+
+
+def test_tools_cross_the_dialects(chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    answer = chat.chat.completions.create(model="claude", messages=HELLO, tools=[TOOL], tool_choice="required")
+    call = answer.choices[0].message.tool_calls[0]
+    assert (call.function.name, json.loads(call.function.arguments)) == ("look_up", {"city": "text", "days": 1})
+    tool = {"name": "look_up", "input_schema": TOOL["function"]["parameters"]}
+    reply = claude.messages.create(
+        model="gpt-4o-mini", max_tokens=50, messages=[{"role": "user", "content": "hi"}], tools=[tool],
+        tool_choice={"type": "any"},
+    )
+    assert (reply.stop_reason, reply.content[-1].input) == ("tool_use", {"city": "text", "days": 1})
+
+
+def test_responses_on_an_anthropic_model(chat: openai.OpenAI) -> None:
+    assert chat.responses.create(model="claude", input="hello there").output_text == "You said: hello there"
+    with chat.responses.stream(model="claude", input="hello there") as stream:
+        assert stream.get_final_response().output_text == "You said: hello there"
+
+
+def test_what_is_lost_is_named_or_refused(reeve: Server, key: str) -> None:
+    body = {"model": "claude", "messages": HELLO, "logit_bias": {"1": 1}}
+    headers = {"authorization": f"Bearer {key}"}
+    reply = httpx.post(f"{reeve.url}/v1/chat/completions", json=body, headers=headers)
+    assert reply.status_code == 200 and "logit_bias" in reply.headers["x-reeve-dropped"]
+    strict = httpx.post(
+        f"{reeve.url}/v1/chat/completions", json=body, headers={**headers, "x-reeve-translation": "strict"}
+    )
+    assert (strict.status_code, strict.json()["error"]["param"]) == (400, "logit_bias")
+
+
+def test_errors_have_the_dialects_own_shape(reeve: Server, chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        chat.chat.completions.create(model="none", messages=HELLO)
+    assert unknown.value.code == "model_not_found"
+    with pytest.raises(anthropic.NotFoundError) as missing:
+        claude.messages.create(model="none", max_tokens=5, messages=[{"role": "user", "content": "x"}])
+    assert missing.value.body["error"]["type"] == "not_found_error"
+    with pytest.raises(openai.AuthenticationError) as wrong:
+        chat.with_options(api_key="nobody").chat.completions.create(model="gpt-4o-mini", messages=HELLO)
+    assert wrong.value.code == "invalid_api_key"
+    with pytest.raises(anthropic.AuthenticationError) as stranger:
+        claude.with_options(api_key="nobody").messages.create(model="claude", max_tokens=5, messages=[])
+    assert stranger.value.body["error"]["type"] == "authentication_error"
+    twice = httpx.post(
+        f"{reeve.url}/v1/chat/completions", content='{"model":"a","mod\\u0065l":"b"}',
+        headers={"authorization": f"Bearer {chat.api_key}"},
+    )
+    assert twice.status_code == 400
+
+
+def test_models_are_listed_in_both_shapes(chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    assert [m.id for m in chat.models.list()] == ["gpt-4o-mini", "claude", "steady", "lost"]
+    assert [m.id for m in claude.models.list()] == ["gpt-4o-mini", "claude", "steady", "lost"]
+    assert chat.models.retrieve("claude").id == "claude"
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 529}, {"hang": True}, {"cutAfter": 0}, {"status": 401}])
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_before_the_first_byte_a_failure_is_invisible(
+    chat: openai.OpenAI, main: str, fault: dict, is_streamed: bool
+) -> None:
+    script(main, {"fault": fault})
+    answer = chat.chat.completions.create(model="steady", messages=HELLO, stream=is_streamed)
+    if is_streamed:
+        assert "".join(c.choices[0].delta.content or "" for c in answer if c.choices) == "You said: hello there"
+    else:
+        assert answer.choices[0].message.content == "You said: hello there"
+
+
+@pytest.mark.parametrize("fault", [{"cutAfter": 2}, {"stallAfter": 2}, {"omitEnd": True}])
+def test_after_the_first_byte_it_is_told(chat: openai.OpenAI, main: str, fault: dict) -> None:
+    script(main, {"fault": fault})
+    stream = chat.chat.completions.create(model="gpt-4o-mini", messages=HELLO, stream=True)
+    if fault == {"omitEnd": True}:
+        # A finish reason without [DONE] is a complete answer.
+        assert [c.choices[0].finish_reason for c in stream if c.choices][-1] == "stop"
+        return
+    with pytest.raises(openai.APIError):
+        for _ in stream:
+            pass
+
+
+@pytest.mark.parametrize("fault", [{"cutAfter": 2}, {"stallAfter": 2}])
+def test_a_message_that_breaks_off_is_told(claude: anthropic.Anthropic, backup: str, fault: dict) -> None:
+    script(backup, {"fault": fault})
+    with pytest.raises(anthropic.APIError):
+        with claude.messages.stream(
+            model="claude", max_tokens=50, messages=[{"role": "user", "content": "hello there you"}]
+        ) as stream:
+            for _ in stream:
+                pass
+
+
+def test_a_short_retry_after_is_waited_for(chat: openai.OpenAI, main: str) -> None:
+    script(main, {"times": 1, "fault": {"status": 429, "retryAfterSeconds": 1}})
+    began = time.monotonic()
+    answer = chat.chat.completions.create(model="gpt-4o-mini", messages=HELLO)
+    assert answer.choices[0].finish_reason == "stop"
+    assert 1 <= time.monotonic() - began < 3
+
+
+def test_a_providers_error_reaches_a_caller_of_its_dialect(chat: openai.OpenAI, main: str) -> None:
+    script(main, {"fault": {"status": 400, "message": "no such voice"}})
+    with pytest.raises(openai.BadRequestError, match="no such voice"):
+        chat.chat.completions.create(model="gpt-4o-mini", messages=HELLO)
+    script(main, {"fault": {"status": 401, "message": "sk-the-providers-own is wrong"}})
+    with pytest.raises(openai.APIStatusError) as refused:
+        chat.chat.completions.create(model="gpt-4o-mini", messages=HELLO)
+    assert refused.value.status_code == 502 and "sk-the" not in str(refused.value)
+
+
+def test_nobody_there(chat: openai.OpenAI) -> None:
+    with pytest.raises(openai.APIStatusError) as refused:
+        chat.chat.completions.create(model="lost", messages=HELLO)
+    assert refused.value.status_code == 502
