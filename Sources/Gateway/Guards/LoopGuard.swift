@@ -51,6 +51,8 @@ struct LoopGuard: Sendable {
     /// Longer names of runs are kept as their digest.
     static let nameBytesMax = 128
 
+    /// No answer, and no slice of time, counts for more.
+    private static let tokensMax = 1 << 40
     private static let slices: Int64 = 6
 
     private struct Sample: Sendable {
@@ -126,7 +128,7 @@ struct LoopGuard: Sendable {
                 run.sameReplies = 1
                 run.repliesSince = now
             }
-            let perMinute = Self.count(min(max(0, tokens), 1 << 40), in: &run, at: now)
+            let perMinute = Self.count(min(max(0, tokens), Self.tokensMax), in: &run, at: now)
             if let bound = rules.sameReplies, run.sameReplies >= max(2, bound) {
                 return Self.hold(
                     &run, .sameReplies, run.sameReplies, max(2, bound), hash, from: run.repliesSince, to: now,
@@ -198,7 +200,7 @@ struct LoopGuard: Sendable {
         let slice = now.microseconds / 10_000_000
         run.tokens.removeAll { $0.slice <= slice - slices || $0.slice > slice }
         if let last = run.tokens.indices.last, run.tokens[last].slice == slice {
-            run.tokens[last].count += tokens
+            run.tokens[last].count = min(tokensMax, run.tokens[last].count + tokens)
         } else {
             run.tokens.append((slice, tokens))
         }

@@ -50,7 +50,7 @@ enum PersonalData: String, Sendable, CaseIterable {
         var start = at + 1
         while start < end {
             let stop = view.bytes[start..<end].firstIndex(of: UInt8(ascii: ".")) ?? end
-            guard (1...63).contains(stop - start) else { break }
+            guard (1...63).contains(stop - start), view[start] != 45, view[stop - 1] != 45 else { break }
             labels += 1
             let isName = stop - start >= 2 && view.bytes[start..<stop].allSatisfy(ByteSet.letters.contains)
             if labels >= 2, isName { best = stop }

@@ -238,9 +238,12 @@ extension SecretFormat {
         guard isHere else { return .none }
         let body = index + prefix.count
         let most = Redactor.tokenMax - prefix.count
-        let end = view.run(of: alphabet, from: body, max: most)
+        var end = view.run(of: alphabet, from: body, max: most)
         if end - body < most, view.isOpen(at: end) { return .open }
+        let isCut = end - body == most
+        // A full stop ends a sentence, not a key.
+        while !isCut, end > body, view[end - 1] == UInt8(ascii: ".") { end -= 1 }
         guard length.contains(end - body), isProven(view.bytes[body..<end]) else { return .none }
-        return .found(end: end, rest: end - body == most ? .run(alphabet) : .nothing)
+        return .found(end: end, rest: isCut ? .run(alphabet) : .nothing)
     }
 }
