@@ -51,6 +51,8 @@ struct Redactor: Sendable {
     let rules: RedactionRules
     /// What may begin with each byte.
     private let starts: [Starts]
+    /// Whether anything may: most bytes need no further look.
+    private let begins: [Bool]
     private var held: [UInt8] = []
     /// The byte before what is held.
     private var previous: UInt8 = 0
@@ -81,6 +83,7 @@ struct Redactor: Sendable {
             for byte in UInt8.min...UInt8.max where kind.begins(with: byte) { starts[Int(byte)].personal.append(kind) }
         }
         self.starts = starts
+        begins = starts.map { !$0.isEmpty }
     }
 
     /// A text in one piece.
@@ -127,9 +130,9 @@ struct Redactor: Sendable {
                 continue
             }
             let byte = view[index]
-            let start = starts[Int(byte)]
-            if !start.isEmpty {
-                let (name, match) = match(view, at: index, start)
+            // Within a word nothing begins, except the dashes of a key.
+            if begins[Int(byte)], byte == UInt8(ascii: "-") || !ByteSet.alphanumeric.contains(previous) {
+                let (name, match) = match(view, at: index, starts[Int(byte)])
                 switch match {
                 case .none: break
                 case .open: return index
