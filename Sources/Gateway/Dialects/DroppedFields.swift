@@ -33,7 +33,7 @@ struct DroppedFields: Sendable, Equatable {
     }
 
     /// Throws the refusal of a caller who wants all or nothing.
-    func refuse(_ target: Dialect) throws {
+    func refuse() throws {
         guard let first = paths.first else { return }
         throw DialectError.unsupported(
             first, "'\(first.prefix(DialectError.paramCharactersMax))' cannot be translated for this model.")

@@ -56,7 +56,7 @@ extension ModelRequest {
     /// tools of the provider, and where data may be processed.
     static let indispensable: Set<String> = [
         "functions", "function_call", "audio", "modalities", "moderation", "previous_response_id", "conversation",
-        "prompt", "background", "background_options", "context_management", "mcp_servers", "inference_geo",
+        "prompt", "background", "background_options", "mcp_servers", "inference_geo",
         "max_tool_calls",
     ]
 }

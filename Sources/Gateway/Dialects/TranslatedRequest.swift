@@ -18,7 +18,7 @@ struct TranslatedRequest: Sendable, Equatable {
     ) throws -> TranslatedRequest {
         let request = try source.readRequest(document)
         let translated = try target.writeRequest(request, model: model)
-        if isStrict { try translated.dropped.refuse(target) }
+        if isStrict { try translated.dropped.refuse() }
         return translated
     }
 }

@@ -118,7 +118,7 @@ extension DialectLosses {
                 "mcp_servers":[{"type":"url","url":"https://x.org","name":"x"}]
                 """#),
             .init(
-                "context_management", .refused, "the provider's state",
+                "context_management", .dropped, "the conversation stays as long as it is",
                 #"""
                 "context_management":{"edits":[{"type":"compact_20260112"}]}
                 """#),

@@ -9,6 +9,7 @@ struct MessagesStreamWriter: StreamWriter {
     static let heldBytesMax = 16 << 20
 
     private let context: ReplyContext
+    private let heldMax: Int
     private var hasStarted = false
     private var isOver = false
     private var blocks = 0
@@ -36,8 +37,9 @@ struct MessagesStreamWriter: StreamWriter {
     /// Follows the arguments of the open call.
     private var scanner = ObjectScanner()
 
-    init(_ context: ReplyContext) {
+    init(_ context: ReplyContext, heldMax: Int = MessagesStreamWriter.heldBytesMax) {
         self.context = context
+        self.heldMax = heldMax
     }
 
     mutating func write(_ event: StreamEvent, to output: inout [UInt8]) {
@@ -171,7 +173,7 @@ struct MessagesStreamWriter: StreamWriter {
     /// Whether so much more may be held; ends the stream where it may not.
     private mutating func hold(_ bytes: Int, _ output: inout [UInt8]) -> Bool {
         heldBytes += bytes
-        if heldBytes <= Self.heldBytesMax { return true }
+        if heldBytes <= heldMax { return true }
         fail(.brokenStream("The provider's calls are interleaved and too long to be put in order."), &output)
         return false
     }

@@ -194,21 +194,28 @@ struct ResponsesRequestReader {
             return ModelPart(.text(try part.required("text").string), at: part.path, cache: mark)
         case "refusal": return ModelPart(.refusal(try part.required("refusal").string), at: part.path)
         case "input_image":
-            let file = try part.optional("image_url").map { ModelFile(address: try $0.string) }
             return ModelPart(
                 .image(
-                    try file ?? .id(part.required("file_id").string), detail: try part.optional("detail")?.string),
+                    try file(part, addresses: ["image_url"]), detail: try part.optional("detail")?.string),
                 at: part.path, cache: mark)
         case "input_file":
-            let address = try part.optional("file_data") ?? part.optional("file_url")
-            let file = try address.map { ModelFile(address: try $0.string) }
             return ModelPart(
                 .document(
-                    try file ?? .id(part.required("file_id").string),
+                    try file(part, addresses: ["file_data", "file_url"]),
                     title: try part.optional("filename")?.string),
                 at: part.path, cache: mark)
         case "input_audio": return ModelPart(.foreign(part.value), at: part.path)
         default: throw LocatedJSON(part.value, path: part.path("type")).wrong("is no known kind of content")
         }
+    }
+
+    private func file(_ part: LocatedJSON, addresses: [String]) throws -> ModelFile {
+        for name in addresses {
+            if let address = try part.optional(name) { return ModelFile(address: try address.string) }
+        }
+        guard let id = try part.optional("file_id") else {
+            throw part.wrong("needs `\(addresses.joined(separator: "`, `"))` or `file_id`")
+        }
+        return .id(try id.string)
     }
 }

@@ -6,6 +6,7 @@ struct ResponsesStreamWriter: StreamWriter {
     static let outputBytesMax = 32 << 20
 
     private let context: ReplyContext
+    private let bytesMax: Int
     private var items = ResponsesItems(replyID: "")
     private var model = ""
     private var hasStarted = false
@@ -34,8 +35,9 @@ struct ResponsesStreamWriter: StreamWriter {
         var citations: [ModelReply.Citation] = []
     }
 
-    init(_ context: ReplyContext) {
+    init(_ context: ReplyContext, bytesMax: Int = ResponsesStreamWriter.outputBytesMax) {
         self.context = context
+        self.bytesMax = bytesMax
     }
 
     mutating func write(_ event: StreamEvent, to bytes: inout [UInt8]) {
@@ -100,11 +102,13 @@ struct ResponsesStreamWriter: StreamWriter {
             case .contextLength, .invalidRequest, .contentFilter: "invalid_prompt"
             default: "server_error"
             }
+        // Its fields stand at the top, and again in a member `error`, without which OpenAI's clients go on reading as
+        // though nothing had happened.
         send(
             "error",
             [
                 ("code", .of(error.code ?? code.string)), ("message", .string(error.message)),
-                ("param", .of(error.param)),
+                ("param", .of(error.param)), ("error", error.body(for: .responses)["error"] ?? .null),
             ], &bytes)
         let response = items.response(
             model, output, context, status: "failed", usage: usage,
@@ -128,7 +132,7 @@ struct ResponsesStreamWriter: StreamWriter {
     /// Whether so much more may come; ends the stream where it may not.
     private mutating func take(_ text: String, _ bytes: inout [UInt8]) -> Bool {
         self.bytes += text.utf8.count
-        if self.bytes <= Self.outputBytesMax { return true }
+        if self.bytes <= bytesMax { return true }
         fail(.brokenStream("The provider's answer is too long."), &bytes)
         return false
     }
