@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Gateway
 import Kernel
 import Server
 
@@ -19,7 +20,8 @@ struct ReferenceCommand: AsyncParsableCommand {
         let app = try await buildApp(settings)
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         let commands = Reference.Page(name: "cli.md", text: Self.commands)
-        for page in Reference(app).pages + [commands] {
+        let dialects = Reference.Page(name: "dialects.md", text: DialectLosses.page)
+        for page in Reference(app).pages + [commands, dialects] {
             try Data(page.text.utf8).write(to: URL(fileURLWithPath: "\(output)/\(page.name)"))
         }
         await app.features.storage.close()

@@ -37,11 +37,8 @@ public struct CallRecord: Sendable {
     public var attempts: [Attempt] = []
     /// The provider's own words on what was used.
     public var rawUsage: JSONValue?
-    /// Disjoint counts by kind of token.
-    public var buckets: JSONValue = .null
-    public var inputTokens: Int64 = 0
-    public var outputTokens: Int64 = 0
-    public var isEstimated = false
+    /// What was used, as it is priced; `nil` where nothing was.
+    var usage: TokenUsage?
     /// `nil` where no price is known; never 0 for that.
     public var cost: NanoDollars?
     /// The day from which the price held.
@@ -60,5 +57,15 @@ public struct CallRecord: Sendable {
     public var requestBytes = 0
     public var answerBytes = 0
     /// How it was decided, step by step.
-    public var steps: JSONValue = .null
+    var steps: [AttemptPlan.Step] = []
+}
+
+extension CallRecord {
+    /// Disjoint counts by kind of token.
+    public var buckets: JSONValue { usage?.buckets.json ?? .null }
+    public var inputTokens: Int64 { usage?.buckets.inputTotal ?? 0 }
+    public var outputTokens: Int64 { usage?.buckets.outputTotal ?? 0 }
+    /// Whether a number among them is a guess of ours.
+    public var isEstimated: Bool { usage?.isEstimated ?? false }
+    public var decisions: JSONValue { .list(steps) }
 }

@@ -95,10 +95,8 @@ final class ModelCall: AnsweredCall {
         guard request.door == .countTokens, !targets.contains(where: { request.door.isNative(to: $0.provider.kind) })
         else { return false }
         do {
-            var document = try JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax).object ?? JSONObject()
-            // A message to be counted has no bound.
-            document["max_tokens"] = 1
-            let count = TokenEstimate.count(try dialect.readRequest(.object(document)))
+            let document = try JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
+            let count = TokenEstimate.count(try MessagesRequestReader.read(document, isCount: true))
             let body: JSONValue = ["input_tokens": count.json]
             respond(200, [("content-type", "application/json")], ByteBuffer(bytes: body.bytes))
             end(.done)
@@ -115,7 +113,9 @@ final class ModelCall: AnsweredCall {
         timer = nil
         guard !hasEnded, var plan else { return }
         let now = gateway.world.now
-        let decision = plan.next(targets.map { $0.plan(at: now) }, at: now, fraction: gateway.world.entropy.fraction())
+        // Chance is needed for a further try only.
+        let fraction = plan.attempts > 0 ? gateway.world.entropy.fraction() : 0
+        let decision = plan.next(targets.map { $0.plan(at: now) }, at: now, fraction: fraction)
         self.plan = plan
         switch decision {
         case .attempt(let index, let wait):
@@ -194,8 +194,7 @@ final class ModelCall: AnsweredCall {
             request, to: provider, key: gateway.keys.key(resolution.source),
             length: pieces.reduce(0) { $0 + $1.readableBytes }, isNative: isNative)
         let head = HTTPRequestHead(
-            version: .http1_1, method: .POST,
-            uri: provider.requestTarget(endpoint, model: state.target.model), headers: headers)
+            version: .http1_1, method: .POST, uri: state.requestTarget(endpoint), headers: headers)
         return (UpstreamRequest(head: head, body: pieces), passage)
     }
 
@@ -336,7 +335,7 @@ final class ModelCall: AnsweredCall {
         record.status = status
         record.duration = gateway.world.now - record.startedAt
         record.overhead = Span(microseconds: max(0, record.duration.microseconds - waited.microseconds))
-        record.steps = plan.map { .list($0.steps) } ?? .null
+        record.steps = plan?.steps ?? []
         gateway.ended(record)
     }
 

@@ -25,9 +25,11 @@ extension ModelCall: UpstreamListener {
 
     private var replyContext: ReplyContext {
         var context = ReplyContext(createdAt: record.startedAt.microseconds / 1_000_000, model: record.model)
-        guard request.door == .chat, record.isStreamed else { return context }
-        let options = try? JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)["stream_options"]
-        context.tellsUsage = options?["include_usage"]?.bool == true
+        let document = try? JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
+        if request.door == .chat, record.isStreamed {
+            context.tellsUsage = document?["stream_options"]?["include_usage"]?.bool == true
+        }
+        if request.door == .responses, let document { context.echo = ResponsesRequestReader.echo(document) }
         return context
     }
 
@@ -238,10 +240,7 @@ extension ModelCall: UpstreamListener {
             ?? TokenUsage.estimated(inputBytes: Int64(record.requestBytes), outputBytes: output, dialect: family)
         if let progress, !progress.isComplete { usage = usage.cutShort(outputBytes: output) }
         record.rawUsage = raw
-        record.buckets = usage.buckets.json
-        record.inputTokens = usage.buckets.inputTotal
-        record.outputTokens = usage.buckets.outputTotal
-        record.isEstimated = usage.isEstimated
+        record.usage = usage
         record.cost = attempt.state.price?.cost(of: usage.buckets, at: record.startedAt)
         record.priceFrom = attempt.state.price?.entry(at: record.startedAt)?.from
     }

@@ -15,6 +15,8 @@ final class TargetState: Sendable {
     let price: PriceTable?
     /// Where it is reached; `nil` where Reeve itself answers.
     let address: UpstreamPool.Address?
+    /// What stands on the request line, for each endpoint.
+    private let requestTargets: [ProviderEndpoint: String]
     private let standing: Mutex<Standing>
 
     init(_ target: ModelTarget, provider: ProviderSettings, providerNumber: Int, model: ModelSettings) {
@@ -23,6 +25,10 @@ final class TargetState: Sendable {
         self.providerNumber = providerNumber
         price = model.price(of: target)
         address = provider.baseURL.map { UpstreamPool.Address(host: $0.host, port: $0.port, isTLS: $0.isTLS) }
+        requestTargets = Dictionary(
+            uniqueKeysWithValues: ProviderEndpoint.allCases.map {
+                ($0, provider.requestTarget($0, model: target.model))
+            })
         var rules = Breaker.Rules()
         rules.failuresInRow = model.breaker.failures
         rules.errorRate = model.breaker.errorRate
@@ -34,6 +40,8 @@ final class TargetState: Sendable {
         rules.firstTokenMax = model.breaker.firstToken
         standing = Mutex(Standing(breaker: Breaker(rules)))
     }
+
+    func requestTarget(_ endpoint: ProviderEndpoint) -> String { requestTargets[endpoint] ?? endpoint.rawValue }
 
     func plan(at now: Timestamp) -> AttemptPlan.Target {
         standing.withLock {

@@ -57,6 +57,14 @@ public struct SystemEntropy: Entropy {
 
     public func bytes(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
-        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            // The system is asked once for eight bytes, not once for each.
+            var word: UInt64 = 0
+            for index in 0..<count {
+                word = index % 8 == 0 ? generator.next() : word >> 8
+                buffer.initializeElement(at: index, to: UInt8(truncatingIfNeeded: word))
+            }
+            filled = count
+        }
     }
 }
