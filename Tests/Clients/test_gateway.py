@@ -55,6 +55,7 @@ def reeve(main: str, backup: str, tmp_path_factory: pytest.TempPathFactory) -> I
             "claude": {"targets": both[1:], "price": price, "deadlines": deadlines},
             "steady": {"targets": both, "price": price, "deadlines": deadlines, "breaker": {"failures": 10}},
             "lost": {"targets": [{"provider": "nobody", "model": PINNED}], "deadlines": deadlines},
+            "free": {"targets": both[:1], "unpriced": "refuse"},
         },
     }
     (folder / "reeve.yaml").write_text(json.dumps(settings))
@@ -203,8 +204,8 @@ def test_errors_have_the_dialects_own_shape(reeve: Server, chat: openai.OpenAI, 
 
 
 def test_models_are_listed_in_both_shapes(chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
-    assert [m.id for m in chat.models.list()] == ["gpt-4o-mini", "claude", "steady", "lost"]
-    assert [m.id for m in claude.models.list()] == ["gpt-4o-mini", "claude", "steady", "lost"]
+    assert [m.id for m in chat.models.list()] == ["gpt-4o-mini", "claude", "steady", "lost", "free"]
+    assert [m.id for m in claude.models.list()] == ["gpt-4o-mini", "claude", "steady", "lost", "free"]
     assert chat.models.retrieve("claude").id == "claude"
 
 
@@ -267,3 +268,38 @@ def test_nobody_there(chat: openai.OpenAI) -> None:
     with pytest.raises(openai.APIStatusError) as refused:
         chat.chat.completions.create(model="lost", messages=HELLO)
     assert refused.value.status_code == 502
+
+
+def test_a_model_without_a_price_may_be_kept_from_being_asked(chat: openai.OpenAI, main: str) -> None:
+    before = len(received(main))
+    with pytest.raises(openai.BadRequestError) as refused:
+        chat.chat.completions.create(model="free", messages=HELLO)
+    assert refused.value.code == "price_unknown" and len(received(main)) == before
+
+
+def test_a_client_that_leaves_takes_its_call_along(reeve: Server, key: str, main: str) -> None:
+    script(main, {"fault": {"pauseSeconds": 0.3}})
+    body = {"model": "gpt-4o-mini", "messages": HELLO, "stream": True}
+    headers = {"authorization": f"Bearer {key}"}
+    with httpx.stream("POST", f"{reeve.url}/v1/chat/completions", json=body, headers=headers) as reply:
+        next(reply.iter_lines())
+    script(main)
+    assert httpx.post(f"{reeve.url}/v1/chat/completions", json={**body, "stream": False}, headers=headers).is_success
+
+
+@pytest.mark.parametrize(
+    "body, status",
+    [
+        ("", 400), ("[]", 400), ('{"model":1}', 400), ('{"model":"gpt-4o-mini","stream":"yes"}', 400),
+        ('{"model":"gpt-4o-mini","messages":' + "[" * 200 + "]" * 200 + "}", 400), ('{"model":"x"', 400),
+        ('{"messages":[]}', 400), ('{"model":"\ud800"}', 400),
+    ],
+)
+def test_hostile_bodies(reeve: Server, key: str, body: str, status: int) -> None:
+    for door in ("chat/completions", "messages", "responses", "embeddings"):
+        reply = httpx.post(
+            f"{reeve.url}/v1/{door}", content=body.encode("utf-8", "surrogatepass"),
+            headers={"authorization": f"Bearer {key}"},
+        )
+        assert reply.status_code in (status, 404), (door, reply.text)
+        assert reply.json()["error"]["message"]

@@ -83,6 +83,14 @@ final class ModelCall: AnsweredCall {
         self.model = model
         self.scan = scan
         targets = gateway.targets(of: model)
+        if model.unpriced == .refuse {
+            targets.removeAll { $0.price?.entry(at: record.startedAt) == nil }
+            guard !targets.isEmpty else {
+                throw DialectError(
+                    .invalidRequest, code: "price_unknown", param: "model",
+                    "The model `\(record.model)` has no price today, and may not be asked without one.")
+            }
+        }
         var rules = AttemptPlan.Rules()
         rules.retries = model.retries.atLastTarget
         rules.total = model.deadlines.total
