@@ -29,11 +29,19 @@ public struct TaskLoops: Sendable {
 
     /// Looks before it writes, so that an idle fleet costs no commits.
     private func sweepOnce() async throws -> Int {
+        if !service.hasRevisedLeases.isSet {
+            try await storage.write { try service.reviseLeases(in: $0) }
+            service.hasRevisedLeases.set()
+        }
         guard try await storage.read({ try service.hasDue(in: $0) }) else { return 0 }
         return try await storage.write { try service.sweep(in: $0) }
     }
 }
 
 extension TaskService {
+    /// The grace counts from this start alone: an earlier one, by a clock that was ahead, may have put a lease's end
+    /// off for longer.
+    func reviseLeases(in transaction: Transaction) throws { try store.wakePostponed(in: transaction) }
+
     func hasDue(in transaction: Transaction) throws -> Bool { try store.hasDue(at: world.now, in: transaction) }
 }

@@ -15,6 +15,8 @@ public struct TaskService: Sendable {
     let world: World
     /// When this server began: leases from before get the failover grace.
     let startedAt: Timestamp
+    /// Whether leases that an earlier start put off were looked at by this one.
+    let hasRevisedLeases = DoneFlag()
 
     public init(
         store: TaskStore, queues: QueueService, agents: AgentService, audit: AuditService, events: Events,

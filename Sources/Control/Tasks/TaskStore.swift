@@ -91,6 +91,15 @@ public struct TaskStore: Sendable {
         try transaction.run("UPDATE tasks SET wake_at = \(time) WHERE id = \(id)")
     }
 
+    /// Takes back what ``postpone(_:until:in:)`` put off.
+    func wakePostponed(in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE tasks SET wake_at = lease_expires_at
+            WHERE owner > '' AND state IN ('claimed', 'running') AND wake_at > lease_expires_at
+            """)
+    }
+
     /// The next live tasks under a concurrency key: the one that holds it, or `nil`.
     func keyHolder(_ key: String, except id: TaskID, in transaction: Transaction) throws -> TaskID? {
         try transaction.first(
