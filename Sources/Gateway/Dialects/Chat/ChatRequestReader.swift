@@ -18,11 +18,6 @@ struct ChatRequestReader {
         return reader.request
     }
 
-    private init(request: ModelRequest, body: LocatedJSON) {
-        self.request = request
-        self.body = body
-    }
-
     private static let known: Set<String> = [
         "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "max_tokens", "max_completion_tokens",
         "temperature", "top_p", "stop", "stream", "stream_options", "response_format", "reasoning_effort", "n",

@@ -22,11 +22,6 @@ struct MessagesRequestReader {
         return reader.request
     }
 
-    private init(request: ModelRequest, body: LocatedJSON) {
-        self.request = request
-        self.body = body
-    }
-
     private static let known: Set<String> = [
         "model", "messages", "system", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "top_k",
         "stop_sequences", "stream", "thinking", "output_config", "output_format", "metadata", "service_tier",

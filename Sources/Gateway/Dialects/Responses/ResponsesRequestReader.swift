@@ -22,11 +22,6 @@ struct ResponsesRequestReader {
         JSONObject((document.object?.members ?? []).filter { echoed.contains($0.name) && !$0.value.isNull })
     }
 
-    private init(request: ModelRequest, body: LocatedJSON) {
-        self.request = request
-        self.body = body
-    }
-
     private static let known: Set<String> = [
         "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens",
         "temperature", "top_p", "stream", "stream_options", "text", "reasoning", "user", "safety_identifier",
