@@ -193,6 +193,21 @@ struct HTTPTests {
         }
     }
 
+    @Test("a connection that nothing happens on does not hold up the server's end")
+    func idleAtTheEnd() async throws {
+        let clock = ContinuousClock()
+        let began = try await withApp { client in
+            let socket = try await AppSocket(port: client.port)
+            try await socket.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(try await socket.read(until: "}").hasPrefix("HTTP/1.1 200"))
+            let began = clock.now
+            await client.stop()
+            #expect(try await socket.read() == "")
+            return began
+        }
+        #expect(clock.now - began < .seconds(5))
+    }
+
     @Test("a client that closes its side still gets its answer")
     func halfClosed() async throws {
         try await withApp { client in

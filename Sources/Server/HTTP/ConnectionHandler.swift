@@ -460,10 +460,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
         write(.problem(error.problem, requestID: responder.admission.newRequestID()), nil)
     }
 
-    /// The server stops: what waits for something to happen ends now, the rest may finish.
+    /// The server stops: what waits for something to happen ends now, as do idle connections; the rest may finish.
     func drain() {
         isLast = true
-        guard case .running(let run) = state, run.isStream || run.visit.route?.waits == true else { return }
-        run.cancel()
+        switch state {
+        case .running(let run) where run.isStream || run.visit.route?.waits == true: run.cancel()
+        case .idle: closeBehindReplies()
+        case .asking, .reading, .running, .skipping, .closed: break
+        }
     }
 }
