@@ -113,9 +113,12 @@ struct OpenAPI {
             responses[String(status)] =
                 status == 204 ? ["description": "Done"] : ["description": "Done", "content": content]
         }
+        let problem: JSONValue = ["application/problem+json": ["schema": RouteShape.ref("Problem")]]
+        // Doors of other protocols refuse in their own words.
+        let ofOthers: JSONValue = ["application/json": ["schema": ["type": "object"]]]
         responses["4XX"] = [
             "description": "Refused: the problem says what to do next",
-            "content": ["application/problem+json": ["schema": RouteShape.ref("Problem")]],
+            "content": route.refusal == nil ? problem : ofOthers,
         ]
         responses["5XX"] = responses["4XX"]
         return .object(responses)
