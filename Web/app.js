@@ -238,13 +238,33 @@
     }
   }
 
-  function lay(page) {
-    const known = new Set($$("#tail > li").map((item) => item.id));
+  const focusable = () => $$("a[href], button, input, select, textarea, summary, [tabindex]")
+    .filter((element) => element.tabIndex >= 0 && !element.disabled && element.getClientRects().length > 0);
+
+  // A row that moves loses the keyboard's focus, and one that goes takes it along: whoever walks through the page would
+  // start again at its top. So it stays on what it was on, or on what stands in its place.
+  function keepFocus(change) {
+    const held = document.activeElement;
+    const place = focusable().indexOf(held);
+    change();
+    if (place < 0 || document.activeElement === held) return;
+    const all = focusable();
+    const next = all.includes(held) ? held
+      : all.find((element) => held.href && element.href === held.href) || all[Math.min(place, all.length - 1)];
+    next?.focus({ preventScroll: true });
+  }
+
+  function morphAll(page) {
     for (const id of ["main", "side", "tabs"]) {
       const from = document.getElementById(id);
       const to = page.getElementById(id);
       if (from && to) morph(from, to);
     }
+  }
+
+  function lay(page) {
+    const known = new Set($$("#tail > li").map((item) => item.id));
+    keepFocus(() => morphAll(page));
     if (known.size) {
       for (const item of $$("#tail > li")) if (!known.has(item.id)) item.classList.add("fresh");
     }

@@ -332,6 +332,17 @@ def test_everything_can_be_reached_with_the_tab_key(page):
     assert {"/tasks", "/queues", "/reviews"} <= reached, reached
 
 
+def test_a_row_that_goes_leaves_the_focus_at_its_place(page, admin, agent, name):
+    for title in ["first", "second", "third"]:
+        admin.create(name, title=title)
+    page.open(f"/tasks?queue={name}&status=ready")
+    links = "[...document.querySelectorAll('[data-row] a.open')]"
+    page.script(f"const link = {links}.find((one) => one.textContent.includes('first')); window.held = link; link.focus()")
+    agent.claim(name)
+    until(lambda: not page.script("return window.held.isConnected"), 15, "the claimed task to leave the list")
+    assert page.script("return document.activeElement.closest('#main') !== null"), "the focus went with the row"
+
+
 def test_an_empty_page_shows_the_command_that_fills_it(page):
     page.open("/tasks?queue=a-queue-that-nobody-made")
     assert page.has("#task-list .empty, main .empty"), page.find("main").text
