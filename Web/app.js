@@ -397,7 +397,7 @@
   }
 
   // --- Keyboard ---------------------------------------------------------------------------------------------------
-  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys" };
+  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs" };
   let isGoing = false;
 
   const rows = () => $$("[data-row]");
@@ -502,16 +502,16 @@
       const data = canvas.dataset.chart;
       const known = charts.get(canvas);
       if (known && !isNew && known.data === data) continue;
-      const { labels, series } = JSON.parse(data);
-      if (known && !isNew) {
+      const { labels, series, unit } = JSON.parse(data);
+      if (known && !isNew && known.chart.data.datasets.length === series.length) {
         known.data = data;
         known.chart.data.labels = labels;
-        series.forEach((line, index) => { known.chart.data.datasets[index].data = line.values; });
+        series.forEach((line, index) => Object.assign(known.chart.data.datasets[index], { label: line.label, data: line.values }));
         known.chart.update("none");
         continue;
       }
       known?.chart.destroy();
-      charts.set(canvas, { data, chart: makeChart(canvas, labels, series) });
+      charts.set(canvas, { data, chart: makeChart(canvas, labels, series, unit) });
     }
   }
 
@@ -526,7 +526,12 @@
     return alpha ? value.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`) : value;
   }
 
-  function makeChart(canvas, labels, series) {
+  const dollars = (value) => `$${value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: value < 0.1 ? 6 : 2 })}`;
+
+  function makeChart(canvas, labels, series, unit) {
+    const isMoney = unit === "usd";
+    const ticks = isMoney ? { callback: dollars } : { precision: 0 };
+    const tooltip = isMoney ? { callbacks: { label: (item) => `${item.dataset.label}: ${dollars(item.parsed.y)}` } } : {};
     const text = getComputedStyle($(".muted") || document.body).color;
     const grid = colour("grey", 0.16);
     return new Chart(canvas, {
@@ -534,10 +539,10 @@
       data: { labels, datasets: series.map((line) => ({ label: line.label, data: line.values, backgroundColor: colour(line.state, 0.8), borderRadius: 2, maxBarThickness: 14 })) },
       options: {
         animation: false, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
-        plugins: { legend: { display: series.length > 1, position: "bottom", labels: { color: text, boxWidth: 10, boxHeight: 10 } } },
+        plugins: { tooltip, legend: { display: series.length > 1, position: "bottom", labels: { color: text, boxWidth: 10, boxHeight: 10 } } },
         scales: {
           x: { stacked: true, grid: { display: false }, ticks: { color: text, maxRotation: 0, autoSkipPadding: 24 } },
-          y: { stacked: true, beginAtZero: true, grid: { color: grid, drawBorder: false }, ticks: { color: text, precision: 0, maxTicksLimit: 5 } },
+          y: { stacked: true, beginAtZero: true, grid: { color: grid, drawBorder: false }, ticks: { color: text, maxTicksLimit: 5, ...ticks } },
         },
       },
     });
@@ -629,6 +634,8 @@
       setInterval(refreshTimes, 1000);
       // States that come with time alone, such as a silent agent, send no event.
       setInterval(() => { if (!document.hidden && !isFrozen) scheduleRefresh(); }, 15000);
+      // Model calls are too many to leave an event each.
+      setInterval(() => { if (!document.hidden && !isFrozen && $("main [data-poll]")) scheduleRefresh(); }, 2000);
     }
   });
 })();

@@ -17,6 +17,8 @@ public struct Features: Sendable {
     public let schedules: ScheduleService
     /// Model calls.
     public let gateway: ModelGateway
+    public let calls: CallService
+    public let costs: CostService
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
@@ -53,6 +55,9 @@ public struct Features: Sendable {
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         gateway = ModelGateway(
             catalogue, keys: keyring, world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
+        calls = CallService(
+            live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
+        costs = CostService(work: DeliverableStore(), world: world)
         eventRoutes = EventRoutes(
             events: events, storage: storage, access: access, world: world, limits: settings.limits,
             retention: .hours(24 * Int64(settings.events.retentionDays)))
@@ -62,7 +67,7 @@ public struct Features: Sendable {
     public static var migrations: [Migration] {
         IdempotencySchema.migrations + EventSchema.migrations + AccessSchema.migrations + AuditSchema.migrations
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
-            + ScheduleSchema.migrations
+            + ScheduleSchema.migrations + CallSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -72,7 +77,9 @@ public struct Features: Sendable {
     }
 
     /// The JSON shapes that `openapi.json` names.
-    static let schemas = AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
+    static let schemas =
+        AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
+        + CallShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -87,12 +94,15 @@ public struct Features: Sendable {
             TaskWorkRoutes(service: tasks, exchange: exchange, wakeups: wakeups, world: world).routes,
             DeliverableRoutes(service: tasks, exchange: exchange, blobs: blobs).routes,
             ScheduleRoutes(service: schedules, exchange: exchange).routes,
+            CallRoutes(service: calls, storage: storage).routes,
+            CostRoutes(service: costs, storage: storage).routes,
             eventRoutes.routes,
             ModelRoutes(gateway: gateway).routes,
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
-                workload: taskStore, access: access, audit: audit, assets: assets.pageAssets, world: world
+                workload: taskStore, calls: calls, costs: costs, access: access, audit: audit,
+                assets: assets.pageAssets, world: world
             ).routes,
         ]
         return parts.flatMap(\.self)
@@ -107,6 +117,7 @@ public struct Features: Sendable {
                 sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
+            CallLoops(service: calls, storage: storage).loops,
             [
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() },
                 // The records are not kept yet: they are let go of, so that calls are taken.

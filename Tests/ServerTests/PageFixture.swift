@@ -9,6 +9,7 @@ struct PageFixture: Sendable {
     let storage: any Storage
     let world: World
     let routes: [Route]
+    let calls: CallService
 
     static let admin = Principal(keyID: "key_admin", name: "ada", role: .admin)
     static let viewer = Principal(keyID: "key_viewer", name: "vera", role: .viewer)
@@ -17,23 +18,28 @@ struct PageFixture: Sendable {
     }
 
     /// The addresses of all pages that take no placeholder.
-    static let lists = ["/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/keys", "/schedules"]
+    static let lists = [
+        "/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/keys", "/schedules", "/calls",
+        "/costs",
+    ]
 
-    static func with(_ body: (PageFixture) async throws -> Void) async throws {
+    static func with(
+        live: any LiveCalls = NoLiveCalls(), _ body: (PageFixture) async throws -> Void
+    ) async throws {
         let migrations: [[Migration]] = [
             IdempotencySchema.migrations, EventSchema.migrations, AccessSchema.migrations, AuditSchema.migrations,
             AgentSchema.migrations, QueueSchema.migrations, TaskSchema.migrations,
-            ScheduleSchema.migrations,
+            ScheduleSchema.migrations, CallSchema.migrations,
         ]
         let world = World.test()
         try await TestStorage.withFolder { folder in
             try await withStorage(.sqlite, migrations: migrations.flatMap(\.self), world: world) { storage in
-                try await body(PageFixture(storage, blobs: DirectoryBlobs(root: folder), world: world))
+                try await body(PageFixture(storage, blobs: DirectoryBlobs(root: folder), world: world, live: live))
             }
         }
     }
 
-    private init(_ storage: any Storage, blobs: any Blobs, world: World) {
+    private init(_ storage: any Storage, blobs: any Blobs, world: World, live: any LiveCalls) {
         self.storage = storage
         self.world = world
         let events = Events(world: world)
@@ -47,9 +53,12 @@ struct PageFixture: Sendable {
             store: store, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
             policy: TaskPolicy(), limits: Limits(), world: world)
         let access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: Limits())
+        calls = CallService(live: live, retentionDays: 90, events: events, audit: audit, world: world)
+        let costs = CostService(work: DeliverableStore(), world: world)
         let pages = Pages(
             storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
-            workload: store, access: access, audit: audit, assets: PageAssets(), world: world)
+            workload: store, calls: calls, costs: costs, access: access, audit: audit, assets: PageAssets(),
+            world: world)
         let parts: [[Route]] = [
             pages.routes, TaskRoutes(service: tasks, exchange: exchange).routes,
             TaskWorkRoutes(service: tasks, exchange: exchange, wakeups: wakeups, world: world).routes,

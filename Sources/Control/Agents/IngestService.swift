@@ -89,8 +89,8 @@ public struct IngestService: Sendable {
         ] + AgentDirective.allCases.map(\.eventType))
 
     private static let reservedFamilies: Set<String> = [
-        "alert", "audit", "budget", "config", "configuration", "deliverable", "deployment", "evaluation", "incident",
-        "key", "login", "login_link", "project", "queue", "readiness", "reeve", "release", "review", "schedule",
-        "secret", "session", "setting", "task",
+        "alert", "audit", "budget", "call", "config", "configuration", "deliverable", "deployment", "evaluation",
+        "incident", "key", "login", "login_link", "project", "queue", "readiness", "reeve", "release", "review",
+        "schedule", "secret", "session", "setting", "task",
     ]
 }

@@ -41,7 +41,8 @@ struct PageLibrary: Sendable {
         let templates: [[PageTemplate]] = [
             ShellTemplates.all, FleetPageTemplates.all, AgentPageTemplates.all, TaskPageTemplates.all,
             TaskDetailTemplates.all, QueuePageTemplates.all, ReviewPageTemplates.all, EventPageTemplates.all,
-            AuditPageTemplates.all, KeyPageTemplates.all, SchedulePageTemplates.all,
+            AuditPageTemplates.all, KeyPageTemplates.all, SchedulePageTemplates.all, CallPageTemplates.all,
+            CostPageTemplates.all,
         ]
         do {
             return try PageLibrary(templates.flatMap(\.self))

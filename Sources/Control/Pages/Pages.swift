@@ -7,8 +7,8 @@ public struct Pages: Sendable {
     /// - Parameter assets: Where style and scripts are to be had.
     public init(
         storage: any Storage, blobs: any Blobs, events: Events, tasks: TaskService, agents: AgentService,
-        queues: QueueService, workload: any QueueWorkload, access: AccessService, audit: AuditService,
-        assets: PageAssets, world: World
+        queues: QueueService, workload: any QueueWorkload, calls: CallService, costs: CostService,
+        access: AccessService, audit: AuditService, assets: PageAssets, world: World
     ) {
         // A template that does not parse ends the start, not somebody's visit.
         _ = PageLibrary.shared
@@ -26,6 +26,8 @@ public struct Pages: Sendable {
             AuditPages(shell: shell, storage: storage, audit: audit).routes,
             KeyPages(shell: shell, storage: storage, access: access).routes,
             SchedulePages(shell: shell, storage: storage).routes,
+            CallPages(shell: shell, storage: storage, calls: calls, costs: costs).routes,
+            CostPages(shell: shell, storage: storage, costs: costs).routes,
         ]
         routes = parts.flatMap(\.self)
     }

@@ -20,6 +20,12 @@ extension ShellTemplates {
         <symbol id="i-audit" viewBox="0 0 24 24"><path
           d="M12 3 5 6v5c0 4.6 2.9 8 7 10 4.1-2 7-5.4 7-10V6zM9 12l2.2 2.2L15 10.5"/></symbol>
         <symbol id="i-schedules" viewBox="0 0 24 24"><circle cx="12" cy="12" r="8.5"/><path d="M12 7v5l3.5 2"/></symbol>
+        <symbol id="i-calls" viewBox="0 0 24 24"><path
+          d="M5 5h14a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1h-6l-4.5 4v-4H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1zM8 9h8M8 12h5"/>
+        </symbol>
+        <symbol id="i-costs" viewBox="0 0 24 24"><circle cx="12" cy="12" r="8.5"/><path
+          d="M15 9c-.6-1-1.6-1.5-3-1.5-1.7 0-2.8.8-2.8 2.1 0 3 6 1.5 6 4.6 0 1.4-1.2 2.3-3.2 2.3-1.5 0-2.7-.6-3.3-1.7"/>
+        <path d="M12 5.5v13"/></symbol>
         <symbol id="i-keys" viewBox="0 0 24 24"><circle cx="8" cy="15" r="4.5"/><path
           d="m11.5 11.5 8-8M16 7l3 3M13.5 9.5l2 2"/></symbol>
         <symbol id="i-search" viewBox="0 0 24 24"><circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/></symbol>

@@ -13,6 +13,7 @@ public struct Settings: Sendable {
     public var tasks = Tasks()
     public var events = Events()
     public var catalogue = Catalogue()
+    public var calls = Calls()
 
     public init() {}
 
@@ -90,6 +91,13 @@ public struct Settings: Sendable {
         public var backoffCapSeconds = 300
         public var finishedRetentionDays = 90
         public var sweepMilliseconds = 250
+
+        public init() {}
+    }
+
+    /// Model calls.
+    public struct Calls: Sendable {
+        public var retentionDays = 90
 
         public init() {}
     }

@@ -2,6 +2,7 @@
 /// a test compares it with the fields of ``Settings``.
 public enum SettingsTable {
     public static let entries: [SettingsEntry] = http + storage + log + limits + agents + tasks + events
+        + calls
 
     private static let byPath = Dictionary(uniqueKeysWithValues: entries.map { ($0.path, $0) })
     private static let byEnvironment = Dictionary(uniqueKeysWithValues: entries.map { ($0.environmentName, $0) })
@@ -149,6 +150,12 @@ public enum SettingsTable {
         .int(
             "tasks.sweepMilliseconds", \.tasks.sweepMilliseconds, 10...500, "milliseconds",
             "How often leases, timeouts and due tasks are looked at."),
+    ]
+
+    private static let calls: [SettingsEntry] = [
+        .int(
+            "calls.retentionDays", \.calls.retentionDays, 1...36_500, "days",
+            "How long single model calls are kept; what they cost by day stays.")
     ]
 
     private static let events: [SettingsEntry] = [

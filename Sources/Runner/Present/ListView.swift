@@ -133,6 +133,52 @@ public struct ListView: Sendable {
             ("PAUSED", pause), ("TROUBLE", short("lastError", 40)),
         ])
 
+    public static let calls = ListView(
+        empty: "There are no such calls. Programs under `reeve run` make them by themselves.",
+        [
+            ("CALL", plain("id")), ("STATUS", plain("status")), ("BEGAN", age("startedAt")), ("AGENT", plain("agent")),
+            ("MODEL", short("model", 30)), ("TARGET", short("target", 40)), ("TOKENS", tokens),
+            ("COST", { item, _ in item["cost"]?.object == nil ? "?" : Words.dollars(item["cost"]?["nanoUSD"]) }),
+            ("MS", plain("durationMs")), ("FAILURE", short("failure", 24)),
+        ])
+
+    /// All counts together, with a sign before what is a guess.
+    private static let tokens: Cell = { item, _ in
+        let counts = item["usage"]?["buckets"]?.object?.members.compactMap(\.value.int) ?? []
+        let total = counts.reduce(Int64(0)) { $0.addingReportingOverflow($1).partialValue }
+        return (item["usage"]?["estimated"]?.bool == true ? "~" : "") + String(total)
+    }
+
+    public static let callAttempts = ListView(
+        empty: "No provider was asked.",
+        [
+            ("TARGET", short("target", 50)), ("BEGAN", { item, _ in Words.moment(item["startedAt"]) }),
+            ("MS", plain("durationMs")), ("STATUS", plain("status")), ("FAILURE", plain("failure")),
+            ("COST", { item, _ in Words.dollars(item["costNanoUSD"]) }),
+        ])
+
+    /// Sums by agent, project, …; the word is the first column's title.
+    public static func costs(by dimension: String) -> ListView {
+        ListView(
+            empty: "Nothing was spent in these days.",
+            [
+                (dimension.uppercased(), short("name", 60)), ("COST", { item, _ in Words.dollars(item["nanoUSD"]) }),
+                ("CALLS", plain("calls")), ("FAILED", plain("failed")),
+                ("TOKENS", { item, _ in Words.plain(item["tokens"]?["total"]) }),
+                (
+                    "LOST",
+                    { item, _ in
+                        let lost = item["lost"]
+                        let parts = [lost?["retriesNanoUSD"]?.int ?? 0, lost?["abortedNanoUSD"]?.int ?? 0]
+                        return Words.dollars(.int(parts[0].addingReportingOverflow(parts[1]).partialValue))
+                    }
+                ),
+                ("SAVED", { item, _ in Words.dollars(item["savedNanoUSD"]) }),
+                ("UNPRICED", plain("unpricedCalls")), ("ACCEPTED", plain("acceptedDeliverables")),
+                ("EACH", { item, _ in Words.dollars(item["nanoUSDPerAccepted"]) }),
+            ])
+    }
+
     /// One event on one line, for a stream of them.
     public static func line(_ event: JSONValue) -> String {
         let subject = event["taskId"]?.string ?? event["agent"]?.string ?? ""

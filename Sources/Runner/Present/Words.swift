@@ -45,6 +45,17 @@ public enum Words {
         return "\(digits) \(units[unit])"
     }
 
+    /// `$1.23` of nano-dollars, `$0.00123` of less than ten cents: down to the last digit that says something.
+    public static func dollars(_ value: JSONValue?) -> String {
+        guard let nano = value?.int else { return "-" }
+        let (whole, rest) = nano.magnitude.quotientAndRemainder(dividingBy: 1_000_000_000)
+        var decimals = String(rest)
+        decimals = String(repeating: "0", count: 9 - decimals.count) + decimals
+        while decimals.count > 2, decimals.hasSuffix("0") { decimals.removeLast() }
+        if nano.magnitude >= 100_000_000 { decimals = String(decimals.prefix(4)) }
+        return "\(nano < 0 ? "-" : "")$\(whole).\(decimals)"
+    }
+
     public static func percent(_ value: JSONValue?) -> String {
         guard let percent = value?.double else { return "-" }
         return "\((percent * 10).rounded() / 10) %"

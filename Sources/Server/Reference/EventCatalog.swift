@@ -12,6 +12,7 @@ public enum EventCatalog {
         ("agent.resumed", "An agent is handed work again"),
         ("agent.status_changed", "An agent's derived status changed: `from`, `to`"),
         ("agent.updated", "What the registry says of an agent changed"),
+        ("call.repriced", "Model calls were priced anew: `calls`, `changed`, `nanoUSDBefore`, `nanoUSDAfter`"),
         ("key.created", "A key was made"),
         ("key.revoked", "A key was revoked"),
         ("login_link.created", "A login link was made (audit log)"),

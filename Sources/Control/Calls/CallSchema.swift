@@ -1,0 +1,52 @@
+import Kernel
+
+/// The tables of model calls, and of the sums over them that outlive them.
+public enum CallSchema {
+    public static let migrations = [
+        Migration(
+            "0050_calls",
+            [
+                """
+                CREATE TABLE calls (
+                  id TEXT NOT NULL PRIMARY KEY,
+                  status TEXT NOT NULL CHECK (status IN ('done', 'failed', 'canceled')), started_at INTEGER NOT NULL,
+                  agent TEXT, project TEXT, task_id TEXT, session TEXT, run TEXT, key_id TEXT, tags TEXT NOT NULL,
+                  correlation_id TEXT, door TEXT NOT NULL, model TEXT NOT NULL, tier TEXT,
+                  stream INTEGER NOT NULL CHECK (stream IN (0, 1)), target TEXT, answered_model TEXT,
+                  attempts TEXT NOT NULL, usage_raw TEXT, buckets TEXT NOT NULL,
+                  estimated INTEGER NOT NULL CHECK (estimated IN (0, 1)),
+                  nano_usd INTEGER CHECK (nano_usd >= 0), price_from TEXT,
+                  booked_nano_usd INTEGER CHECK (booked_nano_usd >= 0), booked_price_from TEXT, repriced_at INTEGER,
+                  saved_nano_usd INTEGER NOT NULL CHECK (saved_nano_usd >= 0), holds TEXT NOT NULL, refusal TEXT,
+                  failure TEXT, http_status INTEGER, cache TEXT, duration_ms INTEGER, ttft_ms INTEGER,
+                  overhead_us INTEGER, request_bytes INTEGER NOT NULL, response_bytes INTEGER NOT NULL, bundle TEXT,
+                  decision TEXT NOT NULL) STRICT
+                """,
+                // Ids sort by time, so an index that ends in the id gives any filter's list in its order.
+                "CREATE INDEX calls_agent ON calls (agent, id) WHERE agent IS NOT NULL",
+                "CREATE INDEX calls_project ON calls (project, id) WHERE project IS NOT NULL",
+                "CREATE INDEX calls_model ON calls (model, id)",
+                "CREATE INDEX calls_task ON calls (task_id, id) WHERE task_id IS NOT NULL",
+                "CREATE INDEX calls_session ON calls (session, id) WHERE session IS NOT NULL",
+                // Nearly every call is done: those that are not stand apart.
+                "CREATE INDEX calls_apart ON calls (id, status) WHERE status <> 'done'",
+                """
+                CREATE TABLE call_tags (
+                  tag TEXT NOT NULL, call_id TEXT NOT NULL, PRIMARY KEY (tag, call_id)) STRICT, WITHOUT ROWID
+                """,
+                "CREATE INDEX call_tags_call ON call_tags (call_id)",
+                """
+                CREATE TABLE cost_sums (
+                  kind TEXT NOT NULL CHECK (kind IN ('model', 'task', 'tag')), day INTEGER NOT NULL,
+                  agent TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL, calls INTEGER NOT NULL,
+                  done INTEGER NOT NULL, failed INTEGER NOT NULL, canceled INTEGER NOT NULL, refused INTEGER NOT NULL,
+                  input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write INTEGER NOT NULL,
+                  output INTEGER NOT NULL, reasoning INTEGER NOT NULL, nano_usd INTEGER NOT NULL,
+                  unpriced INTEGER NOT NULL, estimated INTEGER NOT NULL, retry_nano_usd INTEGER NOT NULL,
+                  aborted_nano_usd INTEGER NOT NULL, saved_nano_usd INTEGER NOT NULL,
+                  PRIMARY KEY (kind, day, agent, project, name)) STRICT, WITHOUT ROWID
+                """,
+                "CREATE INDEX cost_sums_name ON cost_sums (kind, name, day) WHERE kind <> 'model'",
+            ])
+    ]
+}

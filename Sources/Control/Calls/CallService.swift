@@ -1,0 +1,86 @@
+import Kernel
+
+/// Rules of calls: what is kept of them, who sees them, how long they stay, and what they cost by a later price.
+public struct CallService: Sendable {
+    /// Calls forgotten in one commit.
+    static let purgeMax = 500
+
+    let store = CallStore()
+    let costs = CostStore()
+    let events: Events
+    let audit: AuditService
+    let world: World
+    private let live: any LiveCalls
+    private let retention: Span
+
+    /// - Parameter live: the calls that only memory knows.
+    public init(
+        live: any LiveCalls = NoLiveCalls(), retentionDays: Int, events: Events, audit: AuditService, world: World
+    ) {
+        self.live = live
+        self.events = events
+        self.audit = audit
+        self.world = world
+        retention = .hours(24 * Int64(retentionDays))
+    }
+
+    // MARK: Keeping
+
+    /// Keeps calls that have ended in the caller's transaction, so that the money which is booked there and its records
+    /// stand or fall together. A call that is kept already changes nothing. Returns how many are new.
+    @discardableResult
+    public func record(_ calls: [Call], in transaction: Transaction) throws -> Int {
+        try store.insert(calls, in: transaction)
+    }
+
+    /// Forgets calls that are older than the retention; sums over them stay. Returns how many, at most
+    /// ``purgeMax``.
+    public func purge(in transaction: Transaction) throws -> Int {
+        try store.purge(before: world.now - retention, limit: Self.purgeMax, in: transaction)
+    }
+
+    // MARK: Looking
+
+    /// The calls of memory that a list shows, the newest first. Read them before the store: a call that ends meanwhile
+    /// is then found twice and shown once.
+    public func running(_ filter: CallFilter, after: String? = nil) -> [Call] {
+        live.running().filter { call in call.matches(filter) && (after.map { call.id.text < $0 } ?? true) }
+            .map { $0.bounded() }.sorted { $0.id > $1.id }
+    }
+
+    /// The newest first, with those of memory in between; one more than the page's limit, where there are more.
+    ///
+    /// - Parameter running: what ``running(_:after:)`` said before the transaction began.
+    public func list(
+        _ filter: CallFilter, page: Page, running: [Call], in transaction: Transaction
+    ) throws -> [Call] {
+        let isLive = !filter.statuses.isEmpty && filter.statuses.allSatisfy { $0 == .running }
+        let kept = isLive ? [] : try store.list(filter, page: page, in: transaction)
+        guard !running.isEmpty else { return kept }
+        let known = Set(kept.map(\.id))
+        let merged = kept + running.filter { !known.contains($0.id) }
+        return Array(merged.sorted { $0.id > $1.id }.prefix(page.limit + 1))
+    }
+
+    /// - Parameter agent: where it is given, only a call of this agent is there.
+    public func call(_ id: String, agent: String? = nil, storage: any Storage) async throws -> Call {
+        guard let identifier = Identifier<Call>(id) else { throw Problem.notFound("call", id) }
+        let running = live.running(identifier)
+        let kept = try await storage.read { try store.call(identifier, in: $0) }
+        guard let call = kept ?? running?.bounded(), agent == nil || call.agent == agent else {
+            throw Problem.notFound("call", id)
+        }
+        return call
+    }
+}
+
+extension Call {
+    /// What ``CallStore/listing(_:_:)`` says in SQL, for calls of memory.
+    func matches(_ filter: CallFilter) -> Bool {
+        func isAsked(_ wanted: String?, _ value: String?) -> Bool { wanted == nil || wanted == value }
+        return isAsked(filter.agent, agent) && isAsked(filter.project, project) && isAsked(filter.taskID, taskID)
+            && isAsked(filter.session, session) && isAsked(filter.model, model)
+            && (filter.tag.map(tags.contains) ?? true) && (filter.since.map { startedAt >= $0 } ?? true)
+            && (filter.statuses.isEmpty || filter.statuses.contains(status))
+    }
+}

@@ -1,0 +1,215 @@
+import Kernel
+
+/// Which calls a list shows.
+public struct CallFilter: Sendable {
+    public var agent: String?
+    public var project: String?
+    public var taskID: String?
+    public var session: String?
+    public var model: String?
+    public var tag: String?
+    public var statuses: [Call.Status] = []
+    public var since: Timestamp?
+
+    public init() {}
+}
+
+/// The only SQL on calls. Sums over them are ``CostStore``'s, in the same transaction.
+public struct CallStore: Sendable {
+    /// Ids of one look for calls that are kept already.
+    private static let lookupMax = 256
+
+    private let costs = CostStore()
+
+    public init() {}
+
+    /// Keeps calls that have ended, each once: what is kept already stays as it is, and is not added to the sums again.
+    /// Calls that still run are left out. Returns how many are new.
+    @discardableResult
+    public func insert(_ calls: [Call], in transaction: Transaction) throws -> Int {
+        let fresh = try new(calls, in: transaction)
+        guard !fresh.isEmpty else { return 0 }
+        for call in fresh { try transaction.addLater(Self.head, CallRow.values(call)) }
+        for call in fresh {
+            for tag in call.tags {
+                try transaction.addLater(
+                    "INSERT INTO call_tags (tag, call_id) VALUES", [.text(tag), .text(call.id.text)])
+            }
+        }
+        try costs.add(CostTally(fresh), in: transaction)
+        return fresh.count
+    }
+
+    /// Those that are not kept yet, within bounds. Changes run one after the other, in all replicas together, so what
+    /// is new now is new when it is written.
+    private func new(_ calls: [Call], in transaction: Transaction) throws -> [Call] {
+        let ended = calls.filter { $0.status != .running }
+        try transaction.addWaiting()
+        var known: Set<String> = []
+        for start in stride(from: 0, to: ended.count, by: Self.lookupMax) {
+            let ids = ended[start..<min(start + Self.lookupMax, ended.count)].map(\.id.text)
+            let rows = try transaction.rows("SELECT id FROM calls WHERE id IN \(list: ids)")
+            known.formUnion(rows.map { $0.text("id") })
+        }
+        return ended.filter { known.insert($0.id.text).inserted }.map { $0.bounded() }
+    }
+
+    func call(_ id: Identifier<Call>, in transaction: Transaction) throws -> Call? {
+        try transaction.first("SELECT \(sql: Self.columns) FROM calls WHERE id = \(id)").map(CallRow.call)
+    }
+
+    /// The newest first; one more than the page's limit, where there are more.
+    func list(_ filter: CallFilter, page: Page, in transaction: Transaction) throws -> [Call] {
+        try transaction.rows(listing(filter, page)).map(CallRow.call)
+    }
+
+    /// A list's statement, apart so that a test can ask for its plan.
+    func listing(_ filter: CallFilter, _ page: Page) -> SQLText {
+        var sql: SQLText
+        if let tag = filter.tag {
+            // In this order whatever an engine thinks: the tag's entries stand in the list's order already.
+            sql =
+                "SELECT \(sql: Self.columns) FROM call_tags CROSS JOIN calls WHERE tag = \(tag) AND calls.id = call_id"
+            sql += Self.range("call_id", filter, page)
+        } else {
+            sql = "SELECT \(sql: Self.columns) FROM calls WHERE \(sql: Self.range("id", filter, page, isFirst: true))"
+        }
+        if let since = filter.since { sql += "AND started_at >= \(since)" }
+        if let agent = filter.agent { sql += "AND agent = \(agent)" }
+        if let project = filter.project { sql += "AND project = \(project)" }
+        if let taskID = filter.taskID { sql += "AND task_id = \(taskID)" }
+        if let session = filter.session { sql += "AND session = \(session)" }
+        if let model = filter.model { sql += "AND model = \(model)" }
+        if !filter.statuses.isEmpty {
+            sql += "AND status IN \(list: filter.statuses.map(\.rawValue))"
+            // In the index's own words, as an engine takes a partial one only then.
+            if !filter.statuses.contains(.done) { sql += "AND status <> 'done'" }
+        }
+        sql += filter.tag == nil ? "ORDER BY id DESC" : "ORDER BY call_id DESC"
+        return sql + "LIMIT \(page.limit + 1)"
+    }
+
+    /// The part of the list that may hold something, by ids: they begin with the time at which the call did.
+    private static func range(
+        _ column: SQLText, _ filter: CallFilter, _ page: Page, isFirst: Bool = false
+    ) -> SQLText {
+        let first = filter.since.map { firstID(at: $0 - idSlack) } ?? "\(Call.idPrefix)_"
+        var sql: SQLText = isFirst ? "\(sql: column) >= \(first)" : "AND \(sql: column) >= \(first)"
+        if let after = page.after { sql += "AND \(sql: column) < \(after)" }
+        return sql
+    }
+
+    /// An id is made before its call's start is noted, and perhaps by another clock.
+    private static let idSlack = Span.minutes(1)
+
+    /// The lowest id of a moment.
+    static func firstID(at time: Timestamp) -> String {
+        let milliseconds = UInt64(clamping: time.microseconds / 1_000)
+        let bytes = (0..<6).map { UInt8(truncatingIfNeeded: milliseconds >> (40 - 8 * UInt64($0))) }
+        return "\(Call.idPrefix)_" + Hexadecimal.encode(bytes + [UInt8](repeating: 0, count: 10))
+    }
+
+    // MARK: Retention
+
+    /// Forgets the oldest calls that began before a time, and leaves the sums. Returns how many.
+    func purge(before: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+        let rows = try transaction.rows(
+            "SELECT id FROM calls WHERE id < \(Self.firstID(at: before)) ORDER BY id LIMIT \(limit)")
+        let ids = rows.map { $0.text("id") }
+        guard !ids.isEmpty else { return 0 }
+        try transaction.run("DELETE FROM call_tags WHERE call_id IN \(list: ids)")
+        return try transaction.run("DELETE FROM calls WHERE id IN \(list: ids)")
+    }
+
+    // MARK: Pricing anew
+
+    /// Calls behind an id that began before a time, the oldest first.
+    func batch(
+        after: String, before: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> [Call] {
+        try transaction.rows(
+            """
+            SELECT \(sql: Self.columns) FROM calls WHERE id > \(after) AND id < \(Self.firstID(at: before))
+            ORDER BY id LIMIT \(limit)
+            """
+        ).map(CallRow.call)
+    }
+
+    func setCost(_ call: Call, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE calls SET nano_usd = \(call.cost?.nanoUSD), price_from = \(call.cost?.priceFrom),
+              booked_nano_usd = \(call.bookedCost?.nanoUSD), booked_price_from = \(call.bookedCost?.priceFrom),
+              repriced_at = \(call.repricedAt), attempts = \(JSONValue.list(call.attempts))
+            WHERE id = \(call.id)
+            """)
+    }
+
+    // MARK: Columns
+
+    private static let columnNames = CallRow.columns.joined(separator: ", ")
+    private static let columns = SQLText(stringLiteral: columnNames)
+    private static let head = "INSERT INTO calls (\(columnNames)) VALUES"
+}
+
+/// A call as a row of its table.
+enum CallRow {
+    static let columns = [
+        "id", "status", "started_at", "agent", "project", "task_id", "session", "run", "key_id", "tags",
+        "correlation_id", "door", "model", "tier", "stream", "target", "answered_model", "attempts", "usage_raw",
+        "buckets", "estimated", "nano_usd", "price_from", "booked_nano_usd", "booked_price_from", "repriced_at",
+        "saved_nano_usd", "holds", "refusal", "failure", "http_status", "cache", "duration_ms", "ttft_ms",
+        "overhead_us", "request_bytes", "response_bytes", "bundle", "decision",
+    ]
+
+    /// In the order of ``columns``.
+    static func values(_ call: Call) -> [SQLValue] {
+        let asked: [any SQLBindable] = [
+            call.id, call.status.rawValue, call.startedAt, call.agent, call.project, call.taskID, call.session,
+            call.run, call.keyID, JSONValue.list(call.tags), call.correlationID, call.door, call.model, call.tier,
+            call.isStream,
+        ]
+        let used: [any SQLBindable] = [
+            call.target, call.answeredModel, JSONValue.list(call.attempts), call.usage.raw, call.usage.buckets,
+            call.usage.isEstimated, call.cost?.nanoUSD, call.cost?.priceFrom, call.bookedCost?.nanoUSD,
+            call.bookedCost?.priceFrom, call.repricedAt, call.savedNanoUSD, JSONValue.list(call.holds),
+            call.refusal?.json, call.failure, call.httpStatus, call.cache, call.durationMs, call.ttftMs,
+            call.overheadMicroseconds, call.requestBytes, call.responseBytes, call.bundle, call.decision,
+        ]
+        return (asked + used).map(\.sqlValue)
+    }
+
+    static func call(_ row: StoredRow) -> Call {
+        func list(_ column: String) -> [JSONValue] { row.json(column).array ?? [] }
+        var call = Call(
+            id: row.id("id"), status: Call.Status(rawValue: row.text("status")) ?? .failed,
+            startedAt: row.time("started_at"), agent: row.optionalText("agent"),
+            project: row.optionalText("project"), taskID: row.optionalText("task_id"),
+            session: row.optionalText("session"), run: row.optionalText("run"), keyID: row.optionalText("key_id"),
+            tags: list("tags").compactMap(\.string), correlationID: row.optionalText("correlation_id"),
+            door: row.text("door"), model: row.text("model"), tier: row.optionalText("tier"),
+            isStream: row.bool("stream"), target: row.optionalText("target"),
+            answeredModel: row.optionalText("answered_model"),
+            attempts: list("attempts").map(CallAttempt.init(json:)), usage: usage(row),
+            cost: cost(row, "nano_usd", "price_from"), savedNanoUSD: row.int("saved_nano_usd"),
+            holds: list("holds").map(CallHold.init(json:)), refusal: CallRefusal(json: row.json("refusal")),
+            failure: row.optionalText("failure"), httpStatus: row.optionalInt("http_status"),
+            cache: row.optionalText("cache"), durationMs: row.optionalInt("duration_ms"),
+            ttftMs: row.optionalInt("ttft_ms"), overheadMicroseconds: row.optionalInt("overhead_us"),
+            requestBytes: row.int("request_bytes"), responseBytes: row.int("response_bytes"),
+            bundle: row.optionalText("bundle"), decision: row.json("decision"))
+        call.bookedCost = cost(row, "booked_nano_usd", "booked_price_from")
+        call.repricedAt = row.optionalTime("repriced_at")
+        return call
+    }
+
+    private static func usage(_ row: StoredRow) -> CallUsage {
+        CallUsage(
+            raw: row.optionalText("usage_raw").map { _ in row.json("usage_raw") }, buckets: row.json("buckets"),
+            isEstimated: row.bool("estimated"))
+    }
+
+    private static func cost(_ row: StoredRow, _ amount: String, _ from: String) -> CallCost? {
+        row.optionalInt(amount).map { CallCost(nanoUSD: $0, priceFrom: row.optionalText(from)) }
+    }
+}
