@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from reeve_server import until
 
 ON_ENGINES = ["sqlite"]
-PAGES = ["/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/schedules"]
+PAGES = ["/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/schedules", "/calls", "/costs"]
 SCREENSHOTS = os.environ.get("REEVE_SCREENSHOTS")
 
 

@@ -61,8 +61,8 @@ import Testing
             texts(call) == [
                 #"The agent "writer" asked for "small" (tier cheap) through openai.chat, as a stream "#
                     + "for the task task_1.",
-                "main/small could answer: its breaker was closed.",
-                "backup/small could answer: its breaker was open, its provider asked to be left alone for a while.",
+                "main/small was a candidate: its breaker was closed.",
+                "backup/small was a candidate: its breaker was open, its provider asked to be left alone for a while.",
                 "Reserved before it was sent: org up to $0.0200; agent:writer up to 900 tokens; key:key_1 one call.",
                 "Attempt 1, at main/small, failed after 30 ms with 500: the provider had an error.",
                 "Attempt 2, at backup/small, answered after 80 ms with 200.",

@@ -21,6 +21,9 @@ import Testing
 
     @Test func valuesReadWell() {
         #expect(Words.bytes(512) == "512 B" && Words.bytes(3_400_000) == "3.4 MB" && Words.bytes(nil) == "-")
+        #expect(Words.dollars(1_234_567_890) == "$1.2345" && Words.dollars(.null) == "-")
+        #expect(
+            Words.dollars(750) == "$0.00000075" && Words.dollars(0) == "$0.00" && Words.dollars(-5) == "-$0.000000005")
         #expect(Words.age("2026-11-20T08:15:00Z", at: now) == "30 s")
         #expect(Words.age("2026-11-20T08:16:30Z", at: now) == "in 60 s")
         #expect(Words.age(.null, at: now) == "-")
@@ -38,6 +41,24 @@ import Testing
         ]
         let line = ListView.agents.table([agent], at: now).lines()[1]
         #expect(line == "crane  busy    30 s   -      12.3 %  1.5 MB  1      p        reading")
+    }
+
+    @Test func callsAndCostsAsTables() {
+        let call: JSONValue = [
+            "id": "call_1", "status": "done", "startedAt": "2026-11-20T08:15:00.000000Z", "agent": "writer",
+            "model": "small", "target": "main/small", "durationMs": 120, "failure": .null, "cost": .null,
+            "usage": ["buckets": ["input": 10, "output": 5, "toolUses": ["webSearch": 1]], "estimated": true],
+        ]
+        let line = ListView.calls.table([call], at: now).lines()[1]
+        #expect(line == "call_1  done    30 s   writer  small  main/small  ~15     ?     120  -")
+        let sums: JSONValue = [
+            "name": .null, "nanoUSD": 1_500, "calls": 3, "failed": 1, "tokens": ["total": 45],
+            "lost": ["retriesNanoUSD": 200, "abortedNanoUSD": 300], "savedNanoUSD": 0, "unpricedCalls": 1,
+            "acceptedDeliverables": .null, "nanoUSDPerAccepted": .null,
+        ]
+        let lines = ListView.costs(by: "tag").table([sums], at: now).lines()
+        #expect(lines[0] == "TAG  COST        CALLS  FAILED  TOKENS  LOST        SAVED  UNPRICED  ACCEPTED  EACH")
+        #expect(lines[1] == "-    $0.0000015  3      1       45      $0.0000005  $0.00  1         -         -")
     }
 
     @Test func theScreenFits() {

@@ -1,3 +1,4 @@
+import Foundation
 import Kernel
 import TestSupport
 import Testing
@@ -87,7 +88,7 @@ struct CallPageTests {
             }
             try await record([call], fixture)
             let html = try await fixture.page("/calls/\(call.id)")
-            #expect(html.contains("main/small could answer: its breaker was closed."))
+            #expect(html.contains("main/small was a candidate: its breaker was closed."))
             #expect(html.contains("data-attempt=\"1\" data-state=\"failed\""))
             #expect(html.contains("data-attempt=\"2\" data-state=\"done\""))
             #expect(html.contains("<b id=\"call-cost\">$0.00123</b>"))
@@ -132,6 +133,11 @@ struct CallPageTests {
             let filtered = try await fixture.page("/costs?by=model&agent=writer&days=1")
             #expect(filtered.contains("$0.0012") && filtered.contains("href=\"/costs?by=model&amp;days=1\""))
             #expect(try await fixture.page("/costs?by=agent&agent=nobody").contains("Nothing was spent like that"))
+            try await record(
+                [call(fixture.world) { $0.startedAt = fixture.world.now - .hours(24) }], fixture)
+            let days = try await fixture.page("/costs?by=day")
+            let newest = try #require(days.range(of: "data-cost=\"2026-11-20\""))
+            #expect(newest.lowerBound < (try #require(days.range(of: "data-cost=\"2026-11-19\""))).lowerBound)
             let day = try await fixture.page("/costs?since=2026-11-20&until=2026-11-20")
             #expect(day.contains("2026-11-20 (UTC)") && day.contains("since=2026-11-20"))
             // The model's filter stays in the form of pages that know models, and harms no other.

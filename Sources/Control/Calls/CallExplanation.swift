@@ -85,7 +85,7 @@ enum CallWords {
             if let breaker = candidate["breaker"]?.string { notes.append("its breaker was \(breaker)") }
             if let reason = candidate["reason"]?.string { notes.append(words(reason)) }
             let text = notes.isEmpty ? "" : ": \(notes.joined(separator: ", "))"
-            return Step(afterMs: nil, kind: "candidate", text: "\(target) could answer\(text).")
+            return Step(afterMs: nil, kind: "candidate", text: "\(target) was a candidate\(text).")
         }
     }
 

@@ -28,11 +28,11 @@ enum CallPageTemplates {
         </div>
         <form class="filters" action="/calls" role="search">
           {{#status}}<input type="hidden" name="status" value="{{status}}">{{/status}}
+          {{#session}}<input type="hidden" name="session" value="{{session}}">{{/session}}
           <input name="agent" value="{{agent}}" placeholder="Agent" aria-label="Agent">
           <input name="project" value="{{project}}" placeholder="Project" aria-label="Project">
           <input name="model" value="{{model}}" placeholder="Model" aria-label="Model">
           <input name="task" value="{{task}}" placeholder="Task id" aria-label="Task id">
-          <input name="session" value="{{session}}" placeholder="Session" aria-label="Session">
           <input name="tag" value="{{tag}}" placeholder="Tag" aria-label="Tag">
           <button type="submit">Filter</button>{{#isFiltered}}<a class="button quiet"
             href="/calls">Clear</a>{{/isFiltered}}

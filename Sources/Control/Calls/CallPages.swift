@@ -36,14 +36,14 @@ public struct CallPages: Sendable {
             let rows = found.prefix(page.limit).map { CallRowView($0, now: now) }
             var days = CostFilter(since: costs.today, until: costs.today)
             days.agent = request.principal.agent
-            let today = try costs.report(CostQuery(.day, days, limit: 1), in: transaction).total.sums
+            let today = try costs.total(days, in: transaction)
             let last = found.count > page.limit ? rows.last?.id : nil
             return CallListView(
-                subtitle: alive == 0 ? "none runs" : "\(PageText.count(Int64(alive))) running",
+                subtitle: alive == 0 ? "none runs at this moment" : "\(PageText.count(Int64(alive))) running",
                 numbers: CallNumberView.today(today, alive: alive), filters: query.filters(alive: alive),
                 status: query.value("status"), agent: query.value("agent") ?? "", project: query.value("project") ?? "",
                 model: query.value("model") ?? "", task: query.value("task") ?? "",
-                session: query.value("session") ?? "", tag: query.value("tag") ?? "", isFiltered: query.isFiltered,
+                session: query.value("session"), tag: query.value("tag") ?? "", isFiltered: query.isFiltered,
                 hasCalls: !rows.isEmpty, calls: rows, noCalls: Self.nothing(request, query),
                 first: page.after.map { _ in query.path() }, next: last.map { query.path(after: $0) })
         }
@@ -132,7 +132,7 @@ struct CallListView: PageView {
     let project: String
     let model: String
     let task: String
-    let session: String
+    let session: String?
     let tag: String
     let isFiltered: Bool
     let hasCalls: Bool
@@ -157,7 +157,7 @@ struct CallNumberView: PageView {
         return [
             CallNumberView(
                 id: "running", path: "/calls?status=running", state: "running", label: "Running",
-                value: PageText.count(Int64(alive)), note: alive == 0 ? "nobody thinks now" : "at this moment"),
+                value: PageText.count(Int64(alive)), note: alive == 0 ? "no agent waits" : "at this moment"),
             CallNumberView(
                 id: "calls", path: "/costs?by=agent&days=1", state: "done", label: "Calls today",
                 value: PageText.count(sums[.calls]), note: "\(PageText.count(sums[.done])) answered"),

@@ -24,11 +24,13 @@ public struct CostPages: Sendable {
     private func show(_ request: APIRequest) async throws -> APIReply {
         let address = try CostAddress(request, today: costs.today)
         var query = address.query
-        query.limit = Self.rowsMax
+        // Days come the newest first here, and all at once.
+        let isByDay = query.dimension == .day
+        query.limit = isByDay ? Int(Self.chartDaysMax) : Self.rowsMax
         let asked = query
         let view = try await storage.read { transaction in
             let report = try costs.report(asked, in: transaction)
-            let rows = report.rows.map { CostRowView($0, report, address) }
+            let rows = (isByDay ? report.rows.reversed() : report.rows).map { CostRowView($0, report, address) }
             return CostPageView(
                 subtitle: address.subtitle, numbers: CallNumberView.total(report, address),
                 dimensions: CostDimension.allCases.map(address.choice), periods: address.periods,
@@ -277,9 +279,9 @@ extension CallNumberView {
                 note: sums[.unpriced] > 0 ? "their cost is not in here" : "every call is priced",
                 isAlarming: sums[.unpriced] > 0),
             CallNumberView(
-                id: "accepted", path: address.path(by: .task), state: "done", label: "An accepted deliverable",
+                id: "accepted", path: address.path(by: .task), state: "done", label: "Each deliverable",
                 value: report.total.nanoUSDPerAccepted.map(CallText.money) ?? "–",
-                note: accepted.map { "\(PageText.count($0)) accepted" } ?? "not told apart here"),
+                note: accepted.map { "\(PageText.count($0)) accepted in these days" } ?? "not told apart here"),
         ]
     }
 }

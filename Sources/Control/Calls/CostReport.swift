@@ -134,6 +134,11 @@ public struct CostService: Sendable {
             rows: rows, next: next.map { CostCursor(nanoUSD: $0.sums[.nanoUSD], name: $0.name).text })
     }
 
+    /// All calls of a filter in one, without looking at what came of them.
+    public func total(_ filter: CostFilter, in transaction: Transaction) throws -> CostSums {
+        try store.total(.model, filter, in: transaction)
+    }
+
     /// The cost of each day in a filter, of these names.
     func perDay(
         by dimension: CostDimension, names: [String], _ filter: CostFilter, in transaction: Transaction

@@ -1,7 +1,8 @@
 /// The list of all settings. It drives reading, showing and the reference; a field that is not here cannot be set, and
 /// a test compares it with the fields of ``Settings``.
 public enum SettingsTable {
-    public static let entries: [SettingsEntry] = http + storage + log + limits + agents + tasks + events
+    public static let entries: [SettingsEntry] =
+        http + storage + log + limits + agents + tasks + events
         + calls
 
     private static let byPath = Dictionary(uniqueKeysWithValues: entries.map { ($0.path, $0) })
