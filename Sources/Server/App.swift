@@ -45,7 +45,8 @@ public struct App: Sendable {
         let loops = LoopRunner(loops: features.loops, world: world, logger: Logger(label: "reeve.loops"))
         var configuration = ServiceGroupConfiguration(
             services: [
-                .init(service: StorageCloser(storage: features.storage)), .init(service: loops),
+                .init(service: StorageCloser(storage: features.storage, ledger: features.ledger)),
+                .init(service: loops),
                 .init(service: listener),
             ],
             gracefulShutdownSignals: signals, logger: quiet)

@@ -108,6 +108,9 @@ public struct Features: Sendable {
         return parts.flatMap(\.self)
     }
 
+    /// What keeps the records of model calls.
+    var ledger: GatewayLedger { GatewayLedger(gateway: gateway, calls: calls, storage: storage) }
+
     public var loops: [Loop] {
         let parts: [[Loop]] = [
             access.loops, eventRoutes.loops,
@@ -118,10 +121,9 @@ public struct Features: Sendable {
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
+            ledger.loops,
             [
-                Loop("gateway.keys", every: .seconds(5)) { keyring.reload() },
-                // The records are not kept yet: they are let go of, so that calls are taken.
-                Loop("gateway.records", every: .milliseconds(200)) { _ = gateway.takeRecords() },
+                Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }
             ],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {

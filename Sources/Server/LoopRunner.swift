@@ -39,9 +39,12 @@ struct LoopRunner: ServiceLifecycle.Service {
 /// Closes the store, once everything that uses it has ended.
 struct StorageCloser: ServiceLifecycle.Service {
     let storage: any Storage
+    /// What is still to be kept.
+    let ledger: GatewayLedger
 
     func run() async throws {
         try? await gracefulShutdown()
+        try? await ledger.flush()
         await storage.close()
     }
 }

@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from reeve_server import Server
+from reeve_server import Server, until
 from test_mock_model import HELLO, TOOL, serving
 
 PINNED = "gpt-4o-mini-2024-07-18"
@@ -54,6 +54,7 @@ def reeve(main: str, backup: str, tmp_path_factory: pytest.TempPathFactory) -> I
             "gpt-4o-mini": {"tier": "cheap", "targets": both[:1], "price": price, "deadlines": deadlines},
             "claude": {"targets": both[1:], "price": price, "deadlines": deadlines},
             "steady": {"targets": both, "price": price, "deadlines": deadlines, "breaker": {"failures": 10}},
+            "watched": {"targets": both, "price": price, "deadlines": deadlines, "breaker": {"failures": 10}},
             "lost": {"targets": [{"provider": "nobody", "model": PINNED}], "deadlines": deadlines},
             "free": {"targets": both[:1], "unpriced": "refuse"},
         },
@@ -204,8 +205,8 @@ def test_errors_have_the_dialects_own_shape(reeve: Server, chat: openai.OpenAI, 
 
 
 def test_models_are_listed_in_both_shapes(chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
-    assert [m.id for m in chat.models.list()] == ["gpt-4o-mini", "claude", "steady", "lost", "free"]
-    assert [m.id for m in claude.models.list()] == ["gpt-4o-mini", "claude", "steady", "lost", "free"]
+    assert [m.id for m in chat.models.list()] == ["gpt-4o-mini", "claude", "steady", "watched", "lost", "free"]
+    assert [m.id for m in claude.models.list()] == ["gpt-4o-mini", "claude", "steady", "watched", "lost", "free"]
     assert chat.models.retrieve("claude").id == "claude"
 
 
@@ -303,3 +304,70 @@ def test_hostile_bodies(reeve: Server, key: str, body: str, status: int) -> None
         )
         assert reply.status_code in (status, 404), (door, reply.text)
         assert reply.json()["error"]["message"]
+
+
+def record_of(reeve: Server, call: str) -> dict:
+    """The record of a call; it is there at once, and whole a moment after the answer."""
+    assert reeve.api().get(f"/api/v1/calls/{call}")["id"] == call
+    return until(
+        lambda: (found := reeve.api().get(f"/api/v1/calls/{call}"))["status"] != "running" and found, what="its end"
+    )
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "claude"])
+def test_every_call_leaves_its_record(reeve: Server, chat: openai.OpenAI, model: str, is_streamed: bool) -> None:
+    reply = chat.chat.completions.with_raw_response.create(
+        model=model, messages=HELLO, stream=is_streamed,
+        extra_headers={"x-reeve-task": "task_7", "x-reeve-session": "s-1", "x-reeve-tags": "nightly,eu"},
+    )
+    if is_streamed:
+        list(reply.parse())
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    target = {"gpt-4o-mini": f"main/{PINNED}", "claude": f"backup/{CLAUDE}"}[model]
+    assert (record["status"], record["agent"], record["target"]) == ("done", "writer", target)
+    assert (record["task"], record["session"], record["tags"]) == ("task_7", "s-1", ["nightly", "eu"])
+    counted = {kind: count for kind, count in record["usage"]["buckets"].items() if count}
+    assert counted == {"input": 4, "output": 4} and record["usage"]["estimated"] is False
+    # Four tokens at 150 billionths of a dollar and four at 600.
+    assert record["cost"]["nanoUSD"] == 3000
+    assert record["stream"] is is_streamed and record["durationMs"] >= 0
+    assert (record["ttftMs"] is not None) is is_streamed
+
+
+def test_a_record_tells_of_every_attempt(reeve: Server, chat: openai.OpenAI, main: str) -> None:
+    script(main, {"fault": {"status": 500}})
+    reply = chat.chat.completions.with_raw_response.create(model="watched", messages=HELLO)
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    assert [a["failure"] for a in record["attempts"]] == ["server_error", "server_error", None]
+    assert record["target"] == f"backup/{CLAUDE}"
+    told = reeve.api().get(f"/api/v1/calls/{record['id']}/explain")
+    assert [step["kind"] for step in told["steps"]].count("attempt") == 3
+
+
+def test_a_stream_that_breaks_costs_what_was_said(reeve: Server, key: str, main: str) -> None:
+    script(main, {"say": "word " * 40, "fault": {"cutAfter": 20}})
+    body = {"model": "gpt-4o-mini", "messages": HELLO, "stream": True}
+    reply = httpx.post(f"{reeve.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
+    assert '"error"' in reply.text and "[DONE]" not in reply.text
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    assert record["status"] == "failed" and record["failure"]
+    assert record["usage"]["estimated"] is True and record["cost"]["nanoUSD"] > 0
+
+
+def test_a_call_without_a_price_has_no_cost(reeve: Server, chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    with pytest.raises(openai.APIStatusError) as refused:
+        chat.chat.completions.create(model="none", messages=HELLO)
+    record = record_of(reeve, refused.value.response.headers["x-reeve-call"])
+    assert (record["status"], record["cost"], record["httpStatus"]) == ("failed", None, 404)
+
+
+def test_calls_are_listed_newest_first(reeve: Server, chat: openai.OpenAI) -> None:
+    ids = [
+        chat.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=HELLO).headers["x-reeve-call"]
+        for _ in range(3)
+    ]
+    listed = reeve.api().get("/api/v1/calls?agent=writer&model=gpt-4o-mini&limit=3")["items"]
+    assert [item["id"] for item in listed] == ids[::-1]
+    costs = until(lambda: reeve.api().get("/api/v1/costs?by=agent")["items"], what="the costs")
+    assert costs[0]["agent"] == "writer" if "agent" in costs[0] else costs

@@ -17,7 +17,7 @@ public struct CallRoutes: Sendable {
         ("session", text, "Only calls of this session"), ("model", text, "Only this model, as callers name it"),
         ("tag", text, "Only calls with this tag"),
         ("status", text, "`running`, `done`, `failed`, `canceled`; several with commas"),
-        ("since", ["type": "string", "format": "date-time"], "Only calls that began at this time or later"),
+        ("since", ["type": "string"], "Only calls that began then or later, such as 2026-11-20T08:15:30Z"),
     ]
 
     public var routes: [Route] {

@@ -29,11 +29,13 @@ public struct CostRoutes: Sendable {
     ]
 
     public var routes: [Route] {
-        [
+        var shape = RouteShape.one("CostReport", query: Self.query)
+        shape.otherTypes = ["text/csv"]
+        return [
             Route(
                 .get, "/api/v1/costs", .read,
                 "Sum up what model calls cost, by agent, project, task, model, tag or day",
-                shape: .one("CostReport", query: Self.query), handler: report)
+                shape: shape, handler: report)
         ]
     }
 

@@ -25,6 +25,7 @@ public struct CallRecord: Sendable {
     public let door: ModelDoor
     /// What the caller asked for.
     public var model = ""
+    public var tier: String?
     /// Who answered, as `provider/model`.
     public var target: String?
     public var isStreamed = false
@@ -41,7 +42,6 @@ public struct CallRecord: Sendable {
     var usage: TokenUsage?
     /// `nil` where no price is known; never 0 for that.
     public var cost: NanoDollars?
-    /// The day from which the price held.
     /// The UTC day from which the price held; `nil` for a price without a date.
     public var priceFrom: String?
     /// Of the answer that the caller got.
@@ -56,16 +56,32 @@ public struct CallRecord: Sendable {
     public var overhead = Span.zero
     public var requestBytes = 0
     public var answerBytes = 0
+    /// The targets of the model, in their order.
+    var candidates: [String] = []
     /// How it was decided, step by step.
     var steps: [AttemptPlan.Step] = []
 }
 
 extension CallRecord {
     /// Disjoint counts by kind of token.
-    public var buckets: JSONValue { usage?.buckets.json ?? .null }
+    public var buckets: JSONValue { usage?.buckets.json ?? [:] }
     public var inputTokens: Int64 { usage?.buckets.inputTotal ?? 0 }
     public var outputTokens: Int64 { usage?.buckets.outputTotal ?? 0 }
     /// Whether a number among them is a guess of ours.
     public var isEstimated: Bool { usage?.isEstimated ?? false }
-    public var decisions: JSONValue { .list(steps) }
+    /// How it was decided: `{candidates: [{target}], steps: […], priceVersion}`.
+    public var decision: JSONValue {
+        let targets = candidates
+        return [
+            "candidates": .array(targets.map { ["target": .string($0)] }),
+            "steps": .array(
+                steps.map { step in
+                    var object = step.json.object ?? JSONObject()
+                    if let index = step.target, targets.indices.contains(index) {
+                        object["target"] = .string(targets[index])
+                    }
+                    return .object(object)
+                }), "priceVersion": .of(priceFrom),
+        ]
+    }
 }

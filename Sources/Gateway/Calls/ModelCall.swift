@@ -83,6 +83,7 @@ final class ModelCall: AnsweredCall {
         self.model = model
         self.scan = scan
         targets = gateway.targets(of: model)
+        record.tier = model.tier?.rawValue
         if model.unpriced == .refuse {
             targets.removeAll { $0.price?.entry(at: record.startedAt) == nil }
             guard !targets.isEmpty else {
@@ -344,6 +345,7 @@ final class ModelCall: AnsweredCall {
         record.duration = gateway.world.now - record.startedAt
         record.overhead = Span(microseconds: max(0, record.duration.microseconds - waited.microseconds))
         record.steps = plan?.steps ?? []
+        record.candidates = targets.map(\.target.label)
         gateway.ended(record)
     }
 
@@ -353,6 +355,8 @@ final class ModelCall: AnsweredCall {
         guard !hasEnded else { return }
         answer = nil
         if let attempt {
+            // Who has the whole answer hangs up before its provider does: the little that is left tells the usage.
+            if attempt.relay?.progress.isComplete == true { return }
             guard model?.disconnect == .cancel else { return }
             let now = gateway.world.now
             attempt.exchange?.withdraw()

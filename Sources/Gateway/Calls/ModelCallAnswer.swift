@@ -91,7 +91,7 @@ extension ModelCall: UpstreamListener {
         record.firstToken = now - record.startedAt
         hasBegun = true
         record.httpStatus = Int(attempt.head?.status.code ?? 200)
-        answer?.begin(record.httpStatus, answerHeaders(attempt))
+        answer?.begin(record.httpStatus, answerHeaders(attempt) + ownHeaders)
         let held = self.attempt?.held ?? ByteBuffer()
         self.attempt?.held = ByteBuffer()
         send(held)
@@ -104,9 +104,8 @@ extension ModelCall: UpstreamListener {
     private func answerHeaders(_ attempt: CallAttempt) -> [(name: String, value: String)] {
         guard isNative(attempt), let head = attempt.head else {
             return [(name: "content-type", value: record.isStreamed ? "text/event-stream" : "application/json")]
-                + ownHeaders
         }
-        return CallHeaders.returned(head.headers) + ownHeaders
+        return CallHeaders.returned(head.headers)
     }
 
     private func send(_ bytes: ByteBuffer) {

@@ -8,6 +8,17 @@ public enum ModelDoor: String, Sendable, CaseIterable {
     case messages = "/v1/messages"
     case countTokens = "/v1/messages/count_tokens"
 
+    /// For records: the dialect and what is asked.
+    public var name: String {
+        switch self {
+        case .chat: "openai.chat"
+        case .responses: "openai.responses"
+        case .embeddings: "openai.embeddings"
+        case .messages: "anthropic.messages"
+        case .countTokens: "anthropic.count_tokens"
+        }
+    }
+
     /// How a caller of this door writes and reads.
     var dialect: Dialect {
         switch self {

@@ -20,8 +20,15 @@ public final class ModelGateway: Sendable {
     private let tls: NIOSSLContext?
     /// Made by each loop when it first asks.
     private let pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>]
-    private let running = Mutex<[String: CallRecord]>([:])
-    private let finished = Mutex<[CallRecord]>([])
+    private let records = Mutex(Records())
+
+    /// What is known of calls until the store knows it.
+    private struct Records {
+        /// Those that run, and those that ended and are not kept yet.
+        var live: [String: CallRecord] = [:]
+        /// Those that ended, in their order.
+        var finished: [CallRecord] = []
+    }
 
     /// - Parameter eventLoops: Those of the callers' connections.
     public init(_ settings: GatewaySettings, keys: ProviderKeyring, world: World, eventLoops: some EventLoopGroup) {
@@ -70,26 +77,31 @@ public final class ModelGateway: Sendable {
     // MARK: records
 
     /// Whether another call can be accounted for.
-    var takesCalls: Bool { finished.withLock { $0.count } < Self.recordsWaitingMax }
+    var takesCalls: Bool { records.withLock { $0.finished.count } < Self.recordsWaitingMax }
 
-    func began(_ record: CallRecord) { running.withLock { $0[record.id] = record } }
+    func began(_ record: CallRecord) { records.withLock { $0.live[record.id] = record } }
 
     func ended(_ record: CallRecord) {
-        running.withLock { $0[record.id] = nil }
-        finished.withLock { $0.append(record) }
-    }
-
-    /// The calls that ended since this was last asked, in their order.
-    public func takeRecords() -> [CallRecord] {
-        finished.withLock { records in
-            defer { records = [] }
-            return records
+        records.withLock { records in
+            records.live[record.id] = record
+            records.finished.append(record)
         }
     }
 
-    /// The calls that run now.
-    public func runningCalls() -> [CallRecord] { running.withLock { Array($0.values) } }
-    public func runningCall(_ id: String) -> CallRecord? { running.withLock { $0[id] } }
+    /// The first of the calls that ended and are not kept yet. They stay until ``kept(_:)``.
+    public func records(max: Int) -> [CallRecord] { records.withLock { Array($0.finished.prefix(max)) } }
+
+    /// So many of the first records are kept.
+    public func kept(_ count: Int) {
+        records.withLock { records in
+            for record in records.finished.prefix(count) { records.live[record.id] = nil }
+            records.finished.removeFirst(min(count, records.finished.count))
+        }
+    }
+
+    /// The calls that run, and those that ended and are not kept yet.
+    public func liveCalls() -> [CallRecord] { records.withLock { Array($0.live.values) } }
+    public func liveCall(_ id: String) -> CallRecord? { records.withLock { $0.live[id] } }
 }
 
 /// A model call as a noun with ids.

@@ -73,7 +73,7 @@ final class UpstreamPool {
                             NIOSSLClientHandler(context: tls, serverHostname: isName ? address.host : nil))
                     }
                     try pipeline.addHandlers(
-                        HTTPRequestEncoder(),
+                        UpstreamEncoder(),
                         ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes)),
                         connection.value)
                 }

@@ -60,6 +60,8 @@ public struct RouteShape: Sendable {
     public var reply: JSONValue?
     /// The content type of success, where it is not JSON.
     public var contentType: String
+    /// What else a caller may ask for, as text.
+    public var otherTypes: [String] = []
     /// Kept out of `openapi.json`: pages for people.
     public var isPage: Bool
 

@@ -105,7 +105,10 @@ struct OpenAPI {
 
     private func responses(_ route: Route) -> JSONValue {
         var responses = JSONObject()
-        let content: JSONValue = [route.shape.contentType: ["schema": route.shape.reply ?? [:]]]
+        var contents = JSONObject()
+        contents.append(route.shape.contentType, ["schema": route.shape.reply ?? [:]])
+        for type in route.shape.otherTypes { contents.append(type, ["schema": ["type": "string"]]) }
+        let content = JSONValue.object(contents)
         // What is made may also be there already, and is returned then.
         let successes =
             route.shape.success == 201 ? [200, 201] : route.method == .post ? [200, 201, 204] : [200, 204]

@@ -1,0 +1,60 @@
+import Control
+import Gateway
+import Kernel
+
+/// Keeps what model calls leave behind: the gateway knows its calls until the store does.
+///
+/// A call that ended within ``interval`` before the process was killed leaves no record.
+struct GatewayLedger: Sendable {
+    /// How often records are kept: a call is found a moment after its answer.
+    static let interval = Span.milliseconds(200)
+    /// Calls of one commit.
+    static let batchMax = 500
+
+    let gateway: ModelGateway
+    let calls: CallService
+    let storage: any Storage
+
+    /// Keeps all that ended so far. Where the store fails, the records wait for the next time.
+    func flush() async throws {
+        while true {
+            let batch = gateway.records(max: Self.batchMax)
+            guard !batch.isEmpty else { return }
+            let entries = batch.map(Call.init)
+            try await storage.write { try calls.record(entries, in: $0) }
+            gateway.kept(batch.count)
+        }
+    }
+
+    var loops: [Loop] { [Loop("gateway.records", every: Self.interval) { try await flush() }] }
+}
+
+extension ModelGateway: LiveCalls {
+    public func running() -> [Call] { liveCalls().map(Call.init) }
+    public func running(_ id: Identifier<Call>) -> Call? { liveCall(id.text).map(Call.init) }
+}
+
+extension Call {
+    init(_ record: CallRecord) {
+        self.init(
+            id: Identifier(stored: record.id), status: Status(rawValue: record.status.rawValue) ?? .failed,
+            startedAt: record.startedAt, agent: record.agent, project: record.project, taskID: record.task,
+            session: record.session, keyID: record.keyID, tags: record.tags, correlationID: record.correlationID,
+            door: record.door.name, model: record.model, tier: record.tier, isStream: record.isStreamed,
+            target: record.target ?? record.attempts.last?.target,
+            attempts: record.attempts.map { attempt in
+                CallAttempt(
+                    target: attempt.target, startedAt: attempt.startedAt,
+                    durationMs: attempt.duration.microseconds / 1_000, status: attempt.status.map(Int64.init),
+                    failure: attempt.failure)
+            },
+            usage: CallUsage(raw: record.rawUsage, buckets: record.buckets, isEstimated: record.isEstimated),
+            cost: record.cost.map { CallCost(nanoUSD: $0.value, priceFrom: record.priceFrom) },
+            failure: record.failure, httpStatus: record.httpStatus == 0 ? nil : Int64(record.httpStatus),
+            durationMs: record.status == .running ? nil : record.duration.microseconds / 1_000,
+            ttftMs: record.firstToken.map { $0.microseconds / 1_000 },
+            overheadMicroseconds: record.status == .running ? nil : record.overhead.microseconds,
+            requestBytes: Int64(record.requestBytes), responseBytes: Int64(record.answerBytes),
+            decision: record.decision)
+    }
+}
