@@ -45,7 +45,8 @@ public struct App: Sendable {
         let loops = LoopRunner(loops: features.loops, world: world, logger: Logger(label: "reeve.loops"))
         var configuration = ServiceGroupConfiguration(
             services: [
-                .init(service: StorageCloser(storage: features.storage, ledger: features.ledger)),
+                .init(service: StorageCloser(storage: features.storage)),
+                .init(service: BudgetCloser(clerk: features.budgetClerk, ledger: features.ledger)),
                 .init(service: loops),
                 .init(service: listener),
             ],
@@ -68,7 +69,9 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
     do {
         let features = Features(
             storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings,
-            catalogue: catalogue, world: world)
+            catalogue: catalogue, world: world,
+            journal: try HoldJournal(folder: directory.budgetsPath, boot: HoldJournal.systemBoot),
+            replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world))
         let logger = Logger(label: "reeve.gateway")
         for fault in features.keyring.reload() { logger.warning("a provider's key is missing: \(fault)") }
         let adminKey = try await AdminKeyFile(dataDirectory: directory.path).prepare(features.access, world: world)

@@ -19,6 +19,9 @@ public struct Features: Sendable {
     public let gateway: ModelGateway
     public let calls: CallService
     public let costs: CostService
+    public let budgets: BudgetService
+    /// What calls hold of budgets in this process.
+    public let budgetClerk: BudgetClerk
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
@@ -26,14 +29,18 @@ public struct Features: Sendable {
     /// The keys of providers; empty until it is first loaded.
     public let keyring: ProviderKeyring
     private let eventRoutes: EventRoutes
+    private let vault: StoredBudgetVault
     private let idempotency = IdempotencyStore()
     private let settings: Settings
     private let world: World
 
-    /// - Parameter catalogue: The models that agents may ask for; see ``ModelGateway/settings(_:)``.
+    /// - Parameters:
+    ///   - catalogue: The models that agents may ask for; see ``ModelGateway/settings(_:)``.
+    ///   - journal: Where holds are written; `nil` where none are made, as for the reference.
+    ///   - replicaID: The data directory's own name.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
-        world: World
+        world: World, journal: HoldJournal? = nil, replicaID: String = "replica"
     ) {
         self.storage = storage
         self.blobs = blobs
@@ -52,6 +59,10 @@ public struct Features: Sendable {
             policy: TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds),
             limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
+        let book = BudgetBook(journal: journal)
+        vault = StoredBudgetVault(storage: storage, events: events)
+        budgets = BudgetService(memory: book, events: events, audit: audit, world: world)
+        budgetClerk = BudgetClerk(book: book, vault: vault, replicaID: replicaID, world: world)
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         gateway = ModelGateway(
             catalogue, keys: keyring, world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
@@ -67,7 +78,7 @@ public struct Features: Sendable {
     public static var migrations: [Migration] {
         IdempotencySchema.migrations + EventSchema.migrations + AccessSchema.migrations + AuditSchema.migrations
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
-            + ScheduleSchema.migrations + CallSchema.migrations
+            + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -79,7 +90,7 @@ public struct Features: Sendable {
     /// The JSON shapes that `openapi.json` names.
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
-        + CallShapes.schemas
+        + CallShapes.schemas + BudgetShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -96,6 +107,7 @@ public struct Features: Sendable {
             ScheduleRoutes(service: schedules, exchange: exchange).routes,
             CallRoutes(service: calls, storage: storage).routes,
             CostRoutes(service: costs, storage: storage).routes,
+            BudgetRoutes(service: budgets, exchange: exchange).routes,
             eventRoutes.routes,
             ModelRoutes(gateway: gateway).routes,
             assets.routes,
@@ -125,6 +137,8 @@ public struct Features: Sendable {
             [
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }
             ],
+            BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
+            [Loop("budgets.exchange", every: BudgetClerk.interval) { try await budgetClerk.keepUp() }],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now

@@ -1,3 +1,4 @@
+import Gateway
 import Kernel
 import Logging
 import ServiceLifecycle
@@ -46,5 +47,15 @@ struct StorageCloser: ServiceLifecycle.Service {
         try? await gracefulShutdown()
         try? await ledger.flush()
         await storage.close()
+    }
+}
+
+/// Reports what is spent and gives back what is borrowed, once nothing spends any more.
+struct BudgetCloser: ServiceLifecycle.Service {
+    let clerk: BudgetClerk
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await clerk.close()
     }
 }

@@ -22,7 +22,7 @@ import Testing
             ("1000e-12", 1),
         ] as [(String, Int64)])
     func decimalsAreReadExactly(text: String, nano: Int64) throws {
-        #expect(try ExactDecimal.scaled(text, digits: 9) == nano)
+        #expect(try ScaledDecimal.scaled(text, digits: 9) == nano)
     }
 
     @Test(
@@ -33,15 +33,15 @@ import Testing
             ("nan", .notANumber), ("٣", .notANumber), ("--1", .notANumber), ("1_000", .notANumber),
             ("0.0000000001", .tooPrecise), ("1e-10", .tooPrecise), ("0.1234567891", .tooPrecise),
             ("9223372036.854775808", .outOfRange), ("1e10", .outOfRange), ("1e9999", .outOfRange),
-        ] as [(String, ExactDecimal.Failure)])
-    func otherTextsAreNoDecimals(text: String, failure: ExactDecimal.Failure) {
-        #expect(throws: failure) { try ExactDecimal.scaled(text, digits: 9) }
+        ] as [(String, ScaledDecimal.Failure)])
+    func otherTextsAreNoDecimals(text: String, failure: ScaledDecimal.Failure) {
+        #expect(throws: failure) { try ScaledDecimal.scaled(text, digits: 9) }
     }
 
     @Test func aTextOfManyDigitsIsNotRead() throws {
-        #expect(try ExactDecimal.scaled(String(repeating: "0", count: 59) + "1", digits: 0) == 1)
-        #expect(throws: ExactDecimal.Failure.notANumber) {
-            try ExactDecimal.scaled(String(repeating: "0", count: 60) + "1", digits: 0)
+        #expect(try ScaledDecimal.scaled(String(repeating: "0", count: 59) + "1", digits: 0) == 1)
+        #expect(throws: ScaledDecimal.Failure.notANumber) {
+            try ScaledDecimal.scaled(String(repeating: "0", count: 60) + "1", digits: 0)
         }
     }
 
@@ -55,15 +55,15 @@ import Testing
             ("123456.789012345", 123_456_789_012_345),
         ] as [(String, Int64)])
     func numbersOfJSONAreExactToo(json: String, nano: Int64) throws {
-        #expect(try ExactDecimal.scaled(JSONParser.parse(json), digits: 9) == nano)
+        #expect(try ScaledDecimal.scaled(JSONParser.parse(json), digits: 9) == nano)
     }
 
     @Test func aNumberWithMoreDigitsThanJSONKeepsIsRefused() throws {
-        #expect(throws: ExactDecimal.Failure.notExact) {
-            try ExactDecimal.scaled(JSONParser.parse("1234567.123456789"), digits: 9)
+        #expect(throws: ScaledDecimal.Failure.notExact) {
+            try ScaledDecimal.scaled(JSONParser.parse("1234567.123456789"), digits: 9)
         }
-        #expect(try ExactDecimal.scaled("1234567.123456789", digits: 9) == 1_234_567_123_456_789)
-        #expect(throws: ExactDecimal.Failure.notANumber) { try ExactDecimal.scaled(true, digits: 9) }
+        #expect(try ScaledDecimal.scaled("1234567.123456789", digits: 9) == 1_234_567_123_456_789)
+        #expect(throws: ScaledDecimal.Failure.notANumber) { try ScaledDecimal.scaled(true, digits: 9) }
     }
 
     @Test func moneyIsExactAndSaturates() throws {

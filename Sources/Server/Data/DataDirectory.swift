@@ -24,6 +24,8 @@ public struct DataDirectory: Sendable {
     }
 
     public var databasePath: String { "\(path)/reeve.db" }
+    /// Where holds of budgets are written before their calls are sent.
+    public var budgetsPath: String { "\(path)/budgets" }
     public var blobsPath: String { "\(path)/blobs" }
 
     /// An `flock` on a file that names the process. The kernel ends it with the process, however that ends.

@@ -12,6 +12,15 @@ public enum EventCatalog {
         ("agent.resumed", "An agent is handed work again"),
         ("agent.status_changed", "An agent's derived status changed: `from`, `to`"),
         ("agent.updated", "What the registry says of an agent changed"),
+        ("budget.created", "A scope got a budget"),
+        ("budget.exhausted", "A budget is used up, once a window: `scope`, `settled`"),
+        ("budget.removed", "A budget was taken away, with what was counted for it: `settled`"),
+        ("budget.soft_limit", "A budget's soft limit was reached, once a window: `scope`, `settled`"),
+        ("budget.updated", "A budget changed: `from`, `to`"),
+        (
+            "budget.written_off",
+            "A replica did not come back, and what it had borrowed counts as spent: `replica`, `budgets`"
+        ),
         ("call.repriced", "Model calls were priced anew: `calls`, `changed`, `nanoUSDBefore`, `nanoUSDAfter`"),
         ("key.created", "A key was made"),
         ("key.revoked", "A key was revoked"),

@@ -1,9 +1,7 @@
-import Kernel
-
 /// A decimal number as people write it, times a power of ten, as an exact integer: no digit passes through binary
 /// fractions.
-enum ExactDecimal {
-    enum Failure: Error, Equatable {
+public enum ScaledDecimal {
+    public enum Failure: Error, Equatable {
         case notANumber
         /// It has digits behind those that are kept.
         case tooPrecise
@@ -18,7 +16,7 @@ enum ExactDecimal {
 
     /// `value` × 10^`digits`. A JSON number that is no integer is read through its shortest decimal form, which is the
     /// one that was written as long as that had at most ``digitsOfDouble`` digits.
-    static func scaled(_ value: JSONValue, digits: Int) throws(Failure) -> Int64 {
+    public static func scaled(_ value: JSONValue, digits: Int) throws(Failure) -> Int64 {
         switch value {
         case .int(let whole): return try scaled("\(whole)", digits: digits)
         case .double(let number):
@@ -33,7 +31,7 @@ enum ExactDecimal {
     }
 
     /// Reads `-12.5`, `0.075`, `1e-7`; signs of plus, spaces and separators are not taken.
-    static func scaled(_ text: String, digits: Int) throws(Failure) -> Int64 {
+    public static func scaled(_ text: String, digits: Int) throws(Failure) -> Int64 {
         guard text.utf8.count <= charactersMax else { throw .notANumber }
         var reader = Reader(bytes: Array(text.utf8))
         let isNegative = reader.take("-")
@@ -97,9 +95,9 @@ enum ExactDecimal {
     }
 }
 
-extension ExactDecimal.Failure {
+extension ScaledDecimal.Failure {
     /// What a message says of it; `digits` are those kept behind the point.
-    func words(digits: Int) -> String {
+    public func words(digits: Int) -> String {
         switch self {
         case .notANumber: "a decimal number is expected"
         case .tooPrecise: "at most \(digits) digits behind the point are kept"

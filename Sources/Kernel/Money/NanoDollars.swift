@@ -1,5 +1,3 @@
-import Kernel
-
 /// Money: billionths of a US dollar, as every ledger and budget keeps it. Sums saturate and never trap.
 public struct NanoDollars: Sendable, Hashable, Comparable, JSONConvertible {
     public static let digits = 9
@@ -15,8 +13,8 @@ public struct NanoDollars: Sendable, Hashable, Comparable, JSONConvertible {
 
     /// Dollars from a document, exact to nine decimals and not negative; errors name `path`.
     public init(dollars: JSONValue, path: String) throws {
-        do throws(ExactDecimal.Failure) {
-            value = try ExactDecimal.scaled(dollars, digits: Self.digits)
+        do throws(ScaledDecimal.Failure) {
+            value = try ScaledDecimal.scaled(dollars, digits: Self.digits)
         } catch {
             throw Problem.invalid(path, error.words(digits: Self.digits), hint: "Write dollars such as 2.50.")
         }
