@@ -46,6 +46,8 @@ struct BudgetLedger {
     var entries: [BudgetWindowKey: Entry]
     /// Windows that an earlier wish of this transaction waits for.
     private var waitedFor: Set<BudgetWindowKey> = []
+    /// What the replica has set apart for its wishes, and none of them has taken.
+    private var apart: [BudgetWindowKey: BudgetAmounts] = [:]
 
     init(now: Timestamp, entries: [BudgetWindowKey: Entry]) {
         self.now = now
@@ -79,44 +81,53 @@ struct BudgetLedger {
         }
     }
 
+    mutating func setApart(_ amounts: BudgetAmounts, of key: BudgetWindowKey) { apart[key] = amounts }
+
     /// Lends what a wish lacks in all its windows, or nothing in any.
     mutating func lend(_ wish: BudgetWish) -> BudgetOutcome {
-        let lines = wish.lines.compactMap { line in entries[line.key].map { (line: line, entry: $0) } }
-        for (line, entry) in lines {
+        let lines = wish.lines.compactMap { line in
+            entries[line.key].map { entry in
+                let own = (apart[line.key] ?? .zero).lower(wish.want)
+                return (line: line, entry: entry, lack: (wish.want - own).limited(by: entry.terms.cap))
+            }
+        }
+        for (line, entry, _) in lines {
             guard let unit = (entry.settled + wish.want).unit(above: entry.terms.cap) else { continue }
             if wish.want.fits(entry.terms.cap) { change(line.key) { $0.isRefused = true } }
             return .exceeded(line.key, unit)
         }
+        // Also behind another one it says where it finds too little, so that its own turn does not begin with waiting.
+        let short = lines.filter { !$0.lack.fits($0.entry.room.clamped) }
+        let until = now + Self.wantedFor
+        for (line, _, _) in short { change(line.key) { $0.wantedUntil = until } }
         if !wish.isLast, let line = wish.lines.first(where: { waitedFor.contains($0.key) }) {
             return .inFlight(line.key)
         }
-        let short = lines.filter { !$0.line.shortage.fits($0.entry.room.upper(.zero)) }
         guard short.isEmpty else {
-            let until = now + Self.wantedFor
-            for (line, _) in short {
-                waitedFor.insert(line.key)
-                change(line.key) { $0.wantedUntil = until }
-            }
+            waitedFor.formUnion(short.map(\.line.key))
             return .inFlight(short[0].line.key)
         }
-        for (line, entry) in lines { take(line, of: entry) }
+        for (line, entry, lack) in lines {
+            apart[line.key, default: .zero] -= wish.want - lack
+            take(lack, of: entry, block: line.block)
+        }
         return .granted
     }
 
     /// Lends what will be of use soon, where plenty is left and nobody waits for it.
     mutating func lendAhead(_ line: BudgetWish.Line) {
         guard let entry = entries[line.key] else { return }
-        take(line, of: entry)
+        take(.zero, of: entry, block: line.block)
     }
 
-    private mutating func take(_ line: BudgetWish.Line, of entry: Entry) {
-        var amount = line.shortage
+    private mutating func take(_ lack: BudgetAmounts, of entry: Entry, block: BudgetAmounts) {
+        var amount = lack
         if entry.wantedUntil <= now {
-            amount = amount.upper((line.shortage + line.block).lower(entry.room.quarter))
+            amount = amount.upper((lack + block).lower(entry.room.quarter))
         }
         amount = amount.limited(by: entry.terms.cap).clamped
         guard !amount.isZero else { return }
-        change(line.key) { $0.granted += amount }
+        change(entry.key) { $0.granted += amount }
     }
 
     private mutating func change(_ key: BudgetWindowKey, _ body: (inout Entry) -> Void) {

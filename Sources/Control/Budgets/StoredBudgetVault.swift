@@ -100,11 +100,18 @@ public struct StoredBudgetVault: BudgetVault {
                 return answer
             }
             let report = message.report.flatMap { $0.sequence > row.synced ? $0 : nil }
+            var message = message
+            if report?.replayed != nil {
+                // Calls of the incarnation that is over hold nothing any more.
+                let old = try windows.grants(replica: row.id, in: transaction)
+                message.held = old.compactMap { BudgetWindowKey($0.windowID) }.map { ($0, .zero) } + message.held
+            }
             let before = try entries(message, report, in: transaction)
             var ledger = BudgetLedger(now: message.now, entries: before)
             for line in report?.lines ?? [] { ledger.book(line) }
             for (key, amounts) in message.held { ledger.publish(amounts, of: key) }
             for key in message.exhausted { ledger.entries[key]?.isRefused = true }
+            for (key, amounts) in message.apart { ledger.setApart(amounts, of: key) }
             let outcomes = message.wishes.map { ledger.lend($0) }
             for line in message.ahead { ledger.lendAhead(line) }
             for (mark, entry) in ledger.passMarks() { try tell(mark, entry, in: transaction) }

@@ -103,20 +103,16 @@ public final class BudgetBook: Sendable {
         _ hold: BudgetHold, _ cost: BudgetAmounts, note: String? = nil, record: BudgetRider? = nil
     ) {
         let cost = cost.clamped
-        var line: SettleLine?
-        var woken: [BudgetWakeup] = []
-        state.withLock { state in
+        serving { state in
             if let record { state.riders.append(record) }
-            guard let open = state.end(hold, costing: cost) else { return }
-            if journal != nil {
-                line = SettleLine(
+            guard let open = state.end(hold, costing: cost), let journal else { return [] }
+            // Under the lock, so that the report that tells of it is made up behind its line.
+            journal.add(
+                SettleLine(
                     serial: open.serial, sequence: state.nextSequence, amounts: cost, windows: open.line.windows,
-                    call: open.call, note: note ?? open.note)
-            }
-            woken = state.serve()
+                    call: open.call, note: note ?? open.note))
+            return []
         }
-        if let line { journal?.add(line) }
-        for wake in woken { wake() }
     }
 
     /// Ends a hold whose call cost nothing.

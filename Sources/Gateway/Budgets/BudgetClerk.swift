@@ -81,7 +81,6 @@ public final class BudgetClerk: Sendable {
     /// One round, for a loop that comes every ``interval``: opens the book where it is closed, reports, borrows, and
     /// hears what others did.
     public func keepUp() async throws {
-        book.journal?.flush()
         guard book.isOpen else {
             defer { book.refuseLate(at: world.now) }
             try await open()
@@ -121,6 +120,7 @@ public final class BudgetClerk: Sendable {
         var count = 0
         while count < Self.exchangesMax, let message = book.beginExchange(at: world.now) {
             count += 1
+            book.journal?.flush()
             do {
                 let answer = try await vault.exchange(message)
                 if book.finishExchange(message, answer) { book.journal?.dropOld() }
@@ -144,6 +144,5 @@ public final class BudgetClerk: Sendable {
         // What came while the last exchange was under way.
         book.tighten()
         await exchange()
-        book.journal?.flush()
     }
 }

@@ -56,6 +56,9 @@ extension BudgetBook {
             draft.wishes = state.wishes(at: now)
             let ahead = state.cut(at: now)
             draft.report = state.pending
+            for window in state.active where !window.earmarked.isZero {
+                draft.apart.append((window.key, window.earmarked))
+            }
             draft.ahead = ahead
             state.publish(in: &draft)
             let isLeaseOld = now - state.renewedAt >= BudgetBounds.renewal && state.windows.values.contains {
@@ -154,11 +157,13 @@ extension BudgetState {
             guard !windows.isEmpty else { continue }
             waiter.short = []
             let lines = windows.map { window in
-                let lack = (waiter.want - window.spare.lower(waiter.want)).limited(by: window.cap)
-                if !lack.isZero { waiter.short.append(window) }
-                window.earmarked += (waiter.want - lack).limited(by: window.cap)
+                let own = window.spare.lower(waiter.want).limited(by: window.cap)
+                if own != waiter.want.limited(by: window.cap) { waiter.short.append(window) }
+                // Two replicas that each kept what is too little for either would wait for each other: where others
+                // wait too, all that is idle goes back first, and all is asked for.
+                if now >= window.wantedUntil || pending != nil { window.earmarked += own }
                 activate(window)
-                return BudgetWish.Line(key: window.key, shortage: lack.clamped, block: window.recent)
+                return BudgetWish.Line(key: window.key, block: window.recent)
             }
             waiter.asked = windows
             waiter.isTried = true
@@ -189,7 +194,7 @@ extension BudgetState {
             }
             let half = window.recent.half
             if window.contains(now), window.wantedUntil <= now, !half.isZero, !half.fits(window.spare) {
-                ahead.append(.init(key: window.key, shortage: .zero, block: window.recent))
+                ahead.append(.init(key: window.key, block: window.recent))
             }
         }
         if pending == nil, !lines.isEmpty || !riders.isEmpty {

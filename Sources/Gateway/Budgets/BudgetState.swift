@@ -11,8 +11,9 @@ struct OpenHold {
 
     var line: HoldLine {
         HoldLine(
-            serial: serial, amounts: amounts, windows: windows.map { .init(number: $0.number, text: $0.text) },
-            call: call, note: note)
+            serial: serial, amounts: amounts,
+            windows: windows.filter { !$0.isGone }.map { .init(number: $0.number, text: $0.text) }, call: call,
+            note: note)
     }
 }
 

@@ -105,17 +105,19 @@ final class BudgetWindow {
 
     /// What goes back to the vault now.
     func idle(at now: Timestamp) -> BudgetAmounts {
-        let spare = spare.limited(by: cap).clamped
-        if isGone { return .zero }
+        let left = (granted - (reported + returning + spent + held + earmarked)).clamped
+        let spare = left.limited(by: cap)
+        // What was borrowed while a unit had a limit that is gone.
+        let needless = left - spare
         if now < wantedUntil || isTightened || !contains(now) {
             isTightened = false
-            return spare
+            return left
         }
-        guard now < lowSince || now - lowSince >= BudgetBounds.idle else { return .zero }
+        guard now < lowSince || now - lowSince >= BudgetBounds.idle else { return needless }
         let unused = (low.lower(spare) - recent).clamped.limited(by: cap)
         low = spare - unused
         lowSince = now
-        return unused
+        return unused + needless
     }
 }
 

@@ -39,12 +39,15 @@ public final class HoldJournal: Sendable {
         var old: [String] = []
         var replica = BudgetReplica(id: "", incarnation: 0)
         var number = 0
+        /// Used again for each write.
         var buffer: [UInt8] = []
     }
 
     let folder: String
     private let boot: String
     private let state = Mutex(State())
+    /// Settled calls whose lines wait. A lock of its own, which is held for nothing but this.
+    private let settled = Mutex<[SettleLine]>([])
 
     /// - Parameters:
     ///   - folder: Made where it is absent. One process at a time.
@@ -119,7 +122,7 @@ public final class HoldJournal: Sendable {
             }
             if let last = state.last { state.old.append(last.path) }
             state.last = nil
-            state.buffer = []
+            settled.withLock { $0 = [] }
             state.replica = replica
             let numbers = segmentPaths().compactMap { number(of: ($0 as NSString).lastPathComponent) }
             state.number = max(state.number, numbers.max() ?? 0)
@@ -162,39 +165,46 @@ public final class HoldJournal: Sendable {
             guard var segment = state.segment else { throw Failure(description: "the journal is not begun") }
             defer { state.segment = segment }
             guard segment.size < Self.segmentBytesMax else { throw Failure(description: "the journal is full") }
-            name(line.windows, in: &segment, &state.buffer)
-            HoldLines.append(line, to: &state.buffer)
-            try write(&state.buffer, to: &segment)
+            try writeSettled(to: &segment, &state.buffer, with: line)
         }
     }
 
-    /// Writes a settled call with the next line.
-    func add(_ line: SettleLine) {
+    /// Keeps a settled call until the next line is written.
+    func add(_ line: SettleLine) { settled.withLock { $0.append(line) } }
+
+    /// Writes what waits; before a report is sent, so that no call is booked whose hold looks open. What cannot be
+    /// written waits on.
+    func flush() {
+        guard settled.withLock({ !$0.isEmpty }) else { return }
         state.withLock { state in
             guard var segment = state.segment else { return }
-            name(line.windows, in: &segment, &state.buffer)
-            HoldLines.append(line, to: &state.buffer)
+            try? writeSettled(to: &segment, &state.buffer, with: nil)
             state.segment = segment
         }
     }
 
-    /// Writes what waits. What cannot be written waits on: the store hears of it soon anyway.
-    func flush() {
-        state.withLock { state in
-            guard var segment = state.segment, !state.buffer.isEmpty else { return }
-            try? write(&state.buffer, to: &segment)
-            state.segment = segment
+    private func writeSettled(
+        to segment: inout Segment, _ buffer: inout [UInt8], with hold: HoldLine?
+    ) throws {
+        let lines = settled.withLock { lines in
+            defer { lines = [] }
+            return lines
         }
-    }
-
-    private func write(_ buffer: inout [UInt8], to segment: inout Segment) throws {
+        let windows = segment.windows
+        buffer.removeAll(keepingCapacity: true)
+        for line in lines {
+            name(line.windows, in: &segment, &buffer)
+            HoldLines.append(line, to: &buffer)
+        }
+        if let hold {
+            name(hold.windows, in: &segment, &buffer)
+            HoldLines.append(hold, to: &buffer)
+        }
         do {
             try write(buffer, to: &segment)
-            buffer.removeAll(keepingCapacity: true)
         } catch {
-            // Names of windows may have been lost with the lines.
-            segment.windows = []
-            buffer.removeAll(keepingCapacity: true)
+            segment.windows = windows
+            settled.withLock { $0.insert(contentsOf: lines, at: 0) }
             throw error
         }
     }
@@ -231,9 +241,8 @@ public final class HoldJournal: Sendable {
                 unlink(last.path)
                 state.last = nil
             }
-            guard state.last == nil, var segment = state.segment else { return }
+            guard state.last == nil, let segment = state.segment else { return }
             guard segment.isBroken || segment.size >= segment.sizeMax else { return }
-            if !state.buffer.isEmpty { try? write(&state.buffer, to: &segment) }
             let (holds, sequence) = snapshot()
             guard let next = try? open(&state, holding: holds) else {
                 state.segment = segment

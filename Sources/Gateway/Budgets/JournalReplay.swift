@@ -164,7 +164,8 @@ struct JournalReplay {
             line.returned = (loan.granted - line.spent).clamped
             lines[loan.key] = line
         }
-        guard !lines.isEmpty || hasFiles else { return nil }
+        // Also where nothing was spent: what calls of the old incarnation held is to be taken down.
+        guard !lines.isEmpty || hasFiles || opening.replayed + 1 < opening.replica.incarnation else { return nil }
         let sorted = lines.values.sorted { $0.key.text < $1.key.text }
         return BudgetReport(
             sequence: max(opening.synced, sequenceMax) + 1, lines: sorted,

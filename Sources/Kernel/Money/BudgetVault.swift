@@ -106,14 +106,11 @@ public struct BudgetReport: Sendable {
 public struct BudgetWish: Sendable {
     public struct Line: Sendable {
         public var key: BudgetWindowKey
-        /// What the replica lacks beside what it has borrowed before.
-        public var shortage: BudgetAmounts
-        /// What would be of use soon; taken where plenty is left.
+        /// What would be of use soon; lent where plenty is left.
         public var block: BudgetAmounts
 
-        public init(key: BudgetWindowKey, shortage: BudgetAmounts, block: BudgetAmounts) {
+        public init(key: BudgetWindowKey, block: BudgetAmounts) {
             self.key = key
-            self.shortage = shortage
             self.block = block
         }
     }
@@ -142,6 +139,8 @@ public struct BudgetMessage: Sendable {
     public var held: [(key: BudgetWindowKey, amounts: BudgetAmounts)] = []
     /// Windows in which a call was refused because they are used up.
     public var exhausted: [BudgetWindowKey] = []
+    /// What the replica has borrowed before and sets apart for its wishes; they lack the rest.
+    public var apart: [(key: BudgetWindowKey, amounts: BudgetAmounts)] = []
     /// What would be of use soon, without anybody waiting for it.
     public var ahead: [BudgetWish.Line] = []
     /// In the order in which they came.
