@@ -1,6 +1,7 @@
 import Control
 import Gateway
 import Kernel
+import Logging
 import NIOPosix
 
 /// The list of what Reeve is made of: the only place where stores and services are made.
@@ -62,7 +63,10 @@ public struct Features: Sendable {
         let book = BudgetBook(journal: journal)
         vault = StoredBudgetVault(storage: storage, events: events)
         budgets = BudgetService(memory: book, events: events, audit: audit, world: world)
-        budgetClerk = BudgetClerk(book: book, vault: vault, replicaID: replicaID, world: world)
+        let logger = Logger(label: "reeve.budgets")
+        budgetClerk = BudgetClerk(
+            book: book, vault: vault, replicaID: replicaID, world: world,
+            onWarning: { logger.warning("\($0)") })
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         gateway = ModelGateway(
             catalogue, keys: keyring, world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
@@ -138,7 +142,7 @@ public struct Features: Sendable {
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }
             ],
             BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
-            [Loop("budgets.exchange", every: BudgetClerk.interval) { try await budgetClerk.keepUp() }],
+            [Loop("budgets.exchange", every: BudgetClerk.interval) { await budgetClerk.keepUp() }],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now

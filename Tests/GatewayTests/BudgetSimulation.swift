@@ -180,7 +180,7 @@ struct BudgetSimulation {
         note("\(replicas[index].name) topUp \(id) \(more.nanoUSD)")
         switch book.topUp(call.hold, by: more) {
         case .held: grew(index, id, more)
-        case .refused(let refusal): refused(index, refusal, call.keys, more)
+        case .refused(let refusal): refused(index, refusal, call.keys, more, growing: id)
         case .mustWait:
             let box = GrantBox()
             book.wait([], more, hold: call.hold, at: time.now) { box.put($0) }
@@ -234,7 +234,8 @@ struct BudgetSimulation {
                 continue
             }
             switch grant {
-            case .refused(let refusal): refused(index, refusal, waiting.keys, waiting.want)
+            case .refused(let refusal):
+                refused(index, refusal, waiting.keys, waiting.want, growing: waiting.growing)
             case .held(let hold, let line):
                 _ = book.record(hold, line)
                 if let id = waiting.growing {

@@ -68,8 +68,8 @@ extension BudgetSimulation {
         for index in replicas.indices {
             replicas[index].book?.tighten()
             try await round(index, withFaults: false)
-            guard let book = replicas[index].book, book.counts == (0, 0) else {
-                throw fail("\(replicas[index].name) still has calls: \(String(describing: replicas[index].book?.counts))")
+            guard let counts = replicas[index].book?.counts, counts == (0, 0) else {
+                throw fail("\(replicas[index].name) still has calls")
             }
         }
         try await check()

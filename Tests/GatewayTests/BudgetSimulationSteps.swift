@@ -9,7 +9,8 @@ extension BudgetSimulation {
 
     /// A refusal must be true: beside what is spent there was no room, or beside what was held a moment ago.
     mutating func refused(
-        _ index: Int, _ refusal: BudgetRefusal, _ keys: [BudgetWindowKey], _ want: BudgetAmounts
+        _ index: Int, _ refusal: BudgetRefusal, _ keys: [BudgetWindowKey], _ want: BudgetAmounts,
+        growing: Int? = nil
     ) {
         refusals[refusal.code, default: 0] += 1
         note("\(replicas[index].name) refused \(refusal) want \(want.nanoUSD)")
@@ -17,6 +18,7 @@ extension BudgetSimulation {
         guard time.now - troubleAt > .seconds(3), time.now - silent > .seconds(3) else { return }
         judged += 1
         let moments = usage.filter { time.now - $0.at <= .milliseconds(500) }.map(\.used) + [used()]
+        let own = growing.flatMap { replicas[index].calls[$0]?.held } ?? .zero
         func isShort(_ amounts: (BudgetWindowKey) -> BudgetAmounts) -> Bool {
             keys.contains { key in
                 guard let budget = budgets.values.first(where: { $0.id.text == key.budgetID }) else { return true }
@@ -25,7 +27,7 @@ extension BudgetSimulation {
         }
         let isHonest: Bool
         switch refusal {
-        case .exceeded: isHonest = isShort { key in spent(key) }
+        case .exceeded: isHonest = isShort { key in spent(key) + own }
         case .inFlight: isHonest = moments.contains { used in isShort { used[$0] ?? .zero } }
         // The call that was to grow has ended meanwhile.
         case .unavailable(let reason): isHonest = reason == "the call has ended"
@@ -57,7 +59,7 @@ extension BudgetSimulation {
     mutating func start(_ index: Int) async throws {
         let replica = replicas[index]
         note("\(replica.name) start")
-        let journal = try HoldJournal(folder: replica.folder, boot: "boot")
+        let journal = try HoldJournal(folder: replica.folder, boot: "boot", segmentBytes: 500)
         let book = BudgetBook(journal: journal)
         replicas[index].book = book
         try await open(index)
@@ -82,7 +84,8 @@ extension BudgetSimulation {
     /// Ends a process without warning: its memory is gone, its journal is not.
     mutating func kill(_ index: Int) async throws {
         guard replicas[index].book != nil else { return }
-        note("\(replicas[index].name) killed, \(replicas[index].calls.count) calls, written off \(replicas[index].isWrittenOff)")
+        let calls = replicas[index].calls.count
+        note("\(replicas[index].name) killed, \(calls) calls, written off \(replicas[index].isWrittenOff)")
         troubleAt = time.now
         replicas[index].book = nil
         replicas[index].waiting = []

@@ -92,8 +92,10 @@ struct BudgetLedger {
             }
         }
         for (line, entry, _) in lines {
-            guard let unit = (entry.settled + wish.want).unit(above: entry.terms.cap) else { continue }
-            if wish.want.fits(entry.terms.cap) { change(line.key) { $0.isRefused = true } }
+            // What the call holds itself is not given back by waiting.
+            let whole = wish.holding + wish.want
+            guard let unit = (entry.settled + whole).unit(above: entry.terms.cap) else { continue }
+            if whole.fits(entry.terms.cap) { change(line.key) { $0.isRefused = true } }
             return .exceeded(line.key, unit)
         }
         // Also behind another one it says where it finds too little, so that its own turn does not begin with waiting.

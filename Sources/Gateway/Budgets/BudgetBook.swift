@@ -76,8 +76,9 @@ public final class BudgetBook: Sendable {
         let grant: BudgetGrant? = state.withLock { state in
             guard let open = state.hold(hold) else { return .refused(.unavailable("the call has ended")) }
             var isShort = !state.isOpen
+            let whole = open.amounts + more
             for window in open.windows where !window.isGone {
-                if window.isExceeded(by: more) { return .refused(state.refusal(window, more)) }
+                if window.isExceeded(by: whole) { return .refused(state.refusal(window, whole)) }
                 if window.blockedIn == state.pass || !more.fits(window.spare) { isShort = true }
             }
             if isShort { return nil }

@@ -7,6 +7,7 @@ public final class BudgetClerk: Sendable {
     public static let interval = Span.milliseconds(100)
     /// Exchanges that a round makes at most while calls wait.
     static let exchangesMax = 20
+    static let warningInterval = Span.seconds(10)
 
     public let book: BudgetBook
     private let vault: any BudgetVault
@@ -16,6 +17,7 @@ public final class BudgetClerk: Sendable {
     private let onReplay: @Sendable ([ReplayedCall]) -> [BudgetRider]
     private let onWarning: @Sendable (String) -> Void
     private let isOpening = Mutex(false)
+    private let warnedAt = Mutex(Timestamp(microseconds: 0))
 
     public init(
         book: BudgetBook, vault: any BudgetVault, replicaID: String, world: World,
@@ -80,15 +82,28 @@ public final class BudgetClerk: Sendable {
 
     /// One round, for a loop that comes every ``interval``: opens the book where it is closed, reports, borrows, and
     /// hears what others did.
-    public func keepUp() async throws {
-        guard book.isOpen else {
-            defer { book.refuseLate(at: world.now) }
-            try await open()
-            await exchange()
-            return
+    public func keepUp() async {
+        do {
+            if !book.isOpen {
+                defer { book.refuseLate(at: world.now) }
+                try await open()
+            }
+            guard await exchange() == 0, let (replica, seen) = book.lookout else { return }
+            book.learn(try await vault.look(replica, since: seen, at: world.now))
+        } catch {
+            warn("the store does not tell of budgets: \(error)")
         }
-        guard await exchange() == 0, let (replica, seen) = book.lookout else { return }
-        book.learn(try await vault.look(replica, since: seen, at: world.now))
+    }
+
+    /// Says what is wrong, not ten times a second.
+    private func warn(_ text: String) {
+        let now = world.now
+        let isDue = warnedAt.withLock { last in
+            guard now < last || now - last >= Self.warningInterval else { return false }
+            last = now
+            return true
+        }
+        if isDue { onWarning(text) }
     }
 
     private func open() async throws {
@@ -127,7 +142,7 @@ public final class BudgetClerk: Sendable {
                 book.journal?.tidy(booked: book.booked, snapshot: book.snapshot)
             } catch {
                 book.failExchange(message)
-                onWarning("the store did not book what was spent: \(error)")
+                warn("the store did not book what was spent: \(error)")
                 break
             }
             guard book.hasUnasked else { break }

@@ -168,7 +168,8 @@ extension BudgetState {
             waiter.asked = windows
             waiter.isTried = true
             asking.append(waiter)
-            wishes.append(BudgetWish(want: waiter.want, lines: lines, isLast: waiter.isLast))
+            let holding = waiter.hold.flatMap { self.hold($0)?.amounts } ?? .zero
+            wishes.append(BudgetWish(want: waiter.want, holding: holding, lines: lines, isLast: waiter.isLast))
         }
         return wishes
     }
@@ -250,6 +251,8 @@ extension BudgetState {
         for id in answer.removed { forget(id, revision: answer.counter) }
         for news in answer.windows { learn(news) }
         seen = answer.counter
+        // Older words than that come no more.
+        if removed.count > BudgetBounds.removed { removed = removed.filter { $0.value > seen } }
     }
 
     /// Leaves alone the windows that have nothing to tell any more, and forgets those of the past.

@@ -95,6 +95,8 @@ enum BudgetBounds {
     static let wishesTogether = 256
     /// Records that wait for the store; with more, nothing new begins.
     static let riders = 50_000
+    /// Removed budgets that are remembered before old ones are forgotten.
+    static let removed = 1_000
     /// How long a call waits for what others hold or have idle.
     static let patience = Span.seconds(1)
     /// What was not needed for so long goes back.

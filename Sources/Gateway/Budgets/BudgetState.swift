@@ -218,14 +218,16 @@ struct BudgetState {
 
     private mutating func grant(_ waiter: BudgetWaiter) -> BudgetGrant? {
         let windows: [BudgetWindow]
+        var whole = waiter.want
         if let hold = waiter.hold {
             guard let open = self.hold(hold) else { return .refused(.unavailable("the call has ended")) }
             windows = open.windows.filter { !$0.isGone }
+            whole += open.amounts
         } else {
             windows = self.windows(of: waiter.scopes, at: now)
         }
-        if let window = windows.first(where: { $0.isExceeded(by: waiter.want) }) {
-            return .refused(refusal(window, waiter.want))
+        if let window = windows.first(where: { $0.isExceeded(by: whole) }) {
+            return .refused(refusal(window, whole))
         }
         guard !windows.contains(where: { $0.blockedIn == pass }) else { return nil }
         let short = windows.filter { !waiter.want.fits($0.spare) }

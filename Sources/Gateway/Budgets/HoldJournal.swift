@@ -25,7 +25,7 @@ public final class HoldJournal: Sendable {
         let file: Int32
         var size = 0
         /// The size from which on the next one is begun.
-        var sizeMax = HoldJournal.segmentBytes
+        var sizeMax = 0
         /// The windows whose names stand in it.
         var windows: Set<Int> = []
         var isBroken = false
@@ -45,6 +45,7 @@ public final class HoldJournal: Sendable {
 
     let folder: String
     private let boot: String
+    private let segmentBytes: Int
     private let state = Mutex(State())
     /// Settled calls whose lines wait. A lock of its own, which is held for nothing but this.
     private let settled = Mutex<[SettleLine]>([])
@@ -52,9 +53,14 @@ public final class HoldJournal: Sendable {
     /// - Parameters:
     ///   - folder: Made where it is absent. One process at a time.
     ///   - boot: A name of the machine's run; it changes when the machine starts anew.
-    public init(folder: String, boot: String) throws {
+    public convenience init(folder: String, boot: String) throws {
+        try self.init(folder: folder, boot: boot, segmentBytes: Self.segmentBytes)
+    }
+
+    init(folder: String, boot: String, segmentBytes: Int) throws {
         self.folder = folder
         self.boot = boot
+        self.segmentBytes = segmentBytes
         try DurableFile.makeFolder(folder)
     }
 
@@ -149,7 +155,7 @@ public final class HoldJournal: Sendable {
             unlink(path)
             throw error
         }
-        segment.sizeMax = max(Self.segmentBytes, segment.size * 4)
+        segment.sizeMax = max(segmentBytes, segment.size * 4)
         return segment
     }
 

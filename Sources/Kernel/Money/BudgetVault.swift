@@ -115,14 +115,17 @@ public struct BudgetWish: Sendable {
         }
     }
 
-    /// Of the call, the same in every window.
+    /// The same in every window.
     public var want: BudgetAmounts
+    /// What the call holds already, where it is to hold more.
+    public var holding: BudgetAmounts
     public var lines: [Line]
     /// Whether it is tried even where an earlier one waits for the same window: its time is up.
     public var isLast: Bool
 
-    public init(want: BudgetAmounts, lines: [Line], isLast: Bool) {
+    public init(want: BudgetAmounts, holding: BudgetAmounts = .zero, lines: [Line], isLast: Bool) {
         self.want = want
+        self.holding = holding
         self.lines = lines
         self.isLast = isLast
     }
