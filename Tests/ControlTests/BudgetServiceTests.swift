@@ -182,7 +182,8 @@ struct BudgetServiceTests {
         try await BudgetFixture.on(engine) { fixture in
             try await fixture.send(.put, "org", #"{"limit":{"usd":0.0000001}}"#)
             let replica = try await fixture.vault.open("r1", at: fixture.time.now).replica
-            try await fixture.spend(replica, sequence: 1, "org", 0, borrow: 60, held: 20)
+            try await fixture.spend(replica, sequence: 1, "org", 0, borrow: 60)
+            try await fixture.spend(replica, sequence: 2, "org", 0, held: 20)
             fixture.time.advance(by: .seconds(29))
             #expect(try await fixture.vault.writeOff(at: fixture.time.now, limit: 10) == 0)
             fixture.time.advance(by: .seconds(2))
@@ -192,12 +193,12 @@ struct BudgetServiceTests {
             #expect(view["settled"]?["nanoUSD"]?.int == 60)
             #expect(view["held"]?["nanoUSD"]?.int == 0)
             // It was only slow: nothing of it counts any more.
-            #expect(try await fixture.spend(replica, sequence: 2, "org", 9).isVoid)
+            #expect(try await fixture.spend(replica, sequence: 3, "org", 9).isVoid)
             #expect(try await fixture.vault.look(replica, since: 0, at: fixture.time.now).isVoid)
             let opening = try await fixture.vault.open("r1", at: fixture.time.now)
             #expect(opening.isWrittenOff)
             #expect(opening.replayed == replica.incarnation)
-            let again = try await fixture.spend(opening.replica, sequence: 2, "org", 9)
+            let again = try await fixture.spend(opening.replica, sequence: 3, "org", 9)
             #expect(!again.isVoid)
             #expect(try await fixture.send(.get, "org").json["settled"]?["nanoUSD"]?.int == 69)
             #expect(try await fixture.types().contains("budget.written_off"))

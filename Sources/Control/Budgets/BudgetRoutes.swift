@@ -1,6 +1,7 @@
 import Kernel
 
-/// Budgets over HTTP. `{scope}` is `org`, or `project:NAME`, `agent:NAME`, `task:ID`, `session:ID`, `key:ID`, `tag:NAME`.
+/// Budgets over HTTP. `{scope}` is `org`, or `project:NAME`, `agent:NAME`, `task:ID`, `session:ID`, `key:ID` or
+/// `tag:NAME`.
 public struct BudgetRoutes: Sendable {
     let service: BudgetService
     let exchange: Exchange

@@ -22,8 +22,8 @@ public enum BudgetSchema {
                   id TEXT NOT NULL PRIMARY KEY, budget_id TEXT NOT NULL, period TEXT NOT NULL,
                   start_at INTEGER NOT NULL, settled_usd INTEGER NOT NULL, settled_tokens INTEGER NOT NULL,
                   settled_calls INTEGER NOT NULL, settled_steps INTEGER NOT NULL, breaches INTEGER NOT NULL,
-                  wanted_until INTEGER NOT NULL, soft_at INTEGER, exhausted_at INTEGER, touched INTEGER NOT NULL)
-                  STRICT
+                  wanted_until INTEGER NOT NULL, soft_at INTEGER, exhausted_at INTEGER,
+                  touched INTEGER NOT NULL) STRICT
                 """,
                 "CREATE INDEX budget_windows_budget ON budget_windows (budget_id, period, start_at)",
                 "CREATE INDEX budget_windows_touched ON budget_windows (touched)",

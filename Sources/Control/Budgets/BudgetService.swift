@@ -47,7 +47,8 @@ public struct BudgetService: Sendable {
 
     /// Reads rows and lays memory over them, until nothing moved between the two.
     private func exact(
-        _ read: @escaping @Sendable (@escaping @Sendable ([BudgetWindowKey]) -> BudgetOverlay) async throws
+        _ read:
+            @escaping @Sendable (@escaping @Sendable ([BudgetWindowKey]) -> BudgetOverlay) async throws
             -> [BudgetView]
     ) async throws -> [BudgetView] {
         let memory = memory

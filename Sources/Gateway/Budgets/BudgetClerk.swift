@@ -107,10 +107,12 @@ public final class BudgetClerk: Sendable {
     }
 
     private func open() async throws {
-        guard isOpening.withLock({ isOpening in
-            defer { isOpening = true }
-            return !isOpening
-        }) else { return }
+        guard
+            isOpening.withLock({ isOpening in
+                defer { isOpening = true }
+                return !isOpening
+            })
+        else { return }
         defer { isOpening.withLock { $0 = false } }
         let opening = try await vault.open(replicaID, at: world.now)
         var report: BudgetReport?

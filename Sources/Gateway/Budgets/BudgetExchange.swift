@@ -61,11 +61,14 @@ extension BudgetBook {
             }
             draft.ahead = ahead
             state.publish(in: &draft)
-            let isLeaseOld = now - state.renewedAt >= BudgetBounds.renewal && state.windows.values.contains {
-                !$0.granted.isZero
-            }
-            guard draft.report != nil || !draft.wishes.isEmpty || !draft.held.isEmpty || !draft.exhausted.isEmpty
-                || !draft.ahead.isEmpty || isLeaseOld
+            let isLeaseOld =
+                now - state.renewedAt >= BudgetBounds.renewal
+                && state.windows.values.contains {
+                    !$0.granted.isZero
+                }
+            guard
+                draft.report != nil || !draft.wishes.isEmpty || !draft.held.isEmpty || !draft.exhausted.isEmpty
+                    || !draft.ahead.isEmpty || isLeaseOld
             else { return woken }
             state.isExchanging = true
             message = draft

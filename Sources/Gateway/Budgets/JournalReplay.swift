@@ -73,7 +73,9 @@ struct JournalReplay {
         switch words[0] {
         case "R": return begin(words)
         case "W":
-            guard words.count == 3, let number = Int(words[1]), let key = BudgetWindowKey(words[2]) else { return false }
+            guard words.count == 3, let number = Int(words[1]), let key = BudgetWindowKey(words[2]) else {
+                return false
+            }
             names[number] = key
             return true
         case "H": return hold(words)

@@ -8,7 +8,8 @@ public enum BudgetPeriod: String, Sendable, CaseIterable {
     public func window(at time: Timestamp) -> (start: Timestamp, end: Timestamp) {
         // Beyond the years 1–9999 nobody's clock is right, and sums of days could overflow.
         let bounded = min(max(time.microseconds, -62_135_596_800_000_000), 253_402_300_799_000_000)
-        let days = (bounded - (bounded % Self.dayMicroseconds + Self.dayMicroseconds) % Self.dayMicroseconds)
+        let days =
+            (bounded - (bounded % Self.dayMicroseconds + Self.dayMicroseconds) % Self.dayMicroseconds)
             / Self.dayMicroseconds
         switch self {
         case .total: return (Timestamp(microseconds: 0), .distantFuture)

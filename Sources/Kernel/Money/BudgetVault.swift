@@ -165,6 +165,7 @@ public enum BudgetOutcome: Sendable, Equatable {
     case inFlight(BudgetWindowKey)
 }
 
+/// What the vault did with a message, and what changed meanwhile.
 public struct BudgetAnswer: Sendable {
     /// Of each wish, in their order.
     public var outcomes: [BudgetOutcome] = []
