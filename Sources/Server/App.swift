@@ -45,8 +45,8 @@ public struct App: Sendable {
         let loops = LoopRunner(loops: features.loops, world: world, logger: Logger(label: "reeve.loops"))
         var configuration = ServiceGroupConfiguration(
             services: [
-                .init(service: StorageCloser(storage: features.storage)),
-                .init(service: BudgetCloser(clerk: features.budgetClerk, ledger: features.ledger)),
+                .init(service: StorageCloser(storage: features.storage, ledger: features.ledger)),
+                .init(service: BudgetCloser(clerk: features.budgetClerk)),
                 .init(service: loops),
                 .init(service: listener),
             ],

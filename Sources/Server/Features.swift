@@ -52,24 +52,27 @@ public struct Features: Sendable {
         audit = AuditService(world: world)
         access = AccessService(
             storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
+        let book = BudgetBook(journal: journal)
         agents = AgentService(
-            world: world, events: events, audit: audit, workload: taskStore, policy: AgentPolicy(settings.agents))
+            world: world, events: events, audit: audit, workload: taskStore,
+            budgets: FleetBudgets(book: book, world: world), policy: AgentPolicy(settings.agents))
         queues = QueueService(events: events, audit: audit, wakeups: wakeups, world: world)
         tasks = TaskService(
             store: taskStore, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
             policy: TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds),
             limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
-        let book = BudgetBook(journal: journal)
         vault = StoredBudgetVault(storage: storage, events: events)
         budgets = BudgetService(memory: book, events: events, audit: audit, world: world)
         let logger = Logger(label: "reeve.budgets")
-        budgetClerk = BudgetClerk(
-            book: book, vault: vault, replicaID: replicaID, world: world,
-            onWarning: { logger.warning("\($0)") })
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
+        budgetClerk = BudgetClerk(
+            book: book, vault: vault, replicaID: replicaID, world: world, onReplay: GatewayLedger.riders,
+            onWarning: { logger.warning("\($0)") })
         gateway = ModelGateway(
-            catalogue, keys: keyring, world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
+            catalogue, keys: keyring, clerk: budgetClerk,
+            projects: FleetProjects(agents: agents, storage: storage, world: world),
+            world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
         costs = CostService(work: DeliverableStore(), world: world)

@@ -121,14 +121,16 @@ struct BudgetServiceTests {
         }
     }
 
-    @Test("what is no budget is refused by its field", arguments: [
-        ("agent:writer", "{}", "limit"), ("agent:writer", #"{"limit":{}}"#, "limit"),
-        ("agent:writer", #"{"limit":{"usd":-1}}"#, "limit/usd"), ("nobody", #"{"limit":{"usd":1}}"#, "scope"),
-        ("org", #"{"limit":{"usd":1},"period":"week"}"#, "period"),
-        ("org", #"{"limit":{"usd":1},"mode":"soft"}"#, "mode"),
-        ("org", #"{"limit":{"usd":1},"softPercent":0}"#, "softPercent"),
-        ("org", #"{"limit":{"usd":1},"periods":"day"}"#, "periods"),
-    ] as [(String, String, String)])
+    @Test(
+        "what is no budget is refused by its field",
+        arguments: [
+            ("agent:writer", "{}", "limit"), ("agent:writer", #"{"limit":{}}"#, "limit"),
+            ("agent:writer", #"{"limit":{"usd":-1}}"#, "limit/usd"), ("nobody", #"{"limit":{"usd":1}}"#, "scope"),
+            ("org", #"{"limit":{"usd":1},"period":"week"}"#, "period"),
+            ("org", #"{"limit":{"usd":1},"mode":"soft"}"#, "mode"),
+            ("org", #"{"limit":{"usd":1},"softPercent":0}"#, "softPercent"),
+            ("org", #"{"limit":{"usd":1},"periods":"day"}"#, "periods"),
+        ] as [(String, String, String)])
     func refused(scope: String, body: String, field: String) async throws {
         try await BudgetFixture.on(.sqlite) { fixture in
             let problem = await #expect(throws: Problem.self) { try await fixture.send(.put, scope, body) }
@@ -231,9 +233,11 @@ struct BudgetServiceTests {
         }
     }
 
-    @Test("a new period begins with what is known to be spent in it", arguments: [
-        ("day", "month", 30), ("day", "total", 30), ("month", "day", 0),
-    ] as [(String, String, Int64)])
+    @Test(
+        "a new period begins with what is known to be spent in it",
+        arguments: [
+            ("day", "month", 30), ("day", "total", 30), ("month", "day", 0),
+        ] as [(String, String, Int64)])
     func periods(old: String, new: String, settled: Int64) async throws {
         try await BudgetFixture.on(.sqlite) { fixture in
             try await fixture.send(.put, "org", #"{"limit":{"usd":1},"period":"\#(old)"}"#)

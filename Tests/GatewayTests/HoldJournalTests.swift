@@ -144,9 +144,11 @@ import Testing
         }
     }
 
-    @Test("garbage of any kind neither traps nor passes for a hold", arguments: [
-        "", "\n", "x\n", "00000000 H\n", "\u{0}\u{0}\n", "zzzzzzzz R a 1 b\n", "00000000  R replica_1 4 b\n",
-    ])
+    @Test(
+        "garbage of any kind neither traps nor passes for a hold",
+        arguments: [
+            "", "\n", "x\n", "00000000 H\n", "\u{0}\u{0}\n", "zzzzzzzz R a 1 b\n", "00000000  R replica_1 4 b\n",
+        ])
     func garbage(text: String) async throws {
         try await TestStorage.withFolder { folder in
             try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/holds-1.journal"))

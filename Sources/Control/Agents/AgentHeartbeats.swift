@@ -59,6 +59,8 @@ public struct HeartbeatReply: Sendable, Equatable {
     public let commands: AgentCommands
     /// Tasks of the agent that it is to stop, by id.
     public let cancel: [String]
+    /// The agent's tightest budget, where one counts its calls.
+    public var budget: JSONValue?
     public let serverTime: Timestamp
 
     public var json: JSONValue {
@@ -66,6 +68,7 @@ public struct HeartbeatReply: Sendable, Equatable {
         object.append("nextHeartbeatSeconds", nextHeartbeatSeconds.json)
         for member in commands.json.object?.members ?? [] { object.append(member.name, member.value) }
         object.append("cancel", .list(cancel))
+        if let budget { object.append("budget", budget) }
         object.append("serverTime", serverTime.json)
         return .object(object)
     }
@@ -80,7 +83,8 @@ extension AgentService {
         let mayHoldLeases = standing.facts.current != .idle && standing.facts.current != .waiting
         return HeartbeatReply(
             nextHeartbeatSeconds: seconds, commands: try commands(for: standing, in: transaction),
-            cancel: mayHoldLeases ? try workload.cancellations(of: name, in: transaction) : [], serverTime: world.now)
+            cancel: mayHoldLeases ? try workload.cancellations(of: name, in: transaction) : [],
+            budget: budgets?.standing(of: name, project: standing.project), serverTime: world.now)
     }
 
     /// Keeps a heartbeat without answering it: what waits for the agent goes on waiting.

@@ -11,6 +11,7 @@ public struct AgentService: Sendable {
     let events: Events
     let audit: AuditService
     let workload: any AgentWorkload
+    let budgets: (any AgentBudgets)?
     let fleet = FleetSize()
     /// When this process began: silence from before it counts only after the failover grace.
     let startedAt: Timestamp
@@ -18,12 +19,13 @@ public struct AgentService: Sendable {
 
     public init(
         world: World, events: Events, audit: AuditService, workload: any AgentWorkload,
-        policy: AgentPolicy = AgentPolicy()
+        budgets: (any AgentBudgets)? = nil, policy: AgentPolicy = AgentPolicy()
     ) {
         self.world = world
         self.events = events
         self.audit = audit
         self.workload = workload
+        self.budgets = budgets
         self.startedAt = world.now
         self.policy = policy
     }

@@ -76,7 +76,7 @@ public enum AgentShapes {
             "nextHeartbeatSeconds": count, "pause": ["type": "boolean"], "drain": ["type": "boolean"],
             "config": object(["desired": optionalText, "etag": optionalText], required: ["desired", "etag"]),
             "messages": ["type": "array", "items": RouteShape.ref("AgentMessage")], "cancel": names,
-            "serverTime": time,
+            "serverTime": time, "budget": ["type": "object"],
         ], required: ["nextHeartbeatSeconds", "pause", "drain", "config", "messages", "cancel", "serverTime"])
 
     private static let event: JSONValue = object(

@@ -33,6 +33,11 @@ public struct CallService: Sendable {
         try store.insert(calls, in: transaction)
     }
 
+    /// The same for calls that a killed process left, before there is a service.
+    public static func recordLate(_ calls: [Call], in transaction: Transaction) throws {
+        _ = try CallStore().insert(calls, in: transaction)
+    }
+
     /// Forgets calls that are older than the retention; sums over them stay. Returns how many, at most
     /// ``purgeMax``.
     public func purge(in transaction: Transaction) throws -> Int {

@@ -142,6 +142,9 @@ public final class BudgetBook: Sendable {
 
     // MARK: Looking
 
+    /// Whether any budget could count a call; before the budgets are known, each could.
+    var isConcerned: Bool { state.withLock { !$0.isOpen || !$0.accounts.isEmpty } }
+
     /// How the budgets of these scopes stand; those without one are left out.
     public func standing(_ scopes: [BudgetScope], at now: Timestamp) -> [BudgetStanding] {
         state.withLock { state in

@@ -7,6 +7,9 @@ public final class BudgetClerk: Sendable {
     public static let interval = Span.milliseconds(100)
     /// Exchanges that a round makes at most while calls wait.
     static let exchangesMax = 20
+    /// How often, and how long in between, ``close()`` tries to give everything back.
+    static let closingRoundsMax = 100
+    static let closingPause = Span.milliseconds(20)
     static let warningInterval = Span.seconds(10)
 
     public let book: BudgetBook
@@ -156,10 +159,12 @@ public final class BudgetClerk: Sendable {
     /// end is found in the journal.
     public func close() async {
         guard book.isOpen else { return }
-        book.tighten()
-        await exchange()
-        // What came while the last exchange was under way.
-        book.tighten()
-        await exchange()
+        for _ in 0..<Self.closingRoundsMax {
+            book.tighten()
+            await exchange()
+            // Another exchange may still be on its way, and calls may have ended meanwhile.
+            if book.hasReturnedAll { return }
+            do { try await world.time.sleep(for: Self.closingPause) } catch { return }
+        }
     }
 }

@@ -13,8 +13,9 @@ extension BudgetBook {
         var id = 0
         var refusal: BudgetRefusal?
         serving { state in
-            guard state.queue.count < BudgetBounds.waiters else {
-                refusal = .unavailable("too many calls wait for their budgets")
+            guard state.queue.count < BudgetBounds.waiters, !state.isClosing else {
+                refusal = .unavailable(
+                    state.isClosing ? "the server is stopping" : "too many calls wait for their budgets")
                 return []
             }
             state.now = now
@@ -197,7 +198,7 @@ extension BudgetState {
                 }
             }
             let half = window.recent.half
-            if window.contains(now), window.wantedUntil <= now, !half.isZero, !half.fits(window.spare) {
+            if !isClosing, window.contains(now), window.wantedUntil <= now, !half.isZero, !half.fits(window.spare) {
                 ahead.append(.init(key: window.key, block: window.recent))
             }
         }

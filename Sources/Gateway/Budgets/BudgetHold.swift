@@ -85,6 +85,25 @@ public struct BudgetStanding: Sendable, Equatable {
     public let windowEnd: Timestamp
 }
 
+extension BudgetStanding: JSONConvertible {
+    /// As a heartbeat's reply has it: `{scope, limit, period, mode, settled, held, remaining, fraction,
+    /// softLimitReached, windowEnd}`.
+    public var json: JSONValue {
+        var object = JSONObject()
+        object.append("scope", scope.json)
+        object.append("limit", limit.json)
+        object.append("period", .string(period.rawValue))
+        object.append("mode", .string(mode.text))
+        object.append("settled", settled.json)
+        object.append("held", held.json)
+        object.append("remaining", remaining.json(limitedBy: limit.amounts))
+        object.append("fraction", .double(fraction))
+        object.append("softLimitReached", .bool(isSoftLimitReached))
+        object.append("windowEnd", windowEnd.json)
+        return .object(object)
+    }
+}
+
 /// Bounds of what budgets keep in memory and on disk.
 enum BudgetBounds {
     /// Scopes of one call, its tags among them.

@@ -13,10 +13,19 @@ extension BudgetBook {
     /// Everything idle goes back with the next exchange: the process is about to end.
     func tighten() {
         withState { state in
+            state.isClosing = true
             for window in state.windows.values {
                 window.isTightened = true
                 state.activate(window)
             }
+        }
+    }
+
+    /// Whether the vault knows of all that was spent, and nothing is borrowed but for calls in flight.
+    var hasReturnedAll: Bool {
+        withState { state in
+            !state.isExchanging && state.pending == nil
+                && state.windows.values.allSatisfy { $0.isGone || $0.spent.isZero && $0.granted.fits($0.held) }
         }
     }
 

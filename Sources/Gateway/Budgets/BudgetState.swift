@@ -77,6 +77,8 @@ struct BudgetState {
     var queue: [BudgetWaiter] = []
     var waiterCount = 0
     var pass = 1
+    /// Nothing more is borrowed; the process ends.
+    var isClosing = false
 
     var replica: BudgetReplica?
     var isOpen = false

@@ -58,6 +58,8 @@ public struct CallRecord: Sendable {
     public var answerBytes = 0
     /// The targets of the model, in their order.
     var candidates: [String] = []
+    /// What was held of budgets for it.
+    var purse: CallPurse?
     /// How it was decided, step by step.
     var steps: [AttemptPlan.Step] = []
 }
@@ -82,6 +84,7 @@ extension CallRecord {
                     }
                     return .object(object)
                 }), "priceVersion": .of(priceFrom),
+            "hold": purse?.json ?? .null,
         ]
     }
 }

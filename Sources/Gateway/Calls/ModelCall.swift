@@ -14,8 +14,8 @@ final class ModelCall: AnsweredCall {
     var answer: (any Answering)?
     var record: CallRecord
     var model: ModelSettings?
-    private var targets: [TargetState] = []
-    private var scan: TopLevelScan?
+    private(set) var targets: [TargetState] = []
+    private(set) var scan: TopLevelScan?
     private var plan: AttemptPlan?
     var attempt: CallAttempt?
     /// What each target last answered with, where that was an error.
@@ -24,7 +24,9 @@ final class ModelCall: AnsweredCall {
     private var totalDue = NIODeadline.distantFuture
     /// Whether the client has seen a part of the answer.
     var hasBegun = false
-    private var hasEnded = false
+    private(set) var hasEnded = false
+    /// What the call holds of its budgets; `nil` where none counts it, and once it is booked.
+    var purse: CallPurse?
     /// Fields of the request that the answering target's dialect does not have.
     var dropped = DroppedFields()
     /// Spent waiting for providers and for retries.
@@ -58,7 +60,7 @@ final class ModelCall: AnsweredCall {
         }
         gateway.began(record)
         if answersItself() { return }
-        decide()
+        hold()
     }
 
     private func prepare() throws {
@@ -117,7 +119,7 @@ final class ModelCall: AnsweredCall {
 
     // MARK: what comes next
 
-    private func decide() {
+    func decide() {
         timer?.cancel()
         timer = nil
         guard !hasEnded, var plan else { return }
@@ -189,7 +191,12 @@ final class ModelCall: AnsweredCall {
                 throw DialectError.unsupported("model", "Its provider has no embeddings.")
             }
             let target: Dialect = provider.kind == .anthropic ? .messages : .chat
-            let document = try JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
+            var document = try JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
+            if let limit = purse?.outputTokensAllowed, var object = document.object {
+                let names = request.door.limitNames
+                if let name = names.first(where: { object[$0] != nil }) ?? names.first { object[name] = .int(limit) }
+                document = .object(object)
+            }
             let translated = try TranslatedRequest.translate(
                 document, from: dialect, to: target, model: state.target.model,
                 isStrict: request.headers[CallHeaders.translation] == "strict")
@@ -221,6 +228,11 @@ final class ModelCall: AnsweredCall {
                 scan.set("stream_options", to: .object(options), in: wanted, &edits)
                 hidesUsage = true
             }
+        }
+        if let limit = purse?.outputTokensAllowed {
+            let names = request.door.limitNames
+            let name = names.first { scan.value(of: $0, in: wanted, request.body) != nil } ?? names.first
+            if let name { scan.set(name, to: .int(limit), in: wanted, &edits) }
         }
         let body = ByteBuffer(bytes: request.body)
         let pieces = edits.pieces(of: request.body.count).map { piece in
@@ -281,7 +293,7 @@ final class ModelCall: AnsweredCall {
         book(attempt)
     }
 
-    private func note(_ attempt: CallAttempt, _ failure: String?, at now: Timestamp) {
+    func note(_ attempt: CallAttempt, _ failure: String?, at now: Timestamp) {
         waited = waited + (now - attempt.startedAt)
         record.attempts.append(
             CallRecord.Attempt(
@@ -310,7 +322,7 @@ final class ModelCall: AnsweredCall {
     // MARK: the end
 
     /// Tells the caller, in its dialect, why there is no answer.
-    private func fail(_ error: DialectError, _ retryAfter: Span?) {
+    func fail(_ error: DialectError, _ retryAfter: Span?) {
         if record.failure == nil { record.failure = error.code ?? "\(error.kind)" }
         var headers = [(name: "content-type", value: "application/json")]
         if let retryAfter { headers.append(("retry-after", Self.seconds(retryAfter))) }
@@ -346,6 +358,8 @@ final class ModelCall: AnsweredCall {
         record.overhead = Span(microseconds: max(0, record.duration.microseconds - waited.microseconds))
         record.steps = plan?.steps ?? []
         record.candidates = targets.map(\.target.label)
+        record.purse = purse
+        settle()
         gateway.ended(record)
     }
 

@@ -39,6 +39,7 @@ extension ModelCall: UpstreamListener {
         do {
             let output = try attempt?.relay?.take(bytes) ?? ByteBuffer()
             attempt?.hear()
+            guard purse == nil || coverStream() else { return }
             try forward(output)
         } catch let error as BrokenRelay {
             attempt?.exchange?.withdraw()
@@ -226,6 +227,27 @@ extension ModelCall: UpstreamListener {
         end(.failed)
     }
 
+    /// Ends the call where it must not go on, though its provider would.
+    func stop(_ attempt: CallAttempt, _ error: DialectError, _ failure: String) {
+        let now = gateway.world.now
+        attempt.exchange?.withdraw()
+        note(attempt, nil, at: now)
+        attempt.state.record(attempt.permit, .abandoned, at: now)
+        record.target = attempt.state.target.label
+        book(attempt)
+        self.attempt = nil
+        record.failure = failure
+        guard hasBegun else { return fail(error, nil) }
+        var relay = attempt.relay
+        if let last = relay?.breakOff(error), let answer {
+            answer.write(last)
+            answer.flush()
+            answer.finish()
+        }
+        answer = nil
+        end(.failed)
+    }
+
     // MARK: what it cost
 
     /// Books what an attempt used.
@@ -233,7 +255,7 @@ extension ModelCall: UpstreamListener {
         let family: UsageDialect = attempt.state.provider.kind == .anthropic ? .anthropic : .openAI
         let progress = attempt.relay?.progress
         let raw = progress?.usage ?? record.rawUsage
-        let output = Int64(progress?.eventBytes ?? attempt.body.readableBytes)
+        let output = Int64(progress?.textBytes ?? attempt.body.readableBytes)
         var usage =
             UsageReader.read(raw, dialect: family)
             ?? TokenUsage.estimated(inputBytes: Int64(record.requestBytes), outputBytes: output, dialect: family)

@@ -52,8 +52,20 @@ public enum ModelDoor: String, Sendable, CaseIterable {
     /// The members of a body that are looked for: all that is read of it where it goes on as it came.
     var wanted: TopLevelScan.Wanted { self == .chat ? Self.wantedOfChat : Self.wantedOfOthers }
 
-    private static let wantedOfOthers = TopLevelScan.Wanted(["model", "stream"])
-    private static let wantedOfChat = TopLevelScan.Wanted(["model", "stream", "stream_options"])
+    private static let wantedOfOthers = TopLevelScan.Wanted(["model", "stream", "max_tokens", "max_output_tokens"])
+    private static let wantedOfChat = TopLevelScan.Wanted([
+        "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n",
+    ])
+
+    /// Where a request limits its answer; the first is what is written where none stands.
+    var limitNames: [String] {
+        switch self {
+        case .chat: ["max_completion_tokens", "max_tokens"]
+        case .responses: ["max_output_tokens"]
+        case .messages: ["max_tokens"]
+        case .embeddings, .countTokens: []
+        }
+    }
 }
 
 /// A request that came in at a door: its caller is known, its body whole.

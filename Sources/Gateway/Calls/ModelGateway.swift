@@ -16,6 +16,11 @@ public final class ModelGateway: Sendable {
     let settings: GatewaySettings
     let world: World
     let keys: ProviderKeyring
+    /// Who counts budgets; `nil` where there are none.
+    let clerk: BudgetClerk?
+    let projects: (any AgentProjects)?
+    /// What answers really come to.
+    let sizes = Mutex(CallSizes())
     private let states: [String: [TargetState]]
     private let tls: NIOSSLContext?
     /// Made by each loop when it first asks.
@@ -31,7 +36,12 @@ public final class ModelGateway: Sendable {
     }
 
     /// - Parameter eventLoops: Those of the callers' connections.
-    public init(_ settings: GatewaySettings, keys: ProviderKeyring, world: World, eventLoops: some EventLoopGroup) {
+    public init(
+        _ settings: GatewaySettings, keys: ProviderKeyring, clerk: BudgetClerk? = nil,
+        projects: (any AgentProjects)? = nil, world: World, eventLoops: some EventLoopGroup
+    ) {
+        self.clerk = clerk
+        self.projects = projects
         self.settings = settings
         self.keys = keys
         self.world = world
@@ -82,6 +92,7 @@ public final class ModelGateway: Sendable {
     func began(_ record: CallRecord) { records.withLock { $0.live[record.id] = record } }
 
     func ended(_ record: CallRecord) {
+        if record.isStreamed, clerk?.book.isConcerned == true { sizes.withLock { $0.learn(record) } }
         records.withLock { records in
             records.live[record.id] = record
             records.finished.append(record)

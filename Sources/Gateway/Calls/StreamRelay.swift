@@ -9,14 +9,30 @@ struct StreamProgress {
     var hasBegun = false
     /// Whether the answer came to its end: a reason to stop, or the stream's own last event.
     var isComplete = false
-    /// Bytes of events, for an estimate where the provider tells no usage.
+    /// Bytes of events.
     var eventBytes = 0
+    /// Events with text, and the bytes of that.
+    private var textEvents = 0
+    private(set) var textBytes = 0
     /// Events that could not be read and went on to the client as they were.
     var malformed = 0
     /// An error that the provider sent inside of the stream.
     var error: DialectError?
     /// The class of that error.
     var failure: FailureClass?
+
+    mutating func heard(_ event: UnsafeBufferPointer<UInt8>, _ dialect: Dialect) {
+        eventBytes += event.count
+        let text = StreamText.of(dialect).bytes(in: event)
+        if text > 0 {
+            textEvents += 1
+            textBytes += text
+        }
+    }
+
+    /// Tokens that the text so far hardly exceeds: one an event, and one for three bytes. Few tokens are shorter, and
+    /// most providers send an event a token.
+    var outputTokensMost: Int64 { Int64(textEvents + textBytes / 3) }
 }
 
 /// Turns what a provider streams into what the client gets.
@@ -77,7 +93,7 @@ struct PlainRelay: StreamRelay {
         _ kept: inout ByteBuffer
     ) throws -> Bool {
         guard !event.data.isEmpty else { return false }
-        progress.eventBytes += event.data.count
+        if !event.isDone { progress.heard(event.data, dialect) }
         if event.isDone {
             progress.isComplete = true
             progress.hasBegun = true
@@ -176,6 +192,7 @@ struct TranslatingRelay: StreamRelay {
         var progress = progress
         var reader = reader
         var writer = writer
+        let provider = provider
         let dialect: UsageDialect = provider == .messages ? .anthropic : .openAI
         defer {
             self.progress = progress
@@ -185,7 +202,7 @@ struct TranslatingRelay: StreamRelay {
         try bytes.withUnsafeReadableBytes { raw in
             try events.feed(raw.bindMemory(to: UInt8.self)) { event in
                 guard !event.data.isEmpty, progress.error == nil else { return }
-                progress.eventBytes += event.data.count
+                progress.heard(event.data, provider)
                 if event.holdsUsage, let document = try? JSONParser.parse(event.data, depthMax: 128) {
                     progress.usage = UsageReader.merge(
                         progress.usage, UsageReader.locate(in: document), dialect: dialect)

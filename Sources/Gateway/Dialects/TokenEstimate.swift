@@ -15,7 +15,8 @@ enum TokenEstimate {
     /// A document of a page or two, or unknown length.
     static let perDocument = 3_000
 
-    static func count(_ request: ModelRequest) -> Int {
+    /// - Parameter bytesPerToken: 1 for what the text cannot exceed.
+    static func count(_ request: ModelRequest, bytesPerToken: Int = TokenEstimate.bytesPerToken) -> Int {
         var sum = Sum()
         for part in request.system { sum.add(part) }
         if !request.system.isEmpty { sum.tokens += perMessage }

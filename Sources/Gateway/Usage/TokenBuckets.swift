@@ -82,7 +82,7 @@ extension TokenBuckets: JSONConvertible {
             object.append("toolUses", .object(uses))
         }
         if let serviceTier { object.append("serviceTier", .string(serviceTier.rawValue)) }
-        if defaultLifetime != .thirtyMinutes, self[.cacheWrite] > 0 {
+        if defaultLifetime != .thirtyMinutes {
             object.append("defaultLifetime", .string(defaultLifetime.rawValue))
         }
         return .object(object)

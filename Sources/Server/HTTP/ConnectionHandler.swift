@@ -421,7 +421,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let context else { return }
         isLast = true
         switch state {
-        case .running(let run) where run.isStream: run.cancel()
+        case .running(let run) where run.isStream: cancelRun()
         case .asking(let intake) where !intake.isComplete: context.close(promise: nil)
         case .running, .asking:
             let me = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -443,7 +443,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func cancelRun() {
-        if case .running(let run) = state { run.cancel() }
+        guard case .running(let run) = state else { return }
+        run.cancel()
+        // A task still ends by itself, and the connection with it; a call has let go of it.
+        if run.isCall { context?.close(promise: nil) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -464,7 +467,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func drain() {
         isLast = true
         switch state {
-        case .running(let run) where run.isStream || run.visit.route?.waits == true: run.cancel()
+        case .running(let run) where !run.isCall && (run.isStream || run.visit.route?.waits == true): run.cancel()
         case .idle: closeBehindReplies()
         case .asking, .reading, .running, .skipping, .closed: break
         }

@@ -38,6 +38,8 @@ extension ConnectionHandler {
             case call(any AnsweredCall)
         }
 
+        var isCall: Bool { if case .call = work { true } else { false } }
+
         func cancel() {
             switch work {
             case .task(let task): task.cancel()
