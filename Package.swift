@@ -39,14 +39,15 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
+        .target(name: "Telemetry", dependencies: ["Kernel"], swiftSettings: settings),
         .target(
             name: "Control",
-            dependencies: ["Kernel", .product(name: "Mustache", package: "swift-mustache")],
+            dependencies: ["Kernel", "Telemetry", .product(name: "Mustache", package: "swift-mustache")],
             swiftSettings: settings),
         .target(
             name: "Gateway",
             dependencies: [
-                "Kernel",
+                "Kernel", "Telemetry",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -64,7 +65,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Control", "CWebAssets", "Gateway",
+                "Control", "CWebAssets", "Gateway", "Telemetry",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -94,6 +95,7 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: settings),
         .testTarget(name: "KernelTests", dependencies: ["TestSupport"], swiftSettings: settings),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "GatewayTests", dependencies: ["Gateway", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "RunnerTests", dependencies: ["Runner", "TestSupport"], swiftSettings: settings),

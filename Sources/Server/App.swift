@@ -41,7 +41,7 @@ public struct App: Sendable {
             responder: Responder(
                 admission: admission, limits: settings.limits, gateway: features.gateway, world: world,
                 logger: logger),
-            connections: ConnectionSet(), logger: quiet, onListening: onListening)
+            connections: features.connections, logger: quiet, onListening: onListening)
         let loops = LoopRunner(loops: features.loops, world: world, logger: Logger(label: "reeve.loops"))
         var configuration = ServiceGroupConfiguration(
             services: [

@@ -26,11 +26,14 @@ public struct Features: Sendable {
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
+    let connections = ConnectionSet()
+
     private let taskStore = TaskStore()
     /// The keys of providers; empty until it is first loaded.
     public let keyring: ProviderKeyring
     private let eventRoutes: EventRoutes
     private let vault: StoredBudgetVault
+    private let house: HouseMetrics
     private let idempotency = IdempotencyStore()
     private let settings: Settings
     private let world: World
@@ -76,6 +79,8 @@ public struct Features: Sendable {
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
         costs = CostService(work: DeliverableStore(), world: world)
+        house = HouseMetrics(
+            agents: agents, tasks: tasks, workload: taskStore, events: events, storage: storage, world: world)
         eventRoutes = EventRoutes(
             events: events, storage: storage, access: access, world: world, limits: settings.limits,
             retention: .hours(24 * Int64(settings.events.retentionDays)))
@@ -97,7 +102,7 @@ public struct Features: Sendable {
     /// The JSON shapes that `openapi.json` names.
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
-        + CallShapes.schemas + BudgetShapes.schemas
+        + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -117,10 +122,12 @@ public struct Features: Sendable {
             BudgetRoutes(service: budgets, exchange: exchange).routes,
             eventRoutes.routes,
             ModelRoutes(gateway: gateway).routes,
+            ModelStatusRoutes(live: gateway, audit: audit, exchange: exchange).routes,
+            MetricsRoutes(house: house, sources: [gateway, connections]).routes,
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
-                workload: taskStore, calls: calls, costs: costs, access: access, audit: audit,
+                workload: taskStore, calls: calls, costs: costs, models: gateway, access: access, audit: audit,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -141,6 +148,7 @@ public struct Features: Sendable {
             ScheduleLoops(service: schedules, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
             ledger.loops,
+            GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             [
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }
             ],

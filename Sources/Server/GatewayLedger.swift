@@ -15,8 +15,9 @@ struct GatewayLedger: Sendable {
     let calls: CallService
     let storage: any Storage
 
-    /// Keeps all that ended so far. Where the store fails, the records wait for the next time.
+    /// Counts and keeps all that ended so far. Where the store fails, the records wait for the next time.
     func flush() async throws {
+        gateway.count()
         while true {
             let batch = gateway.records(max: Self.batchMax)
             guard !batch.isEmpty else { return }

@@ -14,7 +14,9 @@ from selenium.webdriver.common.keys import Keys
 from reeve_server import until
 
 ON_ENGINES = ["sqlite"]
-PAGES = ["/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/schedules", "/calls", "/costs"]
+PAGES = [
+    "/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/schedules", "/calls", "/costs", "/models",
+]
 SCREENSHOTS = os.environ.get("REEVE_SCREENSHOTS")
 
 

@@ -205,7 +205,8 @@ struct HTTPTests {
             #expect(try await socket.read() == "")
             return began
         }
-        #expect(clock.now - began < .seconds(5))
+        // The server's patience with requests in flight; machines with other work take their time.
+        #expect(clock.now - began < .seconds(Listener.drainSeconds))
     }
 
     @Test("a client that closes its side still gets its answer")

@@ -20,11 +20,12 @@ struct PageFixture: Sendable {
     /// The addresses of all pages that take no placeholder.
     static let lists = [
         "/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/keys", "/schedules", "/calls",
-        "/costs",
+        "/costs", "/models",
     ]
 
     static func with(
-        live: any LiveCalls = NoLiveCalls(), _ body: (PageFixture) async throws -> Void
+        live: any LiveCalls = NoLiveCalls(), models: any LiveModels = NoLiveModels(),
+        _ body: (PageFixture) async throws -> Void
     ) async throws {
         let migrations: [[Migration]] = [
             IdempotencySchema.migrations, EventSchema.migrations, AccessSchema.migrations, AuditSchema.migrations,
@@ -34,12 +35,16 @@ struct PageFixture: Sendable {
         let world = World.test()
         try await TestStorage.withFolder { folder in
             try await withStorage(.sqlite, migrations: migrations.flatMap(\.self), world: world) { storage in
-                try await body(PageFixture(storage, blobs: DirectoryBlobs(root: folder), world: world, live: live))
+                let fixture = PageFixture(
+                    storage, blobs: DirectoryBlobs(root: folder), world: world, live: live, models: models)
+                try await body(fixture)
             }
         }
     }
 
-    private init(_ storage: any Storage, blobs: any Blobs, world: World, live: any LiveCalls) {
+    private init(
+        _ storage: any Storage, blobs: any Blobs, world: World, live: any LiveCalls, models: any LiveModels
+    ) {
         self.storage = storage
         self.world = world
         let events = Events(world: world)
@@ -57,7 +62,8 @@ struct PageFixture: Sendable {
         let costs = CostService(work: DeliverableStore(), world: world)
         let pages = Pages(
             storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
-            workload: store, calls: calls, costs: costs, access: access, audit: audit, assets: PageAssets(),
+            workload: store, calls: calls, costs: costs, models: models, access: access, audit: audit,
+            assets: PageAssets(),
             world: world)
         let parts: [[Route]] = [
             pages.routes, TaskRoutes(service: tasks, exchange: exchange).routes,

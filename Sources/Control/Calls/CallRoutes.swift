@@ -45,7 +45,12 @@ public struct CallRoutes: Sendable {
         }
     }
 
-    private func show(_ request: APIRequest) async throws -> APIReply { .json(try await call(request).json) }
+    private func show(_ request: APIRequest) async throws -> APIReply {
+        let call = try await call(request)
+        var object = call.json.object ?? JSONObject()
+        object.append("otel", CallAttributes.attributes(of: call))
+        return .json(.object(object))
+    }
 
     private func explain(_ request: APIRequest) async throws -> APIReply {
         .json(CallExplanation(try await call(request)).json)

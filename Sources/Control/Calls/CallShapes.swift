@@ -49,7 +49,7 @@ public enum CallShapes {
             ("durationMs", optionalCount), ("ttftMs", optionalCount), ("overheadMicroseconds", optionalCount),
             ("requestBytes", count), ("responseBytes", count), ("correlationId", optionalText),
             ("bundle", optionalText),
-        ], optional: [("bookedCost", cost), ("repricedAt", time)])
+        ], optional: [("bookedCost", cost), ("repricedAt", time), ("otel", ["type": "object"])])
 
     private static let explanation = object([
         ("id", text), ("status", status), ("summary", text),

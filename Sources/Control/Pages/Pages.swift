@@ -8,7 +8,8 @@ public struct Pages: Sendable {
     public init(
         storage: any Storage, blobs: any Blobs, events: Events, tasks: TaskService, agents: AgentService,
         queues: QueueService, workload: any QueueWorkload, calls: CallService, costs: CostService,
-        access: AccessService, audit: AuditService, assets: PageAssets, world: World
+        models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService, assets: PageAssets,
+        world: World
     ) {
         // A template that does not parse ends the start, not somebody's visit.
         _ = PageLibrary.shared
@@ -27,6 +28,7 @@ public struct Pages: Sendable {
             KeyPages(shell: shell, storage: storage, access: access).routes,
             SchedulePages(shell: shell, storage: storage).routes,
             CallPages(shell: shell, storage: storage, calls: calls, costs: costs).routes,
+            ModelPages(shell: shell, live: models).routes,
             CostPages(shell: shell, storage: storage, costs: costs).routes,
         ]
         routes = parts.flatMap(\.self)

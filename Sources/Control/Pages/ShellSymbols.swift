@@ -23,6 +23,8 @@ extension ShellTemplates {
         <symbol id="i-calls" viewBox="0 0 24 24"><path
           d="M5 5h14a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1h-6l-4.5 4v-4H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1zM8 9h8M8 12h5"/>
         </symbol>
+        <symbol id="i-models" viewBox="0 0 24 24"><rect x="7" y="7" width="10" height="10" rx="2"/><path
+          d="M10 3.5V7M14 3.5V7M10 17v3.5M14 17v3.5M3.5 10H7M3.5 14H7M17 10h3.5M17 14h3.5"/></symbol>
         <symbol id="i-costs" viewBox="0 0 24 24"><circle cx="12" cy="12" r="8.5"/><path
           d="M15 9c-.6-1-1.6-1.5-3-1.5-1.7 0-2.8.8-2.8 2.1 0 3 6 1.5 6 4.6 0 1.4-1.2 2.3-3.2 2.3-1.5 0-2.7-.6-3.3-1.7"/>
         <path d="M12 5.5v13"/></symbol>

@@ -28,6 +28,8 @@ public struct CallRecord: Sendable {
     public var tier: String?
     /// Who answered, as `provider/model`.
     public var target: String?
+    /// Who was asked last, in OpenTelemetry's words: `openai`, `anthropic`, `azure.ai.openai`.
+    public var provider: String?
     public var isStreamed = false
     public var agent: String?
     public var keyID: String
@@ -71,7 +73,7 @@ extension CallRecord {
     public var outputTokens: Int64 { usage?.buckets.outputTotal ?? 0 }
     /// Whether a number among them is a guess of ours.
     public var isEstimated: Bool { usage?.isEstimated ?? false }
-    /// How it was decided: `{candidates: [{target}], steps: […], priceVersion}`.
+    /// How it was decided: `{candidates: [{target}], steps: […], priceVersion, provider}`.
     public var decision: JSONValue {
         let targets = candidates
         return [
@@ -83,8 +85,7 @@ extension CallRecord {
                         object["target"] = .string(targets[index])
                     }
                     return .object(object)
-                }), "priceVersion": .of(priceFrom),
-            "hold": purse?.json ?? .null,
+                }), "priceVersion": .of(priceFrom), "hold": purse?.json ?? .null, "provider": .of(provider),
         ]
     }
 }

@@ -295,6 +295,7 @@ final class ModelCall: AnsweredCall {
 
     func note(_ attempt: CallAttempt, _ failure: String?, at now: Timestamp) {
         waited = waited + (now - attempt.startedAt)
+        record.provider = attempt.state.providerName
         record.attempts.append(
             CallRecord.Attempt(
                 target: attempt.state.target.label, startedAt: attempt.startedAt, duration: now - attempt.startedAt,

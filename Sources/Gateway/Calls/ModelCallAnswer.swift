@@ -5,8 +5,9 @@ import NIOHTTP1
 /// How a target's answer reaches the caller.
 extension ModelCall: UpstreamListener {
     func upstreamAnswered(_ head: HTTPResponseHead) {
-        guard attempt != nil else { return }
+        guard let state = attempt?.state else { return }
         attempt?.head = head
+        state.answered(head.headers, gateway.world)
         guard (200..<300).contains(head.status.code), record.isStreamed,
             head.headers.first(name: "content-type")?.lowercased().hasPrefix("text/event-stream") == true
         else { return }

@@ -33,7 +33,13 @@ public final class ModelGateway: Sendable {
         var live: [String: CallRecord] = [:]
         /// Those that ended, in their order.
         var finished: [CallRecord] = []
+        /// So many of the first of those are counted in ``meters``.
+        var counted = 0
     }
+
+    /// What is known of calls that ended, counted by batches.
+    let meters = Mutex(CallMeters())
+    let breakerWatch = Mutex(BreakerWatch())
 
     /// - Parameter eventLoops: Those of the callers' connections.
     public init(
@@ -104,10 +110,26 @@ public final class ModelGateway: Sendable {
 
     /// So many of the first records are kept.
     public func kept(_ count: Int) {
+        // Those that ended since would be counted nowhere.
+        self.count()
         records.withLock { records in
             for record in records.finished.prefix(count) { records.live[record.id] = nil }
             records.finished.removeFirst(min(count, records.finished.count))
+            records.counted = max(0, records.counted - count)
         }
+    }
+
+    /// Those that ended since this was last asked; each is handed out once.
+    func uncounted() -> [CallRecord] {
+        records.withLock { records in
+            defer { records.counted = records.finished.count }
+            return Array(records.finished.dropFirst(records.counted))
+        }
+    }
+
+    /// Calls that run, and records that wait to be stored.
+    var counts: (running: Int, waiting: Int) {
+        records.withLock { (max(0, $0.live.count - $0.finished.count), $0.finished.count) }
     }
 
     /// The calls that run, and those that ended and are not kept yet.

@@ -1,4 +1,5 @@
 import Kernel
+import NIOHTTP1
 import Synchronization
 
 /// What all calls know of a target together: whether it is well, and how much it takes.
@@ -6,6 +7,17 @@ final class TargetState: Sendable {
     struct Standing: Sendable {
         var breaker: Breaker
         var pacer = Pacer()
+        /// The headers of the last answer that spoke of limits, read only when somebody asks.
+        var limits: (headers: HTTPHeaders, at: Timestamp)?
+    }
+
+    /// How it stands, for people and metrics.
+    struct Seen: Sendable {
+        var breaker: Breaker.Snapshot
+        var limits: RateLimitHeaders
+        var limitsAt: Timestamp?
+        /// Until when the provider asked to be left alone.
+        var limitedUntil: Timestamp?
     }
 
     let target: ModelTarget
@@ -13,6 +25,8 @@ final class TargetState: Sendable {
     /// The number of its provider, for ``AttemptPlan``.
     let providerNumber: Int
     let price: PriceTable?
+    /// `gen_ai.provider.name` of OpenTelemetry.
+    let providerName: String
     /// Where it is reached; `nil` where Reeve itself answers.
     let address: UpstreamPool.Address?
     /// What stands on the request line, for each endpoint.
@@ -24,6 +38,7 @@ final class TargetState: Sendable {
         self.provider = provider
         self.providerNumber = providerNumber
         price = model.price(of: target)
+        providerName = GenAIName.provider(provider)
         address = provider.baseURL.map { UpstreamPool.Address(host: $0.host, port: $0.port, isTLS: $0.isTLS) }
         requestTargets = Dictionary(
             uniqueKeysWithValues: ProviderEndpoint.allCases.map {
@@ -65,4 +80,22 @@ final class TargetState: Sendable {
     }
 
     func snapshot(at now: Timestamp) -> Breaker.Snapshot { standing.withLock { $0.breaker.snapshot(at: now) } }
+
+    func reset(at now: Timestamp) { standing.withLock { $0.breaker.reset(at: now) } }
+
+    /// An answer began.
+    func answered(_ headers: HTTPHeaders, _ world: World) {
+        guard headers.contains(where: { RateLimitHeaders.isOne($0.name) }) else { return }
+        let now = world.now
+        standing.withLock { $0.limits = (headers, now) }
+    }
+
+    func seen(at now: Timestamp) -> Seen {
+        let (breaker, limits, limitedUntil) = standing.withLock {
+            ($0.breaker.snapshot(at: now), $0.limits, $0.pacer.limitedUntil(at: now))
+        }
+        let read = RateLimitHeaders(at: limits?.at ?? now) { limits?.headers.first(name: $0) }
+        return Seen(
+            breaker: breaker, limits: read, limitsAt: read.isEmpty ? nil : limits?.at, limitedUntil: limitedUntil)
+    }
 }

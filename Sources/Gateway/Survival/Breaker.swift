@@ -74,6 +74,8 @@ struct Breaker: Sendable {
         var quality: Double?
         /// Times that it opened.
         var openings: Int
+        /// When it came into this state; `nil` where it never left the closed one.
+        var changedAt: Timestamp?
     }
 
     /// Scores that are averaged, and how many there must be.
@@ -118,6 +120,7 @@ struct Breaker: Sendable {
     private var cause: Cause?
     private var lastFailure: FailureClass?
     private var openings = 0
+    private var changedAt: Timestamp?
 
     init(_ rules: Rules = Rules()) {
         self.rules = rules
@@ -141,6 +144,7 @@ struct Breaker: Sendable {
 
     private mutating func probe(length: Span, at now: Timestamp) -> Permit {
         era += 1
+        if case .open(let until, _) = phase { changedAt = min(until, now) }
         phase = .halfOpen(probe: now, length: length)
         return Permit(era: era, isProbe: true)
     }
@@ -178,7 +182,7 @@ struct Breaker: Sendable {
             case .failed(.rateLimited), .failed(.quotaExhausted), .abandoned:
                 era += 1
                 phase = .halfOpen(probe: nil, length: length)
-            case .succeeded, .failed: close()
+            case .succeeded, .failed: close(at: now)
             }
         }
     }
@@ -251,12 +255,20 @@ struct Breaker: Sendable {
         era += 1
         openings += 1
         self.cause = cause
+        changedAt = now
         phase = .open(until: now + length, length: length)
         forget()
     }
 
-    private mutating func close() {
+    /// Closes it by an operator's hand, whatever it has seen. Calls that are under way no longer count.
+    mutating func reset(at now: Timestamp) {
+        if case .closed = phase { return forget() }
+        close(at: now)
+    }
+
+    private mutating func close(at now: Timestamp) {
         era += 1
+        changedAt = now
         failedProbes = 0
         cause = nil
         phase = .closed
@@ -274,15 +286,18 @@ struct Breaker: Sendable {
         let sum = sum(at: now)
         let until = openUntil(at: now)
         let state: State
+        var changed = changedAt
         switch phase {
         case .closed: state = .closed
-        case .open: state = until == nil ? .halfOpen : .open
+        case .open(let end, _):
+            state = until == nil ? .halfOpen : .open
+            if until == nil { changed = min(end, now) }
         case .halfOpen: state = .halfOpen
         }
         return Snapshot(
             state: state, openUntil: state == .open ? until : nil, cause: cause, lastFailure: lastFailure,
             failuresInRow: failuresInRow, calls: sum.calls, failures: sum.failures, quality: averageScore,
-            openings: openings)
+            openings: openings, changedAt: changed)
     }
 
     // MARK: Window

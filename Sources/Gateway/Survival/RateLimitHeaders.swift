@@ -58,6 +58,14 @@ struct RateLimitHeaders: Sendable, Equatable {
         }
     }
 
+    /// Whether a header is one of those that are read here.
+    static func isOne(_ name: String) -> Bool {
+        // Asked of every header of every answer: most are shorter.
+        guard name.utf8.count > 20 else { return false }
+        let name = name.lowercased()
+        return name.hasPrefix("x-ratelimit-") || name.hasPrefix("anthropic-ratelimit-")
+    }
+
     var isEmpty: Bool { Kind.allCases.allSatisfy { self[$0] == nil } }
 
     /// The longest time until an allowance that is used up is full again.

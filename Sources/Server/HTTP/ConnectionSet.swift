@@ -1,5 +1,6 @@
 import NIOCore
 import Synchronization
+import Telemetry
 
 /// The open connections, so that a server that stops can end what waits and cut what does not finish.
 final class ConnectionSet: Sendable {
@@ -13,6 +14,8 @@ final class ConnectionSet: Sendable {
 
     var isDraining: Bool { draining.load(ordering: .relaxed) }
     var count: Int { connections.withLock { $0.count } }
+
+    static let metric = Metric.gauge("reeve_http_connections", "Connections of clients that are open.")
 
     func add(_ channel: any Channel, _ handler: NIOLoopBound<ConnectionHandler>) {
         connections.withLock { $0[ObjectIdentifier(channel)] = Connection(channel: channel, handler: handler) }
@@ -33,4 +36,8 @@ final class ConnectionSet: Sendable {
     func closeAll() {
         for connection in connections.withLock({ Array($0.values) }) { connection.channel.close(promise: nil) }
     }
+}
+
+extension ConnectionSet: MetricSource {
+    func write(to text: inout MetricText) { text.write(Self.metric, Double(count)) }
 }

@@ -1,5 +1,7 @@
 import Control
+import Gateway
 import Kernel
+import Telemetry
 
 /// The generated part of the documentation: made from the program itself, so that it cannot fall behind.
 public struct Reference {
@@ -28,6 +30,7 @@ public struct Reference {
             Page(name: "api.md", text: api),
             Page(name: "openapi.json", text: openAPI),
             Page(name: "events.md", text: events),
+            Page(name: "metrics.md", text: metrics),
             Page(name: "settings.md", text: SettingsReference.markdown),
             Page(name: "schema.sql", text: schema),
             Page(name: "task-states.md", text: taskStates),
@@ -66,6 +69,16 @@ public struct Reference {
     private var events: String {
         var text = "# Events\n\n\(Self.notice)\n| type | what it says |\n|---|---|\n"
         for event in EventCatalog.events { text += "| `\(event.type)` | \(event.meaning) |\n" }
+        return text
+    }
+
+    private var metrics: String {
+        var text = "# Metrics\n\n\(Self.notice)\n| name | kind | labels | what it says |\n|---|---|---|---|\n"
+        let all = HouseMetrics.metrics + ModelGateway.metrics + [ConnectionSet.metric]
+        for metric in all.sorted(by: { $0.name < $1.name }) {
+            let labels = metric.labels.map { "`\($0)`" }.joined(separator: " ")
+            text += "| `\(metric.name)` | \(metric.kind.rawValue) | \(labels) | \(metric.help) |\n"
+        }
         return text
     }
 

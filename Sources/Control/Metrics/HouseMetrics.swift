@@ -1,0 +1,94 @@
+import Kernel
+import Telemetry
+
+/// Numbers of agents, tasks, queues and events, read from the store for each scrape.
+public struct HouseMetrics: Sendable {
+    static let build = Metric.gauge(
+        "reeve_build_info", "Always 1; the label says which Reeve this is.", labels: ["version"])
+    static let start = Metric.gauge("process_start_time_seconds", "When this process began, in seconds since 1970.")
+    static let store = Metric.gauge("reeve_store_up", "1 where the store answered this scrape.")
+    static let agents = Metric.gauge("reeve_agents", "Agents by status.", labels: ["status"])
+    static let tasks = Metric.gauge("reeve_tasks", "Tasks that have not ended, by state.", labels: ["state"])
+    static let queued = Metric.gauge(
+        "reeve_queue_tasks", "Tasks of a queue: ready to be claimed, leased, or set aside.",
+        labels: ["queue", "state"],
+        open: ["queue"])
+    static let oldest = Metric.gauge(
+        "reeve_queue_oldest_ready_seconds", "How long the oldest ready task of a queue has waited.", labels: ["queue"],
+        open: ["queue"])
+    static let events = Metric.counter("reeve_events_total", "Events in the log, over all time.")
+
+    /// What the metrics of the house are called.
+    public static let metrics = [build, start, store, agents, tasks, queued, oldest, events]
+
+    private struct Counts: Sendable {
+        var agents: [AgentStatus: Int] = [:]
+        var tasks: [TaskState: Int64] = [:]
+        var queues: [(name: String, depth: QueueDepth)] = []
+        var events: Int64 = 0
+    }
+
+    let service: AgentService
+    let taskService: TaskService
+    let workload: any QueueWorkload
+    let log: Events
+    let storage: any Storage
+    let world: World
+    private let startedAt: Timestamp
+
+    public init(
+        agents: AgentService, tasks: TaskService, workload: any QueueWorkload, events: Events, storage: any Storage,
+        world: World
+    ) {
+        service = agents
+        taskService = tasks
+        self.workload = workload
+        log = events
+        self.storage = storage
+        self.world = world
+        startedAt = world.now
+    }
+
+    /// Where the store does not answer, the rest is shown all the same: that is when somebody looks.
+    func write(to text: inout MetricText) async {
+        var build = GaugeFamily(Self.build)
+        build.set(1, [ReeveVersion.current])
+        text.write(build)
+        text.write(Self.start, Double(startedAt.microseconds) / 1e6)
+        let found = try? await storage.read { try counts(in: $0) }
+        text.write(Self.store, found == nil ? 0 : 1)
+        if let found { write(found, to: &text) }
+    }
+
+    private func counts(in transaction: Transaction) throws -> Counts {
+        Counts(
+            agents: try service.statusCounts(in: transaction),
+            tasks: try taskService.store.counts(finishedSince: world.now, in: transaction),
+            queues: try workload.depths(in: transaction).sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
+            events: try log.store.lastSeq(in: transaction))
+    }
+
+    private func write(_ counts: Counts, to text: inout MetricText) {
+        var agents = GaugeFamily(Self.agents)
+        for status in AgentStatus.allCases { agents.set(Double(counts.agents[status] ?? 0), [status.rawValue]) }
+        text.write(agents)
+        var tasks = GaugeFamily(Self.tasks)
+        for state in TaskState.allCases where !state.isTerminal {
+            tasks.set(Double(counts.tasks[state] ?? 0), [state.rawValue])
+        }
+        text.write(tasks)
+        var queued = GaugeFamily(Self.queued)
+        var oldest = GaugeFamily(Self.oldest)
+        for (name, depth) in counts.queues {
+            queued.add(Double(depth.ready), [name, "ready"])
+            queued.add(Double(depth.leased), [name, "leased"])
+            queued.add(Double(depth.held), [name, "held"])
+            if let since = depth.oldestReadyAt { oldest.raise(max(0, (world.now - since).seconds), [name]) }
+        }
+        text.write(queued)
+        text.write(oldest)
+        var events = CounterFamily(Self.events)
+        events.add(counts.events, [])
+        text.write(events)
+    }
+}

@@ -1,0 +1,33 @@
+import Kernel
+import Telemetry
+
+/// What Prometheus scrapes.
+public struct MetricsRoutes: Sendable {
+    let house: HouseMetrics
+    let sources: [any MetricSource]
+
+    public init(house: HouseMetrics, sources: [any MetricSource]) {
+        self.house = house
+        self.sources = sources
+    }
+
+    public var routes: [Route] {
+        var shape = RouteShape(reply: ["type": "string"])
+        shape.contentType = "text/plain"
+        return [
+            Route(
+                .get, "/metrics", .read, "Metrics, as Prometheus reads them (text format 0.0.4)", shape: shape,
+                handler: scrape)
+        ]
+    }
+
+    /// An agent's key sees its own agent's series alone, of metrics that tell agents apart.
+    private func scrape(_ request: APIRequest) async -> APIReply {
+        var text = MetricText(agent: request.principal.agent)
+        await house.write(to: &text)
+        for source in sources { source.write(to: &text) }
+        return APIReply(
+            status: 200, headers: [("content-type", MetricText.contentType), ("cache-control", "no-store")],
+            body: .bytes(text.bytes))
+    }
+}

@@ -1,0 +1,37 @@
+import Control
+import Gateway
+
+extension ModelGateway: LiveModels {
+    public func models() -> [ModelStatus] { reports().map(ModelStatus.init) }
+    public func reset(model: String, target: String?) -> [String] { resetBreakers(model: model, target: target) }
+}
+
+extension ModelStatus {
+    init(_ report: ModelReport) {
+        self.init(
+            name: report.name, tier: report.tier?.rawValue, contextTokens: report.contextTokens,
+            targets: report.targets.map(TargetStatus.init))
+    }
+}
+
+extension TargetStatus {
+    init(_ report: TargetReport) {
+        self.init(provider: report.provider, model: report.model)
+        breaker = Breaker(rawValue: report.breaker) ?? .closed
+        changedAt = report.changedAt
+        openUntil = report.openUntil
+        cause = report.cause
+        lastFailure = report.lastFailure
+        openings = report.openings
+        recent = Recent(
+            calls: report.calls, failures: report.failures, latency50: report.latency50, latency95: report.latency95,
+            latency99: report.latency99, firstToken50: report.firstToken50, firstToken95: report.firstToken95)
+        limits = report.limits.map {
+            Limit(kind: $0.kind, limit: $0.limit, remaining: $0.remaining, resetAt: $0.resetAt)
+        }
+        limitsAt = report.limitsAt
+        limitedUntil = report.limitedUntil
+        prices = report.prices
+        priceFrom = report.priceFrom
+    }
+}
