@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -85,6 +86,7 @@ def reeve(request, main: str, backup: str, limited: str, tmp_path_factory: pytes
         "models": {
             "mini": {"tier": "cheap", "targets": targets[:1], "price": price, "contextTokens": 1000},
             "frail": {"targets": targets, "price": price, "retries": 0, "breaker": {"failures": 2, "openSeconds": 60}},
+            "haiku": {"targets": targets[1:], "price": price},
             "told": {"targets": [{"provider": "limited", "model": PINNED}], "contextTokens": 1000},
         },
     }
@@ -169,6 +171,22 @@ def test_what_calls_used_is_counted_once(reeve: Server, asker, main: str) -> Non
     assert grown("reeve_model_overhead_seconds_count", door="openai.chat") == 2
     assert 0 < grown("reeve_model_overhead_seconds_sum", door="openai.chat") < 1
     assert grown("reeve_model_attempts_total", target=MAIN, result="ok") == 2
+
+
+def test_to_count_tokens_uses_none(reeve: Server, name: str) -> None:
+    agent = reeve.make_agent(f"counter-{name}")
+    claude = anthropic.Anthropic(base_url=reeve.url, api_key=agent.key, max_retries=0, timeout=20)
+    asked = claude.messages.with_raw_response.count_tokens(
+        model="haiku", messages=[{"role": "user", "content": "hello there"}]
+    )
+    assert asked.parse().input_tokens == 2
+    call = asked.headers["x-reeve-call"]
+    record = until(lambda: (r := reeve.api().get(f"/api/v1/calls/{call}"))["status"] != "running" and r)
+    assert (record["status"], record["cost"], set(record["usage"]["buckets"].values())) == ("done", None, set())
+    now = scrape(reeve)
+    assert total(now, "reeve_model_calls_total", agent=agent.agent) == 1
+    assert total(now, "agent_tokens_consumed_total", agent=agent.agent) == 0
+    assert value(now, "reeve_model_unpriced_calls_total", model="haiku") is None
 
 
 def test_buckets_rise_and_end_with_all(reeve: Server, asker) -> None:
@@ -284,7 +302,7 @@ def test_limits_are_shown_as_the_provider_told_them(reeve: Server, asker) -> Non
     assert limits["tokens"]["resetAt"] > target["limitsAt"] and target["price"] is None
     assert value(scrape(reeve), "agent_context_utilization_ratio", model="told", agent=asker.agent) == 0.7
     assert [m["name"] for m in reeve.api().get("/api/v1/models?limit=2")["items"]] == ["mini", "frail"]
-    assert [m["name"] for m in reeve.api().get("/api/v1/models?after=frail")["items"]] == ["told"]
+    assert [m["name"] for m in reeve.api().get("/api/v1/models?after=frail")["items"]] == ["haiku", "told"]
 
 
 def test_calls_in_flight(reeve: Server, asker, main: str) -> None:

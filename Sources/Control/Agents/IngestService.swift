@@ -90,7 +90,7 @@ public struct IngestService: Sendable {
 
     private static let reservedFamilies: Set<String> = [
         "alert", "audit", "budget", "call", "config", "configuration", "deliverable", "deployment", "evaluation",
-        "incident", "key", "login", "login_link", "project", "queue", "readiness", "reeve", "release", "review",
-        "schedule", "secret", "session", "setting", "task",
+        "incident", "key", "login", "login_link", "model", "project", "queue", "readiness", "reeve", "release",
+        "review", "schedule", "secret", "session", "setting", "task",
     ]
 }

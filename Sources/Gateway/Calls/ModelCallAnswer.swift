@@ -253,6 +253,8 @@ extension ModelCall: UpstreamListener {
 
     /// Books what an attempt used.
     func book(_ attempt: CallAttempt) {
+        // To count tokens uses none, and providers do it for nothing (Anthropic API reference, "Token counting").
+        guard request.door != .countTokens else { return }
         let family: UsageDialect = attempt.state.provider.kind == .anthropic ? .anthropic : .openAI
         let progress = attempt.relay?.progress
         let raw = progress?.usage ?? record.rawUsage

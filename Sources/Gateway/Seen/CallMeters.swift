@@ -19,63 +19,108 @@ struct CallMeters: Sendable {
         CallMetrics.serverFirstToken, bounds: CallMetrics.firstTokenBounds)
     private var context = ContextMeter()
     private var histories = RecentTable<TargetHistory>(capacity: CallMeters.historiesMax)
+    private var lanes: [CallLane.Key: CallLane] = [:]
 
     /// Targets whose last exchanges are kept; those that were used last.
     static let historiesMax = 512
+    /// Kinds of calls whose series are remembered; when there are more, all are looked up anew.
+    static let lanesMax = 2_048
 
     /// - Parameter model: What the caller's word for a model stands for; `nil` where there is no such model.
     mutating func observe(_ record: CallRecord, model: ModelSettings?, at now: Timestamp) {
         // Whoever has a key can invent names of models: they share one series.
-        let name = model == nil ? SeriesNames.other : record.model
-        let agent = record.agent ?? ""
-        let status = record.status.rawValue
-        calls.add(1, [name, agent, record.door.name, status])
-        if record.status != .done { errors.add(1, [name, Self.failureClass(record)]) }
-        if let usage = record.usage {
-            for (type, count) in usage.buckets.byType { tokens.add(count, [name, type, agent]) }
-            if record.cost == nil, !usage.buckets.isEmpty { unpriced.add(1, [name]) }
-        }
-        if let cost = record.cost { self.cost.add(cost.value, [name, agent]) }
-        duration.observe(record.duration.seconds, [name, status])
-        overhead.observe(record.overhead.seconds, [record.door.name])
-        if let span = record.firstToken { firstToken.observe(span.seconds, [name]) }
-        observeAttempts(record, model: model, name: name)
-        observeConvention(record, name: name)
-        if let model { context.observe(record, model: model, at: now) }
-    }
-
-    private mutating func observeAttempts(_ record: CallRecord, model: ModelSettings?, name: String) {
-        for (index, attempt) in record.attempts.enumerated() {
-            let isLast = index == record.attempts.count - 1
-            let isAbandoned = attempt.failure == nil && record.status == .canceled && isLast
-            attempts.add(1, [attempt.target, attempt.failure ?? (isAbandoned ? "abandoned" : "ok")])
-            if index > 0 { retries.add(1, [name, attempt.reason]) }
-            guard let model, !isAbandoned else { continue }
-            let first = isLast ? record.firstToken.map { record.startedAt + $0 - attempt.startedAt } : nil
-            histories.update(Self.key(model.name, attempt.target), orMake: { TargetHistory() }) { history in
-                history.record(
-                    TargetHistory.Sample(
-                        at: attempt.startedAt + attempt.duration, latency: attempt.duration, firstToken: first,
-                        failure: attempt.failure))
+        let key = CallLane.Key(record, model: model == nil ? SeriesNames.other : record.model)
+        // Taken out, so that there is one owner and nothing is copied.
+        var lane = lanes.removeValue(forKey: key) ?? CallLane()
+        count(record, key, &lane)
+        time(record, key, &lane)
+        if let model {
+            context.observe(record, model: model, at: now)
+            for (index, attempt) in record.attempts.enumerated() where !Self.isAbandoned(index, of: record) {
+                remember(attempt, isLast: index == record.attempts.count - 1, of: record, model: model.name)
             }
         }
+        if lanes.count >= Self.lanesMax { lanes.removeAll(keepingCapacity: true) }
+        lanes[key] = lane
     }
 
-    /// What OpenTelemetry calls an operation: a call that was sent to a provider.
-    private mutating func observeConvention(_ record: CallRecord, name: String) {
-        guard let attempt = record.attempts.last, let provider = record.provider else { return }
-        let names = GenAIName.self
-        let labels = [
-            names.operation(record.door), provider, names.system(ofProvider: provider), name,
-        ]
-        operation.observe(
-            record.duration.seconds, labels + [record.status == .done ? "" : Self.failureClass(record)])
+    private mutating func count(_ record: CallRecord, _ key: CallLane.Key, _ lane: inout CallLane) {
+        let place = lane.place(.calls) {
+            calls.place(of: [key.model, key.agent, key.door.name, key.status.rawValue])
+        }
+        calls.add(1, at: place)
+        if record.status != .done {
+            errors.add(1, at: lane.place(.errors) { errors.place(of: [key.model, key.failure]) })
+        }
+        if let buckets = record.usage?.buckets {
+            for kind in TokenKind.allCases where buckets[kind] > 0 {
+                let place = lane.place(kind) { tokens.place(of: [key.model, kind.label, key.agent]) }
+                tokens.add(buckets[kind], at: place)
+            }
+            if record.cost == nil, !buckets.isEmpty {
+                unpriced.add(1, at: lane.place(.unpriced) { unpriced.place(of: [key.model]) })
+            }
+        }
+        if let cost = record.cost {
+            self.cost.add(cost.value, at: lane.place(.cost) { self.cost.place(of: [key.model, key.agent]) })
+        }
+        for (index, attempt) in record.attempts.enumerated() {
+            let result = attempt.failure ?? (Self.isAbandoned(index, of: record) ? "abandoned" : "ok")
+            if attempt.failure == nil, attempt.target == key.target, record.status == .done {
+                attempts.add(1, at: lane.place(.answered) { attempts.place(of: [attempt.target, result]) })
+            } else {
+                attempts.add(1, [attempt.target, result])
+            }
+            if index > 0 { retries.add(1, [key.model, attempt.reason]) }
+        }
+    }
+
+    private mutating func time(_ record: CallRecord, _ key: CallLane.Key, _ lane: inout CallLane) {
+        let seconds = record.duration.seconds
+        duration.observe(seconds, at: lane.place(.duration) { duration.place(of: [key.model, key.status.rawValue]) })
+        overhead.observe(
+            record.overhead.seconds, at: lane.place(.overhead) { overhead.place(of: [key.door.name]) })
         if let span = record.firstToken {
-            serverFirstToken.observe((record.startedAt + span - attempt.startedAt).seconds, labels)
+            firstToken.observe(span.seconds, at: lane.place(.firstToken) { firstToken.place(of: [key.model]) })
+        }
+        // What OpenTelemetry calls an operation: a call that was sent to a provider.
+        guard let attempt = record.attempts.last, record.provider != nil else { return }
+        let labels = {
+            let system = GenAIName.system(ofProvider: key.provider)
+            return [GenAIName.operation(key.door), key.provider, system, key.model]
+        }
+        operation.observe(seconds, at: lane.place(.operation) { operation.place(of: labels() + [key.failure]) })
+        if let span = record.firstToken {
+            serverFirstToken.observe(
+                (record.startedAt + span - attempt.startedAt).seconds,
+                at: lane.place(.serverFirstToken) { serverFirstToken.place(of: labels()) })
         }
         guard let buckets = record.usage?.buckets else { return }
-        if buckets.inputTotal > 0 { usage.observe(Double(buckets.inputTotal), labels + ["input"]) }
-        if buckets.outputTotal > 0 { usage.observe(Double(buckets.outputTotal), labels + ["output"]) }
+        if buckets.inputTotal > 0 {
+            let place = lane.place(.inputTotal) { usage.place(of: labels() + ["input"]) }
+            usage.observe(Double(buckets.inputTotal), at: place)
+        }
+        if buckets.outputTotal > 0 {
+            let place = lane.place(.outputTotal) { usage.place(of: labels() + ["output"]) }
+            usage.observe(Double(buckets.outputTotal), at: place)
+        }
+    }
+
+    private mutating func remember(
+        _ attempt: CallRecord.Attempt, isLast: Bool, of record: CallRecord, model: String
+    ) {
+        let first = isLast ? record.firstToken.map { record.startedAt + $0 - attempt.startedAt } : nil
+        histories.update(Self.key(model, attempt.target), orMake: { TargetHistory() }) { history in
+            history.record(
+                TargetHistory.Sample(
+                    at: attempt.startedAt + attempt.duration, latency: attempt.duration, firstToken: first,
+                    failure: attempt.failure))
+        }
+    }
+
+    /// Whether an exchange ended because its caller left.
+    private static func isAbandoned(_ index: Int, of record: CallRecord) -> Bool {
+        record.status == .canceled && index == record.attempts.count - 1 && record.attempts[index].failure == nil
     }
 
     /// The class of what the caller was told, such as `not_found`. It may come from a provider, so only plain words

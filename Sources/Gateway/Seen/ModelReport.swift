@@ -143,10 +143,11 @@ extension ModelGateway: MetricSource {
         var states = GaugeFamily(CallMetrics.breaker)
         var changes = GaugeFamily(CallMetrics.breakerChanged)
         var openings = CounterFamily(CallMetrics.openings)
+        // Where targets are too many for a series each, the others share one, and the worst of them shows.
         for (model, target, breaker) in breakers() {
-            states.set(Self.number(breaker.state), [model, target])
+            states.raise(Self.number(breaker.state), [model, target])
             openings.add(Int64(breaker.openings), [model, target])
-            if let at = breaker.changedAt { changes.set(Double(at.microseconds) / 1e6, [model, target]) }
+            if let at = breaker.changedAt { changes.raise(Double(at.microseconds) / 1e6, [model, target]) }
         }
         text.write(states)
         text.write(changes)

@@ -48,7 +48,7 @@ struct TokenBuckets: Sendable, Equatable {
 }
 
 extension TokenKind {
-    fileprivate var index: Int {
+    var index: Int {
         switch self {
         case .input: 0
         case .cacheRead: 1

@@ -10,8 +10,13 @@ public struct CounterFamily: Sendable {
     }
 
     /// Adds nothing where `amount` is negative.
-    public mutating func add(_ amount: Int64 = 1, _ labels: [String]) {
-        table.update(labels) { value in
+    public mutating func add(_ amount: Int64 = 1, _ labels: [String]) { add(amount, at: place(of: labels)) }
+
+    /// See ``SeriesTable/place(of:)``.
+    public mutating func place(of labels: [String]) -> Int { table.place(of: labels) }
+
+    public mutating func add(_ amount: Int64, at place: Int) {
+        table.update(at: place) { value in
             let (sum, isOver) = value.addingReportingOverflow(max(0, amount))
             value = isOver ? .max : sum
         }
@@ -56,11 +61,16 @@ public struct HistogramFamily: Sendable {
     }
 
     /// What is no number is passed over.
-    public mutating func observe(_ value: Double, _ labels: [String]) {
+    public mutating func observe(_ value: Double, _ labels: [String]) { observe(value, at: place(of: labels)) }
+
+    /// See ``SeriesTable/place(of:)``.
+    public mutating func place(of labels: [String]) -> Int { table.place(of: labels) }
+
+    public mutating func observe(_ value: Double, at place: Int) {
         guard value.isFinite else { return }
-        let place = bounds.firstIndex { value <= $0 } ?? bounds.count
-        table.update(labels) { spread in
-            spread.counts[place] += 1
+        let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
+        table.update(at: place) { spread in
+            spread.counts[bucket] += 1
             spread.sum += value
         }
     }

@@ -22,8 +22,16 @@ public struct SeriesTable<Value: Sendable>: Sendable {
 
     /// - Parameter labels: A value for each of the metric's labels, in their order.
     public mutating func update(_ labels: [String], _ change: (inout Value) -> Void) {
+        change(&series[place(of: labels)].value)
+    }
+
+    /// Changes a series that ``place(of:)`` found. Places hold until ``removeAll(where:)``.
+    public mutating func update(at place: Int, _ change: (inout Value) -> Void) { change(&series[place].value) }
+
+    /// Where the series of these label values stands, made if it is new: for whoever comes again and again.
+    public mutating func place(of labels: [String]) -> Int {
         let isLong = labels.contains { $0.utf8.count > SeriesNames.valueBytesMax }
-        change(&series[place(of: isLong ? labels.map(MetricText.clipped) : labels)].value)
+        return find(isLong ? labels.map(MetricText.clipped) : labels)
     }
 
     public func value(_ labels: [String]) -> Value? { places[labels].map { series[$0].value } }
@@ -34,7 +42,7 @@ public struct SeriesTable<Value: Sendable>: Sendable {
         places = Dictionary(series.enumerated().map { ($0.element.labels, $0.offset) }) { earlier, _ in earlier }
     }
 
-    private mutating func place(of labels: [String]) -> Int {
+    private mutating func find(_ labels: [String]) -> Int {
         precondition(labels.count == metric.labels.count, "\(metric.name) has other labels")
         if let place = places[labels] { return place }
         if series.count < seriesMax - seriesMax / 4 - 1 { return add(labels) }

@@ -1,0 +1,45 @@
+/// Calls of one kind, with the places of their series: what is alike is looked up once and not for every call.
+struct CallLane: Sendable {
+    /// All that labels are made of.
+    struct Key: Hashable, Sendable {
+        let model: String
+        /// Empty where there is none; so are the next three.
+        let agent: String
+        let provider: String
+        let target: String
+        let failure: String
+        let door: ModelDoor
+        let status: CallRecord.Status
+
+        init(_ record: CallRecord, model: String) {
+            self.model = model
+            agent = record.agent ?? ""
+            provider = record.provider ?? ""
+            target = record.target ?? ""
+            failure = record.status == .done ? "" : CallMeters.failureClass(record)
+            door = record.door
+            status = record.status
+        }
+    }
+
+    /// Series that each call of the kind counts in, or some of them do.
+    enum Slot: Int, CaseIterable {
+        case calls, errors, cost, unpriced, answered
+        case duration, overhead, firstToken, operation, serverFirstToken, inputTotal, outputTotal
+    }
+
+    /// By slot, then by kind of token; negative where nobody asked yet.
+    private var places = [Int32](repeating: -1, count: Slot.allCases.count + TokenKind.allCases.count)
+
+    /// - Parameter find: Asked once.
+    mutating func place(_ slot: Slot, _ find: () -> Int) -> Int { place(at: slot.rawValue, find) }
+
+    mutating func place(_ kind: TokenKind, _ find: () -> Int) -> Int {
+        place(at: Slot.allCases.count + kind.index, find)
+    }
+
+    private mutating func place(at index: Int, _ find: () -> Int) -> Int {
+        if places[index] < 0 { places[index] = Int32(clamping: find()) }
+        return Int(places[index])
+    }
+}
