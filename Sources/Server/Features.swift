@@ -23,6 +23,9 @@ public struct Features: Sendable {
     public let budgets: BudgetService
     /// What calls hold of budgets in this process.
     public let budgetClerk: BudgetClerk
+    /// Batches of model calls.
+    public let batches: BatchService
+    private let batchRunner: BatchRunner
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
@@ -81,6 +84,15 @@ public struct Features: Sendable {
         costs = CostService(work: DeliverableStore(), world: world)
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, events: events, storage: storage, world: world)
+        batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
+        let batchLogger = Logger(label: "reeve.batches")
+        batchRunner = BatchRunner(
+            service: batches, storage: storage, blobs: blobs, access: access,
+            calls: GatewayBatchCalls(
+                gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy))
+        ) { id, error in
+            batchLogger.error("a batch's round failed", metadata: ["batch": .string(id), "cause": .string("\(error)")])
+        }
         eventRoutes = EventRoutes(
             events: events, storage: storage, access: access, world: world, limits: settings.limits,
             retention: .hours(24 * Int64(settings.events.retentionDays)))
@@ -90,7 +102,7 @@ public struct Features: Sendable {
     public static var migrations: [Migration] {
         IdempotencySchema.migrations + EventSchema.migrations + AccessSchema.migrations + AuditSchema.migrations
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
-            + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations
+            + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -124,6 +136,11 @@ public struct Features: Sendable {
             ModelRoutes(gateway: gateway).routes,
             ModelStatusRoutes(live: gateway, audit: audit, exchange: exchange).routes,
             MetricsRoutes(house: house, sources: [gateway, connections]).routes,
+            BatchRoutes(service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals).routes,
+            MessageBatchRoutes(
+                service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals,
+                publicURL: settings.http.publicURL
+            ).routes,
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
@@ -134,6 +151,10 @@ public struct Features: Sendable {
         return parts.flatMap(\.self)
     }
 
+    private var doorRefusals: DoorRefusals {
+        DoorRefusals(openAI: ModelRoutes.openAIRefusal, anthropic: ModelRoutes.anthropicRefusal)
+    }
+
     /// What keeps the records of model calls.
     var ledger: GatewayLedger { GatewayLedger(gateway: gateway, calls: calls, storage: storage) }
 
@@ -142,11 +163,12 @@ public struct Features: Sendable {
             access.loops, eventRoutes.loops,
             AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
             TaskLoops(
-                service: tasks, storage: storage, blobs: blobs,
+                service: tasks, storage: storage, blobs: blobs, otherContents: batches.blobUse,
                 sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
+            BatchLoops(runner: batchRunner, otherContents: DeliverableStore()).loops,
             ledger.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             [

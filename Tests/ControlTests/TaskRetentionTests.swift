@@ -23,9 +23,13 @@ import Testing
         return sha256
     }
 
-    private func forget(_ fleet: TaskFixture, _ blobs: DirectoryBlobs) async throws {
+    private func forget(
+        _ fleet: TaskFixture, _ blobs: DirectoryBlobs, others: any BlobUse = NoBlobUse()
+    ) async throws {
         _ = try await fleet.storage.write { [tasks = fleet.tasks] in try tasks.purge(in: $0) }
-        _ = try await fleet.storage.write { [tasks = fleet.tasks] in try tasks.removeContents(blobs, in: $0) }
+        _ = try await fleet.storage.write { [tasks = fleet.tasks] in
+            try tasks.removeContents(blobs, others: others, in: $0)
+        }
     }
 
     @Test("Contents go with the last task that had them", arguments: TestEngine.available)
@@ -49,6 +53,26 @@ import Testing
             #expect(!blobs.contains(shared))
             let more = try await fleet.storage.write { [tasks = fleet.tasks] in try tasks.purge(in: $0) }
             #expect(more == 0)
+        }
+    }
+
+    @Test("Content that another feature has stays", arguments: TestEngine.available)
+    func sharedContents(_ engine: TestEngine) async throws {
+        let folder = NSTemporaryDirectory() + "reeve-blobs-\(ProcessInfo.processInfo.globallyUniqueString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let blobs = DirectoryBlobs(root: folder)
+        try await TaskFixture.on(engine) { fleet in
+            let shared = try await deliver(fleet, "a batch has it too", to: blobs)
+            let alone = try await deliver(fleet, "only once", to: blobs)
+            let isUsed = { (sha256: String) in
+                try await fleet.storage.read { try DeliverableStore().uses(sha256, in: $0) }
+            }
+            #expect(try await isUsed(shared))
+            try await fleet.pass(Self.retention + .hours(1))
+            try await forget(fleet, blobs, others: OneBlobUse(used: shared))
+            #expect(try await isUsed(shared) == false)
+            #expect(blobs.contains(shared))
+            #expect(!blobs.contains(alone))
         }
     }
 }

@@ -58,7 +58,7 @@ import Testing
     @Test("Every event that the source writes is in the reference")
     func events() throws {
         let literal = try Regex(
-            #""((task|agent|call|key|session|login_link|queue|project|schedule|budget|model)\.[a-z_]+)""#,
+            #""((task|agent|batch|call|key|session|login_link|queue|project|schedule|budget|model)\.[a-z_]+)""#,
             as: (Substring, Substring, Substring).self)
         let reference = try document("docs/reference/events.md")
         for file in SourceTree.sources where !file.path.contains("/Reference/") && !file.name.contains("Page") {

@@ -89,8 +89,9 @@ public struct IngestService: Sendable {
         ] + AgentDirective.allCases.map(\.eventType))
 
     private static let reservedFamilies: Set<String> = [
-        "alert", "audit", "budget", "call", "config", "configuration", "deliverable", "deployment", "evaluation",
-        "incident", "key", "login", "login_link", "model", "project", "queue", "readiness", "reeve", "release",
+        "alert", "audit", "batch", "budget", "call", "config", "configuration", "deliverable", "deployment",
+        "evaluation", "incident", "key", "login", "login_link", "model", "project", "queue", "readiness", "reeve",
+        "release",
         "review", "schedule", "secret", "session", "setting", "task",
     ]
 }

@@ -1,5 +1,12 @@
 import Kernel
 
+/// What the other owners of blobs ask before they remove one.
+extension DeliverableStore: BlobUse {
+    public func uses(_ sha256: String, in transaction: Transaction) throws -> Bool {
+        try transaction.first("SELECT id FROM deliverables WHERE sha256 = \(sha256) LIMIT 1") != nil
+    }
+}
+
 /// What tasks tell costs: how many deliverables were accepted. Named as the store's, whose tables they read.
 extension DeliverableStore: AcceptedWork {
     public func acceptedDeliverables(

@@ -5,12 +5,17 @@ public struct TaskLoops: Sendable {
     let service: TaskService
     let storage: any Storage
     let blobs: any Blobs
+    /// The other owner of contents.
+    let otherContents: any BlobUse
     let sweepEvery: Span
 
-    public init(service: TaskService, storage: any Storage, blobs: any Blobs, sweepEvery: Span) {
+    public init(
+        service: TaskService, storage: any Storage, blobs: any Blobs, otherContents: any BlobUse, sweepEvery: Span
+    ) {
         self.service = service
         self.storage = storage
         self.blobs = blobs
+        self.otherContents = otherContents
         self.sweepEvery = sweepEvery
     }
 
@@ -22,7 +27,9 @@ public struct TaskLoops: Sendable {
             },
             Loop("tasks.retention", every: .minutes(10)) {
                 while try await storage.write({ try service.purge(in: $0) }) == TaskService.sweepMax {}
-                while try await storage.write({ try service.removeContents(blobs, in: $0) }) == TaskService.sweepMax {}
+                while try await storage.write({ try service.removeContents(blobs, others: otherContents, in: $0) })
+                    == TaskService.sweepMax
+                {}
             },
         ]
     }

@@ -110,9 +110,11 @@ extension TaskService {
 
     /// Removes the contents that no deliverable has any more; returns how many were looked at. It runs in a
     /// transaction of its own behind the one that forgot the deliverables: content that is gone is never referred to.
-    func removeContents(_ blobs: any Blobs, in transaction: Transaction) throws -> Int {
+    func removeContents(_ blobs: any Blobs, others: any BlobUse, in transaction: Transaction) throws -> Int {
         let left = try deliverables.contentsLeft(limit: Self.sweepMax, in: transaction)
-        for content in left where !content.isUsed { try blobs.remove(content.sha256) }
+        for content in left where !content.isUsed {
+            if try !others.uses(content.sha256, in: transaction) { try blobs.remove(content.sha256) }
+        }
         try deliverables.settleContents(left.map(\.sha256), in: transaction)
         return left.count
     }

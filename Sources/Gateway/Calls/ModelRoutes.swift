@@ -32,6 +32,10 @@ public struct ModelRoutes: Sendable {
         ]
     }
 
+    /// How addresses beside these doors refuse, as a caller of OpenAI's or of Anthropic's dialect knows it.
+    public static var openAIRefusal: Route.Refusal { refusal(.chat) }
+    public static var anthropicRefusal: Route.Refusal { refusal(.messages) }
+
     /// A refusal of Reeve's own in the dialect of a door.
     static func refusal(_ dialect: Dialect) -> Route.Refusal {
         { problem, requestID in
@@ -123,7 +127,9 @@ extension DialectError {
         case 413: self.init(.tooLarge, message)
         case 429: self.init(.rateLimit, message)
         case 503: self.init(.unavailable, message)
-        case 400..<500: self.init(.invalidRequest, status: problem.code.status, code: problem.code.name, message)
+        case 400..<500:
+            self.init(
+                .invalidRequest, status: problem.code.status, code: problem.code.name, param: problem.field, message)
         default: self.init(.server, code: problem.code.name, message)
         }
     }

@@ -53,6 +53,8 @@ public struct RouteShape: Sendable {
     public var query: [(name: String, schema: JSONValue, summary: String)]
     /// The JSON Schema of the body; `nil` where there is none.
     public var body: JSONValue?
+    /// The content type of the body.
+    public var bodyType = "application/json"
     /// Whether a body must come.
     public var isBodyRequired: Bool
     /// The status of success, and the JSON Schema of its body.

@@ -13,6 +13,12 @@ public protocol Blobs: Sendable {
     func remove(_ sha256: String) throws
 }
 
+/// A feature that refers to blobs. Features share the store of blobs, so who removes one asks the others first, in the
+/// transaction of the removal.
+public protocol BlobUse: Sendable {
+    func uses(_ sha256: String, in transaction: Transaction) throws -> Bool
+}
+
 /// Blobs as files of the data directory: `blobs/ab/ab12…`.
 public struct DirectoryBlobs: Blobs {
     private let root: String

@@ -14,6 +14,7 @@ public struct Settings: Sendable {
     public var events = Events()
     public var catalogue = Catalogue()
     public var calls = Calls()
+    public var batches = Batches()
 
     public init() {}
 
@@ -98,6 +99,17 @@ public struct Settings: Sendable {
     /// Model calls.
     public struct Calls: Sendable {
         public var retentionDays = 90
+
+        public init() {}
+    }
+
+    /// Batches of model calls and their files.
+    public struct Batches: Sendable {
+        public var fileBytes = 64 << 20
+        public var keptBytes = 4 << 30
+        public var lines = 50_000
+        public var parallel = 8
+        public var retentionDays = 30
 
         public init() {}
     }

@@ -3,7 +3,7 @@
 public enum SettingsTable {
     public static let entries: [SettingsEntry] =
         http + storage + log + limits + agents + tasks + events
-        + calls
+        + calls + batches
 
     private static let byPath = Dictionary(uniqueKeysWithValues: entries.map { ($0.path, $0) })
     private static let byEnvironment = Dictionary(uniqueKeysWithValues: entries.map { ($0.environmentName, $0) })
@@ -157,6 +157,22 @@ public enum SettingsTable {
         .int(
             "calls.retentionDays", \.calls.retentionDays, 1...36_500, "days",
             "How long single model calls are kept; what they cost by day stays.")
+    ]
+
+    private static let batches: [SettingsEntry] = [
+        .int(
+            "batches.fileBytes", \.batches.fileBytes, 1_024...512 << 20, "bytes",
+            "The largest file of a batch; it is in memory while it comes in."),
+        .int(
+            "batches.keptBytes", \.batches.keptBytes, 1_024...1 << 40, "bytes",
+            "The most that one agent's files may have together."),
+        .int("batches.lines", \.batches.lines, 1...100_000, "requests", "The most requests of one batch."),
+        .int(
+            "batches.parallel", \.batches.parallel, 1...1_000, "calls",
+            "How many model calls batches make at one time, on each replica."),
+        .int(
+            "batches.retentionDays", \.batches.retentionDays, 1...3_650, "days",
+            "How long files, and batches that ended, are kept."),
     ]
 
     private static let events: [SettingsEntry] = [

@@ -68,7 +68,8 @@ struct OpenAPI {
         if !parameters.isEmpty { operation["parameters"] = .array(parameters) }
         if let body = route.shape.body {
             operation["requestBody"] = [
-                "required": .bool(route.shape.isBodyRequired), "content": ["application/json": ["schema": body]],
+                "required": .bool(route.shape.isBodyRequired),
+                "content": .object(JSONObject([.init(name: route.shape.bodyType, value: ["schema": body])])),
             ]
         }
         operation["responses"] = responses(route)
