@@ -107,6 +107,8 @@ public final class BatchRunner: Sendable {
         do {
             try await drive(id)
         } catch is CancellationError {
+            // The server stops: another replica need not wait until the claim has run out.
+            try? await release(id)
         } catch {
             let until = world.now + Self.faultRest
             state.withLock { $0.restUntil[id] = until }
@@ -131,6 +133,10 @@ public final class BatchRunner: Sendable {
             // Whichever ends first: the work is done, or the claim is lost to another replica.
             _ = try await group.next()
         }
+        try await release(id)
+    }
+
+    private func release(_ id: String) async throws {
         try await storage.write { [service, name] in try service.batches.release(id, runner: name, in: $0) }
     }
 
