@@ -34,6 +34,7 @@ public struct Features: Sendable {
     private let taskStore = TaskStore()
     /// The keys of providers; empty until it is first loaded.
     public let keyring: ProviderKeyring
+    private let stopper: CallStopper
     private let eventRoutes: EventRoutes
     private let vault: StoredBudgetVault
     private let house: HouseMetrics
@@ -81,6 +82,7 @@ public struct Features: Sendable {
             world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
+        stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, events: events, storage: storage, world: world)
@@ -141,6 +143,7 @@ public struct Features: Sendable {
                 service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals,
                 publicURL: settings.http.publicURL
             ).routes,
+            RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
@@ -169,8 +172,9 @@ public struct Features: Sendable {
             ScheduleLoops(service: schedules, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: DeliverableStore()).loops,
-            ledger.loops,
+            ledger.loops, stopper.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
+            RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
             [
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }
             ],

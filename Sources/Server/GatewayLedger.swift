@@ -44,6 +44,18 @@ extension ModelGateway: LiveCalls {
     public func running(_ id: Identifier<Call>) -> Call? { liveCall(id.text).map(Call.init) }
 }
 
+extension ModelGateway: RunHolds {
+    public func heldNow() -> [RunHold] { heldRuns().map(RunHold.init) }
+    public func letGo(_ id: String) -> Bool { releaseRun(id) != nil }
+    public func newHolds() -> [RunHold] { takeHoldNotices().map(RunHold.init) }
+}
+
+extension RunHold {
+    init(_ run: HeldRun) {
+        self.init(id: run.id, agent: run.agent, task: run.task, json: run.json)
+    }
+}
+
 extension Call {
     init(_ record: CallRecord) {
         self.init(
@@ -60,7 +72,9 @@ extension Call {
             },
             usage: CallUsage(raw: record.rawUsage, buckets: record.buckets, isEstimated: record.isEstimated),
             cost: record.cost.map { CallCost(nanoUSD: $0.value, priceFrom: record.priceFrom) },
+            savedNanoUSD: record.saved.value,
             failure: record.failure, httpStatus: record.httpStatus == 0 ? nil : Int64(record.httpStatus),
+            cache: record.cache,
             durationMs: record.status == .running ? nil : record.duration.microseconds / 1_000,
             ttftMs: record.firstToken.map { $0.microseconds / 1_000 },
             overheadMicroseconds: record.status == .running ? nil : record.overhead.microseconds,

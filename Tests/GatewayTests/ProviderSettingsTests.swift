@@ -166,6 +166,33 @@ import Testing
             given.keys.resolve(user: user, organisation: organisation) == .init(level: level, source: source))
     }
 
+    @Test(
+        arguments: [
+            ("fallback", ["ann"], "user:ann"), ("fallback", ["bob"], "organisation:acme"),
+            ("fallback", ["cid", "ann"], "user:ann"), ("fallback", ["cid"], "platform"),
+            ("strict_user", ["ann"], "user:ann"), ("strict_user", ["bob"], "refused"), ("strict_user", [], "refused"),
+        ])
+    func aMemberUsesTheKeyOfItsOrganisation(policy: String, names: [String], words: String) throws {
+        let given = try provider(
+            """
+            kind: openai, apiKeyFile: p, keyPolicy: \(policy),
+            keys: {users: {ann: {apiKeyFile: a}}, organisations: {acme: {apiKeyFile: o, members: [bob]}}}
+            """)
+        #expect(given.keys.resolve(users: names).words == words)
+    }
+
+    @Test func aMemberBelongsToOneOrganisation() {
+        let problem = #expect(throws: Problem.self) {
+            try provider(
+                """
+                kind: openai,
+                keys: {organisations: {a: {apiKeyFile: x, members: [b]}, c: {apiKeyFile: y, members: [b]}}}
+                """
+            )
+        }
+        #expect(problem?.field?.hasSuffix("keys/organisations/c/members/0") == true)
+    }
+
     @Test func withoutAnyKeyThereIsNone() {
         #expect(ProviderKeys().resolve(user: "ann", organisation: nil) == .init(level: .none, source: nil))
     }

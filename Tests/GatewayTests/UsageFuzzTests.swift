@@ -106,10 +106,11 @@ import Testing
         let examples = guide.components(separatedBy: "```yaml\n").dropFirst().map {
             $0.components(separatedBy: "```")[0]
         }
-        #expect(examples.count == 2)
+        #expect(examples.count == 5)
         let settings = try examples.map { try GatewaySettings(YAMLDocument.parse($0)) }
         #expect(settings.first?.models.map(\.name) == ["gpt-4o-mini", "llama"])
         #expect(settings.first?.resolve("standard")?.name == "llama")
-        #expect(settings.last?.provider("main")?.keys.users == ["ann": .file("keys/ann")])
+        #expect(settings[1].provider("main")?.keys.users == ["ann": .file("keys/ann")])
+        #expect(settings[3].loops?.turns == 500)
     }
 }

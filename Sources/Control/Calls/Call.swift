@@ -138,6 +138,9 @@ public struct Call: Sendable, Equatable, Identified {
 }
 
 extension Call: JSONConvertible {
+    /// What the decision record says of the call itself, where it does.
+    private static let notes = ["context", "quality", "redacted", "keys"]
+
     /// Without the decision record, which ``CallExplanation`` shows.
     public var json: JSONValue {
         var object = JSONObject()
@@ -160,6 +163,7 @@ extension Call: JSONConvertible {
             ("bundle", bundle),
         ]
         for (name, value) in course { object.append(name, .of(value)) }
+        for name in Self.notes { if let note = decision[name] { object.append(name, note) } }
         return .object(object)
     }
 }

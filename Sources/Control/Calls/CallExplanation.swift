@@ -221,7 +221,10 @@ enum CallWords {
         "provider_silent": "its provider has just been silent", "withdrawn": "its breaker let nobody in after all",
         "callers_fault": "the request itself is at fault", "stream_broken": "the stream had begun before it broke",
         "no_target_left": "no target is left", "all_open": "all breakers are open",
-        "all_limited": "all providers asked to be left alone", "deadline": "the time for the whole call is over",
+        "all_limited": "all providers asked to be left alone",
+        "client_left": "the client went away", "loop_detected": "its run went in circles",
+        "stream_diverged": "another target went on with other words",
+        "input_refused": "its input is not allowed", "deadline": "the time for the whole call is over",
         "too_many_steps": "it took too many steps",
         // Failures.
         "rate_limited": "the provider limits the rate", "quota_exhausted": "the provider's account is used up",

@@ -49,7 +49,11 @@ public enum CallShapes {
             ("durationMs", optionalCount), ("ttftMs", optionalCount), ("overheadMicroseconds", optionalCount),
             ("requestBytes", count), ("responseBytes", count), ("correlationId", optionalText),
             ("bundle", optionalText),
-        ], optional: [("bookedCost", cost), ("repricedAt", time), ("otel", ["type": "object"])])
+        ],
+        optional: [
+            ("bookedCost", cost), ("repricedAt", time), ("otel", ["type": "object"]), ("context", ["type": "object"]),
+            ("quality", ["type": "object"]), ("redacted", ["type": "object"]), ("keys", ["type": "object"]),
+        ])
 
     private static let explanation = object([
         ("id", text), ("status", status), ("summary", text),

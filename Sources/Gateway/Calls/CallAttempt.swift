@@ -14,6 +14,7 @@ struct CallAttempt {
     let index: Int
     let state: TargetState
     let permit: Breaker.Permit
+    let receipt: Pacer.Receipt
     let passage: Passage
     let startedAt: Timestamp
     let reason: String
@@ -32,11 +33,13 @@ struct CallAttempt {
     let began: NIODeadline
 
     init(
-        index: Int, state: TargetState, permit: Breaker.Permit, passage: Passage, startedAt: Timestamp, reason: String
+        index: Int, state: TargetState, permit: Breaker.Permit, receipt: Pacer.Receipt, passage: Passage,
+        startedAt: Timestamp, reason: String
     ) {
         self.index = index
         self.state = state
         self.permit = permit
+        self.receipt = receipt
         self.passage = passage
         self.startedAt = startedAt
         self.reason = reason

@@ -8,6 +8,12 @@ extension DialectError {
     init(_ end: AttemptPlan.End, told: DialectError?, model: String) {
         let name = model.prefix(Self.paramCharactersMax)
         guard let failure = end.failure else {
+            if end.reason == .allLimited {
+                self.init(
+                    .rateLimit,
+                    "The provider's limits for `\(name)` are used up. Come back when Retry-After has passed.")
+                return
+            }
             self.init(
                 .unavailable,
                 "No target of the model `\(name)` can be asked now (\(end.reason.rawValue)). Try again in a moment.")

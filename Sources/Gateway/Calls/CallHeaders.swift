@@ -11,6 +11,7 @@ enum CallHeaders {
     /// What the gateway says to callers.
     static let call = "x-reeve-call"
     static let dropped = "x-reeve-dropped"
+    static let cache = "x-reeve-cache"
 
     /// The Anthropic API's version that translated calls are written for (Anthropic API reference, "Versions").
     static let anthropicVersion = "2023-06-01"
@@ -81,6 +82,7 @@ enum CallHeaders {
         "content-encoding", "set-cookie", "x-request-id", "x-correlation-id", "traceparent", "server", "alt-svc",
         "strict-transport-security", "content-security-policy", "x-content-type-options", "referrer-policy",
         "www-authenticate", "cache-control", "x-reeve-call", "x-reeve-dropped",
+        "x-reeve-cache",
     ]
 
     /// The headers of a native answer, by their names in lower case.

@@ -44,6 +44,10 @@ public struct CallRecord: Sendable {
     var usage: TokenUsage?
     /// `nil` where no price is known; never 0 for that.
     public var cost: NanoDollars?
+    /// `hit`, `miss` or `shared`; `nil` where no cache was asked, and nobody else.
+    public var cache: String?
+    /// What an answer of another call would have cost.
+    public var saved = NanoDollars.zero
     /// The UTC day from which the price held; `nil` for a price without a date.
     public var priceFrom: String?
     /// Of the answer that the caller got.
@@ -62,6 +66,8 @@ public struct CallRecord: Sendable {
     var candidates: [String] = []
     /// What was held of budgets for it.
     var purse: CallPurse?
+    /// What else there is to say of it: its keys' sources, its context, its quality, what was taken out.
+    var notes = JSONObject()
     /// How it was decided, step by step.
     var steps: [AttemptPlan.Step] = []
 }
@@ -76,7 +82,7 @@ extension CallRecord {
     /// How it was decided: `{candidates: [{target}], steps: […], priceVersion, provider}`.
     public var decision: JSONValue {
         let targets = candidates
-        return [
+        let course: JSONValue = [
             "candidates": .array(targets.map { ["target": .string($0)] }),
             "steps": .array(
                 steps.map { step in
@@ -87,5 +93,6 @@ extension CallRecord {
                     return .object(object)
                 }), "priceVersion": .of(priceFrom), "hold": purse?.json ?? .null, "provider": .of(provider),
         ]
+        return .object(JSONObject((course.object?.members ?? []) + notes.members))
     }
 }

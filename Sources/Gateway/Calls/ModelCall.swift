@@ -14,23 +14,44 @@ final class ModelCall: AnsweredCall {
     var answer: (any Answering)?
     var record: CallRecord
     var model: ModelSettings?
-    private(set) var targets: [TargetState] = []
+    var targets: [TargetState] = []
     private(set) var scan: TopLevelScan?
     private var plan: AttemptPlan?
     var attempt: CallAttempt?
     /// What each target last answered with, where that was an error.
     private var errors: [Int: ProviderError] = [:]
-    private var timer: Scheduled<Void>?
-    private var totalDue = NIODeadline.distantFuture
+    var timer: Scheduled<Void>?
+    var totalDue = NIODeadline.distantFuture
     /// Whether the client has seen a part of the answer.
     var hasBegun = false
     private(set) var hasEnded = false
     /// What the call holds of its budgets; `nil` where none counts it, and once it is booked.
     var purse: CallPurse?
+    /// What the client has seen, where another target may go on with it.
+    var delivered: DeliveredAnswer?
+    /// Whether the client went away before its answer was whole.
+    var hasLeft = false
+    /// Whether somebody stopped it.
+    var isStopped = false
+    /// Where it stands in a target's line, and what lets it go on.
+    var place: PlaceInLine?
+    var receipt: Pacer.Receipt?
+    /// What the client got, where somebody wants to know.
+    var capture: AnswerCapture?
+    var sharing: Sharing?
+    var followedAt: Timestamp?
+    /// The run that it belongs to, from when it was let in.
+    var watched: Watched?
+    /// What takes secrets out of the answer.
+    var filter: AnswerFilter?
+    /// Whose key each target is asked with, where that is not the platform's in any case.
+    var resolutions: [ProviderKeys.Resolution?] = []
+    /// Further headers of the answer.
+    var moreHeaders: [(name: String, value: String)] = []
     /// Fields of the request that the answering target's dialect does not have.
     var dropped = DroppedFields()
     /// Spent waiting for providers and for retries.
-    private var waited = Span.zero
+    var waited = Span.zero
 
     init(_ request: DoorRequest, gateway: ModelGateway, answer: any Answering, on loop: any EventLoop) {
         self.request = request
@@ -58,9 +79,9 @@ final class ModelCall: AnsweredCall {
         } catch {
             return fail(DialectError(.server, "Reeve failed at this call."), nil)
         }
-        gateway.began(record)
+        gateway.began(record, CallStop(self))
         if answersItself() { return }
-        hold()
+        passGuards()
     }
 
     private func prepare() throws {
@@ -94,11 +115,14 @@ final class ModelCall: AnsweredCall {
                     "The model `\(record.model)` has no price today, and may not be asked without one.")
             }
         }
+        try resolveKeys()
         var rules = AttemptPlan.Rules()
         rules.retries = model.retries.atLastTarget
         rules.total = model.deadlines.total
+        rules.continuation = model.continuesStreams
         plan = AttemptPlan(rules, startedAt: record.startedAt)
         totalDue = .now() + .microseconds(model.deadlines.total.microseconds)
+        prepareContinuation()
     }
 
     /// What needs no provider: tokens of a call that no provider of this model counts are estimated.
@@ -119,6 +143,9 @@ final class ModelCall: AnsweredCall {
 
     // MARK: what comes next
 
+    /// A target has to be asked, and paid.
+    func proceed() { hold() }
+
     func decide() {
         timer?.cancel()
         timer = nil
@@ -126,10 +153,11 @@ final class ModelCall: AnsweredCall {
         let now = gateway.world.now
         // Chance is needed for a further try only.
         let fraction = plan.attempts > 0 ? gateway.world.entropy.fraction() : 0
-        let decision = plan.next(targets.map { $0.plan(at: now) }, at: now, fraction: fraction)
+        let decision = plan.next(targets.map { $0.plan(tokens: pacedTokens, at: now) }, at: now, fraction: fraction)
         self.plan = plan
         switch decision {
         case .attempt(let index, let wait):
+            if plan.steps.last?.reason == .paced { return waitInLine(for: index) }
             if wait > .zero { after(wait) { $0.begin(index) } } else { begin(index) }
         case .wait(let wait): after(wait) { $0.decide() }
         case .giveUp(let end): giveUp(end)
@@ -145,19 +173,21 @@ final class ModelCall: AnsweredCall {
         }
     }
 
-    private func begin(_ index: Int) {
+    func begin(_ index: Int) {
         guard !hasEnded, targets.indices.contains(index) else { return }
         let state = targets[index]
         let now = gateway.world.now
-        guard let permit = state.admit(at: now) else {
+        guard let (permit, receipt) = state.admit(self.receipt, tokens: pacedTokens, at: now) else {
             plan?.withdrawn(at: now)
             return decide()
         }
+        self.receipt = nil
         do {
             let reason = plan?.steps.last?.reason?.rawValue ?? ""
-            let (request, passage) = try outgoing(to: state)
+            let (request, passage) = try outgoing(to: state, index)
             attempt = CallAttempt(
-                index: index, state: state, permit: permit, passage: passage, startedAt: now, reason: reason)
+                index: index, state: state, permit: permit, receipt: receipt, passage: passage, startedAt: now,
+                reason: reason)
             guard let address = state.address, let pool = gateway.pool(of: loop) else {
                 return attemptFailed(.connectionRefused)
             }
@@ -175,14 +205,14 @@ final class ModelCall: AnsweredCall {
     }
 
     /// The request as this target takes it.
-    private func outgoing(to state: TargetState) throws -> (UpstreamRequest, CallAttempt.Passage) {
+    private func outgoing(to state: TargetState, _ index: Int) throws -> (UpstreamRequest, CallAttempt.Passage) {
         let provider = state.provider
         let isNative = request.door.isNative(to: provider.kind)
         let pieces: [ByteBuffer]
         let passage: CallAttempt.Passage
         let endpoint: ProviderEndpoint
         if isNative {
-            let (body, hidesUsage) = nativeBody(state.target.model)
+            let (body, hidesUsage) = nativeBody(state.target)
             pieces = body
             passage = .native(hidesUsage: hidesUsage)
             endpoint = request.door.endpoint
@@ -191,7 +221,8 @@ final class ModelCall: AnsweredCall {
                 throw DialectError.unsupported("model", "Its provider has no embeddings.")
             }
             let target: Dialect = provider.kind == .anthropic ? .messages : .chat
-            var document = try JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
+            var document =
+                try prefilled(for: state.target) ?? JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
             if let limit = purse?.outputTokensAllowed, var object = document.object {
                 let names = request.door.limitNames
                 if let name = names.first(where: { object[$0] != nil }) ?? names.first { object[name] = .int(limit) }
@@ -205,7 +236,7 @@ final class ModelCall: AnsweredCall {
             passage = .translated(target)
             endpoint = target == .messages ? .messages : .chatCompletions
         }
-        let resolution = provider.keys.resolve(user: request.principal.name, organisation: nil)
+        let resolution = resolution(for: index)
         let headers = CallHeaders.outgoing(
             request, to: provider, key: gateway.keys.key(resolution.source),
             length: pieces.reduce(0) { $0 + $1.readableBytes }, isNative: isNative)
@@ -215,14 +246,16 @@ final class ModelCall: AnsweredCall {
     }
 
     /// The body as it came, with the model's name at the provider. A chat stream that asks for no usage is made to.
-    private func nativeBody(_ name: String) -> (pieces: [ByteBuffer], hidesUsage: Bool) {
-        guard let scan else { return ([], false) }
+    private func nativeBody(_ target: ModelTarget) -> (pieces: [ByteBuffer], hidesUsage: Bool) {
         let wanted = request.door.wanted
+        let name = target.model
+        let bytes = prefilled(for: target)?.bytes ?? request.body
+        guard let scan = hasBegun ? try? TopLevelScan.scan(bytes, for: wanted) : scan else { return ([], false) }
         var edits = BodyEdits()
         if name != record.model { scan.set("model", to: .string(name), in: wanted, &edits) }
         var hidesUsage = false
         if request.door == .chat, record.isStreamed {
-            var options = scan.value(of: "stream_options", in: wanted, request.body)?.object ?? JSONObject()
+            var options = scan.value(of: "stream_options", in: wanted, bytes)?.object ?? JSONObject()
             if options["include_usage"]?.bool != true {
                 options["include_usage"] = true
                 scan.set("stream_options", to: .object(options), in: wanted, &edits)
@@ -231,11 +264,11 @@ final class ModelCall: AnsweredCall {
         }
         if let limit = purse?.outputTokensAllowed {
             let names = request.door.limitNames
-            let name = names.first { scan.value(of: $0, in: wanted, request.body) != nil } ?? names.first
+            let name = names.first { scan.value(of: $0, in: wanted, bytes) != nil } ?? names.first
             if let name { scan.set(name, to: .int(limit), in: wanted, &edits) }
         }
-        let body = ByteBuffer(bytes: request.body)
-        let pieces = edits.pieces(of: request.body.count).map { piece in
+        let body = ByteBuffer(bytes: bytes)
+        let pieces = edits.pieces(of: bytes.count).map { piece in
             switch piece {
             case .original(let range): body.getSlice(at: range.lowerBound, length: range.count) ?? ByteBuffer()
             case .inserted(let bytes): ByteBuffer(bytes: bytes)
@@ -273,8 +306,13 @@ final class ModelCall: AnsweredCall {
         self.attempt = nil
         attempt.exchange?.detach()
         plan?.failed(failure, at: now, hasDelivered: hasBegun)
+        if hasLeft {
+            if attempt.relay?.progress.hasBegun == true { book(attempt) }
+            return end(.canceled)
+        }
         if hasBegun {
-            book(attempt)
+            if attempt.relay?.progress.hasBegun == true { book(attempt) }
+            if mayContinue(attempt, failure) { return decide() }
             let told = DialectError(.init(failure: failure, reason: .streamBroken), told: nil, model: record.model)
             return breakOff(attempt, attempt.relay?.progress.error ?? told, failure)
         }
@@ -282,6 +320,7 @@ final class ModelCall: AnsweredCall {
     }
 
     func attemptSucceeded(_ attempt: CallAttempt) {
+        capture?.isWhole = true
         let now = gateway.world.now
         note(attempt, nil, at: now)
         attempt.state.record(
@@ -306,6 +345,7 @@ final class ModelCall: AnsweredCall {
         record.failure = end.failure?.name ?? end.reason.rawValue
         let error = end.target.flatMap { errors[$0] }
         let told = DialectError(end, told: error?.meaning, model: record.model)
+        if endInSight(told, record.failure ?? "") { return }
         // The provider's own words go to a caller of its dialect as they came.
         if let error, error.isNative, told == error.meaning {
             var headers = error.headers
@@ -325,6 +365,7 @@ final class ModelCall: AnsweredCall {
     /// Tells the caller, in its dialect, why there is no answer.
     func fail(_ error: DialectError, _ retryAfter: Span?) {
         if record.failure == nil { record.failure = error.code ?? "\(error.kind)" }
+        if endInSight(error, record.failure ?? "") { return }
         var headers = [(name: "content-type", value: "application/json")]
         if let retryAfter { headers.append(("retry-after", Self.seconds(retryAfter))) }
         let body = error.body(for: dialect, requestID: request.requestID)
@@ -335,14 +376,17 @@ final class ModelCall: AnsweredCall {
     func respond(_ status: Int, _ headers: [(name: String, value: String)], _ body: ByteBuffer) {
         record.httpStatus = status
         record.answerBytes = body.readableBytes
+        capture?.begin(status, headers)
+        capture?.add(body)
         answer?.respond(status, headers + ownHeaders, body)
         answer = nil
     }
 
     /// What every answer of the gateway says.
     var ownHeaders: [(name: String, value: String)] {
-        var headers = [(name: CallHeaders.call, value: record.id)]
+        var headers = [(name: CallHeaders.call, value: record.id)] + moreHeaders
         if !dialect.isOpenAI { headers.append(("request-id", request.requestID)) }
+        if let cache = record.cache { headers.append((CallHeaders.cache, cache == "miss" ? cache : "hit")) }
         if !dropped.paths.isEmpty { headers.append((CallHeaders.dropped, dropped.headerValue)) }
         return headers
     }
@@ -350,39 +394,25 @@ final class ModelCall: AnsweredCall {
     func end(_ status: CallRecord.Status) {
         guard !hasEnded else { return }
         hasEnded = true
+        leaveLine()
         timer?.cancel()
         timer = nil
         attempt = nil
         answer = nil
-        record.status = status
+        record.status = hasLeft || isStopped ? .canceled : status
+        if hasLeft { record.failure = "client_left" }
         record.duration = gateway.world.now - record.startedAt
         record.overhead = Span(microseconds: max(0, record.duration.microseconds - waited.microseconds))
         record.steps = plan?.steps ?? []
         record.candidates = targets.map(\.target.label)
+        settleSharing()
+        settleGuards()
         record.purse = purse
         settle()
         gateway.ended(record)
     }
 
     // MARK: the client
-
-    func clientLeft() {
-        guard !hasEnded else { return }
-        answer = nil
-        if let attempt {
-            // Who has the whole answer hangs up before its provider does: the little that is left tells the usage.
-            if attempt.relay?.progress.isComplete == true { return }
-            guard model?.disconnect == .cancel else { return }
-            let now = gateway.world.now
-            attempt.exchange?.withdraw()
-            note(attempt, nil, at: now)
-            attempt.state.record(attempt.permit, .abandoned, at: now)
-            record.target = attempt.state.target.label
-            book(attempt)
-        }
-        record.failure = "client_left"
-        end(.canceled)
-    }
 
     func clientReads() { attempt?.exchange?.resume() }
 }

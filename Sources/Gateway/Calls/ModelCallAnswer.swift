@@ -5,9 +5,9 @@ import NIOHTTP1
 /// How a target's answer reaches the caller.
 extension ModelCall: UpstreamListener {
     func upstreamAnswered(_ head: HTTPResponseHead) {
-        guard let state = attempt?.state else { return }
+        guard let state = attempt?.state, let receipt = attempt?.receipt else { return }
         attempt?.head = head
-        state.answered(head.headers, gateway.world)
+        state.answered(head.headers, receipt, at: gateway.world.now)
         guard (200..<300).contains(head.status.code), record.isStreamed,
             head.headers.first(name: "content-type")?.lowercased().hasPrefix("text/event-stream") == true
         else { return }
@@ -16,15 +16,15 @@ extension ModelCall: UpstreamListener {
     }
 
     private func relay() -> any StreamRelay {
-        switch attempt?.passage {
-        case .translated(let provider)?:
-            TranslatingRelay(from: provider, to: dialect, replyContext)
+        if let delivered, let passage = attempt?.passage { return continuableRelay(delivered, passage) }
+        return switch attempt?.passage {
+        case .translated(let provider)?: TranslatingRelay(from: provider, to: dialect, replyContext)
         case .native(let hidesUsage)?: PlainRelay(dialect, hidesUsage: hidesUsage)
         case nil: PlainRelay(dialect, hidesUsage: false)
         }
     }
 
-    private var replyContext: ReplyContext {
+    var replyContext: ReplyContext {
         var context = ReplyContext(createdAt: record.startedAt.microseconds / 1_000_000, model: record.model)
         let document = try? JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
         if request.door == .chat, record.isStreamed {
@@ -37,6 +37,7 @@ extension ModelCall: UpstreamListener {
     func upstreamSent(_ bytes: ByteBuffer) {
         guard attempt != nil else { return }
         guard attempt?.relay != nil else { return collect(bytes) }
+        defer { if hasLeft { _ = drainsOn() } }
         do {
             let output = try attempt?.relay?.take(bytes) ?? ByteBuffer()
             attempt?.hear()
@@ -71,7 +72,8 @@ extension ModelCall: UpstreamListener {
         guard let attempt, let progress = attempt.relay?.progress else { return }
         if hasBegun {
             send(output)
-            if progress.error != nil, !isNative(attempt) {
+            if delivered != nil, (attempt.relay as? ContinuableRelay)?.hasDiverged == true { return diverged() }
+            if progress.error != nil, delivered != nil || !isNative(attempt) {
                 attempt.exchange?.withdraw()
                 attemptFailed(progress.failure ?? .cut)
             }
@@ -93,7 +95,9 @@ extension ModelCall: UpstreamListener {
         record.firstToken = now - record.startedAt
         hasBegun = true
         record.httpStatus = Int(attempt.head?.status.code ?? 200)
-        answer?.begin(record.httpStatus, answerHeaders(attempt) + ownHeaders)
+        let headers = answerHeaders(attempt)
+        capture?.begin(record.httpStatus, headers)
+        answer?.begin(record.httpStatus, headers + ownHeaders)
         let held = self.attempt?.held ?? ByteBuffer()
         self.attempt?.held = ByteBuffer()
         send(held)
@@ -111,10 +115,20 @@ extension ModelCall: UpstreamListener {
     }
 
     private func send(_ bytes: ByteBuffer) {
+        let bytes = filter?.take(bytes) ?? bytes
+        capture?.add(bytes)
         guard bytes.readableBytes > 0, let answer else { return }
         record.answerBytes += bytes.readableBytes
         answer.write(bytes)
         if !answer.isReading { attempt?.exchange?.pause() }
+    }
+
+    /// What a filter held back goes out before the answer ends.
+    func sendHeldBack() {
+        guard let rest = filter?.finish(), rest.readableBytes > 0 else { return }
+        capture?.add(rest)
+        record.answerBytes += rest.readableBytes
+        answer?.write(rest)
     }
 
     func upstreamRested() {
@@ -127,9 +141,14 @@ extension ModelCall: UpstreamListener {
         guard let attempt else { return }
         attempt.exchange?.detach()
         guard attempt.isSuccess else { return refused(attempt) }
-        guard attempt.relay != nil else { return finishWhole(attempt) }
+        guard attempt.relay != nil else { return hasBegun ? attemptFailed(.malformed) : finishWhole(attempt) }
         let last = self.attempt?.relay?.finish() ?? ByteBuffer()
         guard let progress = self.attempt?.relay?.progress else { return }
+        if delivered != nil, hasBegun, !progress.isComplete || progress.error != nil {
+            send(last)
+            if (self.attempt?.relay as? ContinuableRelay)?.hasDiverged == true { return diverged() }
+            return attemptFailed(progress.failure ?? .cut)
+        }
         // Nothing but comments came.
         guard hasBegun || progress.hasBegun else {
             if let error = progress.error {
@@ -142,6 +161,7 @@ extension ModelCall: UpstreamListener {
         }
         guard let ended = self.attempt else { return }
         send(last)
+        sendHeldBack()
         answer?.finish()
         answer = nil
         if progress.isComplete, progress.error == nil {
@@ -185,7 +205,7 @@ extension ModelCall: UpstreamListener {
     }
 
     private func finishWhole(_ attempt: CallAttempt) {
-        let body: ByteBuffer
+        var body: ByteBuffer
         do {
             switch attempt.passage {
             case .native: body = attempt.body
@@ -199,6 +219,7 @@ extension ModelCall: UpstreamListener {
             return attemptFailed(.malformed)
         }
         attemptSucceeded(attempt)
+        if let clean = filter?.whole(body) { body = clean }
         respond(Int(attempt.head?.status.code ?? 200), answerHeaders(attempt), body)
         end(.done)
     }
@@ -219,6 +240,7 @@ extension ModelCall: UpstreamListener {
     func breakOff(_ attempt: CallAttempt, _ error: DialectError, _ failure: FailureClass) {
         var relay = attempt.relay
         if let last = relay?.breakOff(error), let answer {
+            sendHeldBack()
             answer.write(last)
             answer.flush()
             answer.finish()
@@ -266,6 +288,7 @@ extension ModelCall: UpstreamListener {
         record.rawUsage = raw
         record.usage = usage
         record.cost = attempt.state.price?.cost(of: usage.buckets, at: record.startedAt)
+        record.add(delivered?.spent)
         record.priceFrom = attempt.state.price?.entry(at: record.startedAt)?.from
     }
 }

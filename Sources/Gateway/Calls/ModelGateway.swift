@@ -22,6 +22,12 @@ public final class ModelGateway: Sendable {
     /// What answers really come to.
     let sizes = Mutex(CallSizes())
     private let states: [String: [TargetState]]
+    /// By the model; of those that have one.
+    let caches: [String: SharedAnswers]
+    let inFlight = CallsInFlight()
+    /// Of those models whose settings have one.
+    let checks: [String: InputCheck]
+    let runs: RunWatch
     private let tls: NIOSSLContext?
     /// Made by each loop when it first asks.
     private let pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>]
@@ -35,6 +41,8 @@ public final class ModelGateway: Sendable {
         var finished: [CallRecord] = []
         /// So many of the first of those are counted in ``meters``.
         var counted = 0
+        /// How those that run are stopped.
+        var stops: [String: CallStop] = [:]
     }
 
     /// What is known of calls that ended, counted by batches.
@@ -59,10 +67,19 @@ public final class ModelGateway: Sendable {
                 guard let provider = settings.provider(target.provider), let number = numbers[target.provider] else {
                     return nil
                 }
-                return TargetState(target, provider: provider, providerNumber: number, model: model)
+                return TargetState(target, provider: provider, providerNumber: number, model: model, world: world)
             }
         }
         self.states = states
+        runs = RunWatch(settings.loops)
+        checks = Dictionary(
+            uniqueKeysWithValues: settings.models.compactMap { model in
+                InputCheck(model.input, model: model.name).map { (model.name, $0) }
+            })
+        caches = Dictionary(
+            uniqueKeysWithValues: settings.models.compactMap { model in
+                model.cache.map { (model.name, SharedAnswers($0)) }
+            })
         tls = try? NIOSSLContext(configuration: .makeClientConfiguration())
         var pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>] = [:]
         for loop in eventLoops.makeIterator() { pools[ObjectIdentifier(loop)] = .makeEmptyBox(eventLoop: loop) }
@@ -90,17 +107,44 @@ public final class ModelGateway: Sendable {
         return call
     }
 
+    // MARK: runs
+
+    /// The runs whose calls are held because they went in circles.
+    public func heldRuns() -> [HeldRun] { runs.held(at: world.now) }
+    /// Lets a run go on; `nil` where no such run is held.
+    public func releaseRun(_ id: String) -> HeldRun? { runs.release(id, at: world.now) }
+    /// Holds that are new since this was last asked.
+    public func takeHoldNotices() -> [HeldRun] { runs.takeNotices() }
+    /// How full the models' windows are: the last session of each agent and model.
+    public func contextUses() -> [ContextUse] { runs.uses }
+
     // MARK: records
 
     /// Whether another call can be accounted for.
     var takesCalls: Bool { records.withLock { $0.finished.count } < Self.recordsWaitingMax }
 
-    func began(_ record: CallRecord) { records.withLock { $0.live[record.id] = record } }
+    func began(_ record: CallRecord, _ stop: CallStop) {
+        records.withLock { records in
+            records.live[record.id] = record
+            records.stops[record.id] = stop
+        }
+    }
+
+    /// Stops the calls that run and that `isMeant` picks; the answer is how many.
+    @discardableResult
+    func stop(_ reason: String, where isMeant: (CallRecord) -> Bool) -> Int {
+        let stops = records.withLock { records in
+            records.stops.filter { id, _ in records.live[id].map(isMeant) ?? false }
+        }
+        for stop in stops.values { stop.call(reason) }
+        return stops.count
+    }
 
     func ended(_ record: CallRecord) {
         if record.isStreamed, clerk?.book.isConcerned == true { sizes.withLock { $0.learn(record) } }
         records.withLock { records in
             records.live[record.id] = record
+            records.stops[record.id] = nil
             records.finished.append(record)
         }
     }
@@ -134,6 +178,8 @@ public final class ModelGateway: Sendable {
 
     /// The calls that run, and those that ended and are not kept yet.
     public func liveCalls() -> [CallRecord] { records.withLock { Array($0.live.values) } }
+    /// Whether any call runs, or is not kept yet.
+    public var hasCalls: Bool { records.withLock { !$0.live.isEmpty } }
     public func liveCall(_ id: String) -> CallRecord? { records.withLock { $0.live[id] } }
 }
 

@@ -6,7 +6,10 @@ import Synchronization
 final class TargetState: Sendable {
     struct Standing: Sendable {
         var breaker: Breaker
-        var pacer = Pacer()
+        var pacer: Pacer
+        var line = PaceLine<PacedCall>()
+        /// When the line is looked at next.
+        var lookAt: Timestamp?
         /// The headers of the last answer that spoke of limits, read only when somebody asks.
         var limits: (headers: HTTPHeaders, at: Timestamp)?
     }
@@ -31,12 +34,17 @@ final class TargetState: Sendable {
     let address: UpstreamPool.Address?
     /// What stands on the request line, for each endpoint.
     private let requestTargets: [ProviderEndpoint: String]
-    private let standing: Mutex<Standing>
+    let standing: Mutex<Standing>
+    let world: World
+    /// How long a call may stand in line.
+    let queueWait: Span
 
-    init(_ target: ModelTarget, provider: ProviderSettings, providerNumber: Int, model: ModelSettings) {
+    init(_ target: ModelTarget, provider: ProviderSettings, providerNumber: Int, model: ModelSettings, world: World) {
         self.target = target
         self.provider = provider
         self.providerNumber = providerNumber
+        self.world = world
+        queueWait = model.queue.wait
         price = model.price(of: target)
         providerName = GenAIName.provider(provider)
         address = provider.baseURL.map { UpstreamPool.Address(host: $0.host, port: $0.port, isTLS: $0.isTLS) }
@@ -53,20 +61,32 @@ final class TargetState: Sendable {
         rules.quantile = model.breaker.latencyQuantile
         rules.latencyMax = model.breaker.latency
         rules.firstTokenMax = model.breaker.firstToken
-        standing = Mutex(Standing(breaker: Breaker(rules)))
+        rules.qualityMin = model.quality?.opensBelow
+        standing = Mutex(
+            Standing(breaker: Breaker(rules), pacer: Pacer(queueMax: model.queue.calls, queueWaitMax: model.queue.wait))
+        )
     }
 
     func requestTarget(_ endpoint: ProviderEndpoint) -> String { requestTargets[endpoint] ?? endpoint.rawValue }
 
-    func plan(at now: Timestamp) -> AttemptPlan.Target {
+    /// - Parameter tokens: those of the call, for the provider's limits.
+    func plan(tokens: Int64, at now: Timestamp) -> AttemptPlan.Target {
         standing.withLock {
             AttemptPlan.Target(
                 provider: providerNumber, openUntil: $0.breaker.openUntil(at: now),
-                limitedUntil: $0.pacer.limitedUntil(at: now))
+                limitedUntil: $0.pacer.limitedUntil(at: now), pacedUntil: $0.pacer.pacedUntil(tokens: tokens, at: now))
         }
     }
 
-    func admit(at now: Timestamp) -> Breaker.Permit? { standing.withLock { $0.breaker.admit(at: now) } }
+    /// Lets a call in that is to be sent now.
+    ///
+    /// - Parameter receipt: where the call is counted already.
+    func admit(_ receipt: Pacer.Receipt?, tokens: Int64, at now: Timestamp) -> (Breaker.Permit, Pacer.Receipt)? {
+        standing.withLock { standing in
+            guard let permit = standing.breaker.admit(at: now) else { return nil }
+            return (permit, receipt ?? standing.pacer.sent(tokens: tokens, at: now))
+        }
+    }
 
     func record(_ permit: Breaker.Permit, _ outcome: Breaker.Outcome, at now: Timestamp) {
         standing.withLock {
@@ -83,11 +103,11 @@ final class TargetState: Sendable {
 
     func reset(at now: Timestamp) { standing.withLock { $0.breaker.reset(at: now) } }
 
-    /// An answer began.
-    func answered(_ headers: HTTPHeaders, _ world: World) {
+    /// An answer began: what it says of limits paces those that follow.
+    func answered(_ headers: HTTPHeaders, _ receipt: Pacer.Receipt, at now: Timestamp) {
         guard headers.contains(where: { RateLimitHeaders.isOne($0.name) }) else { return }
-        let now = world.now
         standing.withLock { $0.limits = (headers, now) }
+        observe(headers, receipt, at: now)
     }
 
     func seen(at now: Timestamp) -> Seen {

@@ -8,7 +8,7 @@ struct LoopGuard: Sendable {
         /// The same call so often within ``window`` is a loop; `nil` for never, as with all of these.
         var sameCalls: Int? = 8
         /// So many answers in a row that say the same.
-        var sameReplies: Int? = 8
+        var sameReplies: Int? = 12
         var tokensPerMinute: Int?
         var turns: Int?
         var window = Span.minutes(10)
@@ -116,20 +116,21 @@ struct LoopGuard: Sendable {
         }
     }
 
-    /// A call of a run was answered; `hash` is of what the model said. The verdict is for the run's next call.
-    mutating func reply(run: String, hash: UInt64, tokens: Int, at now: Timestamp) -> Verdict {
+    /// A call of a run was answered; `hash` is of what the model said, where that is to be compared. The verdict is for
+    /// the run's next call.
+    mutating func reply(run: String, hash: UInt64?, tokens: Int, at now: Timestamp) -> Verdict {
         let rules = rules
         return change(run, at: now) { run in
             if let held = Self.held(&run, at: now) { return .hold(held) }
-            if run.replyHash == hash {
+            if let hash, run.replyHash == hash {
                 run.sameReplies += 1
-            } else {
+            } else if let hash {
                 run.replyHash = hash
                 run.sameReplies = 1
                 run.repliesSince = now
             }
             let perMinute = Self.count(min(max(0, tokens), Self.tokensMax), in: &run, at: now)
-            if let bound = rules.sameReplies, run.sameReplies >= max(2, bound) {
+            if let hash, let bound = rules.sameReplies, run.sameReplies >= max(2, bound) {
                 return Self.hold(
                     &run, .sameReplies, run.sameReplies, max(2, bound), hash, from: run.repliesSince, to: now,
                     until: now + rules.hold)

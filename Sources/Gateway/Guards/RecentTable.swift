@@ -23,6 +23,9 @@ struct RecentTable<Value: Sendable>: Sendable {
 
     var count: Int { places.count }
 
+    /// All of them, in no order.
+    var values: [Value] { places.values.map { slots[$0].value } }
+
     /// Looks without touching.
     func peek(_ name: String) -> Value? { places[name].map { slots[$0].value } }
 
@@ -42,6 +45,14 @@ struct RecentTable<Value: Sendable>: Sendable {
         guard let place = places.removeValue(forKey: name) else { return }
         unlink(place)
         free.append(place)
+    }
+
+    /// Takes out the one that was not used for longest.
+    mutating func removeOldest() -> Value? {
+        guard oldest != Self.none else { return nil }
+        let slot = slots[oldest]
+        remove(slot.name)
+        return slot.value
     }
 
     private mutating func place(of name: String, _ make: () -> Value) -> Int {

@@ -105,6 +105,21 @@ struct RetrySettings: Sendable, Equatable {
     }
 }
 
+/// Calls that wait where the provider's limits are used up.
+struct QueueSettings: Sendable, Equatable {
+    /// For each target.
+    var calls = Pacer.queueMax
+    var wait = Pacer.queueWaitMax
+
+    init() {}
+
+    init(_ fields: Fields) throws {
+        try fields.refuseOthers(than: ["calls", "waitSeconds"])
+        calls = Int(try fields.optionalInt("calls", in: 0...Int64(Pacer.queueMax)) ?? Int64(calls))
+        wait = try fields.optionalSpan("waitSeconds", in: 0...Pacer.queueWaitMax.seconds) ?? wait
+    }
+}
+
 /// What becomes of a call whose client has gone.
 enum DisconnectPolicy: Sendable, Equatable {
     /// It is stopped at once.
@@ -134,13 +149,19 @@ enum DisconnectPolicy: Sendable, Equatable {
 struct CacheSettings: Sendable, Equatable {
     /// Who shares answers.
     enum Scope: String, Sendable, CaseIterable {
-        case key, agent, project
+        case key, agent, project, shared
     }
 
     var lifetime = Span.seconds(300)
     var scope = Scope.key
+    /// Answers, and bytes of all of them; those that were not asked for longest go first.
+    var entries = 1_000
+    var bytes = 16 << 20
 
-    /// From `true` or `{ttlSeconds, scope}`; `nil` for `false`.
+    static let entriesMax: Int64 = 100_000
+    static let bytesMax: Int64 = 1 << 30
+
+    /// From `true` or `{ttlSeconds, scope, entries, bytes}`; `nil` for `false`.
     init?(_ value: JSONValue, path: String) throws {
         if let isOn = value.bool {
             guard isOn else { return nil }
@@ -150,7 +171,9 @@ struct CacheSettings: Sendable, Equatable {
             throw Problem.invalid(path, "true, false or an object is expected, not \(value.typeName)")
         }
         let fields = Fields(object, limits: Limits(), path: path)
-        try fields.refuseOthers(than: ["ttlSeconds", "scope"])
+        try fields.refuseOthers(than: ["ttlSeconds", "scope", "entries", "bytes"])
+        entries = Int(try fields.optionalInt("entries", in: 1...Self.entriesMax) ?? Int64(entries))
+        bytes = Int(try fields.optionalInt("bytes", in: 1_024...Self.bytesMax) ?? Int64(bytes))
         lifetime = try fields.optionalSpan("ttlSeconds", in: 1...2_592_000) ?? lifetime
         scope = try fields.optionalChoice("scope", Scope.self) ?? scope
     }

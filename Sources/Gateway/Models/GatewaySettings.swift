@@ -10,24 +10,27 @@ public struct GatewaySettings: Sendable, Equatable {
     let providers: [ProviderSettings]
     /// In the file's order.
     let models: [ModelSettings]
+    /// What holds a run that goes in circles; `nil` for nothing.
+    let loops: LoopGuard.Rules?
 
     private let providersByName: [String: Int]
     private let modelsByName: [String: Int]
 
     /// A gateway without a single model.
     public init() {
-        self.init(providers: [], models: [])
+        self.init(providers: [], models: [], loops: LoopGuard.Rules())
     }
 
-    private init(providers: [ProviderSettings], models: [ModelSettings]) {
+    private init(providers: [ProviderSettings], models: [ModelSettings], loops: LoopGuard.Rules?) {
         self.providers = providers
         self.models = models
+        self.loops = loops
         providersByName = Dictionary(uniqueKeysWithValues: providers.enumerated().map { ($0.element.name, $0.offset) })
         modelsByName = Dictionary(uniqueKeysWithValues: models.enumerated().map { ($0.element.name, $0.offset) })
     }
 
-    /// Reads `{providers: {NAME: …}, models: {NAME: …}, allowFloating: [NAME, …]}`; any of them may be missing. Throws
-    /// ``Problem`` `invalid` with the path of what is wrong, such as `models/gpt-4o-mini/targets/0/provider`.
+    /// Reads `{providers: {NAME: …}, models: {NAME: …}, allowFloating: [NAME, …], loops: {…}}`; any may be missing.
+    /// Throws ``Problem`` `invalid` with the path of what is wrong, such as `models/gpt-4o-mini/targets/0/provider`.
     public init(_ document: JSONValue) throws {
         guard !document.isNull else {
             self.init()
@@ -44,12 +47,14 @@ public struct GatewaySettings: Sendable, Equatable {
         }
         let names = providers.map(\.name)
         let models = try Self.entries(fields, "models", max: GatewayLimits.models).map { name, entry in
-            guard ModelTier(rawValue: name) == nil else {
+            guard ModelTier(rawValue: name) == nil, !name.hasPrefix(Self.tierPrefix) else {
                 throw Problem.invalid("models/\(name)", "a model may not have the name of a tier")
             }
             return try ModelSettings(name: name, entry, providers: names, floating: floating)
         }
-        self.init(providers: providers, models: models)
+        let isOff = fields.value("loops")?.bool == false
+        let loops = try isOff ? nil : fields.optionalFields("loops").map(LoopGuard.Rules.init) ?? LoopGuard.Rules()
+        self.init(providers: providers, models: models, loops: loops)
     }
 
     private static func floatingNames(_ fields: Fields) throws -> Set<String> {
@@ -102,9 +107,13 @@ public struct GatewaySettings: Sendable, Equatable {
     /// The models of a tier, in the file's order: the first is the one that the tier stands for.
     func models(of tier: ModelTier) -> [ModelSettings] { models.filter { $0.tier == tier } }
 
-    /// What a caller means: the model of that name, or the first of the tier of that name.
+    /// What a tier's name may begin with, so that it cannot be taken for a model's.
+    static let tierPrefix = "tier:"
+
+    /// What a caller means: the model of that name, or the first of the tier of that name (`cheap`, `tier:cheap`).
     func resolve(_ asked: String) -> ModelSettings? {
         if let model = model(asked) { return model }
-        return ModelTier(rawValue: asked).flatMap { tier in models.first { $0.tier == tier } }
+        let name = asked.hasPrefix(Self.tierPrefix) ? String(asked.dropFirst(Self.tierPrefix.count)) : asked
+        return ModelTier(rawValue: name).flatMap { tier in models.first { $0.tier == tier } }
     }
 }

@@ -40,16 +40,14 @@ struct OutputGuardSettings: Sendable, Equatable {
     var redactsSecrets = false
     /// Addresses, numbers of cards and telephones.
     var redactsPersonalData = false
-    var redact: [String] = []
 
-    var isOff: Bool { !redactsSecrets && !redactsPersonalData && redact.isEmpty }
+    var isOff: Bool { !redactsSecrets && !redactsPersonalData }
 
     init() {}
 
     init(_ fields: Fields) throws {
-        try fields.refuseOthers(than: ["secrets", "personalData", "redact"])
+        try fields.refuseOthers(than: ["secrets", "personalData"])
         redactsSecrets = try fields.optionalBool("secrets") ?? false
         redactsPersonalData = try fields.optionalBool("personalData") ?? false
-        redact = try InputGuardSettings.patterns(fields, "redact")
     }
 }

@@ -33,15 +33,17 @@ struct ModelSettings: Sendable, Equatable {
     var deadlines = DeadlineSettings()
     var breaker = BreakerSettings()
     var retries = RetrySettings()
+    var queue = QueueSettings()
     var cache: CacheSettings?
     var sharesCallsInFlight = false
-    var batchesEmbeddings = false
     var disconnect = DisconnectPolicy.cancel
     /// Whether a stream that breaks is continued at the next target.
     var continuesStreams = false
     var allowsFloating = false
     var input = InputGuardSettings()
     var output = OutputGuardSettings()
+    /// How answers are judged; `nil` for not at all.
+    var quality: QualitySettings?
     /// Tokens that the model's context holds, for its utilisation; absent, none is told.
     var contextTokens: Int64?
     /// Tokens of one answer at most, for holds of calls that set no limit.
@@ -53,8 +55,8 @@ struct ModelSettings: Sendable, Equatable {
 
 extension ModelSettings {
     static let members = [
-        "tier", "targets", "price", "unpriced", "deadlines", "breaker", "retries", "cache", "singleFlight",
-        "batchEmbeddings", "disconnect", "continuation", "allowFloating", "input", "output", "contextTokens",
+        "tier", "targets", "price", "unpriced", "deadlines", "breaker", "retries", "queue", "cache", "singleFlight",
+        "disconnect", "continuation", "allowFloating", "input", "output", "quality", "contextTokens",
         "outputTokensMax",
     ]
 
@@ -79,6 +81,7 @@ extension ModelSettings {
         try readCallSettings(fields)
         input = try fields.optionalFields("input").map(InputGuardSettings.init) ?? input
         output = try fields.optionalFields("output").map(OutputGuardSettings.init) ?? output
+        quality = try fields.optionalFields("quality").map(QualitySettings.init)
         contextTokens = try fields.optionalInt("contextTokens", in: 1...1_000_000_000)
         outputTokensMax = try fields.optionalInt("outputTokensMax", in: 1...1_000_000_000)
     }
@@ -88,9 +91,9 @@ extension ModelSettings {
         breaker = try fields.optionalFields("breaker").map(BreakerSettings.init) ?? breaker
         retries =
             try fields.value("retries").map { try RetrySettings($0, path: fields.path("retries")) } ?? retries
+        queue = try fields.optionalFields("queue").map(QueueSettings.init) ?? queue
         if let value = fields.value("cache") { cache = try CacheSettings(value, path: fields.path("cache")) }
         sharesCallsInFlight = try fields.optionalBool("singleFlight") ?? false
-        batchesEmbeddings = try fields.optionalBool("batchEmbeddings") ?? false
         disconnect =
             try fields.value("disconnect").map { try DisconnectPolicy($0, path: fields.path("disconnect")) }
             ?? disconnect

@@ -60,10 +60,19 @@ struct ProviderKeys: Sendable, Equatable {
 
         let level: Level
         let source: KeySource?
+        /// The user or organisation whose key it is.
+        var owner: String?
+        /// Whether the caller had to bring a key and has none.
+        var isRefused = false
+
+        /// For records: `user:ann`, `platform`.
+        var words: String { isRefused ? "refused" : owner.map { "\(level.rawValue):\($0)" } ?? level.rawValue }
     }
 
     var platform: KeySource?
     var organisations: [String: KeySource] = [:]
+    /// The organisation of a user.
+    var memberships: [String: String] = [:]
     var users: [String: KeySource] = [:]
     var policy = Policy.fallback
 
@@ -79,6 +88,20 @@ struct ProviderKeys: Sendable, Equatable {
         return Resolution(level: platform == nil ? .none : .platform, source: platform)
     }
 
+    /// For a caller of these names, an agent's before that of its key.
+    func resolve(users names: [String]) -> Resolution {
+        let user = names.first { users[$0] != nil }
+        let organisation = names.lazy.compactMap { memberships[$0] }.first
+        var resolution = resolve(user: user, organisation: organisation)
+        switch resolution.level {
+        case .user: resolution.owner = user
+        case .organisation: resolution.owner = organisation
+        case .platform: break
+        case .none: resolution.isRefused = policy == .strictUser
+        }
+        return resolution
+    }
+
     init(platform: KeySource? = nil) {
         self.platform = platform
     }
@@ -89,11 +112,31 @@ struct ProviderKeys: Sendable, Equatable {
         policy = try fields.optionalChoice("keyPolicy", Policy.self) ?? .fallback
         guard let keys = try fields.optionalFields("keys") else { return }
         try keys.refuseOthers(than: ["users", "organisations"])
-        users = try Self.owners(keys, "users")
-        organisations = try Self.owners(keys, "organisations")
+        users = try Self.owners(keys, "users", takes: ["apiKeyFile", "apiKeyEnvironment"])
+        organisations = try Self.owners(keys, "organisations", takes: ["apiKeyFile", "apiKeyEnvironment", "members"])
+        try readMembers(keys)
     }
 
-    private static func owners(_ keys: Fields, _ name: String) throws -> [String: KeySource] {
+    /// Who belongs to an organisation: names of agents and of keys.
+    private mutating func readMembers(_ keys: Fields) throws {
+        guard let owners = try keys.optionalFields("organisations") else { return }
+        for member in owners.object.members {
+            guard let entry = member.value.object else { continue }
+            let fields = Fields(entry, limits: Limits(), path: owners.path(member.name))
+            let names = try fields.optionalArray("members", max: GatewayLimits.keysPerProvider) ?? []
+            for (index, name) in names.enumerated() {
+                let path = "\(fields.path("members"))/\(index)"
+                guard let name = name.string, !name.isEmpty else {
+                    throw Problem.invalid(path, "the name of an agent or of a key is expected")
+                }
+                guard memberships.updateValue(member.name, forKey: name) == nil else {
+                    throw Problem.invalid(path, "\"\(name)\" is the member of another organisation already")
+                }
+            }
+        }
+    }
+
+    private static func owners(_ keys: Fields, _ name: String, takes members: [String]) throws -> [String: KeySource] {
         guard let owners = try keys.optionalFields(name) else { return [:] }
         guard owners.object.count <= GatewayLimits.keysPerProvider else {
             throw Problem.invalid(keys.path(name), "at most \(GatewayLimits.keysPerProvider) are allowed")
@@ -105,7 +148,7 @@ struct ProviderKeys: Sendable, Equatable {
                 throw Problem.invalid(path, "an object is expected, not \(member.value.typeName)")
             }
             let entry = Fields(object, limits: Limits(), path: path)
-            try entry.refuseOthers(than: ["apiKeyFile", "apiKeyEnvironment"])
+            try entry.refuseOthers(than: members)
             guard let source = try KeySource(entry) else {
                 throw Problem.invalid(path, "apiKeyFile or apiKeyEnvironment is missing")
             }

@@ -23,6 +23,8 @@ public struct Script: Sendable {
         var times: Int?
         var answer = Answer()
         var fault: Fault?
+        /// Further headers of the answer, such as those that tell of limits.
+        var headers: [(name: String, value: String)] = []
     }
 
     /// What is said where nothing goes wrong.
@@ -101,7 +103,7 @@ extension Script.Rule {
 
     init(_ fields: Fields) throws {
         try fields.refuseOthers(than: [
-            "model", "contains", "times", "say", "reasoning", "calls", "finish", "usage", "fault",
+            "model", "contains", "times", "say", "reasoning", "calls", "finish", "usage", "fault", "headers",
         ])
         model = try fields.optionalString("model", max: 200)
         contains = try fields.optionalString("contains", max: Self.textMax)
@@ -118,6 +120,23 @@ extension Script.Rule {
         answer.finish = try fields.optionalChoice("finish", Script.Finish.self)
         answer.usage = try Self.usage(fields)
         fault = try fields.optionalFields("fault").map(Script.Fault.init)
+        headers = try Self.headers(fields)
+    }
+
+    private static let headersMax = 32
+
+    private static func headers(_ fields: Fields) throws -> [(name: String, value: String)] {
+        let members = try fields.optionalFields("headers")?.object.members ?? []
+        guard members.count <= headersMax else {
+            throw Problem.invalid(fields.path("headers"), "at most \(headersMax) headers are allowed")
+        }
+        return try members.map { member in
+            let path = "\(fields.path("headers"))/\(member.name)"
+            guard let value = member.value.string,
+                (value + member.name).utf8.allSatisfy({ (0x20...0x7E).contains($0) })
+            else { throw Problem.invalid(path, "a header is printable ASCII") }
+            return (member.name.lowercased(), value)
+        }
     }
 
     private static func usage(_ fields: Fields) throws -> Script.Usage? {

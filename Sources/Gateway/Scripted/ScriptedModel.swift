@@ -92,7 +92,11 @@ public final class ScriptedModel: Sendable {
         let call = try ScriptedCall(Self.parse(body), as: dialect)
         let (rule, id) = take(model: call.model, text: call.lastText)
         let fault = rule?.fault
-        if let status = fault?.status { return Self.failure(status, fault, isAnthropic: dialect.isAnthropic) }
+        if let status = fault?.status {
+            var refusal = Self.failure(status, fault, isAnthropic: dialect.isAnthropic)
+            refusal.headers += rule?.headers ?? []
+            return refusal
+        }
         let answer = ScriptedAnswer(call, rule)
         let createdAt = world.now.microseconds / 1_000_000
         var reply =
@@ -101,6 +105,7 @@ public final class ScriptedModel: Sendable {
             case .responses: ScriptedResponses(call: call, answer: answer, id: id, createdAt: createdAt).reply
             case .messages: ScriptedMessages(call: call, answer: answer, id: id).reply
             }
+        reply.headers += rule?.headers ?? []
         reply.headers.append((dialect.isAnthropic ? "request-id" : "x-request-id", "req_\(id)"))
         return fault.map(reply.broken) ?? reply
     }

@@ -96,6 +96,8 @@ struct AttemptPlan: Sendable {
 
     /// A Retry-After, or a limit, up to here is waited for rather than gone around.
     static let waitMax = Span.seconds(3)
+    /// A target's pace is waited for up to here although another one is free.
+    static let pacedMomentMax = Span.milliseconds(500)
     /// A target's own pace is waited for up to here where no other target is free.
     static let pacedWaitMax = Span.seconds(30)
     /// Waits for a Retry-After of the same target, where no other follows.
@@ -241,7 +243,7 @@ struct AttemptPlan: Sendable {
         let wait = candidate.freeAt - now
         if wait <= Self.waitMax, candidate.freeAt < deadline { choice.isReachable = true }
         // To go elsewhere for the sake of a moment would cost the prompt's cache, and money.
-        if wait == .zero || (candidate.isPaced && wait <= Self.waitMax) {
+        if wait == .zero || (candidate.isPaced && wait <= Self.pacedMomentMax) {
             if choice.first == nil { choice.first = candidate }
         } else {
             skip(candidate.index, candidate.isPaced ? .paced : .limited, at: now)

@@ -31,7 +31,7 @@ struct Pacer: Sendable {
     /// Without a wish, the first pause after a 429 and the longest one; it doubles in between.
     static let pauseBase = Span.seconds(1)
     static let pauseMax = Span.minutes(1)
-    /// Calls that may wait for one target, and how long at most.
+    /// Calls that may wait for one target, and how long at most; settings may have less.
     static let queueMax = 1_000
     static let queueWaitMax = Span.seconds(30)
     /// No call counts for more.
@@ -59,8 +59,13 @@ struct Pacer: Sendable {
     private var limitsInRow = 0
     private(set) var queued = 0
     private var queuedTokens: Int64 = 0
+    private let queueMax: Int
+    private let queueWaitMax: Span
 
-    init() {}
+    init(queueMax: Int = Pacer.queueMax, queueWaitMax: Span = Pacer.queueWaitMax) {
+        self.queueMax = min(max(0, queueMax), Self.queueMax)
+        self.queueWaitMax = min(max(.zero, queueWaitMax), Self.queueWaitMax)
+    }
 
     // MARK: Sending
 
@@ -114,13 +119,20 @@ struct Pacer: Sendable {
 
     /// How long a call of so many tokens has to wait behind those that already do; zero where it may go.
     func wait(tokens: Int64, at now: Timestamp) -> Span {
+        wait(tokens: tokens, behind: queued, of: queuedTokens, at: now)
+    }
+
+    /// How long the first of those that wait has to.
+    func waitAtHead(tokens: Int64, at now: Timestamp) -> Span { wait(tokens: tokens, behind: 0, of: 0, at: now) }
+
+    private func wait(tokens: Int64, behind calls: Int, of theirTokens: Int64, at now: Timestamp) -> Span {
         var wait = Span.zero
         let own = Self.bounded(tokens)
         for kind in RateLimitHeaders.Kind.allCases {
             guard let mirror = mirrors[kind.rawValue], mirror.staleAt > now, kind != .outputTokens else { continue }
             // What is larger than the whole limit is the provider's to judge: it goes when the bucket is full.
             let need = min(mirror.limit, Self.cost(kind, calls: 1, tokens: own))
-            let ahead = Self.cost(kind, calls: queued, tokens: queuedTokens)
+            let ahead = Self.cost(kind, calls: calls, tokens: theirTokens)
             let missing = need + ahead - mirror.level(at: now)
             guard missing > 1e-6 else { continue }
             wait = max(wait, .seconds(missing / mirror.perSecond))
@@ -131,14 +143,16 @@ struct Pacer: Sendable {
     /// When a call may be sent, as ``AttemptPlan`` wants to know it.
     func pacedUntil(tokens: Int64, at now: Timestamp) -> Timestamp? {
         let wait = wait(tokens: tokens, at: now)
-        return wait > .zero ? now + wait : nil
+        // Nobody goes past those who wait.
+        return wait > .zero || queued > 0 ? now + max(wait, .milliseconds(1)) : nil
     }
 
     /// Asks for a place in the queue. The order in which those who wait are let go is the caller's.
-    mutating func enqueue(tokens: Int64, at now: Timestamp) -> Queueing {
+    /// - Parameter patience: how long the call may wait.
+    mutating func enqueue(tokens: Int64, within patience: Span = Pacer.queueWaitMax, at now: Timestamp) -> Queueing {
         let wait = wait(tokens: tokens, at: now)
-        if wait == .zero { return .now }
-        guard queued < Self.queueMax, wait <= Self.queueWaitMax else { return .refuse(retryAfter: wait) }
+        if wait == .zero, queued == 0 { return .now }
+        guard queued < queueMax, wait <= min(patience, queueWaitMax) else { return .refuse(retryAfter: wait) }
         queued += 1
         queuedTokens += Self.bounded(tokens)
         return .wait(wait)

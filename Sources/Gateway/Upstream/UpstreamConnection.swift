@@ -121,7 +121,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(error is HTTPParserError ? .malformed : .reset)
+        // An answer that ends before its end is cut, however its length was told.
+        let isCut = (error as? HTTPParserError) == .invalidEOFState
+        fail(error is HTTPParserError && !isCut ? .malformed : .reset)
         context.close(promise: nil)
     }
 

@@ -32,6 +32,11 @@ public enum EventCatalog {
         ("model.breaker_closed", "A target is asked again: `model`, `target`"),
         ("model.breaker_opened", "A target is left alone: `model`, `target`, `cause`, `lastFailure`, `openUntil`"),
         ("model.breaker_reset", "An operator closed the breakers of a model (audit log)"),
+        (
+            "model.loop_detected",
+            "A run of model calls went in circles and is held: `cause`, `count`, `limit`, `heldUntil`"
+        ),
+        ("model.loop_released", "An operator let a run of model calls go on"),
         ("project.changed", "A project's weight changed"),
         ("project.paused", "A project's tasks are handed out no more"),
         ("project.resumed", "A project's tasks are handed out again"),

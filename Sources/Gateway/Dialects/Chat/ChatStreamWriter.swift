@@ -100,3 +100,17 @@ struct ChatStreamWriter: StreamWriter {
         output.append(contentsOf: "data: [DONE]\n\n".utf8)
     }
 }
+
+extension ChatStreamWriter {
+    mutating func adopt(_ document: JSONValue, _ steps: [StreamEvent]) -> Bool {
+        let choices = document["choices"]?.array ?? []
+        // Of several answers only the first is followed.
+        guard choices.allSatisfy({ ($0["index"]?.int ?? 0) == 0 }) else { return false }
+        if head.isEmpty {
+            head = ["id", "object", "created", "model"].map { .init(name: $0, value: document[$0] ?? .null) }
+        }
+        var unseen: [UInt8] = []
+        for step in steps { write(step, to: &unseen) }
+        return true
+    }
+}

@@ -250,3 +250,30 @@ struct ObjectScanner: Sendable {
         }
     }
 }
+
+extension MessagesStreamWriter {
+    mutating func adopt(_ document: JSONValue, _ steps: [StreamEvent]) -> Bool {
+        switch document["type"]?.string {
+        case "message_start": hasStarted = true
+        case "content_block_start":
+            guard document["index"]?.int == Int64(blocks) else { return false }
+            blocks += 1
+            switch document["content_block"]?["type"]?.string {
+            case "text": open = .text
+            case "thinking": open = .thinking
+            case "tool_use":
+                guard case .toolCallStart(let index, _, _)? = steps.first else { return false }
+                open = .call(index: index)
+                scanner = ObjectScanner()
+            default: return false
+            }
+        case "content_block_delta":
+            if let piece = document["delta"]?["partial_json"]?.string { scanner.read(piece) }
+        case "content_block_stop": open = .nothing
+        case "message_delta", "message_stop", "ping": break
+        default: return false
+        }
+        for case .usage(let counts) in steps { usage = counts }
+        return true
+    }
+}

@@ -101,9 +101,16 @@ enum ResponsesReply {
 /// The pieces that responses and their streams are made of. An item's id comes from its place in its response.
 struct ResponsesItems: Sendable {
     let replyID: String
+    /// Items that have an id of their own already, by their place.
+    var known: [Int: String] = [:]
+
+    init(replyID: String) {
+        self.replyID = replyID
+    }
 
     private func id(_ prefix: String, _ place: Int) -> JSONValue {
-        .string("\(prefix)_\(replyID.dropFirst(Dialect.responses.idPrefix.count))_\(place)")
+        .string(
+            known[place] ?? "\(prefix)_\(replyID.dropFirst(Dialect.responses.idPrefix.count))_\(place)")
     }
 
     func messageID(_ place: Int) -> JSONValue { id("msg", place) }

@@ -292,3 +292,69 @@ struct ResponsesStreamWriter: StreamWriter {
         done(items.webSearch(id, query, status: "completed"), at: place, &bytes)
     }
 }
+
+extension ResponsesStreamWriter {
+    mutating func adopt(_ document: JSONValue, _ steps: [StreamEvent]) -> Bool {
+        if let number = document["sequence_number"]?.int { sequence = Int(clamping: number &+ 1) }
+        let place = Int(clamping: document["output_index"]?.int ?? 0)
+        switch document["type"]?.string {
+        case "response.created":
+            hasStarted = true
+            items = ResponsesItems(replyID: document["response"]?["id"]?.string ?? "")
+            model = document["response"]?["model"]?.string ?? ""
+        case "response.output_item.added":
+            guard let item = document["item"], place == output.count else { return false }
+            return adopt(added: item, at: place, steps)
+        case "response.output_item.done":
+            guard let item = document["item"], output.indices.contains(place) else { return false }
+            output[place] = item
+            if calls.contains(where: { $0.place == place }) {
+                calls.removeAll { $0.place == place }
+            } else {
+                open = .nothing
+            }
+        case "response.function_call_arguments.delta":
+            guard let number = calls.firstIndex(where: { $0.place == place }) else { return false }
+            calls[number].call.arguments += document["delta"]?.string ?? ""
+        case "response.reasoning_summary_text.delta":
+            guard case .reasoning(let place, let text) = open else { return false }
+            open = .reasoning(place: place, text: text + (document["delta"]?.string ?? ""))
+        default: return adopt(part: document)
+        }
+        return true
+    }
+
+    private mutating func adopt(added item: JSONValue, at place: Int, _ steps: [StreamEvent]) -> Bool {
+        guard let id = item["id"]?.string else { return false }
+        items.known[place] = id
+        output.append(item)
+        switch item["type"]?.string {
+        case "message": open = .message(place: place, Message())
+        case "reasoning": open = .reasoning(place: place, text: "")
+        case "function_call":
+            guard case .toolCallStart(let index, let id, let name)? = steps.first else { return false }
+            calls.append((index, place, ToolCall(id: id, name: name, arguments: "")))
+        default: return false
+        }
+        return true
+    }
+
+    /// Parts of a message; other events change nothing that is written later.
+    private mutating func adopt(part document: JSONValue) -> Bool {
+        guard case .message(let place, var message) = open else { return true }
+        open = .nothing
+        switch document["type"]?.string {
+        case "response.content_part.added":
+            message.isOpen = true
+            message.isRefusal = document["part"]?["type"]?.string == "refusal"
+        case "response.output_text.delta", "response.refusal.delta": message.text += document["delta"]?.string ?? ""
+        case "response.content_part.done":
+            message.closed.append(document["part"] ?? .null)
+            message.text = ""
+            message.isOpen = false
+        default: break
+        }
+        open = .message(place: place, message)
+        return true
+    }
+}

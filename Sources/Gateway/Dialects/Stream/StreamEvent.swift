@@ -66,6 +66,12 @@ extension StreamReader {
 /// Writes the events of a stream for a client, appending their bytes.
 protocol StreamWriter: Sendable {
     mutating func write(_ event: StreamEvent, to output: inout [UInt8])
+
+    /// Takes note of an event of this dialect that went to the client past the writer, so that what it writes next
+    /// follows on from there. `false` where it cannot.
+    ///
+    /// - Parameter steps: What the event says.
+    mutating func adopt(_ document: JSONValue, _ steps: [StreamEvent]) -> Bool
 }
 
 extension Dialect {
