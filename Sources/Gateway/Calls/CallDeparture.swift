@@ -48,7 +48,7 @@ extension ModelCall {
         let input = Int64(record.requestBytes)
         var usage: TokenUsage
         if let progress = attempt.relay?.progress {
-            let output = Int64(progress.eventBytes)
+            let output = Int64(progress.textBytes)
             usage =
                 UsageReader.read(progress.usage, dialect: family)?.cutShort(outputBytes: output)
                 ?? .estimated(inputBytes: input, outputBytes: output, dialect: family)

@@ -59,7 +59,7 @@ struct ContinuableRelay: StreamRelay {
 
     private mutating func write(_ event: borrowing ServerSentEvent, _ output: inout [UInt8]) throws {
         guard !event.data.isEmpty else { return }
-        progress.eventBytes += event.data.count
+        progress.heard(event.data, provider)
         if event.holdsUsage, let document = try? JSONParser.parse(event.data, depthMax: ServerSentEvents.depthMax) {
             progress.usage = UsageReader.merge(
                 progress.usage, UsageReader.locate(in: document), dialect: provider == .messages ? .anthropic : .openAI)
