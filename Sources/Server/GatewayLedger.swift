@@ -73,6 +73,8 @@ extension Call {
             usage: CallUsage(raw: record.rawUsage, buckets: record.buckets, isEstimated: record.isEstimated),
             cost: record.cost.map { CallCost(nanoUSD: $0.value, priceFrom: record.priceFrom) },
             savedNanoUSD: record.saved.value,
+            holds: record.holds.map { CallHold(scope: $0.scope, nanoUSD: $0.nanoUSD, tokens: $0.tokens) },
+            refusal: record.refusal.map { CallRefusal(scope: $0.scope, code: $0.code, detail: $0.detail) },
             failure: record.failure, httpStatus: record.httpStatus == 0 ? nil : Int64(record.httpStatus),
             cache: record.cache,
             durationMs: record.status == .running ? nil : record.duration.microseconds / 1_000,

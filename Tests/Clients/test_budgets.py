@@ -75,6 +75,19 @@ def test_a_call_is_settled_at_what_it_cost(reeve: Server, name: str) -> None:
     assert found["held"]["nanoUSD"] == 0
 
 
+def test_what_was_held_and_what_refused_is_told(reeve: Server, name: str) -> None:
+    put(reeve, f"agent:{name}", {"calls": 1})
+    key = reeve.make_agent(name).key
+    paid, refused = (ask(reeve, key, max_tokens=5).headers["x-reeve-call"] for _ in range(2))
+    until(lambda: reeve.api().get(f"/api/v1/calls/{paid}")["status"] == "done", what="the record")
+    told = reeve.api().get(f"/api/v1/calls/{paid}/explain")
+    texts = {step["kind"]: step["text"] for step in told["steps"]}
+    assert f"agent:{name} up to $" in texts["held"] and "its breaker was closed" in texts["candidate"]
+    told = reeve.api().get(f"/api/v1/calls/{refused}/explain")
+    texts = {step["kind"]: step["text"] for step in told["steps"]}
+    assert f"The budget agent:{name} refused it" in texts["refused"]
+
+
 @pytest.mark.parametrize("unit, limit", [("calls", 2), ("steps", 2), ("tokens", 30), ("usd", 0.00001)])
 def test_every_unit_is_a_limit(reeve: Server, name: str, unit: str, limit: float) -> None:
     put(reeve, f"agent:{name}", {unit: limit})

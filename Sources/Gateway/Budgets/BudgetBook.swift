@@ -145,6 +145,11 @@ public final class BudgetBook: Sendable {
     /// Whether any budget could count a call; before the budgets are known, each could.
     var isConcerned: Bool { state.withLock { !$0.isOpen || !$0.accounts.isEmpty } }
 
+    /// Those of these scopes that have a budget.
+    func counted(_ scopes: [BudgetScope]) -> [BudgetScope] {
+        state.withLock { state in scopes.filter { state.accounts[$0] != nil } }
+    }
+
     /// How the budgets of these scopes stand; those without one are left out.
     public func standing(_ scopes: [BudgetScope], at now: Timestamp) -> [BudgetStanding] {
         state.withLock { state in

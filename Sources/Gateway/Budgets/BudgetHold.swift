@@ -29,6 +29,14 @@ public enum BudgetRefusal: Error, Sendable, Equatable {
         }
     }
 
+    /// The budget that is in the way.
+    var scope: BudgetScope? {
+        switch self {
+        case .exceeded(let scope, _), .inFlight(let scope, _): scope
+        case .unavailable: nil
+        }
+    }
+
     /// For `error.code` of the model interfaces.
     public var code: String {
         switch self {

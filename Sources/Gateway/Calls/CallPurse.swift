@@ -13,6 +13,8 @@ struct CallPurse: Sendable {
     static let searchesAssumed: Int64 = 10
 
     var scopes: [BudgetScope] = []
+    /// Those of them that have a budget.
+    var counting: [BudgetScope] = []
     var bound: CallBound
     var hold = BudgetHold.none
     /// What it is held for.
@@ -50,7 +52,7 @@ struct CallPurse: Sendable {
     /// For the record: `{scopes, nanoUSD, tokens}`, and `outputTokensAllowed` where it was lowered.
     var json: JSONValue {
         var object = JSONObject()
-        object.append("scopes", .array(scopes.map(\.json)))
+        object.append("scopes", .array(counting.map(\.json)))
         object.append("nanoUSD", .int(amounts.nanoUSD))
         object.append("tokens", .int(amounts.tokens))
         if let outputTokensAllowed { object.append("outputTokensAllowed", .int(outputTokensAllowed)) }

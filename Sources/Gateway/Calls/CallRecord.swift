@@ -64,8 +64,12 @@ public struct CallRecord: Sendable {
     public var answerBytes = 0
     /// The targets of the model, in their order.
     var candidates: [String] = []
+    /// Those of them, by their number, whose breaker was open at the beginning.
+    var open: [Int] = []
     /// What was held of budgets for it.
     var purse: CallPurse?
+    /// The budget that refused it, and what the caller was told.
+    public var refusal: (scope: String, code: String, detail: String)?
     /// What else there is to say of it: its keys' sources, its context, its quality, what was taken out.
     var notes = JSONObject()
     /// How it was decided, step by step.
@@ -73,6 +77,12 @@ public struct CallRecord: Sendable {
 }
 
 extension CallRecord {
+    /// What was held for it, by the budgets that count it.
+    public var holds: [(scope: String, nanoUSD: Int64, tokens: Int64)] {
+        guard let purse else { return [] }
+        return purse.counting.map { ($0.description, purse.amounts.nanoUSD, purse.amounts.tokens) }
+    }
+
     /// Disjoint counts by kind of token.
     public var buckets: JSONValue { usage?.buckets.json ?? [:] }
     public var inputTokens: Int64 { usage?.buckets.inputTotal ?? 0 }
@@ -83,7 +93,10 @@ extension CallRecord {
     public var decision: JSONValue {
         let targets = candidates
         let course: JSONValue = [
-            "candidates": .array(targets.map { ["target": .string($0)] }),
+            "candidates": .array(
+                targets.indices.map { index in
+                    ["target": .string(targets[index]), "breaker": open.contains(index) ? "open" : "closed"]
+                }),
             "steps": .array(
                 steps.map { step in
                     var object = step.json.object ?? JSONObject()

@@ -153,7 +153,9 @@ final class ModelCall: AnsweredCall {
         let now = gateway.world.now
         // Chance is needed for a further try only.
         let fraction = plan.attempts > 0 ? gateway.world.entropy.fraction() : 0
-        let decision = plan.next(targets.map { $0.plan(tokens: pacedTokens, at: now) }, at: now, fraction: fraction)
+        let candidates = targets.map { $0.plan(tokens: pacedTokens, at: now) }
+        if plan.attempts == 0 { record.open = candidates.indices.filter { candidates[$0].openUntil != nil } }
+        let decision = plan.next(candidates, at: now, fraction: fraction)
         self.plan = plan
         switch decision {
         case .attempt(let index, let wait):

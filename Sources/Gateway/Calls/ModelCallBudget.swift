@@ -62,6 +62,7 @@ extension ModelCall {
         guard hold.isCounted else { return decide() }
         var purse = purse
         purse.hold = hold
+        purse.counting = gateway.clerk?.book.counted(purse.scopes) ?? []
         self.purse = purse
         decide()
     }
@@ -87,6 +88,7 @@ extension ModelCall {
     }
 
     private func fail(_ refusal: BudgetRefusal) {
+        note(refusal)
         fail(DialectError(refusal), refusal.retryAfterSeconds.map { Span.seconds(Int64($0)) })
     }
 
@@ -192,8 +194,14 @@ extension ModelCall {
     private func stopUnlessCovered(_ refusal: BudgetRefusal) -> Bool {
         guard let attempt, let purse, let progress = attempt.relay?.progress else { return true }
         if progress.outputTokensMost < purse.outputTokens { return true }
+        note(refusal)
         stop(attempt, DialectError(refusal), refusal.code)
         return false
+    }
+
+    private func note(_ refusal: BudgetRefusal) {
+        guard let scope = refusal.scope else { return }
+        record.refusal = (scope.description, refusal.code, refusal.message)
     }
 
     // MARK: afterwards
