@@ -56,12 +56,19 @@ private struct BudgetFleet: Sendable {
 
     func view(_ scope: BudgetScope) async throws -> BudgetView { try await service.view(scope, storage: storage) }
 
-    /// Lets time pass with its rounds.
+    /// Lets time pass with its rounds. The store's own time does not count: an exchange that a waiting call began is
+    /// over before time goes on.
     func pass(_ span: Span) async throws {
         for _ in 0..<span.microseconds / 100_000 {
+            await rest()
             time.advance(by: .milliseconds(100))
             for clerk in clerks { await clerk.keepUp() }
+            await rest()
         }
+    }
+
+    private func rest() async {
+        while clerks.contains(where: \.book.isExchanging) { await Task.yield() }
     }
 }
 

@@ -44,6 +44,7 @@ extension BudgetBook {
     var hasUnasked: Bool { withState { state in state.isOpen && state.queue.contains { !$0.isTried } } }
 
     var isOpen: Bool { withState { $0.isOpen } }
+    var isExchanging: Bool { withState { $0.isExchanging } }
 
     /// The first half: what to tell and to ask the vault. `nil` where there is nothing, or an exchange is on its way.
     func beginExchange(at now: Timestamp) -> BudgetMessage? {
