@@ -74,7 +74,8 @@ def differences(folder, other):
     found = []
     for path in Path(folder).rglob("*"):
         twin = Path(other) / path.relative_to(folder)
-        if path.is_file() and path.name not in NOT_DURABLE:
+        # The journal of holds is to outlive the process, not the machine.
+        if path.is_file() and path.name not in NOT_DURABLE and path.suffix != ".journal":
             if not twin.is_file() or twin.read_bytes() != path.read_bytes():
                 found.append(str(path.relative_to(folder)))
     return found
