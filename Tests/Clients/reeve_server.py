@@ -253,8 +253,9 @@ class Server:
     def tail(self):
         try:
             text = self.log_path.read_text(errors="replace")
-            crash = text.rfind("Fatal error")
-            return text[crash : crash + 1000] if crash >= 0 else text[-2000:]
+            # What the crashed thread was at comes first in a crash's report; the end of it is registers.
+            crash = max(text.rfind(sign) for sign in ("Fatal error", "*** Program crashed", "*** Signal"))
+            return text[crash : crash + 6000] if crash >= 0 else text[-2000:]
         except OSError:
             return ""
 

@@ -24,7 +24,7 @@ struct PostgresTests {
             let engine = CountingEngine(
                 inner: PostgresEngine(url: url, timeouts: timeouts), counts: CommitCounts(),
                 beforeExecute: beforeExecute)
-            let storage = EngineStorage(engine, limits: TestStorage.limits)
+            let storage = try EngineStorage(engine, limits: TestStorage.limits)
             do {
                 try await body(storage, url)
                 await storage.close()
@@ -152,7 +152,7 @@ struct PostgresTests {
         timeouts.lock = .milliseconds(50)
         try await Self.withStore(timeouts: timeouts) { storage, url in
             let (isHeld, mayEnd) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-            let other = EngineStorage(PostgresEngine(url: url), limits: TestStorage.limits)
+            let other = try EngineStorage(PostgresEngine(url: url), limits: TestStorage.limits)
             async let holding: Void = other.write { _ in
                 isHeld.signal()
                 mayEnd.wait()
@@ -173,7 +173,7 @@ struct PostgresTests {
             let admin = try #require(TestPostgres.url)
             let name = try #require(URLComponents(string: url)?.path.dropFirst())
             try TestPostgres.run("ALTER DATABASE \(name) ALLOW_CONNECTIONS false", on: admin)
-            let storage = EngineStorage(PostgresEngine(url: url), limits: TestStorage.limits)
+            let storage = try EngineStorage(PostgresEngine(url: url), limits: TestStorage.limits)
             let problem = await #expect(throws: Problem.self) { try await storage.write { _ in } }
             #expect(problem?.code == .storageUnavailable)
             try TestPostgres.run("ALTER DATABASE \(name) ALLOW_CONNECTIONS true", on: admin)
@@ -184,7 +184,7 @@ struct PostgresTests {
 
     /// Requests that wait for a store that never comes back are answered when it closes.
     @Test func closingAnswersThoseWhoWaitForAStoreThatIsAway() async throws {
-        let storage = EngineStorage(
+        let storage = try EngineStorage(
             PostgresEngine(url: "postgres://nobody@127.0.0.1:1/none"), limits: TestStorage.limits)
         async let outcomes = withTaskGroup(of: Bool.self) { group in
             for _ in 0..<20 { group.addTask { (try? await storage.write { _ in }) == nil } }

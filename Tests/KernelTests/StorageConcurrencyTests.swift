@@ -192,7 +192,7 @@ struct StorageConcurrencyTests {
                 location, migrations: StorageConformanceTests.migrations, world: .test(), limits: limits)
             await opened.close()
             let counts = CommitCounts()
-            let storage = EngineStorage(CountingEngine(inner: location.engine, counts: counts), limits: limits)
+            let storage = try EngineStorage(CountingEngine(inner: location.engine, counts: counts), limits: limits)
             do {
                 try await body(storage, counts)
                 await storage.close()

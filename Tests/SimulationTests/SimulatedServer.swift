@@ -72,7 +72,7 @@ struct SimulatedServer {
         try bare.withConnection(.writer) { connection in
             try Migrator(migrations: Features.migrations).migrate(connection, engine: bare, now: now)
         }
-        storage = EngineStorage(FaultyEngine(engine: bare, plan: faults), limits: TestStorage.limits)
+        storage = try EngineStorage(FaultyEngine(engine: bare, plan: faults), limits: TestStorage.limits)
         features = Features(storage: storage, blobs: blobs, settings: settings, world: world)
         table = RouteTable(features.routes)
     }

@@ -37,21 +37,31 @@ public final class EngineStorage: Storage {
     private let reads: BlockingQueue<any StorageJob>
     private let threads: ThreadGroup
 
-    init(_ engine: any StorageEngine, limits: StorageLimits = StorageLimits()) {
+    init(_ engine: any StorageEngine, limits: StorageLimits = StorageLimits()) throws {
         dialect = engine.dialect
-        let writes = BlockingQueue<any StorageJob>(countMax: limits.requestsWaitingMax)
-        let reads = BlockingQueue<any StorageJob>(countMax: limits.requestsWaitingMax)
-        self.writes = writes
-        self.reads = reads
+        writes = BlockingQueue<any StorageJob>(countMax: limits.requestsWaitingMax)
+        reads = BlockingQueue<any StorageJob>(countMax: limits.requestsWaitingMax)
         threads = ThreadGroup()
-        threads.start(name: "reeve-writer") {
+        do {
+            try startThreads(engine, limits)
+        } catch {
+            writes.close()
+            reads.close()
+            throw error
+        }
+    }
+
+    private func startThreads(_ engine: any StorageEngine, _ limits: StorageLimits) throws {
+        let writes = writes
+        let reads = reads
+        try threads.start(name: "reeve-writer") {
             ConnectionLoop(
                 engine: engine, role: .writer, jobs: writes, groupMax: limits.commitGroupMax,
                 gathering: .init(window: limits.gatheringSeconds, enough: limits.gatheredEnough)
             ).run()
         }
         for index in 0..<limits.readers {
-            threads.start(name: "reeve-reader-\(index)") {
+            try threads.start(name: "reeve-reader-\(index)") {
                 ConnectionLoop(engine: engine, role: .reader, jobs: reads, groupMax: 1).run()
             }
         }
@@ -156,28 +166,5 @@ private final class TypedJob<Value: Sendable>: StorageJob, @unchecked Sendable {
     func finish(_ fault: StorageFault?) {
         if let fault { return continuation.resume(throwing: fault) }
         continuation.resume(with: outcome ?? .failure(StorageFault.failed("the request was not run")))
-    }
-}
-
-/// Threads that can be waited for.
-private final class ThreadGroup: Sendable {
-    private let group = DispatchGroup()
-
-    func start(name: String, _ body: @escaping @Sendable () -> Void) {
-        let group = group
-        group.enter()
-        let thread = Thread {
-            body()
-            group.leave()
-        }
-        thread.name = name
-        thread.stackSize = 4 << 20
-        thread.start()
-    }
-
-    func finish() async {
-        await withCheckedContinuation { continuation in
-            group.notify(queue: .global()) { continuation.resume() }
-        }
     }
 }

@@ -31,6 +31,6 @@ public enum StorageOpener {
             throw Problem(
                 .storageUnavailable, "The store cannot be opened: \(fault.reason)", hint: location.hint, cause: fault)
         }
-        return EngineStorage(engine, limits: limits)
+        return try EngineStorage(engine, limits: limits)
     }
 }
