@@ -69,6 +69,27 @@ need_clients() {
   cp "$list" "$stamp"
 }
 
+# Prometheus and promtool, which read what /metrics says. Their package is unpacked, not installed: installed, it would
+# start a server on the reader's machine.
+need_prometheus() {
+  local folder="$root/.build/tools/prometheus" work
+  command -v promtool >/dev/null && command -v prometheus >/dev/null && return 0
+  if [ ! -x "$folder/usr/bin/promtool" ] && command -v dpkg-deb >/dev/null; then
+    say "Unpacking Prometheus into .build/tools …"
+    work=$(mktemp -d)
+    chmod 755 "$work"
+    (cd "$work" && quietly prometheus-download apt-get -o APT::Sandbox::User=root download prometheus) || {
+      [ "$(id -u)" -eq 0 ] || fail "Debian's lists of packages are missing. Run: sudo apt-get update"
+      quietly apt-update apt-get update
+      (cd "$work" && quietly prometheus-download apt-get -o APT::Sandbox::User=root download prometheus)
+    }
+    mkdir -p "$folder"
+    quietly prometheus-unpack dpkg-deb --extract "$work"/prometheus_*.deb "$folder"
+    rm -rf "$work"
+  fi
+  export PATH="$folder/usr/bin:$PATH"
+}
+
 # Whether a build's stamp is newer than everything that goes into it.
 is_fresh() {
   local stamp=$1

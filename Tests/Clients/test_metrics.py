@@ -21,8 +21,8 @@ from test_browser import Page, driver  # noqa: F401: a fixture
 from test_gateway import CLAUDE, PINNED, script
 from test_mock_model import HELLO, serving
 
-PROMTOOL = os.environ.get("REEVE_TEST_PROMTOOL") or shutil.which("promtool")
-PROMETHEUS = os.environ.get("REEVE_TEST_PROMETHEUS") or shutil.which("prometheus")
+PROMTOOL = shutil.which("promtool")
+PROMETHEUS = shutil.which("prometheus")
 MAIN, BACKUP = f"main/{PINNED}", f"backup/{CLAUDE}"
 SAID = {"gen_ai_operation_name": "chat", "gen_ai_request_model": "mini"}
 

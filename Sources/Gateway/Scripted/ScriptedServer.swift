@@ -18,6 +18,7 @@ public struct ScriptedServer: Sendable {
 
     /// Listens and calls `onListening` with the port; returns when the caller's task is cancelled.
     public func run(host: String = "127.0.0.1", port: Int, onListening: @Sendable (Int) -> Void) async throws {
+        HTTPCodecs.prepare()
         let (model, time) = (model, time)
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: 1_024)

@@ -31,6 +31,7 @@ final class UpstreamPool {
 
     /// - Parameter tls: How providers' certificates are judged; `nil` where TLS could not be set up.
     init(_ eventLoop: any EventLoop, tls: NIOSSLContext?) {
+        HTTPCodecs.prepare()
         self.eventLoop = eventLoop
         self.tls = tls
     }

@@ -1,3 +1,4 @@
+import Gateway
 import HummingbirdCore
 import Kernel
 import Logging
@@ -20,6 +21,7 @@ struct Listener: Service {
     let onListening: @Sendable (Int) async -> Void
 
     func run() async throws {
+        HTTPCodecs.prepare()
         let channel = ConnectionChannel(responder: responder, connections: connections)
         let onListening = onListening
         let server = Server(
