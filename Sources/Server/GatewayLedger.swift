@@ -1,6 +1,7 @@
 import Control
 import Gateway
 import Kernel
+import Synchronization
 
 /// Keeps what model calls leave behind: the gateway knows its calls until the store does.
 ///
@@ -14,6 +15,18 @@ struct GatewayLedger: Sendable {
     let gateway: ModelGateway
     let calls: CallService
     let storage: any Storage
+    /// Whether the last records went in for certain. If not, some of those that come again may be there already.
+    private let isCertain = Certainty()
+
+    private final class Certainty: Sendable {
+        let holds = Atomic(true)
+    }
+
+    init(gateway: ModelGateway, calls: CallService, storage: any Storage) {
+        self.gateway = gateway
+        self.calls = calls
+        self.storage = storage
+    }
 
     /// Counts and keeps all that ended so far. Where the store fails, the records wait for the next time.
     func flush() async throws {
@@ -21,8 +34,10 @@ struct GatewayLedger: Sendable {
         while true {
             let batch = gateway.records(max: Self.batchMax)
             guard !batch.isEmpty else { return }
-            let entries = batch.map(Call.init)
-            try await storage.write { try calls.record(entries, in: $0) }
+            let entries = batch.map { Call($0.record) }
+            let areNew = isCertain.holds.exchange(false, ordering: .acquiringAndReleasing)
+            try await storage.write { try calls.record(entries, areNew: areNew, in: $0) }
+            isCertain.holds.store(true, ordering: .releasing)
             gateway.kept(batch.count)
         }
     }

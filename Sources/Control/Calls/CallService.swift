@@ -29,8 +29,8 @@ public struct CallService: Sendable {
     /// Keeps calls that have ended in the caller's transaction, so that the money which is booked there and its records
     /// stand or fall together. A call that is kept already changes nothing. Returns how many are new.
     @discardableResult
-    public func record(_ calls: [Call], in transaction: Transaction) throws -> Int {
-        try store.insert(calls, in: transaction)
+    public func record(_ calls: [Call], areNew: Bool = false, in transaction: Transaction) throws -> Int {
+        try store.insert(calls, areNew: areNew, in: transaction)
     }
 
     /// The same for calls that a killed process left, before there is a service.

@@ -25,9 +25,16 @@ public struct CallStore: Sendable {
 
     /// Keeps calls that have ended, each once: what is kept already stays as it is, and is not added to the sums again.
     /// Calls that still run are left out. Returns how many are new.
+    ///
+    /// - Parameter areNew: Whether none of them can be kept already, so that nobody need look; throws where one is.
     @discardableResult
-    public func insert(_ calls: [Call], in transaction: Transaction) throws -> Int {
-        let fresh = try new(calls, in: transaction)
+    public func insert(_ calls: [Call], areNew: Bool = false, in transaction: Transaction) throws -> Int {
+        var known: Set<String> = areNew ? [] : try Self.known(calls, in: transaction)
+        var fresh: [Call] = []
+        fresh.reserveCapacity(calls.count)
+        for call in calls where call.status != .running && (areNew || known.insert(call.id.text).inserted) {
+            fresh.append(call.bounded())
+        }
         guard !fresh.isEmpty else { return 0 }
         for call in fresh { try transaction.addLater(Self.head, CallRow.values(call)) }
         for call in fresh {
@@ -40,18 +47,17 @@ public struct CallStore: Sendable {
         return fresh.count
     }
 
-    /// Those that are not kept yet, within bounds. Changes run one after the other, in all replicas together, so what
-    /// is new now is new when it is written.
-    private func new(_ calls: [Call], in transaction: Transaction) throws -> [Call] {
-        let ended = calls.filter { $0.status != .running }
+    /// Which of them are kept already. Changes run one after the other, in all replicas together, so what is new now is
+    /// new when it is written.
+    private static func known(_ calls: [Call], in transaction: Transaction) throws -> Set<String> {
         try transaction.addWaiting()
         var known: Set<String> = []
-        for start in stride(from: 0, to: ended.count, by: Self.lookupMax) {
-            let ids = ended[start..<min(start + Self.lookupMax, ended.count)].map(\.id.text)
+        for start in stride(from: 0, to: calls.count, by: lookupMax) {
+            let ids = calls[start..<min(start + lookupMax, calls.count)].map(\.id.text)
             let rows = try transaction.rows("SELECT id FROM calls WHERE id IN \(list: ids)")
             known.formUnion(rows.map { $0.text("id") })
         }
-        return ended.filter { known.insert($0.id.text).inserted }.map { $0.bounded() }
+        return known
     }
 
     func call(_ id: Identifier<Call>, in transaction: Transaction) throws -> Call? {
@@ -164,20 +170,47 @@ enum CallRow {
 
     /// In the order of ``columns``.
     static func values(_ call: Call) -> [SQLValue] {
-        let asked: [any SQLBindable] = [
-            call.id, call.status.rawValue, call.startedAt, call.agent, call.project, call.taskID, call.session,
-            call.run, call.keyID, JSONValue.list(call.tags), call.correlationID, call.door, call.model, call.tier,
-            call.isStream,
-        ]
-        let used: [any SQLBindable] = [
-            call.target, call.answeredModel, JSONValue.list(call.attempts), call.usage.raw, call.usage.buckets,
-            call.usage.isEstimated, call.cost?.nanoUSD, call.cost?.priceFrom, call.bookedCost?.nanoUSD,
-            call.bookedCost?.priceFrom, call.repricedAt, call.savedNanoUSD, JSONValue.list(call.holds),
-            call.refusal?.json, call.failure, call.httpStatus, call.cache, call.durationMs, call.ttftMs,
-            call.overheadMicroseconds, call.requestBytes, call.responseBytes, call.bundle, call.decision,
-        ]
-        return (asked + used).map(\.sqlValue)
+        // Each as what it is: a list of existentials costs more than the row.
+        var row: [SQLValue] = []
+        row.reserveCapacity(columns.count)
+        row.append(call.id.sqlValue)
+        row.append(.text(call.status.rawValue))
+        row.append(call.startedAt.sqlValue)
+        for name in [call.agent, call.project, call.taskID, call.session, call.run, call.keyID] {
+            row.append(name.sqlValue)
+        }
+        row.append(call.tags.isEmpty ? emptyList : JSONValue.list(call.tags).sqlValue)
+        row.append(call.correlationID.sqlValue)
+        row.append(.text(call.door))
+        row.append(.text(call.model))
+        row.append(call.tier.sqlValue)
+        row.append(call.isStream.sqlValue)
+        row.append(call.target.sqlValue)
+        row.append(call.answeredModel.sqlValue)
+        row.append(JSONValue.array(call.attempts.map(\.json)).sqlValue)
+        row.append(call.usage.raw.sqlValue)
+        row.append(call.usage.buckets.sqlValue)
+        row.append(call.usage.isEstimated.sqlValue)
+        row.append((call.cost?.nanoUSD).sqlValue)
+        row.append((call.cost?.priceFrom).sqlValue)
+        row.append((call.bookedCost?.nanoUSD).sqlValue)
+        row.append((call.bookedCost?.priceFrom).sqlValue)
+        row.append(call.repricedAt.sqlValue)
+        row.append(.integer(call.savedNanoUSD))
+        row.append(call.holds.isEmpty ? emptyList : JSONValue.array(call.holds.map(\.json)).sqlValue)
+        row.append((call.refusal?.json).sqlValue)
+        row.append(call.failure.sqlValue)
+        row.append(call.httpStatus.sqlValue)
+        row.append(call.cache.sqlValue)
+        for number in [call.durationMs, call.ttftMs, call.overheadMicroseconds] { row.append(number.sqlValue) }
+        row.append(.integer(call.requestBytes))
+        row.append(.integer(call.responseBytes))
+        row.append(call.bundle.sqlValue)
+        row.append(call.decision.sqlValue)
+        return row
     }
+
+    private static let emptyList = SQLValue.text("[]")
 
     static func call(_ row: StoredRow) -> Call {
         func list(_ column: String) -> [JSONValue] { row.json(column).array ?? [] }

@@ -2,8 +2,8 @@ import Kernel
 import NIOCore
 import NIOHTTP1
 
-/// One exchange of a call with a target, from its decision to its end.
-struct CallAttempt {
+/// One exchange of a call with a target, from its decision to its end. Belongs to the call's event loop.
+final class CallAttempt {
     /// How the request goes out, and how the answer comes back.
     enum Passage: Equatable {
         /// As it came. `hidesUsage`: usage was asked for on the client's behalf.
@@ -53,7 +53,7 @@ struct CallAttempt {
     }
 
     /// Notes that bytes came. Of a stream only events count: comments keep a connection alive, not an answer.
-    mutating func hear() {
+    func hear() {
         guard let progress = relay?.progress else {
             heard = .now()
             return

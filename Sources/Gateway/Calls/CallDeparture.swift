@@ -33,7 +33,7 @@ extension ModelCall {
     }
 
     private func isWorthDraining(_ attempt: CallAttempt) -> Bool {
-        switch model?.disconnect ?? .cancel {
+        switch model?.settings.disconnect ?? .cancel {
         case .cancel: false
         case .drain: true
         // Without a price nobody knows whether it stays below the amount.
@@ -53,17 +53,10 @@ extension ModelCall {
                 UsageReader.read(progress.usage, dialect: family)?.cutShort(outputBytes: output)
                 ?? .estimated(inputBytes: input, outputBytes: output, dialect: family)
         } else {
-            guard let bound = outputBound else { return nil }
+            guard let bound = outputLimit else { return nil }
             usage = .estimated(inputBytes: input, outputBytes: 0, dialect: family)
             usage.buckets[.output] = bound
         }
         return attempt.state.price?.cost(of: usage.buckets, at: record.startedAt)
-    }
-
-    /// Tokens of the answer at most: as the request has it, else as the model's settings have it.
-    private var outputBound: Int64? {
-        let document = try? JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
-        let names = ["max_completion_tokens", "max_output_tokens", "max_tokens"]
-        return names.lazy.compactMap { document?[$0]?.int }.first.map { max(0, $0) } ?? model?.outputTokensMax
     }
 }

@@ -13,7 +13,7 @@ final class ModelCall: AnsweredCall {
     /// `nil` once the answer is complete, or its reader gone.
     var answer: (any Answering)?
     var record: CallRecord
-    var model: ModelSettings?
+    var model: ModelEntry?
     var targets: [TargetState] = []
     private(set) var scan: TopLevelScan?
     private var plan: AttemptPlan?
@@ -102,12 +102,13 @@ final class ModelCall: AnsweredCall {
             }
             record.isStreamed = isStreamed
         }
-        guard let model = gateway.settings.resolve(name) else { throw DialectError.unknownModel(name) }
+        guard let model = gateway.entry(name) else { throw DialectError.unknownModel(name) }
         self.model = model
         self.scan = scan
-        targets = gateway.targets(of: model)
-        record.tier = model.tier?.rawValue
-        if model.unpriced == .refuse {
+        targets = model.targets
+        let settings = model.settings
+        record.tier = settings.tier?.rawValue
+        if settings.unpriced == .refuse {
             targets.removeAll { $0.price?.entry(at: record.startedAt) == nil }
             guard !targets.isEmpty else {
                 throw DialectError(
@@ -117,11 +118,11 @@ final class ModelCall: AnsweredCall {
         }
         try resolveKeys()
         var rules = AttemptPlan.Rules()
-        rules.retries = model.retries.atLastTarget
-        rules.total = model.deadlines.total
-        rules.continuation = model.continuesStreams
+        rules.retries = settings.retries.atLastTarget
+        rules.total = settings.deadlines.total
+        rules.continuation = settings.continuesStreams
         plan = AttemptPlan(rules, startedAt: record.startedAt)
-        totalDue = .now() + .microseconds(model.deadlines.total.microseconds)
+        totalDue = .now() + .microseconds(settings.deadlines.total.microseconds)
         prepareContinuation()
     }
 
@@ -150,6 +151,8 @@ final class ModelCall: AnsweredCall {
         timer?.cancel()
         timer = nil
         guard !hasEnded, var plan else { return }
+        // Taken out, so that what it grows by is not a copy.
+        self.plan = nil
         let now = gateway.world.now
         // Chance is needed for a further try only.
         let fraction = plan.attempts > 0 ? gateway.world.entropy.fraction() : 0
@@ -283,7 +286,7 @@ final class ModelCall: AnsweredCall {
 
     private func watch() {
         guard let attempt, let model, !hasEnded else { return }
-        let due = min(attempt.due(model.deadlines), totalDue)
+        let due = min(attempt.due(model.settings.deadlines), totalDue)
         let me = NIOLoopBound(self, eventLoop: loop)
         timer?.cancel()
         timer = loop.scheduleTask(deadline: due) { me.value.checkPatience() }
@@ -291,7 +294,7 @@ final class ModelCall: AnsweredCall {
 
     private func checkPatience() {
         guard let attempt, let model, !hasEnded else { return }
-        guard min(attempt.due(model.deadlines), totalDue) <= .now() else { return watch() }
+        guard min(attempt.due(model.settings.deadlines), totalDue) <= .now() else { return watch() }
         attempt.exchange?.withdraw()
         attemptFailed(attempt.heard == nil ? .silent : .stalled)
     }

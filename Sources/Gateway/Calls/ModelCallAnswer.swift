@@ -238,16 +238,20 @@ extension ModelCall: UpstreamListener {
 
     /// Ends a streamed answer that cannot be completed, in the caller's dialect.
     func breakOff(_ attempt: CallAttempt, _ error: DialectError, _ failure: FailureClass) {
-        var relay = attempt.relay
-        if let last = relay?.breakOff(error), let answer {
+        record.failure = failure.name
+        tellBroken(attempt, error)
+        end(.failed)
+    }
+
+    /// Writes what ends a stream that has begun.
+    private func tellBroken(_ attempt: CallAttempt, _ error: DialectError) {
+        if let last = attempt.relay?.breakOff(error), let answer {
             sendHeldBack()
             answer.write(last)
             answer.flush()
             answer.finish()
         }
         answer = nil
-        record.failure = failure.name
-        end(.failed)
     }
 
     /// Ends the call where it must not go on, though its provider would.
@@ -261,13 +265,7 @@ extension ModelCall: UpstreamListener {
         self.attempt = nil
         record.failure = failure
         guard hasBegun else { return fail(error, nil) }
-        var relay = attempt.relay
-        if let last = relay?.breakOff(error), let answer {
-            answer.write(last)
-            answer.flush()
-            answer.finish()
-        }
-        answer = nil
+        tellBroken(attempt, error)
         end(.failed)
     }
 

@@ -111,7 +111,7 @@ extension ModelCall {
     private func bound() -> CallBound {
         var bound = CallBound(
             inputTokensMax: CallBound.inputTokensMax(bytes: Int64(request.body.count)),
-            outputTokensMax: request.door == .embeddings ? 0 : outputLimit)
+            outputTokensMax: request.door == .embeddings ? 0 : outputLimit ?? CallPurse.outputTokensAssumed)
         bound.answers = max(1, number("n") ?? 1)
         let isSearching = request.body.withUnsafeBufferPointer { Self.searchMarker.index(in: $0) != nil }
         if isSearching { bound.webSearchesMax = CallPurse.searchesAssumed }
@@ -120,9 +120,9 @@ extension ModelCall {
 
     private static let searchMarker = ByteMarker("web_search")
 
-    private var outputLimit: Int64 {
-        let asked = request.door.limitNames.lazy.compactMap { self.number($0) }.first
-        return asked ?? model?.outputTokensMax ?? CallPurse.outputTokensAssumed
+    /// Tokens of one answer at most: as the request has it, else as the model's settings have it.
+    var outputLimit: Int64? {
+        request.door.limitNames.lazy.compactMap { self.number($0) }.first ?? model?.settings.outputTokensMax
     }
 
     private func number(_ name: String) -> Int64? {

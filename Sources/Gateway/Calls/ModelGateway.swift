@@ -21,29 +21,13 @@ public final class ModelGateway: Sendable {
     let projects: (any AgentProjects)?
     /// What answers really come to.
     let sizes = Mutex(CallSizes())
-    private let states: [String: [TargetState]]
-    /// By the model; of those that have one.
-    let caches: [String: SharedAnswers]
+    private let entries: [String: ModelEntry]
     let inFlight = CallsInFlight()
-    /// Of those models whose settings have one.
-    let checks: [String: InputCheck]
     let runs: RunWatch
     private let tls: NIOSSLContext?
     /// Made by each loop when it first asks.
     private let pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>]
-    private let records = Mutex(Records())
-
-    /// What is known of calls until the store knows it.
-    private struct Records {
-        /// Those that run, and those that ended and are not kept yet.
-        var live: [String: CallRecord] = [:]
-        /// Those that ended, in their order.
-        var finished: [CallRecord] = []
-        /// So many of the first of those are counted in ``meters``.
-        var counted = 0
-        /// How those that run are stopped.
-        var stops: [String: CallStop] = [:]
-    }
+    private let book = CallBook()
 
     /// What is known of calls that ended, counted by batches.
     let meters = Mutex(CallMeters())
@@ -61,25 +45,18 @@ public final class ModelGateway: Sendable {
         self.world = world
         let numbers = Dictionary(
             uniqueKeysWithValues: settings.providers.enumerated().map { ($0.element.name, $0.offset) })
-        var states: [String: [TargetState]] = [:]
+        var entries: [String: ModelEntry] = [:]
         for model in settings.models {
-            states[model.name] = model.targets.compactMap { target in
+            let targets = model.targets.compactMap { target -> TargetState? in
                 guard let provider = settings.provider(target.provider), let number = numbers[target.provider] else {
                     return nil
                 }
                 return TargetState(target, provider: provider, providerNumber: number, model: model, world: world)
             }
+            entries[model.name] = ModelEntry(model, targets: targets)
         }
-        self.states = states
+        self.entries = entries
         runs = RunWatch(settings.loops)
-        checks = Dictionary(
-            uniqueKeysWithValues: settings.models.compactMap { model in
-                InputCheck(model.input, model: model.name).map { (model.name, $0) }
-            })
-        caches = Dictionary(
-            uniqueKeysWithValues: settings.models.compactMap { model in
-                model.cache.map { (model.name, SharedAnswers($0)) }
-            })
         tls = try? NIOSSLContext(configuration: .makeClientConfiguration())
         var pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>] = [:]
         for loop in eventLoops.makeIterator() { pools[ObjectIdentifier(loop)] = .makeEmptyBox(eventLoop: loop) }
@@ -89,7 +66,12 @@ public final class ModelGateway: Sendable {
     /// Whether any model is configured.
     public var isConfigured: Bool { !settings.models.isEmpty }
 
-    func targets(of model: ModelSettings) -> [TargetState] { states[model.name] ?? [] }
+    func targets(of model: ModelSettings) -> [TargetState] { entries[model.name]?.targets ?? [] }
+
+    /// What a caller means: a model's name or a tier's.
+    func entry(_ asked: String) -> ModelEntry? {
+        entries[asked] ?? settings.resolve(asked).flatMap { entries[$0.name] }
+    }
 
     /// The connections of the loop that this runs on.
     func pool(of loop: any EventLoop) -> UpstreamPool? {
@@ -121,66 +103,44 @@ public final class ModelGateway: Sendable {
     // MARK: records
 
     /// Whether another call can be accounted for.
-    var takesCalls: Bool { records.withLock { $0.finished.count } < Self.recordsWaitingMax }
+    var takesCalls: Bool { counts.waiting < Self.recordsWaitingMax }
 
-    func began(_ record: CallRecord, _ stop: CallStop) {
-        records.withLock { records in
-            records.live[record.id] = record
-            records.stops[record.id] = stop
-        }
-    }
+    func began(_ record: CallRecord, _ stop: CallStop) { book.began(CallBook.Running(record, stop)) }
 
     /// Stops the calls that run and that `isMeant` picks; the answer is how many.
     @discardableResult
     func stop(_ reason: String, where isMeant: (CallRecord) -> Bool) -> Int {
-        let stops = records.withLock { records in
-            records.stops.filter { id, _ in records.live[id].map(isMeant) ?? false }
-        }
-        for stop in stops.values { stop.call(reason) }
-        return stops.count
+        let meant = book.running.filter { isMeant($0.record) }
+        for call in meant { call.stop.call(reason) }
+        return meant.count
     }
 
     func ended(_ record: CallRecord) {
         if record.isStreamed, clerk?.book.isConcerned == true { sizes.withLock { $0.learn(record) } }
-        records.withLock { records in
-            records.live[record.id] = record
-            records.stops[record.id] = nil
-            records.finished.append(record)
-        }
+        book.ended(EndedCall(record))
     }
 
     /// The first of the calls that ended and are not kept yet. They stay until ``kept(_:)``.
-    public func records(max: Int) -> [CallRecord] { records.withLock { Array($0.finished.prefix(max)) } }
+    public func records(max: Int) -> [EndedCall] { book.first(max) }
 
     /// So many of the first records are kept.
     public func kept(_ count: Int) {
         // Those that ended since would be counted nowhere.
         self.count()
-        records.withLock { records in
-            for record in records.finished.prefix(count) { records.live[record.id] = nil }
-            records.finished.removeFirst(min(count, records.finished.count))
-            records.counted = max(0, records.counted - count)
-        }
+        book.kept(count)
     }
 
     /// Those that ended since this was last asked; each is handed out once.
-    func uncounted() -> [CallRecord] {
-        records.withLock { records in
-            defer { records.counted = records.finished.count }
-            return Array(records.finished.dropFirst(records.counted))
-        }
-    }
+    func uncounted() -> [EndedCall] { book.uncounted() }
 
     /// Calls that run, and records that wait to be stored.
-    var counts: (running: Int, waiting: Int) {
-        records.withLock { (max(0, $0.live.count - $0.finished.count), $0.finished.count) }
-    }
+    var counts: (running: Int, waiting: Int) { book.counts }
 
     /// The calls that run, and those that ended and are not kept yet.
-    public func liveCalls() -> [CallRecord] { records.withLock { Array($0.live.values) } }
+    public func liveCalls() -> [CallRecord] { book.all }
     /// Whether any call runs, or is not kept yet.
-    public var hasCalls: Bool { records.withLock { !$0.live.isEmpty } }
-    public func liveCall(_ id: String) -> CallRecord? { records.withLock { $0.live[id] } }
+    public var hasCalls: Bool { counts != (0, 0) }
+    public func liveCall(_ id: String) -> CallRecord? { book.call(id) }
 }
 
 /// A model call as a noun with ids.

@@ -71,7 +71,6 @@ extension TargetState {
 
     /// The head of an answer came: what it says of the provider's limits is believed.
     func observe(_ headers: HTTPHeaders, _ receipt: Pacer.Receipt, at now: Timestamp) {
-        guard Self.tellsLimits(headers) else { return }
         let limits = RateLimitHeaders(at: now) { headers.first(name: $0) }
         guard !limits.isEmpty else { return }
         let isLineEmpty = standing.withLock { standing in
@@ -79,18 +78,6 @@ extension TargetState {
             return standing.line.count == 0
         }
         if !isLineEmpty { serve() }
-    }
-
-    /// Few answers tell of limits: their names are looked at before anything is read.
-    private static func tellsLimits(_ headers: HTTPHeaders) -> Bool {
-        headers.contains { name, _ in
-            guard name.utf8.count > 20, let first = name.utf8.first else { return false }
-            switch first | 0x20 {
-            case UInt8(ascii: "x"): return name.lowercased().hasPrefix("x-ratelimit-")
-            case UInt8(ascii: "a"): return name.lowercased().hasPrefix("anthropic-ratelimit-")
-            default: return false
-            }
-        }
     }
 }
 
@@ -130,7 +117,7 @@ extension ModelCall {
 
     private func patience(at now: Timestamp) -> Span {
         guard let model else { return .zero }
-        let left = (record.startedAt + model.deadlines.total) - now
+        let left = (record.startedAt + model.settings.deadlines.total) - now
         return max(.zero, left)
     }
 

@@ -5,7 +5,7 @@ import NIOCore
 extension ModelCall {
     /// Prepares for it, where the model's settings ask for it and the request can be continued.
     func prepareContinuation() {
-        guard let model, model.continuesStreams, record.isStreamed, request.door != .embeddings else { return }
+        guard let model, model.settings.continuesStreams, record.isStreamed, request.door != .embeddings else { return }
         var context = replyContext
         // What a provider of the caller's dialect says of itself goes on as it came.
         if targets.first.map({ request.door.isNative(to: $0.provider.kind) }) == true { context.model = nil }

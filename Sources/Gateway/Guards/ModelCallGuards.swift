@@ -13,10 +13,10 @@ extension ModelCall {
     /// Looks at the call, and asks a target where nothing speaks against it.
     func passGuards() {
         guard let model else { return }
-        if model.quality != nil { capture = AnswerCapture() }
-        if !model.output.isOff { filter = AnswerFilter(model.output, dialect) }
+        if model.settings.quality != nil { capture = AnswerCapture() }
+        if !model.settings.output.isOff { filter = AnswerFilter(model.settings.output, dialect) }
         if isHeld() { return }
-        guard let check = gateway.checks[model.name] else { return shareOrAsk() }
+        guard let check = model.check else { return shareOrAsk() }
         // Patterns may take their time, which other calls on this loop do not have.
         let body = request.body
         let me = NIOLoopBound(self, eventLoop: loop)
@@ -75,19 +75,19 @@ extension ModelCall {
             }
             record.notes.append("redacted", .object(JSONObject(members)))
         }
-        guard watched != nil || model?.quality != nil else { return }
+        guard watched != nil || model?.settings.quality != nil else { return }
         let said = capture.flatMap { SaidAnswer($0, dialect: dialect, isStreamed: record.isStreamed) }
         if let said { score(said) }
         guard let watched else { return }
         self.watched = nil
         let reading = gateway.runs.end(
             watched.run, hash: watched.hash, reply: said?.hash, input: record.inputTokens, output: record.outputTokens,
-            window: model?.contextTokens, model: record.model, call: record.id, at: gateway.world.now)
+            window: model?.settings.contextTokens, model: record.model, call: record.id, at: gateway.world.now)
         if let reading { record.notes.append("context", reading.json) }
     }
 
     private func score(_ said: SaidAnswer) {
-        guard let quality = model?.quality, record.cache != "hit", record.cache != "shared" else { return }
+        guard let quality = model?.settings.quality, record.cache != "hit", record.cache != "shared" else { return }
         let document = try? JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
         let failed = quality.failures(said, asksForJSON: document.map(QualitySettings.asksForJSON) ?? false)
         let score: Double = failed.isEmpty ? 1 : 0

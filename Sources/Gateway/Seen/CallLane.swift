@@ -29,7 +29,18 @@ struct CallLane: Sendable {
     }
 
     /// By slot, then by kind of token; negative where nobody asked yet.
-    private var places = [Int32](repeating: -1, count: Slot.allCases.count + TokenKind.allCases.count)
+    private var places: [Int32]
+
+    init() {
+        places = [Int32](repeating: -1, count: Slot.allCases.count + TokenKind.allCases.count)
+    }
+
+    private init(places: [Int32]) {
+        self.places = places
+    }
+
+    /// What stands where a lane was taken out.
+    static let empty = CallLane(places: [])
 
     /// - Parameter find: Asked once.
     mutating func place(_ slot: Slot, _ find: () -> Int) -> Int { place(at: slot.rawValue, find) }

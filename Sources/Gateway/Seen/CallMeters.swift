@@ -19,7 +19,9 @@ struct CallMeters: Sendable {
         CallMetrics.serverFirstToken, bounds: CallMetrics.firstTokenBounds)
     private var context = ContextMeter()
     private var histories = RecentTable<TargetHistory>(capacity: CallMeters.historiesMax)
-    private var lanes: [CallLane.Key: CallLane] = [:]
+    private var lanes: [CallLane] = []
+    /// Where each stands among them.
+    private var lanePlaces: [CallLane.Key: Int] = [:]
 
     /// Targets whose last exchanges are kept; those that were used last.
     static let historiesMax = 512
@@ -30,8 +32,11 @@ struct CallMeters: Sendable {
     mutating func observe(_ record: CallRecord, model: ModelSettings?, at now: Timestamp) {
         // Whoever has a key can invent names of models: they share one series.
         let key = CallLane.Key(record, model: model == nil ? SeriesNames.other : record.model)
+        let index = place(of: key)
         // Taken out, so that there is one owner and nothing is copied.
-        var lane = lanes.removeValue(forKey: key) ?? CallLane()
+        var lane = CallLane.empty
+        swap(&lane, &lanes[index])
+        defer { swap(&lane, &lanes[index]) }
         count(record, key, &lane)
         time(record, key, &lane)
         if let model {
@@ -40,8 +45,17 @@ struct CallMeters: Sendable {
                 remember(attempt, isLast: index == record.attempts.count - 1, of: record, model: model.name)
             }
         }
-        if lanes.count >= Self.lanesMax { lanes.removeAll(keepingCapacity: true) }
-        lanes[key] = lane
+    }
+
+    private mutating func place(of key: CallLane.Key) -> Int {
+        if let known = lanePlaces[key] { return known }
+        if lanes.count >= Self.lanesMax {
+            lanes.removeAll(keepingCapacity: true)
+            lanePlaces.removeAll(keepingCapacity: true)
+        }
+        lanes.append(CallLane())
+        lanePlaces[key] = lanes.count - 1
+        return lanes.count - 1
     }
 
     private mutating func count(_ record: CallRecord, _ key: CallLane.Key, _ lane: inout CallLane) {

@@ -131,7 +131,7 @@ extension ModelGateway: MetricSource {
         guard !batch.isEmpty else { return }
         let now = world.now
         meters.withLock { meters in
-            for record in batch { meters.observe(record, model: settings.resolve(record.model), at: now) }
+            for call in batch { meters.observe(call.record, model: entry(call.record.model)?.settings, at: now) }
         }
     }
 

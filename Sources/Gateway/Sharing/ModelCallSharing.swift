@@ -13,19 +13,21 @@ extension ModelCall {
 
     /// Answers from memory, or waits for the same call; `false` where a target has to be asked.
     func answersFromMemory() -> Bool {
-        guard let model, model.cache != nil || model.sharesCallsInFlight else { return false }
-        if model.cache != nil { record.cache = "miss" }
+        guard let model, model.settings.cache != nil || model.settings.sharesCallsInFlight else { return false }
+        if model.settings.cache != nil { record.cache = "miss" }
         let wishes = request.headers["cache-control"]?.lowercased() ?? ""
         let isFresh = wishes.contains("no-cache") || wishes.contains("no-store") || wishes.contains("max-age=0")
-        guard let key = CallKey.make(request, model, scope: scope(model.cache?.scope ?? .key)) else { return false }
-        if !isFresh, let kept = gateway.cached(key, of: model) {
+        guard let key = CallKey.make(request, model.settings, scope: scope(model.settings.cache?.scope ?? .key)) else {
+            return false
+        }
+        if !isFresh, let kept = model.cache?.find(key, at: gateway.world.now) {
             replay(kept, "hit")
             return true
         }
         var sharing = Sharing(key: key, keepsNothing: wishes.contains("no-store"))
         defer { self.sharing = sharing }
         if capture == nil { capture = AnswerCapture() }
-        guard model.sharesCallsInFlight, !isFresh else { return false }
+        guard model.settings.sharesCallsInFlight, !isFresh else { return false }
         let me = NIOLoopBound(self, eventLoop: loop)
         let loop = loop
         sharing.role = gateway.inFlight.join(key, id: record.id) { answer in
@@ -88,9 +90,9 @@ extension ModelCall {
         let kept = keptAnswer
         if sharing.role == .leader { gateway.inFlight.land(sharing.key, kept) }
         // What another target than the first said is not what the model would say.
-        guard let kept, let model, model.cache != nil, !sharing.keepsNothing, kept.target == targets.first?.target.label
+        guard let kept, let cache = model?.cache, !sharing.keepsNothing, kept.target == targets.first?.target.label
         else { return }
-        gateway.keep(kept, for: sharing.key, of: model)
+        cache.keep(kept, for: sharing.key)
     }
 
     private var keptAnswer: KeptAnswer? {
@@ -100,16 +102,5 @@ extension ModelCall {
         return KeptAnswer(
             contentType: capture.contentType, body: capture.body, isStreamed: record.isStreamed, dropped: dropped,
             target: target, cost: record.cost, madeAt: gateway.world.now)
-    }
-}
-
-extension ModelGateway {
-    func cached(_ key: String, of model: ModelSettings) -> KeptAnswer? {
-        guard let cache = caches[model.name] else { return nil }
-        return cache.find(key, at: world.now)
-    }
-
-    func keep(_ answer: KeptAnswer, for key: String, of model: ModelSettings) {
-        caches[model.name]?.keep(answer, for: key)
     }
 }

@@ -61,7 +61,9 @@ struct RateLimitHeaders: Sendable, Equatable {
     /// Whether a header is one of those that are read here.
     static func isOne(_ name: String) -> Bool {
         // Asked of every header of every answer: most are shorter.
-        guard name.utf8.count > 20 else { return false }
+        guard name.utf8.count > 20, let first = name.utf8.first.map({ $0 | 0x20 }),
+            first == UInt8(ascii: "x") || first == UInt8(ascii: "a")
+        else { return false }
         let name = name.lowercased()
         return name.hasPrefix("x-ratelimit-") || name.hasPrefix("anthropic-ratelimit-")
     }

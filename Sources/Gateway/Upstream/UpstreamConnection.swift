@@ -34,6 +34,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     typealias OutboundIn = Never
     typealias OutboundOut = HTTPClientRequestPart
 
+    private let encoder: UpstreamEncoder
     private let onIdle: (UpstreamConnection) -> Void
     private let onClosed: (UpstreamConnection) -> Void
     private var context: ChannelHandlerContext?
@@ -45,7 +46,12 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// Its exchanges so far: the first byte of a connection that served before may meet a provider that just closed it.
     private(set) var exchanges = 0
 
-    init(onIdle: @escaping (UpstreamConnection) -> Void, onClosed: @escaping (UpstreamConnection) -> Void) {
+    /// - Parameter encoder: The connection's own, behind it in its pipeline.
+    init(
+        _ encoder: UpstreamEncoder, onIdle: @escaping (UpstreamConnection) -> Void,
+        onClosed: @escaping (UpstreamConnection) -> Void
+    ) {
+        self.encoder = encoder
         self.onIdle = onIdle
         self.onClosed = onClosed
     }
@@ -58,9 +64,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.listener = listener
         exchanges += 1
         isReusable = true
-        context.write(wrapOutboundOut(.head(request.head)), promise: nil)
-        for piece in request.body { context.write(wrapOutboundOut(.body(.byteBuffer(piece))), promise: nil) }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        encoder.body = request.body
+        context.writeAndFlush(wrapOutboundOut(.head(request.head)), promise: nil)
     }
 
     /// Nobody waits for the answer any more: what still comes of it is of no use, so the connection goes.

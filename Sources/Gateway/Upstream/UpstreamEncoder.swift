@@ -4,7 +4,7 @@ import NIOHTTP1
 /// Requests to providers as bytes (RFC 9112 §3): head and body of an ordinary call are one buffer and one write.
 ///
 /// It stands where NIO's own encoder would, which writes each part for itself. The decoder beside it still hears of
-/// every request, as it has to know what its answers belong to.
+/// every request's head, as it has to know what its answers belong to; the body does not pass by it.
 final class UpstreamEncoder: ChannelOutboundHandler {
     typealias OutboundIn = HTTPClientRequestPart
     typealias OutboundOut = ByteBuffer
@@ -13,34 +13,27 @@ final class UpstreamEncoder: ChannelOutboundHandler {
     private static let gatheredMax = 64 << 10
     private static let headBytes = 1_024
 
-    private var gathered = ByteBuffer()
+    /// What follows the next head.
+    var body: [ByteBuffer] = []
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        switch unwrapOutboundIn(data) {
-        case .head(let head):
-            gathered = context.channel.allocator.buffer(capacity: Self.headBytes)
-            Self.write(head, to: &gathered)
-            promise?.succeed(())
-        case .body(.byteBuffer(let piece)):
-            if gathered.readableBytes + piece.readableBytes <= Self.gatheredMax {
-                gathered.writeImmutableBuffer(piece)
-                promise?.succeed(())
-            } else {
-                send(context, nil)
-                context.write(wrapOutboundOut(piece), promise: promise)
-            }
-        case .body(.fileRegion): promise?.fail(ChannelError.operationUnsupported)
-        case .end: send(context, promise)
-        }
-    }
-
-    private func send(_ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
-        guard gathered.readableBytes > 0 else {
-            promise?.succeed(())
+        guard case .head(let head) = unwrapOutboundIn(data) else {
+            promise?.fail(ChannelError.operationUnsupported)
             return
         }
-        context.write(wrapOutboundOut(gathered), promise: promise)
-        gathered = ByteBuffer()
+        let pieces = body
+        body = []
+        let length = pieces.reduce(0) { $0 + $1.readableBytes }
+        let isGathered = length <= Self.gatheredMax
+        var buffer = context.channel.allocator.buffer(capacity: Self.headBytes + (isGathered ? length : 0))
+        Self.write(head, to: &buffer)
+        if isGathered { for piece in pieces { buffer.writeImmutableBuffer(piece) } }
+        guard !isGathered, let last = pieces.last else {
+            return context.write(wrapOutboundOut(buffer), promise: promise)
+        }
+        context.write(wrapOutboundOut(buffer), promise: nil)
+        for piece in pieces.dropLast() { context.write(wrapOutboundOut(piece), promise: nil) }
+        context.write(wrapOutboundOut(last), promise: promise)
     }
 
     /// The caller says how long the body is; nothing is chunked.

@@ -55,8 +55,10 @@ final class UpstreamPool {
 
     private func connect(_ address: Address) -> EventLoopFuture<NIOLoopBound<UpstreamConnection>> {
         if address.isTLS, tls == nil { return eventLoop.makeFailedFuture(UpstreamFault.unreachable) }
+        let encoder = NIOLoopBound(UpstreamEncoder(), eventLoop: eventLoop)
         let connection = NIOLoopBound(
             UpstreamConnection(
+                encoder.value,
                 onIdle: { [weak self] in self?.keep($0, address) },
                 onClosed: { [weak self] in self?.forget($0, address) }),
             eventLoop: eventLoop)
@@ -74,7 +76,7 @@ final class UpstreamPool {
                             NIOSSLClientHandler(context: tls, serverHostname: isName ? address.host : nil))
                     }
                     try pipeline.addHandlers(
-                        UpstreamEncoder(),
+                        encoder.value,
                         ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes)),
                         connection.value)
                 }
@@ -84,10 +86,8 @@ final class UpstreamPool {
     }
 
     private func keep(_ connection: UpstreamConnection, _ address: Address) {
-        var list = idle[address] ?? []
-        guard list.count < Self.idleMax else { return connection.close() }
-        list.append(Idle(connection: connection, since: .now()))
-        idle[address] = list
+        guard idle[address, default: []].count < Self.idleMax else { return connection.close() }
+        idle[address, default: []].append(Idle(connection: connection, since: .now()))
         guard sweep == nil else { return }
         let me = NIOLoopBound(self, eventLoop: eventLoop)
         sweep = eventLoop.scheduleTask(in: Self.idleSpan) { me.value.closeStale() }

@@ -15,8 +15,11 @@ public struct Identifier<Subject: Identified>: Sendable, Hashable, Comparable {
         var bytes = world.entropy.bytes(10)
         bytes[0] = bytes[0] & 0x0F | 0x70
         bytes[2] = bytes[2] & 0x3F | 0x80
-        let time = (0..<6).map { UInt8(truncatingIfNeeded: milliseconds >> (40 - 8 * UInt64($0))) }
-        self.text = Subject.idPrefix + "_" + Hexadecimal.encode(time + bytes)
+        var all: [UInt8] = []
+        all.reserveCapacity(16)
+        for index in 0..<6 { all.append(UInt8(truncatingIfNeeded: milliseconds >> (40 - 8 * UInt64(index)))) }
+        all.append(contentsOf: bytes)
+        self.text = Hexadecimal.encode(all, behind: Subject.idPrefix, "_")
     }
 
     /// An id from outside; `nil` unless it has this noun's form.
@@ -43,16 +46,28 @@ extension Identifier: CustomStringConvertible, JSONConvertible {
 
 /// Lower-case hexadecimal, for ids, hashes and keys.
 public enum Hexadecimal {
-    private static let digits = Array("0123456789abcdef".utf8)
+    public static func encode(_ bytes: some Sequence<UInt8>) -> String { encode(Array(bytes), behind: "", "") }
 
-    public static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        var text: [UInt8] = []
-        for byte in bytes {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
+    /// The digits behind two texts: ids are made for every request, so in one piece.
+    static func encode(_ bytes: [UInt8], behind prefix: String, _ separator: StaticString) -> String {
+        let length = prefix.utf8.count + separator.utf8CodeUnitCount + 2 * bytes.count
+        return String(unsafeUninitializedCapacity: length) { buffer in
+            var end = 0
+            func put(_ byte: UInt8) {
+                buffer[end] = byte
+                end += 1
+            }
+            for byte in prefix.utf8 { put(byte) }
+            separator.withUTF8Buffer { for byte in $0 { put(byte) } }
+            for byte in bytes {
+                put(digit(byte >> 4))
+                put(digit(byte & 15))
+            }
+            return end
         }
-        return String(decoding: text, as: UTF8.self)
     }
+
+    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : 87 + value }
 
     public static func isDigit(_ byte: UInt8) -> Bool {
         (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)

@@ -24,17 +24,59 @@ struct Admission: Sendable {
             perSecond: Double(limits.addressRequestsPerSecond), burst: Double(limits.addressRequestsPerSecond))
     }
 
-    /// A request on its way in.
+    /// A request on its way in. Two references, as it is passed along much.
     struct Visit: Sendable {
-        let head: RequestHead
-        let remoteAddress: String
-        let requestID: String
-        let correlationID: String
-        let traceparent: String
-        fileprivate(set) var route: Route?
-        fileprivate(set) var parameters: [String: String] = [:]
-        fileprivate(set) var query: [(name: String, value: String)] = []
-        fileprivate(set) var principal = Principal.stranger
+        /// What came.
+        fileprivate final class Arrival: Sendable {
+            let head: RequestHead
+            let remoteAddress: String
+            let requestID: String
+            let correlationID: String
+            let traceparent: String
+
+            init(
+                _ head: RequestHead, remoteAddress: String, requestID: String, correlationID: String,
+                traceparent: String
+            ) {
+                self.head = head
+                self.remoteAddress = remoteAddress
+                self.requestID = requestID
+                self.correlationID = correlationID
+                self.traceparent = traceparent
+            }
+        }
+
+        /// Where it goes, and in whose name.
+        fileprivate final class Entry: Sendable {
+            let route: Route
+            let parameters: [String: String]
+            let query: [(name: String, value: String)]
+            let principal: Principal
+
+            init(
+                _ route: Route, _ parameters: [String: String], query: [(name: String, value: String)] = [],
+                principal: Principal = .stranger
+            ) {
+                self.route = route
+                self.parameters = parameters
+                self.query = query
+                self.principal = principal
+            }
+        }
+
+        fileprivate let arrival: Arrival
+        /// `nil` until a route is found.
+        fileprivate var entry: Entry?
+
+        var head: RequestHead { arrival.head }
+        var remoteAddress: String { arrival.remoteAddress }
+        var requestID: String { arrival.requestID }
+        var correlationID: String { arrival.correlationID }
+        var traceparent: String { arrival.traceparent }
+        var route: Route? { entry?.route }
+        var parameters: [String: String] { entry?.parameters ?? [:] }
+        var query: [(name: String, value: String)] { entry?.query ?? [] }
+        var principal: Principal { entry?.principal ?? .stranger }
     }
 
     /// How far the guards came without asking the store.
@@ -51,9 +93,10 @@ struct Admission: Sendable {
     func begin(_ head: RequestHead, from remoteAddress: String) -> Verdict {
         let requestID = ids.request()
         var visit = Visit(
-            head: head, remoteAddress: remoteAddress, requestID: requestID,
-            correlationID: TraceIDs.acceptedCorrelation(head.headers["x-correlation-id"]) ?? requestID,
-            traceparent: TraceIDs.acceptedTraceparent(head.headers["traceparent"]) ?? ids.traceparent())
+            arrival: Visit.Arrival(
+                head, remoteAddress: remoteAddress, requestID: requestID,
+                correlationID: TraceIDs.acceptedCorrelation(head.headers["x-correlation-id"]) ?? requestID,
+                traceparent: TraceIDs.acceptedTraceparent(head.headers["traceparent"]) ?? ids.traceparent()))
         do {
             return try judge(&visit)
         } catch {
@@ -76,8 +119,7 @@ struct Admission: Sendable {
             try checkSize(visit)
             return .admitted(visit)
         }
-        visit.route = route
-        visit.parameters = parameters
+        visit.entry = Visit.Entry(route, parameters)
         guard let credential = credential(visit.head) else {
             try takeFromAddress(visit)
             throw unauthenticated(visit.head)
@@ -108,31 +150,30 @@ struct Admission: Sendable {
     }
 
     private func admit(_ visit: Visit, _ principal: Principal) throws -> Visit {
-        var visit = visit
         if let seconds = keyRate.take(principal.keyID, at: world.now) {
             throw Problem(
                 .rateLimited, "This key sent more than \(limits.keyRequestsPerSecond) requests a second.",
                 hint: "Wait \(seconds) s, then send the same request again.", retryAfterSeconds: seconds)
         }
-        visit.principal = principal
-        guard let route = visit.route, route.permission.admits(principal.role) else {
+        guard let entry = visit.entry, case let route = entry.route, route.permission.admits(principal.role) else {
             throw Problem(
                 .forbidden, "A key with the role \"\(principal.role.rawValue)\" may not do this.",
                 hint: "Use a key with one of the roles: \(visit.route?.permission.roleNames ?? "none").")
         }
         if !visit.head.hasKeyHeader { try checkOrigin(visit.head) }
-        visit.query = try query(visit.head)
-        try checkSize(visit)
-        return visit
+        var admitted = visit
+        admitted.entry = Visit.Entry(
+            route, entry.parameters, query: try query(visit.head), principal: principal)
+        try checkSize(admitted)
+        return admitted
     }
 
     /// Settles what an open route, or none, means for the request.
     private func found(_ match: RouteTable.Match, _ visit: inout Visit) throws {
         switch match {
         case .found(let route, let parameters):
-            visit.route = route
-            visit.parameters = parameters
-            visit.query = try query(visit.head)
+            visit.entry = Visit.Entry(route, parameters)
+            visit.entry = Visit.Entry(route, parameters, query: try query(visit.head))
             // A browser must not be made to log in as somebody else by another site.
             if route.method != .get { try checkOrigin(visit.head, isStrict: false) }
         case .otherMethods(let methods):

@@ -50,9 +50,7 @@ final class ConnectionAnswer: Answering, AnsweredCall {
 
     func begin(_ status: Int, _ headers: [(name: String, value: String)]) {
         guard let (handler, run, context) = current else { return }
-        var streaming = run
-        streaming.isStream = true
-        handler.state = .running(streaming)
+        run.isStream = true
         if !handler.framing(run.visit).isChunked { handler.isLast = true }
         let head = ReplyEncoder.streamHead(
             APIReply(status: status, headers: headers), run.visit, handler.framing(run.visit),

@@ -39,8 +39,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var blocked: Scheduled<Void>?
     private var ahead = RequestsAhead()
     private var isTakingAhead = false
-    /// Kept once the last reply so far is with the network.
-    private var lastWritten: EventLoopFuture<Void>?
     private var lastHeard = NIODeadline.now()
     private var idleCheck: Scheduled<Void>?
     /// When the body that comes now began, and when it is looked at again.
@@ -148,7 +146,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .refused(let visit, let error): refuse(visit, error, start)
         case .asking(let visit, let unseen):
             guard let context else { return }
-            var intake = Intake(visit: visit, start: start)
+            let intake = Intake(visit: visit, start: start)
             let me = NIOLoopBound(self, eventLoop: context.eventLoop)
             let admission = responder.admission
             intake.task = Task(executorPreference: executor) {
@@ -164,9 +162,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard case .asking(let intake) = state else { return }
         switch verdict {
         case .success(let visit):
-            startReading(
-                Intake(
-                    visit: visit, start: intake.start, body: intake.body, isComplete: intake.isComplete, task: nil))
+            intake.visit = visit
+            intake.task = nil
+            startReading(intake)
         case .failure(let error): refuse(intake.visit, error, intake.start, isComplete: intake.isComplete)
         }
     }
@@ -179,20 +177,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func take(_ buffer: ByteBuffer) {
-        // The state lets go of the body while it grows, as it would be copied otherwise.
         switch state {
-        case .reading(var intake):
-            state = .skipping
-            if append(buffer, to: &intake) { state = .reading(intake) }
-        case .asking(var intake):
-            state = .skipping
-            if append(buffer, to: &intake) { state = .asking(intake) } else { intake.task?.cancel() }
+        case .reading(let intake): append(buffer, to: intake)
+        case .asking(let intake): if !append(buffer, to: intake) { intake.task?.cancel() }
         case .idle, .running, .skipping, .closed: break
         }
     }
 
     /// Adds to the body; where that gets too long, refuses the request and returns `false`.
-    private func append(_ buffer: ByteBuffer, to intake: inout Intake) -> Bool {
+    @discardableResult
+    private func append(_ buffer: ByteBuffer, to intake: Intake) -> Bool {
         let max = responder.admission.bodyBytesMax(intake.visit)
         guard intake.body.count + buffer.readableBytes <= max else {
             refuse(intake.visit, Admission.tooLarge(max), intake.start, isCut: true)
@@ -208,9 +202,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func finishReading() {
         switch state {
         case .reading(let intake): run(intake)
-        case .asking(var intake):
-            intake.isComplete = true
-            state = .asking(intake)
+        case .asking(let intake): intake.isComplete = true
         case .skipping:
             state = .idle
             if isLast { closeBehindReplies() } else { takeAhead() }
@@ -274,16 +266,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Writes the last bytes of a reply; behind them the next request comes in, or the connection ends.
     func end(with bytes: ByteBuffer) {
         guard let context else { return }
-        let promise = context.eventLoop.makePromise(of: Void.self)
-        lastWritten = promise.futureResult
         let channel = context.channel
-        context.writeAndFlush(wrapOutboundOut(bytes), promise: promise)
         guard isLast else {
+            context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
             if channel.isWritable { takeAhead() } else { hold(context) }
             return
         }
         let isSkipping = if case .skipping = state { true } else { false }
-        lastWritten?.whenComplete { _ in
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: written)
+        written.futureResult.whenComplete { _ in
             guard isSkipping else { return channel.close(promise: nil) }
             // Closing at once would take the reply from a client that is still sending.
             channel.close(mode: .output, promise: nil)
@@ -321,9 +313,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // MARK: streams
 
     private func beginStream(_ reply: APIReply) {
-        guard case .running(var run) = state, let context else { return }
+        guard case .running(let run) = state, let context else { return }
         run.isStream = true
-        state = .running(run)
         if connections.isDraining { run.cancel() }
         if !framing(run.visit).isChunked { isLast = true }
         let head = ReplyEncoder.streamHead(reply, run.visit, framing(run.visit), context.channel.allocator)
@@ -433,10 +424,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Closing at once would drop what was written and is still on its way.
     private func closeBehindReplies() {
-        guard let channel = context?.channel else { return }
-        guard let lastWritten else { return channel.close(promise: nil) }
+        guard let context else { return }
+        let channel = context.channel
+        // Nothing, behind all that was written.
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
         let timeout = channel.eventLoop.scheduleTask(in: Self.blockedWriteMax) { channel.close(promise: nil) }
-        lastWritten.whenComplete { _ in
+        written.futureResult.whenComplete { _ in
             timeout.cancel()
             channel.close(promise: nil)
         }

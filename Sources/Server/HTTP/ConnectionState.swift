@@ -16,21 +16,32 @@ extension ConnectionHandler {
         case closed
     }
 
-    /// A request that is not read to its end.
-    struct Intake {
-        let visit: Admission.Visit
+    /// A request that is not read to its end. An object, as the state refers to it again and again.
+    final class Intake {
+        var visit: Admission.Visit
         let start: Timestamp
         var body: [UInt8] = []
         var isComplete = false
         var task: Task<Void, Never>?
+
+        init(visit: Admission.Visit, start: Timestamp) {
+            self.visit = visit
+            self.start = start
+        }
     }
 
     /// A request that is being answered.
-    struct Run {
+    final class Run {
         let visit: Admission.Visit
         let start: Timestamp
         let work: Work
         var isStream = false
+
+        init(visit: Admission.Visit, start: Timestamp, work: Work) {
+            self.visit = visit
+            self.start = start
+            self.work = work
+        }
 
         /// What answers it: a handler in a task of its own, or a call on this loop.
         enum Work {

@@ -134,6 +134,10 @@ final class SQLiteValues {
 
     /// Copies the values' bytes one behind the other; `nil` where they have no room.
     func place(_ values: [SQLValue]) -> UnsafePointer<UInt8>? {
+        // Apart from the object meanwhile, whose every access would be checked.
+        var offsets: [Int] = []
+        swap(&offsets, &self.offsets)
+        defer { swap(&offsets, &self.offsets) }
         offsets.removeAll(keepingCapacity: true)
         var end = 0
         for value in values {

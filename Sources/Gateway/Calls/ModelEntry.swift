@@ -1,0 +1,17 @@
+import Kernel
+
+/// A model with all that its calls share. An object, as each call refers to its own.
+final class ModelEntry: Sendable {
+    let settings: ModelSettings
+    let targets: [TargetState]
+    /// `nil` where nothing is looked for in its input.
+    let check: InputCheck?
+    let cache: SharedAnswers?
+
+    init(_ settings: ModelSettings, targets: [TargetState]) {
+        self.settings = settings
+        self.targets = targets
+        check = InputCheck(settings.input, model: settings.name)
+        cache = settings.cache.map(SharedAnswers.init)
+    }
+}
