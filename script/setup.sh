@@ -108,7 +108,11 @@ build_reeve() {
   "$root/script/assets"
   mkdir -p "$root/.build"
   touch "$stamp.begun"
+  local -a more=()
+  # What is released runs where no Swift is installed.
+  [ "$configuration" != release ] || [ "$(uname)" != Linux ] || more=(--static-swift-stdlib)
   say "Building reeve ($configuration); the first time takes several minutes …"
-  (cd "$root" && quietly "build-$configuration" swift build --configuration "$configuration" --product reeve)
+  (cd "$root" && quietly "build-$configuration" \
+    swift build --configuration "$configuration" --product reeve ${more[@]+"${more[@]}"})
   mv "$stamp.begun" "$stamp"
 }

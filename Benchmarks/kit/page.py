@@ -5,6 +5,7 @@ TITLES = {
     "history": "Beside a long past",
     "heartbeats": "Heartbeats",
     "ingest": "Single events",
+    "gateway": "Model calls",
     "footprint": "Memory, idleness and start",
 }
 
