@@ -7,6 +7,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
+from browser_page import browser  # noqa: E402
+from gateway_kit import anthropic_of, openai_of, script, serving  # noqa: E402
 from reeve_server import BINARY, ENGINES, Server  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -83,3 +85,53 @@ def agent(server, name):
 @pytest.fixture
 def other(server, name):
     return server.make_agent(f"other-{name}")
+
+
+# --- The model gateway: a module that has a `reeve` of its own, before these two models, gets the rest from here ------
+
+
+@pytest.fixture(scope="module")
+def main():
+    """The address of a scripted model."""
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def backup():
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def plain(main, backup):
+    """Both models answer without a script, whatever the test before told them."""
+    script(main)
+    script(backup)
+
+
+@pytest.fixture(scope="module")
+def key(reeve):
+    return reeve.make_agent("writer").key
+
+
+@pytest.fixture(scope="module")
+def chat(reeve, key):
+    """OpenAI's client, as the agent `writer`."""
+    return openai_of(reeve, key)
+
+
+@pytest.fixture(scope="module")
+def claude(reeve, key):
+    """Anthropic's client, as the same agent."""
+    return anthropic_of(reeve, key)
+
+
+# --- The pages --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    driver = browser(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()

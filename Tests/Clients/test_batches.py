@@ -8,47 +8,24 @@ import httpx
 import openai
 import pytest
 
+from gateway_kit import (
+    FIRST, SECOND, anthropic_of, asked, bearer, deadlines, openai_of, providers, received, running, script, started,
+)
 from reeve_server import ENGINES, Server, until
-from test_gateway import CLAUDE, PINNED, received, script
-from test_mock_model import serving
 
 CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture(scope="module")
-def main() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def backup() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(autouse=True)
-def plain(main: str, backup: str) -> None:
-    script(main)
-    script(backup)
+pytestmark = pytest.mark.usefixtures("plain")
 
 
 def settings_of(main: str, backup: str) -> dict:
-    deadlines = {"firstByteSeconds": 5, "interTokenSeconds": 5, "totalSeconds": 20}
-    price = {"input": 0.15, "output": 0.60}
+    common = {"price": {"input": 0.15, "output": 0.60}, "deadlines": deadlines(total=20)}
     # A breaker that opens early would hide what a batch does by itself.
     breaker = {"failures": 10, "openSeconds": 1}
     return {
-        "providers": {
-            "main": {"kind": "openai", "baseURL": f"{main}/v1"},
-            "backup": {"kind": "anthropic", "baseURL": backup},
-        },
+        "providers": providers(main, backup),
         "models": {
-            "gpt-4o-mini": {
-                "targets": [{"provider": "main", "model": PINNED}], "price": price, "deadlines": deadlines,
-                "breaker": breaker,
-            },
-            "claude": {"targets": [{"provider": "backup", "model": CLAUDE}], "price": price, "deadlines": deadlines},
+            "gpt-4o-mini": {**common, "targets": [FIRST], "breaker": breaker},
+            "claude": {**common, "targets": [SECOND]},
         },
         "batches": {"parallel": 4, "fileBytes": 100_000, "keptBytes": 1_000_000, "lines": 200},
     }
@@ -58,34 +35,21 @@ def settings_of(main: str, backup: str) -> dict:
 def reeve(
     main: str, backup: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("batches")
-    (folder / "reeve.yaml").write_text(json.dumps(settings_of(main, backup)))
-    server = Server(folder / "data", engine=request.param, arguments=["--config", str(folder / "reeve.yaml")])
-    server.start()
-    yield server
-    server.stop()
+    with running(tmp_path_factory.mktemp("batches"), settings_of(main, backup), request.param) as server:
+        yield server
 
 
-def openai_of(server: Server, agent: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.make_agent(agent).key, max_retries=0, timeout=20)
+def openai_as(server: Server, agent: str) -> openai.OpenAI:
+    """With a new key of the agent's."""
+    return openai_of(server, server.make_agent(agent).key)
 
 
-def anthropic_of(server: Server, agent: str) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=server.url, api_key=server.make_agent(agent).key, max_retries=0, timeout=20)
-
-
-@pytest.fixture(scope="module")
-def chat(reeve: Server) -> openai.OpenAI:
-    return openai_of(reeve, "writer")
-
-
-@pytest.fixture(scope="module")
-def claude(reeve: Server) -> anthropic.Anthropic:
-    return anthropic_of(reeve, "writer")
+def anthropic_as(server: Server, agent: str) -> anthropic.Anthropic:
+    return anthropic_of(server, server.make_agent(agent).key)
 
 
 def line(custom_id: str, text: str = "hello there", model: str = "gpt-4o-mini", **more) -> dict:
-    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    body = {"model": model, "messages": asked(text)}
     return {"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body, **more}
 
 
@@ -151,7 +115,7 @@ def test_a_batch_from_upload_to_results(reeve: Server, chat: openai.OpenAI, main
     [
         ("/v1/responses", {"model": "gpt-4o-mini", "input": "hello there"}),
         ("/v1/embeddings", {"model": "gpt-4o-mini", "input": ["hello"]}),
-        (CHAT, {"model": "claude", "messages": [{"role": "user", "content": "hello there"}]}),
+        (CHAT, {"model": "claude", "messages": asked("hello there")}),
     ],
 )
 def test_every_endpoint(chat: openai.OpenAI, endpoint: str, body: dict) -> None:
@@ -247,12 +211,12 @@ def test_what_is_refused(reeve: Server, chat: openai.OpenAI) -> None:
         chat.batches.retrieve("batch_none")
     with pytest.raises(openai.AuthenticationError):
         chat.with_options(api_key="nobody").files.list()
-    reply = httpx.post(f"{reeve.url}/v1/files", json={}, headers={"authorization": f"Bearer {chat.api_key}"})
+    reply = httpx.post(f"{reeve.url}/v1/files", json={}, headers=bearer(chat.api_key))
     assert (reply.status_code, reply.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
 def test_room_for_files_is_bounded(reeve: Server) -> None:
-    client = openai_of(reeve, "hoarder")
+    client = openai_as(reeve, "hoarder")
     for _ in range(10):
         client.files.create(file=("x", b"x" * 99_000), purpose="batch")
     with pytest.raises(openai.BadRequestError) as full:
@@ -261,7 +225,7 @@ def test_room_for_files_is_bounded(reeve: Server) -> None:
 
 
 def test_others_files_and_batches_are_not_there(reeve: Server, chat: openai.OpenAI) -> None:
-    other = openai_of(reeve, "stranger")
+    other = openai_as(reeve, "stranger")
     batch = start(chat, line("a"))
     done = ended(chat, batch.id)
     for ask in (
@@ -276,7 +240,7 @@ def test_others_files_and_batches_are_not_there(reeve: Server, chat: openai.Open
             ask()
     assert list(other.files.list()) == [] and list(other.batches.list()) == []
     # A second key of the same agent sees them.
-    again = openai_of(reeve, "writer")
+    again = openai_as(reeve, "writer")
     assert again.batches.retrieve(batch.id).status == "completed"
     assert batch.id in [b.id for b in again.batches.list(limit=1)]
 
@@ -285,8 +249,8 @@ def test_cancel_keeps_what_was_answered(chat: openai.OpenAI, main: str) -> None:
     script(main, {"contains": "slow", "fault": {"delaySeconds": 1.5}})
     batch = start(chat, *[line(f"q{i}", "quick") for i in range(3)], *[line(f"s{i}", "slow") for i in range(60)])
     until(lambda: chat.batches.retrieve(batch.id).request_counts.completed >= 3, what="the quick ones")
-    asked = chat.batches.cancel(batch.id)
-    assert asked.status == "cancelling" and asked.cancelling_at
+    cancelling = chat.batches.cancel(batch.id)
+    assert cancelling.status == "cancelling" and cancelling.cancelling_at
     assert chat.batches.cancel(batch.id).status in ("cancelling", "cancelled")
     done = ended(chat, batch.id)
     assert done.status == "cancelled" and done.cancelled_at
@@ -342,7 +306,7 @@ def test_an_idempotency_key_makes_one_batch(chat: openai.OpenAI) -> None:
 
 
 def message(custom_id: str, text: str = "hello there", **more) -> dict:
-    params = {"model": "claude", "max_tokens": 50, "messages": [{"role": "user", "content": text}], **more}
+    params = {"model": "claude", "max_tokens": 50, "messages": asked(text), **more}
     return {"custom_id": custom_id, "params": params}
 
 
@@ -383,12 +347,12 @@ def test_a_message_batch_from_request_to_results(
 
 
 def test_message_batches_are_listed_page_by_page(reeve: Server) -> None:
-    claude = anthropic_of(reeve, "lister")
+    claude = anthropic_as(reeve, "lister")
     ids = [claude.messages.batches.create(requests=[message("a")]).id for _ in range(5)]
     assert [b.id for b in claude.messages.batches.list(limit=2)] == ids[::-1]
     page = claude.messages.batches.list(limit=2, before_id=ids[1])
     assert [b.id for b in page.data] == [ids[3], ids[2]] and page.has_more
-    other = anthropic_of(reeve, "stranger")
+    other = anthropic_as(reeve, "stranger")
     assert list(other.messages.batches.list()) == []
     with pytest.raises(anthropic.NotFoundError):
         other.messages.batches.retrieve(ids[0])
@@ -401,8 +365,8 @@ def test_a_message_batch_is_cancelled(claude: anthropic.Anthropic, backup: str) 
     before = len(received(backup))
     batch = claude.messages.batches.create(requests=[message(f"m{i}") for i in range(40)])
     until(lambda: len(received(backup)) > before, what="the first call")
-    asked = claude.messages.batches.cancel(batch.id)
-    assert asked.processing_status == "canceling" and asked.cancel_initiated_at
+    canceling = claude.messages.batches.cancel(batch.id)
+    assert canceling.processing_status == "canceling" and canceling.cancel_initiated_at
     done = settled(claude, batch.id)
     assert done.request_counts.canceled > 20 and done.request_counts.succeeded > 0
     kinds = [r.result.type for r in claude.messages.batches.results(batch.id)]
@@ -424,13 +388,11 @@ def test_message_batches_that_are_refused(claude: anthropic.Anthropic, requests:
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_a_batch_survives_the_end_of_its_server(main: str, backup: str, tmp_path, engine: str, how: str) -> None:
-    (tmp_path / "reeve.yaml").write_text(json.dumps(settings_of(main, backup)))
-    server = Server(tmp_path / "data", engine=engine, arguments=["--config", str(tmp_path / "reeve.yaml")])
-    server.start()
+    server = started(tmp_path, settings_of(main, backup), engine)
     script(main, {"fault": {"delaySeconds": 0.2}})
     before = len(received(main))
     try:
-        client = openai_of(server, "writer")
+        client = openai_as(server, "writer")
         batch = start(client, *[line(f"r{i}", f"number {i}") for i in range(40)])
         until(lambda: client.batches.retrieve(batch.id).request_counts.completed >= 8, what="a part of the answers")
         server.kill() if how == "kill" else server.stop()
@@ -443,7 +405,7 @@ def test_a_batch_survives_the_end_of_its_server(main: str, backup: str, tmp_path
             said = results[f"r{i}"]["response"]["body"]["choices"][0]["message"]["content"]
             assert said == f"You said: number {i}"
         # Nothing is asked twice but what was in flight, four at most.
-        asked = [r["body"]["messages"][0]["content"] for r in received(main)[before:]]
-        assert len(set(asked)) == 40 and len(asked) <= 44
+        came = [r["body"]["messages"][0]["content"] for r in received(main)[before:]]
+        assert len(set(came)) == 40 and len(came) <= 44
     finally:
         server.stop()

@@ -1,126 +1,24 @@
 """The page in a real browser: headless Chromium, driven as a person would, mostly by the keyboard."""
 
-import os
-import shutil
 import time
-from pathlib import Path
 
 import pytest
-from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from browser_page import Page, logged_in
 from reeve_server import until
 
 ON_ENGINES = ["sqlite"]
 PAGES = [
     "/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/schedules", "/calls", "/costs", "/models",
 ]
-SCREENSHOTS = os.environ.get("REEVE_SCREENSHOTS")
-
-
-class Page:
-    """A browser that is logged in, with the few questions that the tests ask of it."""
-
-    def __init__(self, driver, url):
-        self.driver, self.url = driver, url
-
-    def open(self, path):
-        self.driver.get(self.url + path)
-        # Live updates come only once the stream is open.
-        until(
-            lambda: self.script("return document.querySelector('#live-status')?.dataset.live") != "connecting",
-            15,
-            f"the live connection on {path}",
-        )
-
-    def script(self, source, *arguments):
-        return self.driver.execute_script(source, *arguments)
-
-    def find(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def attribute(self, selector, name):
-        """An attribute of an element that may be replaced at any moment; None where it is not there."""
-        try:
-            return self.find(selector).get_attribute(name)
-        except (NoSuchElementException, StaleElementReferenceException):
-            return None
-
-    def has(self, selector):
-        return self.attribute(selector, "tagName") is not None
-
-    def keys(self, *keys):
-        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
-
-    def chord(self, held, key):
-        webdriver.ActionChains(self.driver).key_down(held).send_keys(key).key_up(held).perform()
-
-    def click(self, selector):
-        def try_it():
-            try:
-                self.find(selector).click()
-                return True
-            except (NoSuchElementException, StaleElementReferenceException):
-                return False
-
-        until(try_it, 10, f"a click on {selector}")
-
-    def shot(self, name):
-        if SCREENSHOTS:
-            Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-            self.driver.save_screenshot(str(Path(SCREENSHOTS) / f"{name}.png"))
-
-    def complaints(self):
-        """What the browser itself objected to: script errors, refused policies, missing files."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-
-    def size(self, width, height):
-        self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
-        )
-
-    def scheme(self, value):
-        self.driver.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": value}]}
-        )
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--window-size=1360,900",
-        "--disable-background-networking",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(argument)
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
-def page(driver, server, admin):
+def page(driver, server):
     """Logged in by a fresh one-time link, with a desk's window in light colours."""
-    driver.delete_all_cookies()
-    page = Page(driver, server.url)
-    page.size(1360, 900)
-    page.scheme("light")
-    link = admin.post("/api/v1/login-links", {}, 201)["url"]
-    driver.get(link if link.startswith("http") else server.url + link)
-    until(lambda: page.has("#main"), 15, "the page after the login")
-    page.complaints()
-    yield page
-    assert page.complaints() == []
+    with logged_in(driver, server) as page:
+        yield page
 
 
 def test_the_printed_link_logs_in_once(driver, server):

@@ -1,6 +1,5 @@
 """Budgets hold for every call: no nano-dollar beyond them, and no honest caller refused while money is left."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -12,44 +11,29 @@ import httpx
 import openai
 import pytest
 
+from gateway_kit import (
+    FIRST, anthropic_of, asked, bearer, explained, openai_of, post, providers, record_of, running, script, started,
+)
 from reeve_server import ENGINES, Server, new_database, until
-from test_gateway import script
-from test_mock_model import serving
 
-HELLO = [{"role": "user", "content": "hello there"}]
+HELLO = asked("hello there")
 MODEL = "gpt-4o-mini"
 # Two tokens in at 150 billionths of a dollar each, four out at 600.
 COST = 2700
 ON_ENGINES = ["sqlite"]
+pytestmark = pytest.mark.usefixtures("plain")
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-def start(folder: Path, model: str, engine: str = "sqlite", **options) -> Server:
-    folder.mkdir(parents=True, exist_ok=True)
-    target = {"provider": "main", "model": "gpt-4o-mini-2024-07-18"}
-    models = {MODEL: {"targets": [target], "price": {"input": 0.15, "output": 0.60}}}
-    providers = {"main": {"kind": "openai", "baseURL": f"{model}/v1"}}
-    settings = {"providers": providers, "models": models}
-    (folder / "reeve.yaml").write_text(json.dumps(settings))
-    arguments = ["--config", str(folder / "reeve.yaml")]
-    return Server(folder / "data", engine, arguments=arguments, **options).start()
+def settings(main: str, backup: str) -> dict:
+    models = {MODEL: {"targets": [FIRST], "price": {"input": 0.15, "output": 0.60}}}
+    return {"providers": providers(main, backup), "models": models}
 
 
 @pytest.fixture(scope="module")
-def reeve(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start(tmp_path_factory.mktemp("budgets"), model)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def plain(model: str) -> None:
-    script(model)
+def reeve(settings: dict, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("budgets"), settings) as server:
+        yield server
 
 
 def put(reeve: Server, scope: str, limit: dict, mode: str = "strict", period: str = "total") -> dict:
@@ -61,9 +45,7 @@ def standing(reeve: Server, scope: str) -> dict:
 
 
 def ask(reeve: Server, key: str, **fields) -> httpx.Response:
-    body = {"model": MODEL, "messages": HELLO, **fields}
-    headers = {"authorization": f"Bearer {key}"}
-    return httpx.post(f"{reeve.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+    return post(reeve, key, {"model": MODEL, "messages": HELLO, **fields}, timeout=30)
 
 
 def test_a_call_is_settled_at_what_it_cost(reeve: Server, name: str) -> None:
@@ -79,12 +61,10 @@ def test_what_was_held_and_what_refused_is_told(reeve: Server, name: str) -> Non
     put(reeve, f"agent:{name}", {"calls": 1})
     key = reeve.make_agent(name).key
     paid, refused = (ask(reeve, key, max_tokens=5).headers["x-reeve-call"] for _ in range(2))
-    until(lambda: reeve.api().get(f"/api/v1/calls/{paid}")["status"] == "done", what="the record")
-    told = reeve.api().get(f"/api/v1/calls/{paid}/explain")
-    texts = {step["kind"]: step["text"] for step in told["steps"]}
+    assert record_of(reeve, paid)["status"] == "done"
+    texts = {step["kind"]: step["text"] for step in explained(reeve, paid)}
     assert f"agent:{name} up to $" in texts["held"] and "its breaker was closed" in texts["candidate"]
-    told = reeve.api().get(f"/api/v1/calls/{refused}/explain")
-    texts = {step["kind"]: step["text"] for step in told["steps"]}
+    texts = {step["kind"]: step["text"] for step in explained(reeve, refused)}
     assert f"The budget agent:{name} refused it" in texts["refused"]
 
 
@@ -104,13 +84,11 @@ def test_every_unit_is_a_limit(reeve: Server, name: str, unit: str, limit: float
 def test_refusals_speak_the_caller_s_dialect(reeve: Server, name: str) -> None:
     put(reeve, f"agent:{name}", {"calls": 0})
     key = reeve.make_agent(name).key
-    chat = openai.OpenAI(base_url=f"{reeve.url}/v1", api_key=key, max_retries=0)
     with pytest.raises(openai.APIStatusError) as refused:
-        chat.chat.completions.create(model=MODEL, messages=HELLO)
+        openai_of(reeve, key).chat.completions.create(model=MODEL, messages=HELLO)
     assert (refused.value.status_code, refused.value.code) == (402, "budget_exceeded")
-    claude = anthropic.Anthropic(base_url=reeve.url, api_key=key, max_retries=0)
     with pytest.raises(anthropic.APIStatusError) as told:
-        claude.messages.create(model=MODEL, max_tokens=10, messages=HELLO)
+        anthropic_of(reeve, key).messages.create(model=MODEL, max_tokens=10, messages=HELLO)
     assert told.value.status_code == 402
     assert "PUT /api/v1/budgets" in told.value.body["error"]["message"]
 
@@ -123,12 +101,8 @@ def test_every_scope_counts(reeve: Server, name: str, scope: str) -> None:
         scope += next(item["id"] for item in keys if item.get("agent") == name)
     scope = scope.format(name)
     put(reeve, scope, {"usd": 1})
-    headers = {
-        "authorization": f"Bearer {agent.key}", "x-reeve-task": f"t-{name}", "x-reeve-session": f"s-{name}",
-        "x-reeve-tags": f"x-{name}",
-    }
-    body = {"model": MODEL, "messages": HELLO}
-    assert httpx.post(f"{reeve.url}/v1/chat/completions", json=body, headers=headers).status_code == 200
+    named = {"x_reeve_task": f"t-{name}", "x_reeve_session": f"s-{name}", "x_reeve_tags": f"x-{name}"}
+    assert post(reeve, agent.key, {"model": MODEL, "messages": HELLO}, **named).status_code == 200
     assert standing(reeve, scope)["settled"]["calls"] == 1
     reeve.api().call("DELETE", f"/api/v1/budgets/{scope}")
 
@@ -146,20 +120,20 @@ def test_a_heartbeat_tells_of_the_budget(reeve: Server, name: str) -> None:
     assert told["softLimitReached"] is True
 
 
-def test_near_the_cap_a_shorter_answer_is_asked_for(reeve: Server, name: str, model: str) -> None:
+def test_near_the_cap_a_shorter_answer_is_asked_for(reeve: Server, name: str, main: str) -> None:
     put(reeve, f"agent:{name}", {"tokens": 60})
     key = reeve.make_agent(name).key
-    script(model, {"say": "word " * 200})
+    script(main, {"say": "word " * 200})
     answer = ask(reeve, key)
     assert answer.status_code == 200 and answer.json()["choices"][0]["finish_reason"] == "length"
     assert 4 < standing(reeve, f"agent:{name}")["settled"]["tokens"] <= 60
 
 
-def test_a_stream_is_stopped_at_the_cap(reeve: Server, name: str, model: str) -> None:
+def test_a_stream_is_stopped_at_the_cap(reeve: Server, name: str, main: str) -> None:
     cap = 0.00015
     put(reeve, f"agent:{name}", {"usd": cap})
     key = reeve.make_agent(name).key
-    script(model, {"say": "word " * 1000})
+    script(main, {"say": "word " * 1000})
     answer = ask(reeve, key, stream=True)
     assert answer.status_code == 200 and "budget_exceeded" in answer.text and "[DONE]" not in answer.text
     found = standing(reeve, f"agent:{name}")
@@ -178,10 +152,10 @@ def test_observe_counts_and_elastic_stretches(reeve: Server, name: str) -> None:
     assert [ask(reeve, key).status_code for _ in range(13)] == [200] * 12 + [402]
 
 
-def test_held_money_is_said_to_be_held(reeve: Server, name: str, model: str) -> None:
+def test_held_money_is_said_to_be_held(reeve: Server, name: str, main: str) -> None:
     put(reeve, f"agent:{name}", {"calls": 1})
     key = reeve.make_agent(name).key
-    script(model, {"fault": {"hang": True}})
+    script(main, {"fault": {"hang": True}})
     first = threading.Thread(target=lambda: pytest.raises(httpx.TimeoutException, ask_briefly, reeve, key))
     first.start()
     until(lambda: standing(reeve, f"agent:{name}")["held"]["calls"] == 1, what="the first call to be held for")
@@ -192,10 +166,10 @@ def test_held_money_is_said_to_be_held(reeve: Server, name: str, model: str) -> 
     until(lambda: standing(reeve, f"agent:{name}")["held"]["calls"] == 0, what="the first call's end")
 
 
-def test_a_client_that_leaves_leaves_nothing_open(tmp_path: Path, model: str) -> None:
-    server = start(tmp_path, model)
+def test_a_client_that_leaves_leaves_nothing_open(tmp_path: Path, settings: dict, main: str) -> None:
+    server = started(tmp_path, settings)
     key = server.make_agent("leaver").key
-    script(model, {"fault": {"hang": True}})
+    script(main, {"fault": {"hang": True}})
     with pytest.raises(httpx.TimeoutException):
         ask_briefly(server, key, 0.5)
     began = time.monotonic()
@@ -203,8 +177,7 @@ def test_a_client_that_leaves_leaves_nothing_open(tmp_path: Path, model: str) ->
 
 
 def ask_briefly(reeve: Server, key: str, seconds: float = 5) -> None:
-    body = {"model": MODEL, "messages": HELLO}
-    httpx.post(f"{reeve.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"}, timeout=seconds)
+    post(reeve, key, {"model": MODEL, "messages": HELLO}, timeout=seconds)
 
 
 def storm(servers: list[Server], keys: list[str], calls: int, is_streamed: bool = False) -> list[int]:
@@ -215,7 +188,7 @@ def storm(servers: list[Server], keys: list[str], calls: int, is_streamed: bool 
 
     def one(number: int) -> int:
         which = number % len(servers)
-        headers = {"authorization": f"Bearer {keys[which]}"}
+        headers = bearer(keys[which])
         for _ in range(20):
             try:
                 answer = clients[which].post(f"{servers[which].url}/v1/chat/completions", json=body, headers=headers)
@@ -254,14 +227,14 @@ def calls_of(reeve: Server, agent: str) -> list[dict]:
         after = f"&after={page['next']}"
 
 
-def test_a_killed_server_forgets_no_money(tmp_path: Path, model: str) -> None:
+def test_a_killed_server_forgets_no_money(tmp_path: Path, settings: dict, main: str) -> None:
     """What was in flight is booked at what it held, everything else at what it cost; no record is missing."""
-    server = start(tmp_path, model)
+    server = started(tmp_path, settings)
     cap = 1000 * COST
     put(server, "agent:victim", {"usd": cap / 1e9})
     agent = server.make_agent("victim")
     done = [ask(server, agent.key).status_code for _ in range(20)]
-    script(model, {"fault": {"hang": True}})
+    script(main, {"fault": {"hang": True}})
     hanging = threading.Thread(target=lambda: pytest.raises(httpx.HTTPError, ask, server, agent.key))
     hanging.start()
     until(lambda: standing(server, "agent:victim")["held"]["calls"] == 1, what="the call to be held for")
@@ -280,9 +253,9 @@ def test_a_killed_server_forgets_no_money(tmp_path: Path, model: str) -> None:
 
 
 @pytest.mark.skipif("postgres" not in ENGINES, reason="needs PostgreSQL")
-def test_two_replicas_and_one_killed_stay_within_one_cap(tmp_path: Path, model: str) -> None:
+def test_two_replicas_and_one_killed_stay_within_one_cap(tmp_path: Path, settings: dict) -> None:
     database = new_database()
-    servers = [start(tmp_path / name, model, "postgres", database=database) for name in ("one", "two")]
+    servers = [started(tmp_path / name, settings, "postgres", database=database) for name in ("one", "two")]
     cap = 200 * COST
     put(servers[0], "project:default", {"usd": cap / 1e9})
     keys = [servers[0].make_agent(f"agent-{number}").key for number in range(2)]

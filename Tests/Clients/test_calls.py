@@ -9,8 +9,8 @@ import time
 import pytest
 
 import recorded_calls
+from browser_page import logged_in
 from reeve_server import BINARY, Server, environment, until
-from test_browser import Page, driver  # noqa: F401: a fixture
 
 ON_ENGINES = ["sqlite"]
 
@@ -80,17 +80,9 @@ def test_costs_are_summed_up_and_exported(reeve, recorded):
 
 
 @pytest.fixture
-def page(driver, recorded):  # noqa: F811
-    driver.delete_all_cookies()
-    page = Page(driver, recorded.url)
-    page.size(1360, 900)
-    page.scheme("light")
-    link = recorded.api().post("/api/v1/login-links", {}, 201)["url"]
-    driver.get(link if link.startswith("http") else recorded.url + link)
-    until(lambda: page.has("#main"), 15, "the page after the login")
-    page.complaints()
-    yield page
-    assert page.complaints() == []
+def page(driver, recorded):
+    with logged_in(driver, recorded) as page:
+        yield page
 
 
 @pytest.mark.parametrize("path", ["/calls", "/costs", "/costs?by=day&days=90", "/costs?by=model&days=7", "CALL"])

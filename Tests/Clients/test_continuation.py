@@ -10,42 +10,30 @@ import httpx
 import openai
 import pytest
 
+from gateway_kit import (
+    CLAUDE, HELLO, PINNED, ROUND_PRICE, TOOL, arguments_of, asked, bearer, deadlines, explained, finish_of, post,
+    providers, received, record_of, running, script, text_of,
+)
 from reeve_server import Server, until
-from test_gateway import CLAUDE, PINNED, received, record_of, script
-from test_mock_model import HELLO, TOOL, serving
 
+pytestmark = pytest.mark.usefixtures("plain")
 SAID = "one two three four five six seven eight"
 OTHER = "claude-sonnet-4-5-20250929"
 
 
 @pytest.fixture(scope="module")
-def main() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def backup() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
 def reeve(main: str, backup: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("continuation")
-    price = {"input": 1, "output": 2}
-    deadlines = {"firstByteSeconds": 2, "interTokenSeconds": 0.5, "totalSeconds": 10}
-    plain = {"price": price, "deadlines": deadlines, "breaker": {"failures": 10, "callsMin": 10000}}
+    plain = {
+        "price": ROUND_PRICE, "deadlines": deadlines(2, 0.5), "breaker": {"failures": 10, "callsMin": 10000},
+    }
 
     def target(provider: str, model: str, **more: object) -> dict:
         return {"provider": provider, "model": model, **more}
 
-    providers = {
-        "main": {"kind": "openai", "baseURL": f"{main}/v1"},
-        "backup": {"kind": "anthropic", "baseURL": backup},
-        "second": {"kind": "openai", "baseURL": f"{backup}/v1"},
-        "first": {"kind": "anthropic", "baseURL": main},
-    }
+    known = providers(
+        main, backup, second={"kind": "openai", "baseURL": f"{backup}/v1"},
+        first={"kind": "anthropic", "baseURL": main},
+    )
     models = {
         "across": {"targets": [target("main", PINNED), target("backup", CLAUDE)], "continuation": True},
         "same": {"targets": [target("main", PINNED), target("second", PINNED)], "continuation": True},
@@ -62,33 +50,9 @@ def reeve(main: str, backup: str, tmp_path_factory: pytest.TempPathFactory) -> I
         "queued": {"targets": [target("main", PINNED)], "queue": {"calls": 2, "waitSeconds": 6}},
         "claudequeued": {"targets": [target("first", CLAUDE)]},
     }
-    settings = {"providers": providers, "models": {name: {**plain, **model} for name, model in models.items()}}
-    (folder / "reeve.yaml").write_text(json.dumps(settings))
-    server = Server(folder / "data", arguments=["--config", str(folder / "reeve.yaml")])
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def plain(main: str, backup: str) -> None:
-    script(main)
-    script(backup)
-
-
-@pytest.fixture(scope="module")
-def key(reeve: Server) -> str:
-    return reeve.make_agent("writer").key
-
-
-@pytest.fixture(scope="module")
-def chat(reeve: Server, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{reeve.url}/v1", api_key=key, max_retries=0, timeout=20)
-
-
-@pytest.fixture(scope="module")
-def claude(reeve: Server, key: str) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=reeve.url, api_key=key, max_retries=0, timeout=20)
+    settings = {"providers": known, "models": {name: {**plain, **model} for name, model in models.items()}}
+    with running(tmp_path_factory.mktemp("continuation"), settings) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +65,7 @@ def well(plain: None, chat: openai.OpenAI, request: pytest.FixtureRequest) -> No
 
 def chatted(chat: openai.OpenAI, model: str, **more: object) -> tuple[str, list]:
     chunks = list(chat.chat.completions.create(model=model, messages=HELLO, stream=True, **more))
-    return "".join(c.choices[0].delta.content or "" for c in chunks if c.choices), chunks
+    return text_of(chunks), chunks
 
 
 @pytest.mark.parametrize("model", ["across", "same", "mixed", "claudes"])
@@ -112,7 +76,7 @@ def test_a_chat_stream_goes_on(chat: openai.OpenAI, main: str, backup: str, mode
     before = len(received(main))
     text, chunks = chatted(chat, model)
     assert text == SAID and len(received(main)) == before + 1
-    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+    assert finish_of(chunks) == "stop"
     assert len({c.id for c in chunks}) == 1 and all(c.usage is None for c in chunks)
     # The other target was asked the same, where the first had not said all.
     assert cut.get("cutAfter", 0) > 8 or received(backup)[-1]["body"]["stream"] is True
@@ -125,9 +89,7 @@ def test_a_message_goes_on(
 ) -> None:
     script(main, {"say": SAID, "reasoning": "hm well", "fault": {"cutAfter": cut}})
     script(backup, {"say": SAID, "reasoning": "hm well"})
-    with claude.messages.stream(
-        model=model, max_tokens=50, messages=[{"role": "user", "content": "hello"}]
-    ) as stream:
+    with claude.messages.stream(model=model, max_tokens=50, messages=asked("hello")) as stream:
         message = stream.get_final_message()
     assert "".join(block.text for block in message.content if block.type == "text") == SAID
     assert "".join(block.thinking for block in message.content if block.type == "thinking") == "hm well"
@@ -157,9 +119,8 @@ def test_calls_of_tools_go_on(chat: openai.OpenAI, main: str, backup: str, model
     chunks = chatted(chat, model, tools=[TOOL], tool_choice="required")[1]
     pieces = [call for c in chunks if c.choices for call in c.choices[0].delta.tool_calls or []]
     assert [piece.function.name for piece in pieces if piece.function.name] == ["look_up"]
-    arguments = "".join(piece.function.arguments or "" for piece in pieces)
-    assert json.loads(arguments) == {"city": "text", "days": 1}
-    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "tool_calls"
+    assert json.loads(arguments_of(chunks)) == {"city": "text", "days": 1}
+    assert finish_of(chunks) == "tool_calls"
 
 
 def test_another_answer_ends_in_an_error(chat: openai.OpenAI, claude: anthropic.Anthropic, main: str, backup: str) -> None:
@@ -171,9 +132,7 @@ def test_another_answer_ends_in_an_error(chat: openai.OpenAI, claude: anthropic.
             seen.append(chunk.choices[0].delta.content or "")
     assert SAID.startswith("".join(seen)) and "something" not in "".join(seen)
     with pytest.raises(anthropic.APIError):
-        with claude.messages.stream(
-            model="claudes", max_tokens=50, messages=[{"role": "user", "content": "hello"}]
-        ) as stream:
+        with claude.messages.stream(model="claudes", max_tokens=50, messages=asked("hello")) as stream:
             for _ in stream:
                 pass
     script(backup, {"say": "one two"})
@@ -200,8 +159,7 @@ def test_both_attempts_are_booked(reeve: Server, chat: openai.OpenAI, main: str,
     # The second alone used 4 and 8 tokens.
     assert record["usage"]["buckets"]["input"] > 4 and record["usage"]["buckets"]["output"] > 8
     assert record["usage"]["estimated"] is True and record["cost"]["nanoUSD"] > 4 * 1000 + 8 * 2000
-    told = reeve.api().get(f"/api/v1/calls/{record['id']}/explain")
-    assert any("goes on with the stream" in step["text"] for step in told["steps"])
+    assert any("goes on with the stream" in step["text"] for step in explained(reeve, record["id"]))
 
 
 def test_a_target_that_goes_on_is_given_the_beginning(chat: openai.OpenAI, main: str, backup: str) -> None:
@@ -218,14 +176,14 @@ def test_a_target_that_goes_on_is_given_the_beginning(chat: openai.OpenAI, main:
 def leaves(reeve: Server, key: str, model: str, is_streamed: bool = True, **more: object) -> str:
     """Asks, and hangs up after the first line; the call's id."""
     body = {"model": model, "messages": HELLO, "stream": is_streamed, **more}
-    headers = {"authorization": f"Bearer {key}", "x-reeve-tags": model}
     if is_streamed:
+        headers = bearer(key, x_reeve_tags=model)
         with httpx.stream("POST", f"{reeve.url}/v1/chat/completions", json=body, headers=headers) as reply:
             next(reply.iter_lines())
             return reply.headers["x-reeve-call"]
     before = {c["id"] for c in reeve.api().get(f"/api/v1/calls?model={model}&limit=200")["items"]}
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{reeve.url}/v1/chat/completions", json=body, headers=headers, timeout=0.3)
+        post(reeve, key, body, timeout=0.3, x_reeve_tags=model)
     return until(
         lambda: [
             c["id"]
@@ -292,10 +250,7 @@ def test_where_there_is_none_calls_wait_in_line(
     done: list[tuple[int, float]] = []
 
     def ask(number: int) -> int:
-        reply = httpx.post(
-            f"{reeve.url}/v1/chat/completions", json={"model": "queued", "messages": HELLO},
-            headers={"authorization": f"Bearer {key}", "x-reeve-tags": f"n{number}"}, timeout=20,
-        )
+        reply = post(reeve, key, {"model": "queued", "messages": HELLO}, x_reeve_tags=f"n{number}")
         done.append((number, time.monotonic()))
         if reply.status_code == 429:
             assert int(reply.headers["retry-after"]) >= 1 and reply.json()["error"]["type"] == "rate_limit_error"
@@ -304,11 +259,11 @@ def test_where_there_is_none_calls_wait_in_line(
     before = len(received(main))
     with concurrent.futures.ThreadPoolExecutor(5) as pool:
         began = time.monotonic()
-        asked = []
+        asking = []
         for number in range(5):
-            asked.append(pool.submit(ask, number))
+            asking.append(pool.submit(ask, number))
             time.sleep(0.3)
-        statuses = [future.result() for future in asked]
+        statuses = [future.result() for future in asking]
     # Two wait, in their order, and are answered; for the others there is no room.
     assert statuses == [200, 200, 429, 429, 429]
     order = [number for number, at in sorted(done, key=lambda entry: entry[1])]
@@ -323,7 +278,7 @@ def test_anthropics_limits_are_read_too(claude: anthropic.Anthropic, main: str) 
         "anthropic-ratelimit-input-tokens-reset": reset,
     }
     script(main, {"headers": headers, "times": 1})
-    said = [{"role": "user", "content": "hello there " * 60}]
+    said = asked("hello there " * 60)
     claude.messages.create(model="claudequeued", max_tokens=5, messages=said)
     began = time.monotonic()
     claude.messages.create(model="claudequeued", max_tokens=5, messages=said)
@@ -335,9 +290,6 @@ def test_who_waits_in_line_may_leave(reeve: Server, chat: openai.OpenAI, key: st
     until(lambda: chat.chat.completions.create(model="queued", messages=HELLO), what="an answer")
     before = len(received(main))
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(
-            f"{reeve.url}/v1/chat/completions", json={"model": "queued", "messages": HELLO},
-            headers={"authorization": f"Bearer {key}"}, timeout=0.2,
-        )
+        post(reeve, key, {"model": "queued", "messages": HELLO}, timeout=0.2)
     chat.chat.completions.create(model="queued", messages=HELLO)
     assert len(received(main)) == before + 1

@@ -9,82 +9,33 @@ import httpx
 import openai
 import pytest
 
+from gateway_kit import (
+    CLAUDE, FIRST, HELLO, MINI_PRICE, PINNED, SECOND, TOOL, asked, bearer, counted, deadlines, explained, finish_of,
+    post, providers, received, record_of, running, script, text_of,
+)
 from reeve_server import Server, until
-from test_mock_model import HELLO, TOOL, serving
 
-PINNED = "gpt-4o-mini-2024-07-18"
-CLAUDE = "claude-haiku-4-5-20251001"
-
-
-def script(address: str, *rules: dict) -> None:
-    httpx.put(f"{address}/scripted/script", json={"rules": list(rules)}).raise_for_status()
-
-
-def received(address: str) -> list[dict]:
-    items = httpx.get(f"{address}/scripted/requests").json()["items"]
-    return [{**item, "text": item["body"], "body": json.loads(item["body"])} for item in items]
-
-
-@pytest.fixture(scope="module")
-def main() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def backup() -> Iterator[str]:
-    with serving() as address:
-        yield address
+pytestmark = pytest.mark.usefixtures("plain")
 
 
 @pytest.fixture(scope="module")
 def reeve(main: str, backup: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "main.key").write_text("sk-the-providers-own\n")
-    price = {"input": 0.15, "output": 0.60, "cacheRead": 0.075}
-    deadlines = {"firstByteSeconds": 0.5, "interTokenSeconds": 0.5, "totalSeconds": 10}
-    both = [{"provider": "main", "model": PINNED}, {"provider": "backup", "model": CLAUDE}]
-    settings = {
-        "providers": {
-            "main": {"kind": "openai", "baseURL": f"{main}/v1", "apiKeyFile": "main.key"},
-            "backup": {"kind": "anthropic", "baseURL": backup},
-            "nobody": {"kind": "openai", "baseURL": "http://127.0.0.1:9/v1"},
-        },
-        "models": {
-            "gpt-4o-mini": {"tier": "cheap", "targets": both[:1], "price": price, "deadlines": deadlines},
-            "claude": {"targets": both[1:], "price": price, "deadlines": deadlines},
-            "steady": {"targets": both, "price": price, "deadlines": deadlines, "breaker": {"failures": 10}},
-            "watched": {"targets": both, "price": price, "deadlines": deadlines, "breaker": {"failures": 10}},
-            "lost": {"targets": [{"provider": "nobody", "model": PINNED}], "deadlines": deadlines},
-            "free": {"targets": both[:1], "unpriced": "refuse"},
-        },
+    priced = {"price": MINI_PRICE, "deadlines": deadlines(0.5, 0.5)}
+    patient = {**priced, "targets": [FIRST, SECOND], "breaker": {"failures": 10}}
+    known = providers(main, backup, nobody={"kind": "openai", "baseURL": "http://127.0.0.1:9/v1"})
+    known["main"]["apiKeyFile"] = "main.key"
+    models = {
+        "gpt-4o-mini": {**priced, "tier": "cheap", "targets": [FIRST]},
+        "claude": {**priced, "targets": [SECOND]},
+        "steady": patient,
+        "watched": patient,
+        "lost": {"targets": [{"provider": "nobody", "model": PINNED}], "deadlines": deadlines(0.5, 0.5)},
+        "free": {"targets": [FIRST], "unpriced": "refuse"},
     }
-    (folder / "reeve.yaml").write_text(json.dumps(settings))
-    server = Server(folder / "data", arguments=["--config", str(folder / "reeve.yaml")])
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def plain(main: str, backup: str) -> None:
-    script(main)
-    script(backup)
-
-
-@pytest.fixture(scope="module")
-def key(reeve: Server) -> str:
-    return reeve.make_agent("writer").key
-
-
-@pytest.fixture(scope="module")
-def chat(reeve: Server, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{reeve.url}/v1", api_key=key, max_retries=0, timeout=20)
-
-
-@pytest.fixture(scope="module")
-def claude(reeve: Server, key: str) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=reeve.url, api_key=key, max_retries=0, timeout=20)
+    with running(folder, {"providers": known, "models": models}) as server:
+        yield server
 
 
 def test_chat_goes_on_as_it_came(chat: openai.OpenAI, main: str) -> None:
@@ -99,9 +50,7 @@ def test_chat_goes_on_as_it_came(chat: openai.OpenAI, main: str) -> None:
 
 def test_bytes_are_the_same_but_for_the_model(reeve: Server, key: str, main: str) -> None:
     body = '{ "messages" : [{"role":"user","content":"h\\u00e9\\n"}],"temperature":1.0, "model":"gpt-4o-mini" , "x":[1e2]}'
-    reply = httpx.post(
-        f"{reeve.url}/v1/chat/completions", content=body, headers={"authorization": f"Bearer {key}"}
-    )
+    reply = httpx.post(f"{reeve.url}/v1/chat/completions", content=body, headers=bearer(key))
     assert reply.status_code == 200, reply.text
     last = received(main)[-1]
     assert last["text"] == body.replace('"gpt-4o-mini"', f'"{PINNED}"')
@@ -112,19 +61,19 @@ def test_bytes_are_the_same_but_for_the_model(reeve: Server, key: str, main: str
 
 def test_chat_streams_without_usage_nobody_asked_for(chat: openai.OpenAI, main: str) -> None:
     chunks = list(chat.chat.completions.create(model="gpt-4o-mini", messages=HELLO, stream=True))
-    assert "".join(c.choices[0].delta.content or "" for c in chunks) == "You said: hello there"
-    assert all(c.usage is None for c in chunks)
+    assert text_of(chunks) == "You said: hello there"
+    assert all(c.choices and c.usage is None for c in chunks)
     assert received(main)[-1]["body"]["stream_options"] == {"include_usage": True}
-    asked = list(
+    told = list(
         chat.chat.completions.create(
             model="gpt-4o-mini", messages=HELLO, stream=True, stream_options={"include_usage": True}
         )
     )
-    assert asked[-1].usage.total_tokens == 8
+    assert told[-1].usage.total_tokens == 8
 
 
 def test_messages_and_their_stream(claude: anthropic.Anthropic) -> None:
-    said = [{"role": "user", "content": "hello there"}]
+    said = asked("hello there")
     answer = claude.messages.create(model="claude", max_tokens=50, messages=said)
     assert (answer.content[0].text, answer.stop_reason) == ("You said: hello there", "end_turn")
     with claude.messages.stream(model="claude", max_tokens=50, messages=said) as stream:
@@ -144,7 +93,7 @@ def test_responses_and_embeddings(chat: openai.OpenAI) -> None:
 def test_a_chat_client_on_an_anthropic_model(chat: openai.OpenAI, backup: str, is_streamed: bool) -> None:
     if is_streamed:
         chunks = list(chat.chat.completions.create(model="claude", messages=HELLO, stream=True))
-        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        text = text_of(chunks)
         assert all(c.usage is None for c in chunks)
     else:
         answer = chat.chat.completions.create(model="claude", messages=HELLO)
@@ -161,8 +110,7 @@ def test_tools_cross_the_dialects(chat: openai.OpenAI, claude: anthropic.Anthrop
     assert (call.function.name, json.loads(call.function.arguments)) == ("look_up", {"city": "text", "days": 1})
     tool = {"name": "look_up", "input_schema": TOOL["function"]["parameters"]}
     reply = claude.messages.create(
-        model="gpt-4o-mini", max_tokens=50, messages=[{"role": "user", "content": "hi"}], tools=[tool],
-        tool_choice={"type": "any"},
+        model="gpt-4o-mini", max_tokens=50, messages=asked("hi"), tools=[tool], tool_choice={"type": "any"}
     )
     assert (reply.stop_reason, reply.content[-1].input) == ("tool_use", {"city": "text", "days": 1})
 
@@ -175,12 +123,9 @@ def test_responses_on_an_anthropic_model(chat: openai.OpenAI) -> None:
 
 def test_what_is_lost_is_named_or_refused(reeve: Server, key: str) -> None:
     body = {"model": "claude", "messages": HELLO, "logit_bias": {"1": 1}}
-    headers = {"authorization": f"Bearer {key}"}
-    reply = httpx.post(f"{reeve.url}/v1/chat/completions", json=body, headers=headers)
+    reply = post(reeve, key, body)
     assert reply.status_code == 200 and "logit_bias" in reply.headers["x-reeve-dropped"]
-    strict = httpx.post(
-        f"{reeve.url}/v1/chat/completions", json=body, headers={**headers, "x-reeve-translation": "strict"}
-    )
+    strict = post(reeve, key, body, x_reeve_translation="strict")
     assert (strict.status_code, strict.json()["error"]["param"]) == (400, "logit_bias")
 
 
@@ -189,7 +134,7 @@ def test_errors_have_the_dialects_own_shape(reeve: Server, chat: openai.OpenAI, 
         chat.chat.completions.create(model="none", messages=HELLO)
     assert unknown.value.code == "model_not_found"
     with pytest.raises(anthropic.NotFoundError) as missing:
-        claude.messages.create(model="none", max_tokens=5, messages=[{"role": "user", "content": "x"}])
+        claude.messages.create(model="none", max_tokens=5, messages=asked("x"))
     assert missing.value.body["error"]["type"] == "not_found_error"
     with pytest.raises(openai.AuthenticationError) as wrong:
         chat.with_options(api_key="nobody").chat.completions.create(model="gpt-4o-mini", messages=HELLO)
@@ -198,8 +143,7 @@ def test_errors_have_the_dialects_own_shape(reeve: Server, chat: openai.OpenAI, 
         claude.with_options(api_key="nobody").messages.create(model="claude", max_tokens=5, messages=[])
     assert stranger.value.body["error"]["type"] == "authentication_error"
     twice = httpx.post(
-        f"{reeve.url}/v1/chat/completions", content='{"model":"a","mod\\u0065l":"b"}',
-        headers={"authorization": f"Bearer {chat.api_key}"},
+        f"{reeve.url}/v1/chat/completions", content='{"model":"a","mod\\u0065l":"b"}', headers=bearer(chat.api_key)
     )
     assert twice.status_code == 400
 
@@ -218,7 +162,7 @@ def test_before_the_first_byte_a_failure_is_invisible(
     script(main, {"fault": fault})
     answer = chat.chat.completions.create(model="steady", messages=HELLO, stream=is_streamed)
     if is_streamed:
-        assert "".join(c.choices[0].delta.content or "" for c in answer if c.choices) == "You said: hello there"
+        assert text_of(answer) == "You said: hello there"
     else:
         assert answer.choices[0].message.content == "You said: hello there"
 
@@ -229,7 +173,7 @@ def test_after_the_first_byte_it_is_told(chat: openai.OpenAI, main: str, fault: 
     stream = chat.chat.completions.create(model="gpt-4o-mini", messages=HELLO, stream=True)
     if fault == {"omitEnd": True}:
         # A finish reason without [DONE] is a complete answer.
-        assert [c.choices[0].finish_reason for c in stream if c.choices][-1] == "stop"
+        assert finish_of(stream) == "stop"
         return
     with pytest.raises(openai.APIError):
         for _ in stream:
@@ -240,9 +184,7 @@ def test_after_the_first_byte_it_is_told(chat: openai.OpenAI, main: str, fault: 
 def test_a_message_that_breaks_off_is_told(claude: anthropic.Anthropic, backup: str, fault: dict) -> None:
     script(backup, {"fault": fault})
     with pytest.raises(anthropic.APIError):
-        with claude.messages.stream(
-            model="claude", max_tokens=50, messages=[{"role": "user", "content": "hello there you"}]
-        ) as stream:
+        with claude.messages.stream(model="claude", max_tokens=50, messages=asked("hello there you")) as stream:
             for _ in stream:
                 pass
 
@@ -281,11 +223,10 @@ def test_a_model_without_a_price_may_be_kept_from_being_asked(chat: openai.OpenA
 def test_a_client_that_leaves_takes_its_call_along(reeve: Server, key: str, main: str) -> None:
     script(main, {"fault": {"pauseSeconds": 0.3}})
     body = {"model": "gpt-4o-mini", "messages": HELLO, "stream": True}
-    headers = {"authorization": f"Bearer {key}"}
-    with httpx.stream("POST", f"{reeve.url}/v1/chat/completions", json=body, headers=headers) as reply:
+    with httpx.stream("POST", f"{reeve.url}/v1/chat/completions", json=body, headers=bearer(key)) as reply:
         next(reply.iter_lines())
     script(main)
-    assert httpx.post(f"{reeve.url}/v1/chat/completions", json={**body, "stream": False}, headers=headers).is_success
+    assert post(reeve, key, {**body, "stream": False}).is_success
 
 
 @pytest.mark.parametrize(
@@ -299,19 +240,10 @@ def test_a_client_that_leaves_takes_its_call_along(reeve: Server, key: str, main
 def test_hostile_bodies(reeve: Server, key: str, body: str, status: int) -> None:
     for door in ("chat/completions", "messages", "responses", "embeddings"):
         reply = httpx.post(
-            f"{reeve.url}/v1/{door}", content=body.encode("utf-8", "surrogatepass"),
-            headers={"authorization": f"Bearer {key}"},
+            f"{reeve.url}/v1/{door}", content=body.encode("utf-8", "surrogatepass"), headers=bearer(key)
         )
         assert reply.status_code in (status, 404), (door, reply.text)
         assert reply.json()["error"]["message"]
-
-
-def record_of(reeve: Server, call: str) -> dict:
-    """The record of a call; it is there at once, and whole a moment after the answer."""
-    assert reeve.api().get(f"/api/v1/calls/{call}")["id"] == call
-    return until(
-        lambda: (found := reeve.api().get(f"/api/v1/calls/{call}"))["status"] != "running" and found, what="its end"
-    )
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
@@ -327,8 +259,7 @@ def test_every_call_leaves_its_record(reeve: Server, chat: openai.OpenAI, model:
     target = {"gpt-4o-mini": f"main/{PINNED}", "claude": f"backup/{CLAUDE}"}[model]
     assert (record["status"], record["agent"], record["target"]) == ("done", "writer", target)
     assert (record["task"], record["session"], record["tags"]) == ("task_7", "s-1", ["nightly", "eu"])
-    counted = {kind: count for kind, count in record["usage"]["buckets"].items() if type(count) is int and count}
-    assert counted == {"input": 4, "output": 4} and record["usage"]["estimated"] is False
+    assert counted(record) == {"input": 4, "output": 4} and record["usage"]["estimated"] is False
     # Four tokens at 150 billionths of a dollar and four at 600.
     assert record["cost"]["nanoUSD"] == 3000
     assert record["stream"] is is_streamed and record["durationMs"] >= 0
@@ -341,14 +272,12 @@ def test_a_record_tells_of_every_attempt(reeve: Server, chat: openai.OpenAI, mai
     record = record_of(reeve, reply.headers["x-reeve-call"])
     assert [a["failure"] for a in record["attempts"]] == ["server_error", "server_error", None]
     assert record["target"] == f"backup/{CLAUDE}"
-    told = reeve.api().get(f"/api/v1/calls/{record['id']}/explain")
-    assert [step["kind"] for step in told["steps"]].count("attempt") == 3
+    assert [step["kind"] for step in explained(reeve, record["id"])].count("attempt") == 3
 
 
 def test_a_stream_that_breaks_costs_what_was_said(reeve: Server, key: str, main: str) -> None:
     script(main, {"say": "word " * 40, "fault": {"cutAfter": 20}})
-    body = {"model": "gpt-4o-mini", "messages": HELLO, "stream": True}
-    reply = httpx.post(f"{reeve.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
+    reply = post(reeve, key, {"model": "gpt-4o-mini", "messages": HELLO, "stream": True})
     assert '"error"' in reply.text and "[DONE]" not in reply.text
     record = record_of(reeve, reply.headers["x-reeve-call"])
     assert record["status"] == "failed" and record["failure"]

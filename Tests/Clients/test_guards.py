@@ -10,23 +10,14 @@ import httpx
 import openai
 import pytest
 
+from gateway_kit import (
+    CLAUDE, FIRST, HELLO, PINNED, ROUND_PRICE, SECOND, TOOL, arguments_of, asked, bearer, deadlines, explained,
+    finish_of, openai_of, post, providers, received, record_of, running, script, text_of,
+)
 from reeve_server import Server, until
-from test_gateway import CLAUDE, PINNED, received, record_of, script
-from test_mock_model import HELLO, TOOL, serving
 
+pytestmark = pytest.mark.usefixtures("plain")
 SECRET = "sk-ant-" + "Ab1Cd2Ef3Gh4" * 3
-
-
-@pytest.fixture(scope="module")
-def main() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def backup() -> Iterator[str]:
-    with serving() as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -34,84 +25,38 @@ def reeve(main: str, backup: str, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("guards")
     for name in ("platform", "ann", "acme"):
         (folder / name).write_text(f"sk-key-of-{name}\n")
-    price = {"input": 1, "output": 2}
-    deadlines = {"firstByteSeconds": 5, "interTokenSeconds": 5, "totalSeconds": 10}
-    first = {"provider": "main", "model": PINNED}
-    second = {"provider": "backup", "model": CLAUDE}
     keys = {
         "users": {"ann": {"apiKeyFile": "ann"}},
         "organisations": {"acme": {"apiKeyFile": "acme", "members": ["bob"]}},
     }
     owned = {"kind": "openai", "baseURL": f"{main}/v1", "apiKeyFile": "platform", "keys": keys}
-    providers = {
-        "main": {"kind": "openai", "baseURL": f"{main}/v1"},
-        "backup": {"kind": "anthropic", "baseURL": backup},
-        "owned": owned,
-        "strict": {**owned, "keyPolicy": "strict_user"},
-    }
+    common = {"price": ROUND_PRICE, "deadlines": deadlines()}
     clean = {"secrets": True, "personalData": True}
     models = {
-        "plain": {"tier": "cheap", "targets": [first]},
-        "kept": {"targets": [first], "cache": True},
-        "keptclaude": {"targets": [second], "cache": {"scope": "shared", "ttlSeconds": 1}},
-        "keptboth": {"targets": [first, second], "cache": True, "retries": 0},
-        "single": {"targets": [first], "singleFlight": True},
-        "windowed": {"targets": [first], "contextTokens": 100},
-        "checked": {"targets": [first], "input": {"refuse": ["DROP\\s+TABLE"], "bodyBytes": 2000, "depth": 8}},
-        "clean": {"targets": [first], "output": clean},
-        "cleanclaude": {"targets": [second], "output": clean},
+        "plain": {"tier": "cheap", "targets": [FIRST]},
+        "kept": {"targets": [FIRST], "cache": True},
+        "keptclaude": {"targets": [SECOND], "cache": {"scope": "shared", "ttlSeconds": 1}},
+        "keptboth": {"targets": [FIRST, SECOND], "cache": True, "retries": 0},
+        "single": {"targets": [FIRST], "singleFlight": True},
+        "windowed": {"targets": [FIRST], "contextTokens": 100},
+        "checked": {"targets": [FIRST], "input": {"refuse": ["DROP\\s+TABLE"], "bodyBytes": 2000, "depth": 8}},
+        "clean": {"targets": [FIRST], "output": clean},
+        "cleanclaude": {"targets": [SECOND], "output": clean},
         "judged": {
-            "targets": [first, second], "breaker": {"openSeconds": 60},
+            "targets": [FIRST, SECOND], "breaker": {"openSeconds": 60},
             "quality": {"rules": ["empty", "invalid_json", "refusal", "truncated"], "openBelow": 0.5},
         },
         "owned": {"targets": [{"provider": "owned", "model": PINNED}]},
         "strict": {"targets": [{"provider": "strict", "model": PINNED}]},
-        "either": {"targets": [{"provider": "strict", "model": PINNED}, second]},
+        "either": {"targets": [{"provider": "strict", "model": PINNED}, SECOND]},
     }
     settings = {
-        "providers": providers,
-        "models": {name: {"price": price, "deadlines": deadlines, **model} for name, model in models.items()},
+        "providers": providers(main, backup, owned=owned, strict={**owned, "keyPolicy": "strict_user"}),
+        "models": {name: {**common, **model} for name, model in models.items()},
         "loops": {"sameCalls": 5, "sameReplies": 6, "holdSeconds": 3600},
     }
-    (folder / "reeve.yaml").write_text(json.dumps(settings))
-    server = Server(folder / "data", arguments=["--config", str(folder / "reeve.yaml")])
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def plain(main: str, backup: str) -> None:
-    script(main)
-    script(backup)
-
-
-@pytest.fixture(scope="module")
-def key(reeve: Server) -> str:
-    return reeve.make_agent("writer").key
-
-
-def chat_of(reeve: Server, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{reeve.url}/v1", api_key=key, max_retries=0, timeout=20)
-
-
-@pytest.fixture(scope="module")
-def chat(reeve: Server, key: str) -> openai.OpenAI:
-    return chat_of(reeve, key)
-
-
-@pytest.fixture(scope="module")
-def claude(reeve: Server, key: str) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=reeve.url, api_key=key, max_retries=0, timeout=20)
-
-
-def asked(word: str) -> list[dict]:
-    return [{"role": "user", "content": word}]
-
-
-def post(reeve: Server, key: str, body: dict, door: str = "chat/completions", **headers: str) -> httpx.Response:
-    headers = {"authorization": f"Bearer {key}", **{k.replace("_", "-"): v for k, v in headers.items()}}
-    return httpx.post(f"{reeve.url}/v1/{door}", json=body, headers=headers, timeout=20)
+    with running(folder, settings) as server:
+        yield server
 
 
 # The cache
@@ -132,14 +77,13 @@ def test_the_same_call_is_answered_from_memory(reeve: Server, key: str, main: st
     assert (miss["cache"], hit["cache"], hit["status"]) == ("miss", "hit", "done")
     assert hit["cost"]["nanoUSD"] == 0 and hit["savedNanoUSD"] == miss["cost"]["nanoUSD"] > 0
     assert hit["attempts"] == [] and sum(hit["usage"]["buckets"].values() or [0]) == 0
-    told = reeve.api().get(f"/api/v1/calls/{hit['id']}/explain")
-    assert any("cache gave that answer" in step["text"] for step in told["steps"])
+    assert any("cache gave that answer" in step["text"] for step in explained(reeve, hit["id"]))
 
 
 def test_each_sdk_reads_what_was_kept(chat: openai.OpenAI, claude: anthropic.Anthropic, backup: str) -> None:
     for _ in range(2):
         chunks = list(chat.chat.completions.create(model="kept", messages=asked("a stream"), stream=True))
-        assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "You said: a stream"
+        assert text_of(chunks) == "You said: a stream"
         with chat.responses.stream(model="kept", input="a response") as stream:
             assert stream.get_final_response().output_text == "You said: a response"
         with claude.messages.stream(model="keptclaude", max_tokens=9, messages=asked("a message")) as stream:
@@ -210,12 +154,7 @@ def test_who_followed_a_failure_goes_on_by_itself(reeve: Server, key: str, main:
     # A leader that leaves is no answer either.
     script(main, {"times": 1, "fault": {"delaySeconds": 5}})
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        leader = pool.submit(
-            lambda: httpx.post(
-                f"{reeve.url}/v1/chat/completions", json={**body, "user": "x"}, timeout=0.8,
-                headers={"authorization": f"Bearer {key}"},
-            )
-        )
+        leader = pool.submit(post, reeve, key, {**body, "user": "x"}, timeout=0.8)
         time.sleep(0.3)
         follower = pool.submit(post, reeve, key, {**body, "user": "x"})
         with pytest.raises(httpx.ReadTimeout):
@@ -227,7 +166,7 @@ def test_who_followed_a_failure_goes_on_by_itself(reeve: Server, key: str, main:
 
 
 def test_a_run_that_repeats_itself_is_held(reeve: Server, key: str, main: str) -> None:
-    chat = chat_of(reeve, key).with_options(default_headers={"x-reeve-session": "circle"}, max_retries=2)
+    chat = openai_of(reeve, key).with_options(default_headers={"x-reeve-session": "circle"}, max_retries=2)
     since = reeve.api().last_seq()
     before = len(received(main))
     for _ in range(4):
@@ -302,9 +241,7 @@ def test_what_may_not_be_sent(reeve: Server, chat: openai.OpenAI, key: str, main
             chat.chat.completions.create(model="checked", messages=asked(text))
         assert refused.value.code == "input_refused" and "DROP" not in str(refused.value)
     hidden = '{"model":"checked","messages":[{"role":"user","content":"\\u0044ROP TABLE x"}]}'
-    reply = httpx.post(
-        f"{reeve.url}/v1/chat/completions", content=hidden, headers={"authorization": f"Bearer {key}"}
-    )
+    reply = httpx.post(f"{reeve.url}/v1/chat/completions", content=hidden, headers=bearer(key))
     assert reply.status_code == 400
     assert post(reeve, key, {"model": "checked", "messages": asked("x" * 3000)}).status_code == 413
     deep: object = 1
@@ -329,8 +266,8 @@ def test_secrets_stay_here(
     assert answer.parse().choices[0].message.content == CLEAN and SECRET not in answer.text
     assert record_of(reeve, answer.headers["x-reeve-call"])["redacted"] == {"anthropic_key": 2, "email": 1}
     chunks = list(chat.chat.completions.create(model=model, messages=HELLO, stream=True))
-    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == CLEAN
-    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+    assert text_of(chunks) == CLEAN
+    assert finish_of(chunks) == "stop"
     assert SECRET not in "".join(c.to_json() for c in chunks)
     with claude.messages.stream(model=model, max_tokens=99, messages=asked("hello")) as stream:
         message = stream.get_final_message()
@@ -350,8 +287,7 @@ def test_a_secret_that_ends_a_stream(chat: openai.OpenAI, claude: anthropic.Anth
         script(address, {"say": f"here: {SECRET}"})
     for model in ("clean", "cleanclaude"):
         chunks = list(chat.chat.completions.create(model=model, messages=HELLO, stream=True))
-        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
-        assert text == "here: [redacted:anthropic_key]"
+        assert text_of(chunks) == "here: [redacted:anthropic_key]"
         with claude.messages.stream(model=model, max_tokens=99, messages=asked("hello")) as stream:
             assert stream.get_final_text() == "here: [redacted:anthropic_key]"
 
@@ -363,8 +299,7 @@ def test_arguments_are_cleaned_and_whole_answers_stay_as_they_were(
     for is_streamed in (False, True):
         answer = chat.chat.completions.create(model="clean", messages=HELLO, tools=[TOOL], stream=is_streamed)
         if is_streamed:
-            pieces = [c for chunk in answer if chunk.choices for c in chunk.choices[0].delta.tool_calls or []]
-            arguments = "".join(piece.function.arguments or "" for piece in pieces)
+            arguments = arguments_of(answer)
         else:
             arguments = answer.choices[0].message.tool_calls[0].function.arguments
         assert json.loads(arguments) == {"city": "[redacted:anthropic_key]", "days": 1}
@@ -440,7 +375,7 @@ def test_a_kill_stops_the_streams(reeve: Server, main: str, what: str) -> None:
     script(main, {"say": "word " * 200, "fault": {"pauseSeconds": 0.05}})
     agent.claim_all("nothing")
     task = reeve.api().create("doom")
-    chat = chat_of(reeve, agent.key).with_options(default_headers={"x-reeve-task": task["id"]}, max_retries=2)
+    chat = openai_of(reeve, agent.key).with_options(default_headers={"x-reeve-task": task["id"]}, max_retries=2)
     stream = chat.chat.completions.create(model="plain", messages=HELLO, stream=True)
     call = stream.response.headers["x-reeve-call"]
     next(stream)

@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -10,17 +9,19 @@ import threading
 import time
 from collections.abc import Iterator
 
-import anthropic
 import httpx
 import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from browser_page import logged_in
+from gateway_kit import (
+    CLAUDE, FIRST, HELLO, MINI_PRICE, PINNED, SECOND, anthropic_of, asked, bearer, openai_of, providers, record_of,
+    running, script,
+)
 from reeve_server import ENGINES, ROOT, Server, die_with_parent, until
-from test_browser import Page, driver  # noqa: F401: a fixture
-from test_gateway import CLAUDE, PINNED, script
-from test_mock_model import HELLO, serving
 
+pytestmark = pytest.mark.usefixtures("plain")
 PROMTOOL = shutil.which("promtool")
 PROMETHEUS = shutil.which("prometheus")
 MAIN, BACKUP = f"main/{PINNED}", f"backup/{CLAUDE}"
@@ -61,53 +62,28 @@ def limited() -> Iterator[str]:
     server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def main() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def backup() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
 @pytest.fixture(scope="module", params=ENGINES)
 def reeve(request, main: str, backup: str, limited: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("metrics")
-    price = {"input": 0.15, "output": 0.60, "cacheRead": 0.075}
-    targets = [{"provider": "main", "model": PINNED}, {"provider": "backup", "model": CLAUDE}]
-    settings = {
-        "providers": {
-            "main": {"kind": "openai", "baseURL": f"{main}/v1"}, "backup": {"kind": "anthropic", "baseURL": backup},
-            "limited": {"kind": "openai", "baseURL": f"{limited}/v1"},
+    models = {
+        "mini": {"tier": "cheap", "targets": [FIRST], "price": MINI_PRICE, "contextTokens": 1000},
+        "frail": {
+            "targets": [FIRST, SECOND], "price": MINI_PRICE, "retries": 0,
+            "breaker": {"failures": 2, "openSeconds": 60},
         },
-        "models": {
-            "mini": {"tier": "cheap", "targets": targets[:1], "price": price, "contextTokens": 1000},
-            "frail": {"targets": targets, "price": price, "retries": 0, "breaker": {"failures": 2, "openSeconds": 60}},
-            "haiku": {"targets": targets[1:], "price": price},
-            "told": {"targets": [{"provider": "limited", "model": PINNED}], "contextTokens": 1000},
-        },
+        "haiku": {"targets": [SECOND], "price": MINI_PRICE},
+        "told": {"targets": [{"provider": "limited", "model": PINNED}], "contextTokens": 1000},
     }
-    (folder / "reeve.yaml").write_text(json.dumps(settings))
-    server = Server(folder / "data", request.param, arguments=["--config", str(folder / "reeve.yaml")])
-    server.start()
-    yield server
-    assert server.stop() == 0
-
-
-@pytest.fixture(autouse=True)
-def plain(main: str, backup: str) -> None:
-    script(main)
-    script(backup)
+    known = providers(main, backup, limited={"kind": "openai", "baseURL": f"{limited}/v1"})
+    folder = tmp_path_factory.mktemp("metrics")
+    with running(folder, {"providers": known, "models": models}, request.param) as server:
+        yield server
 
 
 @pytest.fixture
 def asker(reeve: Server, name: str):
     """An agent of the test's own, with OpenAI's client."""
     agent = reeve.make_agent(f"asker-{name}")
-    agent.chat = openai.OpenAI(base_url=f"{reeve.url}/v1", api_key=agent.key, max_retries=0, timeout=20)
+    agent.chat = openai_of(reeve, agent.key)
     agent.ask = lambda model="mini", **more: agent.chat.chat.completions.with_raw_response.create(
         model=model, messages=HELLO, **more
     )
@@ -116,7 +92,7 @@ def asker(reeve: Server, name: str):
 
 def scrape(reeve: Server, key: str | None = None) -> dict[tuple, float]:
     """Every sample by its name and labels, read by Prometheus' own client."""
-    reply = httpx.get(f"{reeve.url}/metrics", headers={"authorization": f"Bearer {key or reeve.admin_key}"})
+    reply = httpx.get(f"{reeve.url}/metrics", headers=bearer(key or reeve.admin_key))
     assert reply.status_code == 200, reply.text
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     samples = {}
@@ -175,13 +151,10 @@ def test_what_calls_used_is_counted_once(reeve: Server, asker, main: str) -> Non
 
 def test_to_count_tokens_uses_none(reeve: Server, name: str) -> None:
     agent = reeve.make_agent(f"counter-{name}")
-    claude = anthropic.Anthropic(base_url=reeve.url, api_key=agent.key, max_retries=0, timeout=20)
-    asked = claude.messages.with_raw_response.count_tokens(
-        model="haiku", messages=[{"role": "user", "content": "hello there"}]
-    )
-    assert asked.parse().input_tokens == 2
-    call = asked.headers["x-reeve-call"]
-    record = until(lambda: (r := reeve.api().get(f"/api/v1/calls/{call}"))["status"] != "running" and r)
+    counter = anthropic_of(reeve, agent.key).messages.with_raw_response
+    reply = counter.count_tokens(model="haiku", messages=asked("hello there"))
+    assert reply.parse().input_tokens == 2
+    record = record_of(reeve, reply.headers["x-reeve-call"])
     assert (record["status"], record["cost"], set(record["usage"]["buckets"].values())) == ("done", None, set())
     now = scrape(reeve)
     assert total(now, "reeve_model_calls_total", agent=agent.agent) == 1
@@ -191,7 +164,7 @@ def test_to_count_tokens_uses_none(reeve: Server, name: str) -> None:
 
 def test_buckets_rise_and_end_with_all(reeve: Server, asker) -> None:
     asker.ask()
-    text = httpx.get(f"{reeve.url}/metrics", headers={"authorization": f"Bearer {reeve.admin_key}"}).text
+    text = httpx.get(f"{reeve.url}/metrics", headers=bearer(reeve.admin_key)).text
     histograms = [f for f in text_string_to_metric_families(text) if f.type == "histogram"]
     assert len(histograms) >= 6
     for family in histograms:
@@ -232,8 +205,7 @@ def test_who_may_scrape(reeve: Server, asker, name: str) -> None:
     other = reeve.make_agent(f"other-{name}")
     assert httpx.get(f"{reeve.url}/metrics").status_code == 401
     assert httpx.get(f"{reeve.url}/metrics", auth=("prometheus", reeve.make_key("viewer"))).status_code == 200
-    ingest = {"authorization": f"Bearer {reeve.make_key('ingest')}"}
-    assert httpx.get(f"{reeve.url}/metrics", headers=ingest).status_code == 403
+    assert httpx.get(f"{reeve.url}/metrics", headers=bearer(reeve.make_key("ingest"))).status_code == 403
     # An agent sees its own series, and those that name no agent.
     assert total(scrape(reeve, asker.key), "agent_tokens_consumed_total", agent=asker.agent) == 8
     seen = scrape(reeve, other.key)
@@ -243,7 +215,7 @@ def test_who_may_scrape(reeve: Server, asker, name: str) -> None:
 
 def test_a_call_in_the_conventions_words(reeve: Server, asker) -> None:
     call = asker.ask("frail", extra_headers={"x-reeve-session": "s-1"}).headers["x-reeve-call"]
-    record = until(lambda: (r := reeve.api().get(f"/api/v1/calls/{call}"))["status"] != "running" and r)
+    record = record_of(reeve, call)
     words = record["otel"]
     assert words["gen_ai.provider.name"] == words["gen_ai.system"] == "openai"
     assert words["gen_ai.usage.input_tokens"] == words["gen_ai.usage.prompt_tokens"] == 4
@@ -335,7 +307,7 @@ def test_scrapes_beside_calls_lose_nothing(reeve: Server, asker) -> None:
 @pytest.mark.skipif(not PROMTOOL, reason="promtool is not installed")
 def test_promtool_finds_nothing_wrong(reeve: Server, asker) -> None:
     asker.ask()
-    text = httpx.get(f"{reeve.url}/metrics", headers={"authorization": f"Bearer {reeve.admin_key}"}).content
+    text = httpx.get(f"{reeve.url}/metrics", headers=bearer(reeve.admin_key)).content
     check = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True, timeout=60)
     assert check.returncode == 0 and not check.stderr + check.stdout, check.stdout + check.stderr
 
@@ -421,30 +393,23 @@ def test_counters_begin_anew_with_the_process(reeve: Server, asker) -> None:
 
 
 @pytest.mark.parametrize("width", [1360, 375])
-def test_the_page_of_models(driver, reeve: Server, asker, main: str, width: int) -> None:  # noqa: F811
+def test_the_page_of_models(driver, reeve: Server, asker, main: str, width: int) -> None:
     script(main, {"fault": {"status": 500}})
     for _ in range(3):
         asker.ask("frail")
     script(main)
     asker.ask("told")
     list(asker.ask("mini", stream=True).parse())
-    driver.delete_all_cookies()
-    page = Page(driver, reeve.url)
-    page.size(width, 900)
-    link = reeve.api().post("/api/v1/login-links", {}, 201)["url"]
-    driver.get(link if link.startswith("http") else reeve.url + link)
-    until(lambda: page.has("#main"), 15, "the page after the login")
-    page.complaints()
-    for scheme in ("dark", "light"):
-        page.scheme(scheme)
-        page.open("/models")
-        page.shot(f"models-{scheme}-{width}")
-    row = f'[data-model="frail"] [data-target="{MAIN}"]'
-    assert page.attribute(row, "data-state") == "failed"
-    assert page.script("return document.documentElement.scrollWidth") <= width
-    assert "14.0k of 200.0k tokens" in page.find('[data-model="told"]').text
-    page.script("window.neverReloaded = true")
-    page.click('[data-model="frail"] [data-action="reset"]')
-    until(lambda: page.attribute(row, "data-state") == "done", 10, "the closed breaker on the page")
-    assert page.script("return window.neverReloaded") is True
-    assert page.complaints() == []
+    with logged_in(driver, reeve, width) as page:
+        for scheme in ("dark", "light"):
+            page.scheme(scheme)
+            page.open("/models")
+            page.shot(f"models-{scheme}-{width}")
+        row = f'[data-model="frail"] [data-target="{MAIN}"]'
+        assert page.attribute(row, "data-state") == "failed"
+        assert page.script("return document.documentElement.scrollWidth") <= width
+        assert "14.0k of 200.0k tokens" in page.find('[data-model="told"]').text
+        page.script("window.neverReloaded = true")
+        page.click('[data-model="frail"] [data-action="reset"]')
+        until(lambda: page.attribute(row, "data-state") == "done", 10, "the closed breaker on the page")
+        assert page.script("return window.neverReloaded") is True

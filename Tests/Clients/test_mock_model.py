@@ -2,43 +2,25 @@
 
 import json
 import os
-import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import anthropic
 import httpx
 import openai
 import pytest
 
+from gateway_kit import HELLO, TOOL, finish_of, script, serving, text_of
 from reeve_server import BINARY
 
 MODEL = "scripted-2026-01-01"
-
-
-@contextmanager
-def serving(*arguments: str) -> Iterator[str]:
-    """The address of a model of its own."""
-    process = subprocess.Popen([BINARY, "mock-model", "--port", "0", *arguments], stdout=subprocess.PIPE, text=True)
-    try:
-        line = process.stdout.readline()
-        yield re.search(r"http://\S+(?=/v1)", line)[0]
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with serving() as address:
         yield address
-
-
-def script(address: str, *rules: dict) -> None:
-    httpx.put(f"{address}/scripted/script", json={"rules": list(rules)}).raise_for_status()
 
 
 @pytest.fixture(autouse=True)
@@ -56,16 +38,6 @@ def claude(address: str) -> anthropic.Anthropic:
     return anthropic.Anthropic(base_url=address, api_key="any", max_retries=0, timeout=10)
 
 
-HELLO = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello there"}]
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "look_up",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}},
-    },
-}
-
-
 def test_chat_answers_and_counts(chat: openai.OpenAI) -> None:
     answer = chat.chat.completions.create(model=MODEL, messages=HELLO)
     assert answer.choices[0].message.content == "You said: hello there"
@@ -80,8 +52,8 @@ def test_chat_streams(chat: openai.OpenAI) -> None:
             model=MODEL, messages=HELLO, stream=True, stream_options={"include_usage": True}
         )
     )
-    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "You said: hello there"
-    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+    assert text_of(chunks) == "You said: hello there"
+    assert finish_of(chunks) == "stop"
     assert chunks[-1].usage.total_tokens == 8
     silent = list(chat.chat.completions.create(model=MODEL, messages=HELLO, stream=True))
     assert all(c.usage is None for c in silent)
