@@ -70,7 +70,7 @@ def test_chat_calls_tools(chat: openai.OpenAI) -> None:
         {"role": "tool", "tool_call_id": call.id, "content": "rain"},
     ]
     told = chat.chat.completions.create(model=MODEL, messages=brought, tools=[TOOL])
-    assert told.choices[0].finish_reason == "stop"
+    assert (told.choices[0].message.content, told.choices[0].finish_reason) == ("The tool has answered: rain", "stop")
     stream = chat.chat.completions.create(
         model=MODEL, messages=HELLO, tools=[TOOL], tool_choice="required", stream=True
     )
@@ -139,6 +139,37 @@ def test_messages_call_tools_and_think(address: str, claude: anthropic.Anthropic
     with claude.messages.stream(**asked) as stream:
         final = stream.get_final_message()
     assert (final.content[0].thinking, final.content[1].input) == ("it rains", {"city": "Oslo"})
+    script(address)
+    result = {"type": "tool_result", "tool_use_id": final.content[1].id, "content": "rain"}
+    turns = [{"role": "assistant", "content": final.content[1:]}, {"role": "user", "content": [result]}]
+    told = claude.messages.create(**{**asked, "messages": [*HELLO[1:], *turns]})
+    assert told.content[0].text == "The tool has answered: rain"
+
+
+def test_messages_have_the_shape_that_is_asked_for(claude: anthropic.Anthropic) -> None:
+    form = {"type": "json_schema", "schema": TOOL["function"]["parameters"]}
+    answer = claude.messages.create(
+        model=MODEL, max_tokens=50, messages=HELLO[1:], extra_body={"output_config": {"format": form}}
+    )
+    assert json.loads(answer.content[0].text) == {"city": "text", "days": 1}
+
+
+def test_a_stream_of_messages_counts_all_in_the_end(address: str) -> None:
+    body = {"model": MODEL, "max_tokens": 50, "stream": True, "messages": HELLO[1:]}
+    lines = httpx.post(f"{address}/v1/messages", json=body).text.splitlines()
+    last = next(json.loads(line[6:]) for line in lines if line.startswith("data:") and "message_delta" in line)
+    assert (last["usage"]["input_tokens"], last["usage"]["output_tokens"]) == (2, 4)
+
+
+@pytest.mark.parametrize("door", ["chat/completions", "messages"])
+def test_a_whole_answer_is_one_piece(address: str, door: str) -> None:
+    script(address, {"fault": {"cutAfter": 1}})
+    body = {"model": MODEL, "max_tokens": 50, "messages": HELLO[1:]}
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.post(f"{address}/v1/{door}", json=body)
+    script(address, {"fault": {"stallAfter": 1}})
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{address}/v1/{door}", json=body, timeout=0.5)
 
 
 @pytest.mark.parametrize(

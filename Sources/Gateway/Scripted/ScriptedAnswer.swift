@@ -44,7 +44,7 @@ struct ScriptedAnswer: Sendable {
 
     /// A tool is called once, where one has to be; what it brought is then talked about.
     private static func toolToCall(_ call: ScriptedCall) -> ScriptedCall.Tool? {
-        guard !call.endsWithResult else { return nil }
+        guard call.result == nil else { return nil }
         switch call.choice {
         case .auto, .none: return nil
         case .required: return call.tools.first
@@ -54,7 +54,7 @@ struct ScriptedAnswer: Sendable {
 
     private static func reply(to call: ScriptedCall) -> String {
         if let schema = call.schema { return sample(schema).text }
-        return call.endsWithResult ? "The tool has answered: \(call.prompt.last ?? "")" : "You said: \(call.lastText)"
+        return call.result.map { "The tool has answered: \($0)" } ?? "You said: \(call.lastText)"
     }
 
     /// Ends the text where the caller wants it to end: at a stop sequence, or at its bound of tokens.

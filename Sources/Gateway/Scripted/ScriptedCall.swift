@@ -30,8 +30,8 @@ struct ScriptedCall: Sendable {
     private(set) var prompt: [String] = []
     /// The last thing that the user said.
     private(set) var lastText = ""
-    /// Whether the prompt ends with what a tool brought.
-    private(set) var endsWithResult = false
+    /// What a tool brought, where the prompt ends with that.
+    private(set) var result: String?
     private(set) var tools: [Tool] = []
     private(set) var choice = ToolChoice.auto
     /// The schema that the answer's text has to match; an empty one for any object.
@@ -82,7 +82,7 @@ struct ScriptedCall: Sendable {
             for call in message["tool_calls"]?.array ?? [] {
                 add(call["function"]?["arguments"]?.string ?? "", role: role)
             }
-            endsWithResult = role == "tool"
+            result = role == "tool" ? prompt.last : nil
         }
         let format = body["response_format"]
         if format?["type"]?.string == "json_schema" { schema = format?["json_schema"]?["schema"] ?? [:] }
@@ -96,8 +96,8 @@ struct ScriptedCall: Sendable {
         for item in body["input"]?.array ?? [] {
             let role = item["role"]?.string
             for text in Self.texts(item["content"]) { add(text, role: role) }
-            if let output = item["output"]?.string { add(output, role: nil) }
-            endsWithResult = item["type"]?.string == "function_call_output"
+            for text in Self.texts(item["output"]) { add(text, role: nil) }
+            result = item["type"]?.string == "function_call_output" ? prompt.last : nil
         }
         guard !prompt.isEmpty else { throw Problem.invalid("input", "Missing required parameter: 'input'.") }
         let format = body["text"]?["format"]
@@ -112,9 +112,15 @@ struct ScriptedCall: Sendable {
         }
         for message in messages {
             let role = message["role"]?.string
-            for text in Self.texts(message["content"]) { add(text, role: role) }
-            endsWithResult = message["content"]?.array?.last?["type"]?.string == "tool_result"
+            let parts = message["content"]?.array ?? [["type": "text", "text": message["content"] ?? .null]]
+            for part in parts {
+                let isResult = part["type"]?.string == "tool_result"
+                for text in Self.texts([part]) { add(text, role: isResult ? nil : role) }
+                result = isResult ? prompt.last : nil
+            }
         }
+        let format = body["output_config"]?["format"] ?? body["output_format"]
+        if format?["type"]?.string == "json_schema" { schema = format?["schema"] ?? [:] }
         stops = body["stop_sequences"]?.array?.compactMap(\.string) ?? []
     }
 

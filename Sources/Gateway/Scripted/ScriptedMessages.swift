@@ -108,7 +108,7 @@ struct ScriptedMessages {
         events.append(
             ScriptedEvent.named([
                 "type": "message_delta", "delta": ["stop_reason": stopReason, "stop_sequence": .of(answer.stop)],
-                "usage": ["output_tokens": (answer.usage?.output ?? 0).json],
+                "usage": usage(output: answer.usage?.output ?? 0),
             ]))
         return events + [ScriptedEvent.named(["type": "message_stop"])]
     }

@@ -149,9 +149,10 @@ public final class ScriptedModel: Sendable {
             return ["object": "embedding", "index": index.json, "embedding": shown]
         }
         let tokens = inputs.reduce(0) { $0 + ScriptedTokens.count($1) }.json
+        let usage: JSONValue = ["prompt_tokens": tokens, "total_tokens": tokens]
         let reply = ScriptedReply.json([
             "object": "list", "data": .array(data), "model": .string(model),
-            "usage": ["prompt_tokens": tokens, "total_tokens": tokens],
+            "usage": rule?.answer.usage?.isMissing == true ? .null : usage,
         ])
         return rule?.fault.map(reply.broken) ?? reply
     }

@@ -48,6 +48,8 @@ extension ScriptedReply {
             reply.steps.append(step)
             sent += 1
         }
+        if fault.stallsAfter == sent { return reply.delayed(by: fault).ending(with: .hang) }
+        if fault.cutsAfter == sent { return reply.delayed(by: fault).ending(with: .cut) }
         return reply.delayed(by: fault)
     }
 
