@@ -180,6 +180,49 @@ def test_after_the_first_byte_it_is_told(chat: openai.OpenAI, main: str, fault: 
             pass
 
 
+@pytest.mark.parametrize("fault", ["cutAfter", "stallAfter"])
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "claude"])
+@pytest.mark.parametrize("door", ["chat/completions", "messages"])
+def test_what_came_to_its_end_is_whole_however_the_connection_ends(
+    reeve: Server, key: str, main: str, backup: str, door: str, model: str, fault: str
+) -> None:
+    """The provider says that it is done, and then its connection breaks or never ends."""
+    body = {"model": model, "messages": asked("hello there"), "stream": True, "max_tokens": 50}
+    address, own = (main, "chat/completions") if model == "gpt-4o-mini" else (backup, "messages")
+    told = httpx.post(f"{address}/v1/{own}", json={**body, "stream_options": {"include_usage": True}}).text
+    script(address, {"fault": {fault: told.count("\n\n")}})
+    reply = post(reeve, key, body, door)
+    assert "error" not in reply.text and reply.text.rstrip().endswith(
+        "[DONE]" if door == "chat/completions" else '{"type":"message_stop"}'
+    )
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    assert (record["status"], [attempt["failure"] for attempt in record["attempts"]]) == ("done", [None])
+    assert counted(record) == {"input": 2, "output": 4} and record["usage"]["estimated"] is False
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "claude"])
+def test_counts_of_nothing_are_not_believed(
+    reeve: Server, key: str, main: str, backup: str, model: str, is_streamed: bool
+) -> None:
+    for address in (main, backup):
+        script(address, {"usage": {"input": 0, "output": 0}})
+    reply = post(reeve, key, {"model": model, "messages": HELLO, "stream": is_streamed})
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    assert record["usage"]["estimated"] is True
+    assert {"input", "output"} == set(counted(record)) and record["cost"]["nanoUSD"] > 0
+
+
+def test_vectors_are_no_output(reeve: Server, chat: openai.OpenAI, main: str) -> None:
+    reply = chat.embeddings.with_raw_response.create(model="gpt-4o-mini", input=["one two", "three"])
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    assert counted(record) == {"input": 3} and record["cost"]["nanoUSD"] == 3 * 150
+    script(main, {"usage": "none"})
+    reply = chat.embeddings.with_raw_response.create(model="gpt-4o-mini", input=["one two", "three"])
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    assert set(counted(record)) == {"input"} and record["usage"]["estimated"] is True
+
+
 @pytest.mark.parametrize("fault", [{"cutAfter": 2}, {"stallAfter": 2}])
 def test_a_message_that_breaks_off_is_told(claude: anthropic.Anthropic, backup: str, fault: dict) -> None:
     script(backup, {"fault": fault})

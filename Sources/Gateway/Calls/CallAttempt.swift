@@ -67,6 +67,9 @@ final class CallAttempt {
     func header(_ name: String) -> String? { head?.headers.first(name: name) }
 
     var isSuccess: Bool { head.map { (200..<300).contains($0.status.code) } ?? false }
+
+    /// Whether a stream has said how it ends: from there on it is whole, however its connection ends.
+    var isComplete: Bool { isSuccess && relay?.progress.isComplete == true }
 }
 
 /// An error as the provider sent it, for a caller who speaks its dialect.

@@ -296,6 +296,7 @@ final class ModelCall: AnsweredCall {
         guard let attempt, let model, !hasEnded else { return }
         guard min(attempt.due(model.settings.deadlines), totalDue) <= .now() else { return watch() }
         attempt.exchange?.withdraw()
+        if attempt.isComplete { return upstreamEnded() }
         attemptFailed(attempt.heard == nil ? .silent : .stalled)
     }
 

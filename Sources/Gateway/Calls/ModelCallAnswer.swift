@@ -176,6 +176,7 @@ extension ModelCall: UpstreamListener {
     func upstreamFailed(_ fault: UpstreamFault) {
         guard let attempt else { return }
         attempt.exchange?.detach()
+        if fault == .reset, attempt.isComplete { return upstreamEnded() }
         switch fault {
         case .unreachable: attemptFailed(.connectionRefused)
         case .reset: attemptFailed(hasBegun ? .cut : .reset)
@@ -278,10 +279,15 @@ extension ModelCall: UpstreamListener {
         let family: UsageDialect = attempt.state.provider.kind == .anthropic ? .anthropic : .openAI
         let progress = attempt.relay?.progress
         let raw = progress?.usage ?? record.rawUsage
-        let output = Int64(progress?.textBytes ?? attempt.body.readableBytes)
+        let input = Int64(record.requestBytes)
+        // Vectors are no output.
+        let output = request.door == .embeddings ? 0 : Int64(progress?.textBytes ?? attempt.body.readableBytes)
         var usage =
             UsageReader.read(raw, dialect: family)
-            ?? TokenUsage.estimated(inputBytes: Int64(record.requestBytes), outputBytes: output, dialect: family)
+            ?? TokenUsage.estimated(inputBytes: input, outputBytes: output, dialect: family)
+        // Counts of nothing for something are no counts. How much text a whole answer has is not known here.
+        let isSaid = progress == nil && usage.buckets.total > 0
+        usage = usage.filled(inputBytes: input, outputBytes: isSaid ? 0 : output)
         if let progress, !progress.isComplete { usage = usage.cutShort(outputBytes: output) }
         record.rawUsage = raw
         record.usage = usage
