@@ -14,6 +14,7 @@ public struct App: Sendable {
     /// A way in for whoever started the server; `nil` where no admin key is in force.
     public let loginLink: LoginLink?
 
+    fileprivate let scripted: ScriptedProviders
     fileprivate let directory: DataDirectory
     fileprivate let world: World
 
@@ -47,6 +48,7 @@ public struct App: Sendable {
             services: [
                 .init(service: StorageCloser(storage: features.storage, ledger: features.ledger)),
                 .init(service: BudgetCloser(clerk: features.budgetClerk)),
+                .init(service: ScriptedCloser(scripted: scripted)),
                 .init(service: loops),
                 .init(service: listener),
             ],
@@ -66,10 +68,14 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
         settings.storage.databaseURL.map { StorageLocation.postgres(url: $0) }
         ?? .sqlite(path: directory.databasePath)
     let storage = try StorageOpener.open(location, migrations: Features.migrations, world: world)
+    var started: ScriptedProviders?
     do {
+        let scripted = try await ScriptedProviders.start(
+            catalogue, settingsFile: settings.catalogue.file, world: world)
+        started = scripted
         let features = Features(
             storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings,
-            catalogue: catalogue, world: world,
+            catalogue: scripted.settings, world: world,
             journal: try HoldJournal(folder: directory.budgetsPath, boot: HoldJournal.systemBoot),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world))
         let logger = Logger(label: "reeve.gateway")
@@ -78,8 +84,9 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
         return App(
             features: features, settings: settings, adminKey: adminKey,
             loginLink: try await features.access.startLink(),
-            directory: directory, world: world)
+            scripted: scripted, directory: directory, world: world)
     } catch {
+        await started?.close()
         await storage.close()
         throw error
     }

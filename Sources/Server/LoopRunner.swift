@@ -50,6 +50,16 @@ struct StorageCloser: ServiceLifecycle.Service {
     }
 }
 
+/// Ends the scripted models, once nothing asks them any more.
+struct ScriptedCloser: ServiceLifecycle.Service {
+    let scripted: ScriptedProviders
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await scripted.close()
+    }
+}
+
 /// Reports what is spent and gives back what is borrowed, once nothing spends any more.
 struct BudgetCloser: ServiceLifecycle.Service {
     let clerk: BudgetClerk

@@ -101,13 +101,18 @@ extension ModelDoor {
 }
 
 extension ModelGateway {
-    /// Reads the sections of the settings file. Throws ``Problem`` `invalid_settings` with the path of what is wrong.
+    /// Reads the sections of the settings file, and the scripts that they name. Throws ``Problem`` `invalid_settings`
+    /// with the path of what is wrong.
     public static func settings(_ catalogue: Settings.Catalogue) throws -> GatewaySettings {
         do {
-            return try GatewaySettings(catalogue.document)
+            let settings = try GatewaySettings(catalogue.document)
+            _ = try ScriptedProviders.scripts(settings, settingsFile: catalogue.file)
+            return settings
         } catch let problem as Problem {
             let path = problem.field ?? ""
-            let sentence = "\(path.isEmpty ? "" : "\(path): ")\(problem.detail) (\(catalogue.file))"
+            // Most details begin with their field.
+            let place = path.isEmpty || problem.detail.hasPrefix("\(path): ") ? "" : "\(path): "
+            let sentence = "\(place)\(problem.detail) (\(catalogue.file))"
             let finding = SettingsFinding(path: path, place: catalogue.file, sentence: sentence)
             throw Problem(
                 .invalidSettings, sentence, hint: problem.hint, field: problem.field,

@@ -18,6 +18,14 @@ struct BaseURL: Sendable, Equatable {
         return port == (isTLS ? 443 : 80) ? name : "\(name):\(port)"
     }
 
+    /// Of a name or an IPv4 address that is known to be one.
+    init(isTLS: Bool, host: String, port: Int, path: String) {
+        self.isTLS = isTLS
+        self.host = host
+        self.port = port
+        self.path = path
+    }
+
     /// Reads an address of RFC 3986 in the narrow form that a provider's has: no user, query or fragment.
     init(_ text: String, field: String) throws {
         guard text.utf8.count <= GatewayLimits.urlCharacters else {

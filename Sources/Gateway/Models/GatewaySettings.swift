@@ -7,7 +7,7 @@ public struct GatewaySettings: Sendable, Equatable {
     public static let sections = Settings.Catalogue.sections
 
     /// In the file's order.
-    let providers: [ProviderSettings]
+    private(set) var providers: [ProviderSettings]
     /// In the file's order.
     let models: [ModelSettings]
     /// What holds a run that goes in circles; `nil` for nothing.
@@ -98,6 +98,16 @@ public struct GatewaySettings: Sendable, Equatable {
                 && scalar.properties.generalCategory != .format
         }
         guard isClean else { throw Problem.invalid(path, "a name may not contain spaces or control characters") }
+    }
+
+    /// The same, with these addresses of providers.
+    func located(_ addresses: [String: BaseURL]) -> GatewaySettings {
+        var settings = self
+        for (name, address) in addresses {
+            guard let index = providersByName[name] else { continue }
+            settings.providers[index].baseURL = address
+        }
+        return settings
     }
 
     func provider(_ name: String) -> ProviderSettings? { providersByName[name].map { providers[$0] } }

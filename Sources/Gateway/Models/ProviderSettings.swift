@@ -19,8 +19,8 @@ struct ProviderSettings: Sendable, Equatable {
 
     let name: String
     let kind: Kind
-    /// Absent only where Reeve itself answers (`scripted`).
-    let baseURL: BaseURL?
+    /// Absent only where Reeve itself answers (`scripted`) and has not begun to; see ``ScriptedProviders``.
+    var baseURL: BaseURL?
     var keys = ProviderKeys()
     /// The header that carries the key, in lower case. `authorization` carries `Bearer` before it.
     var keyHeader: String

@@ -24,9 +24,14 @@ public final class ScriptedModel: Sendable {
 
     private let state: Mutex<State>
     private let world: World
+    /// Whether it shows what it was asked, and lets its script be replaced.
+    private let isDrill: Bool
 
-    public init(_ script: Script = Script(), world: World = .live) {
+    /// - Parameter isDrill: Whether it remembers what it was asked, shows it to everybody, and lets everybody replace
+    ///   its script.
+    public init(_ script: Script = Script(), isDrill: Bool = true, world: World = .live) {
         state = Mutex(State(script: script))
+        self.isDrill = isDrill
         self.world = world
     }
 
@@ -35,7 +40,7 @@ public final class ScriptedModel: Sendable {
     /// Answers a request. Headers are in lower case.
     func reply(_ method: String, _ path: String, headers: [String: String], body: [UInt8]) -> ScriptedReply {
         let isAnthropic = headers["anthropic-version"] != nil
-        if !path.hasPrefix("/scripted/") {
+        if isDrill, !path.hasPrefix("/scripted/") {
             state.withLock { state in
                 if state.received.count >= Self.receivedMax { state.received.removeFirst() }
                 state.received.append(Received(path: path, headers: headers, body: body))
@@ -49,8 +54,9 @@ public final class ScriptedModel: Sendable {
             case ("POST", "/v1/messages/count_tokens"): return try countTokens(body)
             case ("POST", "/v1/embeddings"): return try embed(body)
             case ("GET", "/v1/models"): return Self.models(isAnthropic: isAnthropic)
-            case ("PUT", "/scripted/script"): return try replaceScript(body)
-            case ("GET", "/scripted/requests"): return .json(["items": .array(received.map(Self.document))])
+            case ("PUT", "/scripted/script") where isDrill: return try replaceScript(body)
+            case ("GET", "/scripted/requests") where isDrill:
+                return .json(["items": .array(received.map(Self.document))])
             case ("GET", "/health"): return .json(["status": "ok"])
             default:
                 return Self.error(

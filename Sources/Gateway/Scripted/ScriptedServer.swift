@@ -8,6 +8,8 @@ public struct ScriptedServer: Sendable {
     /// Bytes of a request's body at most.
     static let bodyBytesMax = 64 << 20
 
+    public static let loopback = "127.0.0.1"
+
     private let model: ScriptedModel
     private let time: any TimeSource
 
@@ -17,7 +19,16 @@ public struct ScriptedServer: Sendable {
     }
 
     /// Listens and calls `onListening` with the port; returns when the caller's task is cancelled.
-    public func run(host: String = "127.0.0.1", port: Int, onListening: @Sendable (Int) -> Void) async throws {
+    public func run(port: Int, onListening: @Sendable (Int) -> Void) async throws {
+        let listener = try await listen(port: port)
+        onListening(listener.port)
+        try await listener.run()
+    }
+
+    /// Listens on the loopback address until it is closed.
+    ///
+    /// - Parameter port: 0 for one that is free.
+    func listen(port: Int) async throws -> ScriptedListener {
         HTTPCodecs.prepare()
         let (model, time) = (model, time)
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -30,14 +41,32 @@ public struct ScriptedServer: Sendable {
                 }
             }
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
-            .bind(host: host, port: port).get()
-        onListening(channel.localAddress?.port ?? port)
+            .bind(host: Self.loopback, port: port).get()
+        return ScriptedListener(channel: channel, port: channel.localAddress?.port ?? port)
+    }
+}
+
+/// A scripted model's open port.
+struct ScriptedListener: Sendable {
+    fileprivate let channel: any Channel
+    let port: Int
+
+    fileprivate init(channel: any Channel, port: Int) {
+        self.channel = channel
+        self.port = port
+    }
+
+    /// Returns when it is closed, or the caller's task is cancelled.
+    func run() async throws {
         try await withTaskCancellationHandler {
             try await channel.closeFuture.get()
         } onCancel: {
             channel.close(promise: nil)
         }
     }
+
+    /// Takes no more connections; those that are there end by themselves.
+    func close() async { try? await channel.close().get() }
 }
 
 /// One connection. All state belongs to its event loop.

@@ -32,11 +32,9 @@ struct MockModelCommand: AsyncParsableCommand {
     private func loadScript() throws -> Script {
         guard let script else { return Script() }
         do {
-            return try Script(YAMLDocument.parse(String(contentsOfFile: script, encoding: .utf8)))
+            return try Script(file: script)
         } catch let problem as Problem {
-            Self.complain("\(script): \(problem.field.map { "\($0): " } ?? "")\(problem.detail)\n\(problem.hint)")
-        } catch {
-            Self.complain("\(script) cannot be read: \(error.localizedDescription)")
+            Self.complain("\(script): \(problem.detail.trimmingPrefix(": "))\n\(problem.hint)")
         }
         throw ExitCode(2)
     }
