@@ -78,6 +78,8 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
             catalogue: scripted.settings, world: world,
             journal: try HoldJournal(folder: directory.budgetsPath, boot: HoldJournal.systemBoot),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world))
+        // Agents that held tasks before this start may call as soon as it listens.
+        try await features.fleetTasks.look()
         let logger = Logger(label: "reeve.gateway")
         for fault in features.keyring.reload() { logger.warning("a provider's key is missing: \(fault)") }
         let adminKey = try await AdminKeyFile(dataDirectory: directory.path).prepare(features.access, world: world)

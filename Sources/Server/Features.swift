@@ -35,6 +35,8 @@ public struct Features: Sendable {
     /// The keys of providers; empty until it is first loaded.
     public let keyring: ProviderKeyring
     private let stopper: CallStopper
+    /// Which tasks agents hold; empty until it is first looked at.
+    let fleetTasks: FleetTasks
     private let eventRoutes: EventRoutes
     private let vault: StoredBudgetVault
     private let house: HouseMetrics
@@ -64,13 +66,15 @@ public struct Features: Sendable {
             world: world, events: events, audit: audit, workload: taskStore,
             budgets: FleetBudgets(book: book, world: world), policy: AgentPolicy(settings.agents))
         queues = QueueService(events: events, audit: audit, wakeups: wakeups, world: world)
+        budgets = BudgetService(memory: book, events: events, audit: audit, world: world)
         tasks = TaskService(
-            store: taskStore, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
+            store: taskStore, queues: queues, agents: agents, audit: audit, caps: budgets, events: events,
+            wakeups: wakeups,
             policy: TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds),
             limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
+        fleetTasks = FleetTasks(tasks: tasks, events: events, storage: storage)
         vault = StoredBudgetVault(storage: storage, events: events)
-        budgets = BudgetService(memory: book, events: events, audit: audit, world: world)
         let logger = Logger(label: "reeve.budgets")
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         budgetClerk = BudgetClerk(
@@ -78,7 +82,7 @@ public struct Features: Sendable {
             onWarning: { logger.warning("\($0)") })
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
-            projects: FleetProjects(agents: agents, storage: storage, world: world),
+            projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
             world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
@@ -172,7 +176,7 @@ public struct Features: Sendable {
             ScheduleLoops(service: schedules, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: DeliverableStore()).loops,
-            ledger.loops, stopper.loops,
+            ledger.loops, stopper.loops, fleetTasks.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
             [

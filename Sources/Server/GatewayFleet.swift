@@ -42,6 +42,103 @@ final class FleetProjects: AgentProjects {
     }
 }
 
+/// What agents hold by live claims, as the gateway asks for each call that names no task: a snapshot that follows the
+/// event log. What this process did itself it knows at once, what other replicas did within a second.
+final class FleetTasks: AgentTasks {
+    static let interval = Span.milliseconds(200)
+    static let eventsMax = 500
+    /// Rounds of events that one call looks at, at most.
+    static let roundsMax = EventBus.ringMax / eventsMax
+    /// Claims that are known; those beyond it have their calls booked on no task.
+    static let claimsMax = 100_000
+    private static let leased: Set<String> = ["claimed", "running"]
+
+    private struct State {
+        /// The last event that was looked at; `nil` before the first look.
+        var seen: Int64?
+        var owners: [String: String] = [:]
+        var tasks: [String: Set<String>] = [:]
+
+        mutating func set(_ task: String, to agent: String?) {
+            if let owner = owners[task] {
+                guard owner != agent else { return }
+                owners[task] = nil
+                tasks[owner]?.remove(task)
+                if tasks[owner]?.isEmpty == true { tasks[owner] = nil }
+            }
+            guard let agent, owners.count < claimsMax else { return }
+            owners[task] = agent
+            tasks[agent, default: []].insert(task)
+        }
+
+        mutating func follow(_ batch: [Event]) {
+            for event in batch {
+                seen = event.seq
+                // Events that agents send are about their own matters.
+                guard let task = event.taskID, event.taskSeq != nil, let state = event.data["to"]?.string else {
+                    continue
+                }
+                set(task, to: leased.contains(state) ? event.agent : nil)
+            }
+        }
+    }
+
+    private let service: TaskService
+    private let events: Events
+    private let storage: any Storage
+    private let state = Mutex(State())
+
+    init(tasks: TaskService, events: Events, storage: any Storage) {
+        service = tasks
+        self.events = events
+        self.storage = storage
+    }
+
+    func held(by agent: String) -> String? {
+        state.withLock { state in
+            for _ in 0..<Self.roundsMax {
+                guard let seen = state.seen, events.bus.head > seen,
+                    let batch = events.bus.recent(after: seen, limit: Self.eventsMax), !batch.isEmpty
+                else { break }
+                state.follow(batch)
+            }
+            guard let held = state.tasks[agent], held.count == 1 else { return nil }
+            return held.first
+        }
+    }
+
+    var loops: [Loop] { [Loop("gateway.tasks", every: Self.interval) { try await self.look() }] }
+
+    /// Follows the log to its end, from the store where this process does not have it at hand.
+    func look() async throws {
+        guard state.withLock({ $0.seen }) != nil else { return try await begin() }
+        while let seen = state.withLock({ $0.seen }), events.bus.head > seen {
+            let batch =
+                if let recent = events.bus.recent(after: seen, limit: Self.eventsMax), !recent.isEmpty {
+                    recent
+                } else {
+                    try await storage.read { [events] in
+                        try events.store.list(after: seen, limit: Self.eventsMax, in: $0)
+                    }
+                }
+            guard !batch.isEmpty else { return }
+            // A call may have looked meanwhile, and further.
+            state.withLock { state in if state.seen == seen { state.follow(batch) } }
+        }
+    }
+
+    private func begin() async throws {
+        let (last, held) = try await storage.read { [events, service] in
+            (try events.store.lastSeq(in: $0), try service.leased(limit: Self.claimsMax, in: $0))
+        }
+        state.withLock { state in
+            guard state.seen == nil else { return }
+            for (task, agent) in held { state.set(task, to: agent) }
+            state.seen = last
+        }
+    }
+}
+
 /// The tightest budget of an agent, for its heartbeats.
 struct FleetBudgets: AgentBudgets {
     let book: BudgetBook

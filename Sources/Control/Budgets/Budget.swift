@@ -46,6 +46,14 @@ public struct BudgetDraft: Sendable, Equatable {
             try fields.optionalInt("softPercent", in: BudgetTerms.softPercents) ?? BudgetTerms.softPercentDefault
     }
 
+    /// A strict cap for good.
+    init(_ limit: BudgetLimit) {
+        self.limit = limit
+        period = .total
+        mode = .strict
+        softPercent = BudgetTerms.softPercentDefault
+    }
+
     func matches(_ budget: Budget) -> Bool {
         limit == budget.limit && period == budget.period && mode == budget.mode && softPercent == budget.softPercent
     }

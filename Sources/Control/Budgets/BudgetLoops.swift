@@ -22,6 +22,9 @@ public struct BudgetLoops: Sendable {
             Loop("budgets.lost", every: .seconds(5)) {
                 _ = try await vault.writeOff(at: world.now, limit: Self.roundMax)
             },
+            Loop("budgets.tasks", every: .minutes(1)) {
+                while try await storage.write({ try service.retire(limit: Self.roundMax, in: $0) }) {}
+            },
             Loop("budgets.retention", every: .hours(1)) {
                 while try await storage.write({ try service.purge(limit: Self.roundMax, in: $0) }) {}
             },

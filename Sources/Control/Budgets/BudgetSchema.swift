@@ -42,6 +42,13 @@ public enum BudgetSchema {
                   replayed INTEGER NOT NULL, lease_until INTEGER NOT NULL) STRICT
                 """,
                 "CREATE TABLE budget_clock (id INTEGER NOT NULL PRIMARY KEY, counter INTEGER NOT NULL) STRICT",
-            ])
+            ]),
+        // Budgets that tasks came with go some time after them.
+        Migration(
+            "0041_budget_ends",
+            [
+                "ALTER TABLE budgets ADD COLUMN ended_at INTEGER",
+                "CREATE INDEX budgets_ended ON budgets (ended_at) WHERE ended_at IS NOT NULL AND removed_at IS NULL",
+            ]),
     ]
 }

@@ -11,12 +11,12 @@ public struct BudgetService: Sendable {
     /// Looks at rows and memory before a number is shown that other calls moved meanwhile.
     static let looksMax = 3
 
-    private let store = BudgetStore()
+    let store = BudgetStore()
     private let windows = BudgetWindowStore()
     private let memory: any BudgetMemory
     private let events: Events
     private let audit: AuditService
-    private let world: World
+    let world: World
 
     public init(memory: any BudgetMemory, events: Events, audit: AuditService, world: World) {
         self.memory = memory
@@ -37,10 +37,12 @@ public struct BudgetService: Sendable {
     }
 
     /// By scope; one more than the page's limit, where there are more.
-    public func views(page: Page, storage: any Storage) async throws -> [BudgetView] {
+    public func views(
+        of kind: BudgetScope.Kind? = nil, page: Page, storage: any Storage
+    ) async throws -> [BudgetView] {
         try await exact { overlay in
             try await storage.read { transaction in
-                try store.budgets(page: page, in: transaction).map { try view($0, overlay, in: transaction) }
+                try store.budgets(of: kind, page: page, in: transaction).map { try view($0, overlay, in: transaction) }
             }
         }
     }
@@ -124,18 +126,26 @@ public struct BudgetService: Sendable {
     private func create(
         _ scope: BudgetScope, _ draft: BudgetDraft, by principal: Principal, in transaction: Transaction
     ) throws -> Budget {
+        let budget = try insert(
+            scope, draft, by: principal.actor, whenFull: "Remove budgets of tasks and sessions that are over.",
+            in: transaction)
+        try tell("created", budget, by: principal, ["to": Self.words(budget)], in: transaction)
+        return budget
+    }
+
+    func insert(
+        _ scope: BudgetScope, _ draft: BudgetDraft, by actor: String, whenFull hint: String,
+        in transaction: Transaction
+    ) throws -> Budget {
         guard try store.count(in: transaction) < Self.budgetsMax else {
-            throw Problem(
-                .conflict, "There are \(Self.budgetsMax) budgets already.",
-                hint: "Remove budgets of tasks and sessions that are over.")
+            throw Problem(.conflict, "There are \(Self.budgetsMax) budgets already.", hint: hint)
         }
         let now = world.now
         let budget = Budget(
             id: Identifier(world), scope: scope, limit: draft.limit, period: draft.period, mode: draft.mode,
-            softPercent: draft.softPercent, createdAt: now, createdBy: principal.actor, updatedAt: now, version: 1,
+            softPercent: draft.softPercent, createdAt: now, createdBy: actor, updatedAt: now, version: 1,
             revision: try store.tick(in: transaction))
         try store.insert(budget, in: transaction)
-        try tell("created", budget, by: principal, ["to": Self.words(budget)], in: transaction)
         return budget
     }
 
@@ -172,11 +182,14 @@ public struct BudgetService: Sendable {
         try EntityTag.check(ifMatch, against: budget.etag, of: "the budget of \(scope)")
         let key = budget.terms.key(at: world.now)
         let settled = try windows.windows(ids: [key.text], in: transaction).first?.settled ?? .zero
-        let revision = try store.tick(in: transaction)
-        try windows.deleteWindows(of: budget.id.text, in: transaction)
-        try store.remove(budget.id, at: world.now, revision: revision, in: transaction)
+        try drop(budget, revision: store.tick(in: transaction), in: transaction)
         let data: JSONValue = ["from": Self.words(budget), "settled": settled.json]
         try record("removed", budget, by: principal, data, in: transaction)
+    }
+
+    func drop(_ budget: Budget, revision: Int64, in transaction: Transaction) throws {
+        try windows.deleteWindows(of: budget.id.text, in: transaction)
+        try store.remove(budget.id, at: world.now, revision: revision, in: transaction)
         let memory = memory
         transaction.afterCommit { memory.forget(budget.id.text, revision: revision) }
     }
@@ -203,7 +216,12 @@ public struct BudgetService: Sendable {
         _ verb: String, _ budget: Budget, by principal: Principal, _ data: JSONValue, in transaction: Transaction
     ) throws {
         try record(verb, budget, by: principal, data, in: transaction)
-        let (memory, terms) = (memory, budget.terms)
+        learn(budget.terms, in: transaction)
+    }
+
+    /// This process counts by these terms as soon as they are kept.
+    func learn(_ terms: BudgetTerms, in transaction: Transaction) {
+        let memory = memory
         transaction.afterCommit { memory.adopt(terms) }
     }
 

@@ -3,6 +3,7 @@ import Kernel
 /// The only SQL on budgets themselves and the ledger's counter.
 struct BudgetStore: Sendable {
     func insert(_ budget: Budget, in transaction: Transaction) throws {
+        transaction.keep(try count(in: transaction) + 1, as: Self.countName)
         try transaction.run(
             """
             INSERT INTO budgets (id, scope, limit_usd, limit_tokens, limit_calls, limit_steps, period, mode,
@@ -27,6 +28,7 @@ struct BudgetStore: Sendable {
 
     /// The row stays for a while, so that every replica hears of it.
     func remove(_ id: Identifier<Budget>, at now: Timestamp, revision: Int64, in transaction: Transaction) throws {
+        transaction.forget(Self.countName)
         try transaction.run(
             "UPDATE budgets SET removed_at = \(now), revision = \(revision) WHERE id = \(id.text)")
     }
@@ -39,22 +41,44 @@ struct BudgetStore: Sendable {
             """)
     }
 
+    /// What the budget was for is over.
+    func end(_ scope: BudgetScope, at now: Timestamp, in transaction: Transaction) throws {
+        try transaction.run(
+            "UPDATE budgets SET ended_at = \(now) WHERE scope = \(scope) AND removed_at IS NULL AND ended_at IS NULL")
+    }
+
+    /// Those that are over, the first first.
+    func ended(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> [Budget] {
+        try transaction.rows(
+            """
+            SELECT * FROM budgets WHERE ended_at IS NOT NULL AND removed_at IS NULL AND ended_at < \(time)
+            ORDER BY ended_at LIMIT \(limit)
+            """
+        ).map(budget)
+    }
+
     func budget(_ scope: BudgetScope, in transaction: Transaction) throws -> Budget? {
         try transaction.first("SELECT * FROM budgets WHERE scope = \(scope) AND removed_at IS NULL").map(budget)
     }
 
-    func budgets(page: Page, in transaction: Transaction) throws -> [Budget] {
-        try transaction.rows(
+    func budgets(of kind: BudgetScope.Kind?, page: Page, in transaction: Transaction) throws -> [Budget] {
+        // Scopes of a kind stand together, as ";" follows ":" in every encoding.
+        let (first, end) = kind.map { ("\($0.rawValue)", "\($0.rawValue);") } ?? ("", "~")
+        return try transaction.rows(
             """
-            SELECT * FROM budgets WHERE removed_at IS NULL AND scope > \(page.after ?? "") ORDER BY scope
-            LIMIT \(page.limit + 1)
+            SELECT * FROM budgets WHERE removed_at IS NULL AND scope >= \(first) AND scope < \(end)
+              AND scope > \(page.after ?? "") ORDER BY scope LIMIT \(page.limit + 1)
             """
         ).map(budget)
     }
 
     func count(in transaction: Transaction) throws -> Int64 {
-        try transaction.first("SELECT COUNT(*) AS count FROM budgets WHERE removed_at IS NULL")?.int("count") ?? 0
+        try transaction.remembered(Self.countName) {
+            try transaction.first("SELECT COUNT(*) AS count FROM budgets WHERE removed_at IS NULL")?.int("count") ?? 0
+        }
     }
+
+    private static let countName = "budgets.count"
 
     func all(in transaction: Transaction) throws -> [Budget] {
         try transaction.rows("SELECT * FROM budgets WHERE removed_at IS NULL ORDER BY scope").map(budget)

@@ -112,12 +112,18 @@ public struct TaskDraft: Sendable {
         }
     }
 
+    /// A billion dollars.
+    private static let usdMax = NanoDollars(1_000_000_000_000_000_000)
+
     private static func budget(_ fields: Fields) throws -> TaskBudget? {
         guard let budget = try fields.optionalFields("budget") else { return nil }
         let counts: ClosedRange<Int64> = 0...1_000_000_000_000
-        let usd = try budget.optionalDouble("usd", in: 0...1e9)
+        let usd = try budget.value("usd").map { try NanoDollars(dollars: $0, path: budget.path("usd")).value }
+        guard usd ?? 0 <= usdMax.value else {
+            throw Problem.invalid(budget.path("usd"), "at most \(usdMax.value / 1_000_000_000) is allowed")
+        }
         let parsed = TaskBudget(
-            nanoUSD: usd.map { Int64(($0 * 1e9).rounded()) }, tokens: try budget.optionalInt("tokens", in: counts),
+            nanoUSD: usd, tokens: try budget.optionalInt("tokens", in: counts),
             toolCalls: try budget.optionalInt("toolCalls", in: counts),
             steps: try budget.optionalInt("steps", in: counts),
             time: try budget.optionalSpan("seconds", in: 1...secondsMax))

@@ -6,6 +6,7 @@ struct TaskJournal: Sendable {
     let store: TaskStore
     let events: Events
     let agents: AgentService
+    var caps: (any TaskCaps)?
     let wakeups: Wakeups
     let world: World
 
@@ -34,7 +35,22 @@ struct TaskJournal: Sendable {
                 type, actor: actor, project: task.project, agent: task.owner ?? before?.owner, taskID: task.id.text,
                 taskSeq: task.eventCount, correlationID: task.correlationID, data: .object(document)),
             in: transaction)
+        if let budget = task.budget { try settleCap(budget, of: task, from: before, in: transaction) }
         try settle(&task, from: before, in: transaction)
+    }
+
+    /// The budget's cap on model calls is there with the task, and known wherever its worker is.
+    private func settleCap(
+        _ budget: TaskBudget, of task: AgentTask, from before: AgentTask?, in transaction: Transaction
+    ) throws {
+        guard let caps, budget.capsCalls else { return }
+        if before == nil {
+            try caps.taskBegan(task.id, budget, by: task.createdBy, in: transaction)
+        } else if task.state == .claimed, before?.state != .claimed {
+            try caps.taskWasClaimed(task.id, in: transaction)
+        } else if task.state.isTerminal, before?.state.isTerminal == false {
+            try caps.taskEnded(task.id, in: transaction)
+        }
     }
 
     /// What follows from a change of state: keys free up, agents' work changes, waiting claims wake.

@@ -19,8 +19,8 @@ public struct TaskService: Sendable {
     let hasRevisedLeases = DoneFlag()
 
     public init(
-        store: TaskStore, queues: QueueService, agents: AgentService, audit: AuditService, events: Events,
-        wakeups: Wakeups, policy: TaskPolicy, limits: Limits, world: World
+        store: TaskStore, queues: QueueService, agents: AgentService, audit: AuditService,
+        caps: (any TaskCaps)? = nil, events: Events, wakeups: Wakeups, policy: TaskPolicy, limits: Limits, world: World
     ) {
         self.limits = limits
         self.store = store
@@ -30,7 +30,8 @@ public struct TaskService: Sendable {
         self.policy = policy
         self.world = world
         startedAt = world.now
-        journal = TaskJournal(store: store, events: events, agents: agents, wakeups: wakeups, world: world)
+        journal = TaskJournal(
+            store: store, events: events, agents: agents, caps: caps, wakeups: wakeups, world: world)
     }
 
     // MARK: Creation
@@ -180,6 +181,11 @@ public struct TaskService: Sendable {
     }
 
     // MARK: Looking
+
+    /// Which agent has which task by a live claim.
+    public func leased(limit: Int, in transaction: Transaction) throws -> [(task: String, agent: String)] {
+        try store.leasedOwners(limit: limit, in: transaction)
+    }
 
     public func task(_ id: String, in transaction: Transaction) throws -> AgentTask {
         guard let taskID = TaskID(id), let task = try store.task(taskID, in: transaction) else {

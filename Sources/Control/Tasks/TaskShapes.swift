@@ -133,7 +133,7 @@ public enum TaskShapes {
             ]
         ],
         "budget": object([
-            "usd": ["type": "number", "minimum": 0], "tokens": fence, "toolCalls": fence, "steps": fence,
+            "usd": ["type": ["number", "string"]], "tokens": fence, "toolCalls": fence, "steps": fence,
             "seconds": ["type": "number", "minimum": 1],
         ]),
         "maxAttempts": ["type": "integer", "minimum": 1, "maximum": 1_000],

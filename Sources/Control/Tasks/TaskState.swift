@@ -190,7 +190,7 @@ extension TaskBudget {
     /// What is left of each limit, for the heartbeat's reply.
     func remaining(after usage: TaskUsage) -> JSONValue {
         var object = JSONObject()
-        if let nanoUSD { object["usd"] = .double(Double(max(0, nanoUSD - usage.nanoUSD)) / 1e9) }
+        if let nanoUSD { object["usd"] = BudgetLimit.dollars(max(0, nanoUSD - usage.nanoUSD)) }
         if let tokens { object["tokens"] = .int(max(0, tokens - usage.inputTokens - usage.outputTokens)) }
         if let toolCalls { object["toolCalls"] = .int(max(0, toolCalls - usage.toolCalls)) }
         if let steps { object["steps"] = .int(max(0, steps - usage.steps)) }

@@ -259,6 +259,15 @@ extension TaskStore {
         ).map { ($0.text("owner"), $0.bool("leased"), $0.int("count")) }
     }
 
+    func leasedOwners(limit: Int, in transaction: Transaction) throws -> [(task: String, agent: String)] {
+        try transaction.rows(
+            """
+            SELECT id, owner FROM tasks WHERE owner > '' AND state IN ('claimed', 'running')
+            ORDER BY owner, state LIMIT \(limit)
+            """
+        ).map { ($0.text("id"), $0.text("owner")) }
+    }
+
     func inHand(of agent: String, limit: Int, in transaction: Transaction) throws -> [AgentTask] {
         try transaction.rows(
             """

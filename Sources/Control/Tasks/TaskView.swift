@@ -187,7 +187,7 @@ extension ReviewPolicy: JSONConvertible {
 extension TaskBudget: JSONConvertible {
     public var json: JSONValue {
         [
-            "usd": .of(nanoUSD.map { Double($0) / 1e9 }), "tokens": .of(tokens), "toolCalls": .of(toolCalls),
+            "usd": nanoUSD.map(BudgetLimit.dollars) ?? .null, "tokens": .of(tokens), "toolCalls": .of(toolCalls),
             "steps": .of(steps), "seconds": .of(time?.seconds),
         ]
     }

@@ -91,6 +91,12 @@ public protocol AgentProjects: Sendable {
     func find(_ agent: String) async -> String
 }
 
+/// Which task an agent's calls belong to where they name none.
+public protocol AgentTasks: Sendable {
+    /// The task that the agent holds by a live claim, where that is exactly one. From memory, for each call.
+    func held(by agent: String) -> String?
+}
+
 extension DialectError {
     init(_ refusal: BudgetRefusal) {
         switch refusal {

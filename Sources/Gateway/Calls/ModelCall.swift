@@ -62,12 +62,15 @@ final class ModelCall: AnsweredCall {
             id: Identifier<ModelCallID>(gateway.world).text, door: request.door, agent: request.principal.agent,
             keyID: request.principal.keyID, correlationID: request.correlationID, startedAt: gateway.world.now)
         record.requestBytes = request.body.count
-        record.task = CallHeaders.name(request.headers[CallHeaders.task])
+        record.task = namedTask ?? record.agent.flatMap { gateway.tasks?.held(by: $0) }
         record.session = CallHeaders.name(request.headers[CallHeaders.session])
         record.tags = CallHeaders.names(request.headers[CallHeaders.tags])
     }
 
     var dialect: Dialect { request.door.dialect }
+
+    /// The task that the caller says it works on.
+    var namedTask: String? { CallHeaders.name(request.headers[CallHeaders.task]) }
 
     // MARK: the beginning
 

@@ -19,6 +19,7 @@ public final class ModelGateway: Sendable {
     /// Who counts budgets; `nil` where there are none.
     let clerk: BudgetClerk?
     let projects: (any AgentProjects)?
+    let tasks: (any AgentTasks)?
     /// What answers really come to.
     let sizes = Mutex(CallSizes())
     private let entries: [String: ModelEntry]
@@ -36,10 +37,12 @@ public final class ModelGateway: Sendable {
     /// - Parameter eventLoops: Those of the callers' connections.
     public init(
         _ settings: GatewaySettings, keys: ProviderKeyring, clerk: BudgetClerk? = nil,
-        projects: (any AgentProjects)? = nil, world: World, eventLoops: some EventLoopGroup
+        projects: (any AgentProjects)? = nil, tasks: (any AgentTasks)? = nil, world: World,
+        eventLoops: some EventLoopGroup
     ) {
         self.clerk = clerk
         self.projects = projects
+        self.tasks = tasks
         self.settings = settings
         self.keys = keys
         self.world = world

@@ -41,7 +41,7 @@ extension ModelCall {
 
     private func isHeld() -> Bool {
         guard
-            let run = NamedRun(agent: record.agent, keyID: record.keyID, session: record.session, task: record.task),
+            let run = NamedRun(agent: record.agent, keyID: record.keyID, session: record.session, task: namedTask),
             request.door != .countTokens
         else { return false }
         var hasher = Hasher()

@@ -131,7 +131,7 @@ extension BudgetLimit: JSONConvertible {
     }
 
     /// A number where one keeps every digit, and else a text, which is read as well.
-    static func dollars(_ nano: Int64) -> JSONValue {
+    public static func dollars(_ nano: Int64) -> JSONValue {
         let (whole, rest) = nano.quotientAndRemainder(dividingBy: 1_000_000_000)
         if rest == 0 { return .int(whole) }
         let text = NanoDollars(nano).dollars
