@@ -151,7 +151,8 @@ public struct Features: Sendable {
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
-                workload: taskStore, calls: calls, costs: costs, models: gateway, access: access, audit: audit,
+                workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
+                audit: audit,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]

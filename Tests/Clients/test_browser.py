@@ -11,6 +11,7 @@ from reeve_server import until
 ON_ENGINES = ["sqlite"]
 PAGES = [
     "/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/schedules", "/calls", "/costs", "/models",
+    "/budgets",
 ]
 
 
@@ -153,6 +154,32 @@ def test_a_queue_is_paused(page, admin, name):
     page.click(f'{row} [data-action="pause"]')
     until(lambda: admin.get(f"/api/v1/queues/{name}")["paused"], 10, "a paused queue")
     page.shot("queues")
+
+
+def test_a_budget_is_seen_as_it_is_set_and_changed(page, admin, name):
+    limits = {"usd": 2.5, "calls": 40}
+    admin.call("PUT", f"/api/v1/budgets/agent:{name}", {"limit": limits, "period": "day", "mode": "elastic(20%)"})
+    admin.call("PUT", f"/api/v1/budgets/task:{name}", {"limit": {"tokens": 0}})
+    admin.call("PUT", f"/api/v1/budgets/project:{name}", {"limit": {"usd": 100}, "period": "month", "mode": "observe"})
+    page.open("/agents")
+    page.keys("g", "b")
+    until(lambda: page.has("main[data-page=budgets]"), 10, "the budgets by the keyboard")
+    row = f'tr[data-budget="agent:{name}"]'
+    until(lambda: page.has(row), 10, "the row of the budget")
+    text = page.script(f"return document.querySelector('{row}').textContent")
+    assert "$0 of $2.50" in text and "0 of 40 calls" in text and "elastic(20%)" in text and "each day" in text
+    assert page.attribute(f'tr[data-budget="task:{name}"]', "data-state") == "failed", "of nothing nothing is left"
+    admin.call("PUT", f"/api/v1/budgets/agent:{name}", {"limit": {"usd": 3}, "period": "total", "mode": "strict"})
+    until(lambda: "$0 of $3.00" in page.script(f"return document.querySelector('{row}')?.textContent"), 10, "the change")
+    page.shot("budgets-light")
+    page.scheme("dark")
+    page.shot("budgets-dark")
+    page.scheme("light")
+    page.size(375, 740)
+    page.shot("budgets-phone")
+    page.size(1360, 900)
+    page.click(f'{row} a[href="/calls?agent={name}"]')
+    until(lambda: page.has("main[data-page=calls]"), 10, "the budget's calls")
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -10,6 +10,7 @@ struct PageFixture: Sendable {
     let world: World
     let routes: [Route]
     let calls: CallService
+    let budgets: BudgetService
 
     static let admin = Principal(keyID: "key_admin", name: "ada", role: .admin)
     static let viewer = Principal(keyID: "key_viewer", name: "vera", role: .viewer)
@@ -20,7 +21,7 @@ struct PageFixture: Sendable {
     /// The addresses of all pages that take no placeholder.
     static let lists = [
         "/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/keys", "/schedules", "/calls",
-        "/costs", "/models",
+        "/costs", "/models", "/budgets",
     ]
 
     static func with(
@@ -30,7 +31,7 @@ struct PageFixture: Sendable {
         let migrations: [[Migration]] = [
             IdempotencySchema.migrations, EventSchema.migrations, AccessSchema.migrations, AuditSchema.migrations,
             AgentSchema.migrations, QueueSchema.migrations, TaskSchema.migrations,
-            ScheduleSchema.migrations, CallSchema.migrations,
+            ScheduleSchema.migrations, CallSchema.migrations, BudgetSchema.migrations,
         ]
         let world = World.test()
         try await TestStorage.withFolder { folder in
@@ -60,9 +61,10 @@ struct PageFixture: Sendable {
         let access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: Limits())
         calls = CallService(live: live, retentionDays: 90, events: events, audit: audit, world: world)
         let costs = CostService(work: DeliverableStore(), world: world)
+        budgets = BudgetService(memory: NoBudgetMemory(), events: events, audit: audit, world: world)
         let pages = Pages(
             storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
-            workload: store, calls: calls, costs: costs, models: models, access: access, audit: audit,
+            workload: store, calls: calls, costs: costs, budgets: budgets, models: models, access: access, audit: audit,
             assets: PageAssets(),
             world: world)
         let parts: [[Route]] = [

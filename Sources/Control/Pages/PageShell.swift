@@ -25,7 +25,7 @@ public struct PageAssets: PageView {
 
 /// The places of the navigation.
 public enum PagePlace: String, Sendable, CaseIterable {
-    case fleet, agents, tasks, queues, reviews, schedules, calls, models, costs, events, audit, keys
+    case fleet, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, events, audit, keys
 
     var path: String { self == .fleet ? "/" : "/\(rawValue)" }
     var label: String { PageText.label(rawValue) }

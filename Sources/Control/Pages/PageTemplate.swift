@@ -42,7 +42,7 @@ struct PageLibrary: Sendable {
             ShellTemplates.all, FleetPageTemplates.all, AgentPageTemplates.all, TaskPageTemplates.all,
             TaskDetailTemplates.all, QueuePageTemplates.all, ReviewPageTemplates.all, EventPageTemplates.all,
             AuditPageTemplates.all, KeyPageTemplates.all, SchedulePageTemplates.all, CallPageTemplates.all,
-            CostPageTemplates.all, ModelPageTemplates.all,
+            CostPageTemplates.all, ModelPageTemplates.all, BudgetPageTemplates.all,
         ]
         do {
             return try PageLibrary(templates.flatMap(\.self))

@@ -8,7 +8,8 @@ public struct Pages: Sendable {
     public init(
         storage: any Storage, blobs: any Blobs, events: Events, tasks: TaskService, agents: AgentService,
         queues: QueueService, workload: any QueueWorkload, calls: CallService, costs: CostService,
-        models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService, assets: PageAssets,
+        budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
+        assets: PageAssets,
         world: World
     ) {
         // A template that does not parse ends the start, not somebody's visit.
@@ -30,6 +31,7 @@ public struct Pages: Sendable {
             CallPages(shell: shell, storage: storage, calls: calls, costs: costs).routes,
             ModelPages(shell: shell, live: models).routes,
             CostPages(shell: shell, storage: storage, costs: costs).routes,
+            BudgetPages(shell: shell, storage: storage, budgets: budgets).routes,
         ]
         routes = parts.flatMap(\.self)
     }

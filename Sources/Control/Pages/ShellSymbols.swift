@@ -28,6 +28,9 @@ extension ShellTemplates {
         <symbol id="i-costs" viewBox="0 0 24 24"><circle cx="12" cy="12" r="8.5"/><path
           d="M15 9c-.6-1-1.6-1.5-3-1.5-1.7 0-2.8.8-2.8 2.1 0 3 6 1.5 6 4.6 0 1.4-1.2 2.3-3.2 2.3-1.5 0-2.7-.6-3.3-1.7"/>
         <path d="M12 5.5v13"/></symbol>
+        <symbol id="i-budgets" viewBox="0 0 24 24"><path
+          d="M4.5 8h13a2 2 0 0 1 2 2v7.5a2 2 0 0 1-2 2h-12a2 2 0 0 1-2-2V6.5a2 2 0 0 1 2-2h10.5V8M15.5 13.7h.01"/>
+        </symbol>
         <symbol id="i-keys" viewBox="0 0 24 24"><circle cx="8" cy="15" r="4.5"/><path
           d="m11.5 11.5 8-8M16 7l3 3M13.5 9.5l2 2"/></symbol>
         <symbol id="i-search" viewBox="0 0 24 24"><circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/></symbol>
