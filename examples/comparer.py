@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Sets all licences side by side, once every brief is approved: comparison.md and comparison.csv.
 
-Queue `compare`. It depends on all the brief tasks and reads the figures and the first sentences of each brief.md.
+Queue `compare`. It depends on all the brief tasks and reads the figures and the first sentences of each brief.md. Where
+Reeve has the model `licence-writer`, the model has the last word.
 """
 
 import csv
@@ -27,7 +28,11 @@ def compare(task):
     rows.sort(key=lambda row: row["words"])
     task.progress(0.8, "writing the comparison")
     task.deliver("comparison.csv", table_csv(rows), "text/csv")
-    task.deliver("comparison.md", comparison(rows, duties))
+    figures_of_all = "; ".join(f"{row['licence']} {density(row):.1f}" for row in rows)
+    question = f"Which of these ask for most? Obligations in a thousand words, name the densest: {figures_of_all}"
+    said, trouble = task.ask("licence-writer", question, tokens=120)
+    last_word = ["## The model's last word", "", said or f"None: {trouble}", ""] if said or trouble else []
+    task.deliver("comparison.md", comparison(rows, duties) + "\n".join(["", *last_word] if last_word else []))
     task.complete({"licences": len(rows)})
 
 

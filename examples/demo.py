@@ -4,7 +4,9 @@
 Started by script/run; by hand: REEVE_URL=http://127.0.0.1:7070 python3 examples/demo.py --data-dir ./reeve-data
 
 It makes a key for each agent, creates the graph of tasks (one extract and one brief per licence, one comparison of
-them all) unless the project has tasks already, and starts the agents under `reeve run`, which restarts one that dies.
+them all) unless the project has tasks already, sets budgets, and starts the agents under `reeve run`, which restarts
+one that dies. The agents ask their models through Reeve, with a Reeve key; a provider's key, where there is one, is the
+server's alone (see demo_models.py).
 """
 
 import argparse
@@ -28,6 +30,15 @@ AGENTS = [
     ("writer-2", "writer.py"),
     ("comparer-1", "comparer.py"),
 ]
+# What all of them may spend with models, and the one that is kept short, to show what comes of that.
+CAPPED = "writer-2"
+BUDGETS = {
+    f"project:{PROJECT}": {"limit": {"usd": 1}, "period": "day"},
+    f"agent:{CAPPED}": {"limit": {"calls": 2, "usd": 0.05}, "period": "total"},
+}
+TASK_BUDGET = {"usd": 0.02, "steps": 10}
+# The keys of providers, which no agent needs to have.
+PROVIDER_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 STATEMENTS = {
     "type": "array",
     "items": {
@@ -88,7 +99,7 @@ def graph(texts, lease_seconds=30):
     tasks, briefs = [], []
     for path in texts:
         name = path.name
-        common = {"project": PROJECT, "leaseSeconds": lease_seconds, "maxAttempts": 3}
+        common = {"project": PROJECT, "leaseSeconds": lease_seconds, "maxAttempts": 3, "budget": TASK_BUDGET}
         tasks.append(
             {
                 **common,
@@ -145,6 +156,27 @@ def seed(reeve):
     return len(reeve.post("/api/v1/tasks/graph", graph(licences()))["items"])
 
 
+def enlist(reeve):
+    """Makes the agents members of the project, so that what they spend counts there."""
+    for name, _ in AGENTS:
+        try:
+            reeve.post("/api/v1/agents", {"name": name, "project": PROJECT})
+        except Refused as refusal:
+            if refusal.status != 409:
+                raise
+
+
+def set_budgets(reeve):
+    """Those that nobody has set yet: what an operator changed stays."""
+    for scope, budget in BUDGETS.items():
+        try:
+            reeve.get(f"/api/v1/budgets/{scope}")
+        except Refused as refusal:
+            if refusal.status != 404:
+                raise
+            reeve.call("PUT", f"/api/v1/budgets/{scope}", budget)
+
+
 def keys_of_agents(reeve, path):
     """One key per agent, kept in a file that only its owner can read, so that a restart makes no new ones."""
     try:
@@ -185,7 +217,8 @@ def start(name, script, url, key, binary, logs):
     command = [sys.executable, str(HERE / script)]
     if binary:
         command = [binary, "run", "--agent", name, "--", *command]
-    environment = {**os.environ, "REEVE_URL": url, "REEVE_KEY": key, "PYTHONUNBUFFERED": "1"}
+    kept = {variable: value for variable, value in os.environ.items() if variable not in PROVIDER_KEYS}
+    environment = {**kept, "REEVE_URL": url, "REEVE_KEY": key, "PYTHONUNBUFFERED": "1"}
     with open(logs / f"{name}.log", "a") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -212,13 +245,15 @@ def main():
         logs = options.data_dir / "demo"
         logs.mkdir(exist_ok=True)
         created = seed(reeve)
+        enlist(reeve)
+        set_budgets(reeve)
         keys = keys_of_agents(reeve, logs / "keys.json")
         binary = options.reeve if can_supervise(options.reeve) else None
         agents = [start(name, script, reeve.url, keys[name], binary, logs) for name, script in AGENTS]
         print(
             f"The demo fleet of {len(agents)} agents is at work"
             + (f" on {created} new tasks" if created else " on the tasks that are there")
-            + f"; their output is in {logs}.",
+            + f"; their output is in {logs}. What they ask of models is on /calls, /costs and /budgets.",
             flush=True,
         )
         # Nothing more to do but to be there: agents end with us, and we with whoever started us.

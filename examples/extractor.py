@@ -4,8 +4,8 @@
 Queue `extract`. Input: {"name": "GPL-3", "path": "/usr/share/common-licenses/GPL-3"}, or "text" in the place of "path".
 
 It reads as a careful clerk would, by the modal verbs of legal English ("must", "shall", "may not", "provided that"),
-and understands nothing beyond them. It is an honest stand-in for a language model: the same input always gives the
-same result.
+and understands nothing beyond them, so the same input always gives the same statements. Where Reeve has the model
+`licence-reader`, the model says besides in one sentence what the licence is about.
 """
 
 import re
@@ -103,6 +103,14 @@ def extract(task):
             if condition:
                 conditions.append({"section": heading, "text": condition, "words": len(WORD.findall(condition))})
 
+    about = None
+    if text.strip():
+        task.progress(0.8, "asking the model what it is about")
+        question = f"In one sentence, what is this text about? It begins, in the licence {name}: {text[:800]}"
+        about, trouble = task.ask("licence-reader", question)
+        if trouble:
+            task.progress(0.85, f"without the model, as {trouble}"[:300])
+
     task.progress(0.9, "writing obligations.json")
     result = {
         "licence": name,
@@ -116,7 +124,8 @@ def extract(task):
         "conditions": conditions,
     }
     task.deliver_json("obligations.json", result)
-    task.complete({kind: len(statements[kind]) for kind in statements})
+    counts = {kind: len(statements[kind]) for kind in statements}
+    task.complete({**counts, "about": about} if about else counts)
 
 
 def read(given):

@@ -155,6 +155,26 @@ class Task:
         if self.stop_reason:
             raise Stopped(self.stop_reason)
 
+    def ask(self, model, question, tokens=80):
+        """What a model answers, asked through Reeve: priced, and held to the budgets of this task, agent and project.
+
+        The task need not be named: Reeve knows from the claim what this agent works on. Returns `(answer, None)`, or
+        `(None, why)` where there is none to be had and the work has to do without.
+        """
+        body = {"model": model, "max_tokens": tokens, "messages": [{"role": "user", "content": question}]}
+        try:
+            reply = self.reeve.post("/v1/chat/completions", body, patience=20)
+            return (reply["choices"][0]["message"]["content"] or "").strip() or None, None
+        except Refused as refusal:
+            error = refusal.document.get("error") or {}
+            if error.get("code") == "model_not_found":
+                return None, None
+            if error.get("code") == "budget_exceeded":
+                return None, f"its budget is used up: {error.get('message', '')}"
+            return None, f"the model gave no answer: {error.get('message') or refusal}"
+        except (OSError, http.client.HTTPException) as error:
+            return None, f"the model gave no answer: {error}"
+
     def deliver(self, name, content, content_type="text/markdown"):
         """Stores a result. The same name again is a new revision of it. Returns its id, sha256 and revision."""
         return self.write("deliverables", {"name": name, "contentType": content_type, "content": content})

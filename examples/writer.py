@@ -2,7 +2,8 @@
 """Writes a page about one licence from what the extractor found: brief.md, which a person then reviews.
 
 Queue `brief`. It depends on the extract task, and reads that task's obligations.json. When the reviewer asks for
-changes, the task comes back with the remarks, and the next revision begins with an answer to each of them.
+changes, the task comes back with the remarks, and the next revision begins with an answer to each of them. Where Reeve
+has the model `licence-writer`, the brief begins with a sentence of the model's, as long as the writer's budget lasts.
 """
 
 import json
@@ -48,6 +49,7 @@ def write(task):
     if remarks:
         task.progress(0.4, f"answering {len(remarks)} remark{'s' if len(remarks) > 1 else ''}")
         lines += answers(remarks, extract, shown)
+    lines += in_one_sentence(task, extract)
     task.progress(0.5, "summing up")
     lines += summary(extract)
     for index, (kind, title) in enumerate(CHAPTERS):
@@ -76,6 +78,20 @@ def remark_of(entry):
     if isinstance(entry, str):
         return entry.strip()
     return str(entry.get("comment") or entry.get("text") or "").strip()
+
+
+def in_one_sentence(task, extract):
+    """What the model makes of the obligations; without it, why it says nothing, and nothing at all where there is none."""
+    task.progress(0.45, "asking the model for one sentence")
+    duties = "\n".join(f"- {statement['text'][:200]}" for statement in extract["obligations"][:4])
+    question = f"In one sentence, what does the licence {extract['licence']} ask of whoever passes it on?\n{duties}"
+    sentence, trouble = task.ask("licence-writer", question)
+    if sentence:
+        return ["## In one sentence", "", f"{sentence} *(the model)*", ""]
+    if trouble:
+        task.progress(0.48, f"writing without the model, as {trouble}"[:300])
+        return ["## In one sentence", "", f"Written without the model: {trouble}", ""]
+    return []
 
 
 def summary(extract):

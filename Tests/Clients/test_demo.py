@@ -20,6 +20,8 @@ from reeve_server import BINARY, ROOT, die_with_parent, environment, until
 
 ON_ENGINES = ["sqlite"]
 EXAMPLES = ROOT / "examples"
+# With them the demo would ask real models, and spend real money.
+WITHOUT_KEYS = {"OPENAI_API_KEY": "", "ANTHROPIC_API_KEY": ""}
 REMARK = "Please say more about patents."
 
 
@@ -202,7 +204,9 @@ class Run:
             self.process = subprocess.Popen(
                 [str(ROOT / "script/run"), "--port", "0", "--data-dir", str(self.data_dir), *arguments],
                 cwd=folder,
-                env=environment(**{name: value, "REEVE_TEST_BINARY": BINARY, "DEMO_STEP_SECONDS": "0.3"}),
+                env=environment(
+                    **{name: value, **WITHOUT_KEYS, "REEVE_TEST_BINARY": BINARY, "DEMO_STEP_SECONDS": "0.3"}
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -274,6 +278,71 @@ def test_script_run_shows_work_within_a_minute_and_leaves_nothing_behind(run, si
     left = until(lambda: not started.processes() or None, 5, f"an end of {started.processes()}")
     assert left
     assert started.process.returncode in (0, 128 + sign), started.text()
+
+
+def test_the_fleet_s_models_are_asked_through_the_gateway_priced_and_capped(run):
+    started = run()
+    started.wait_for_work(started.api)
+    api = started.api()
+
+    def refused_calls():
+        items = api.get(f"/api/v1/calls?agent={demo.CAPPED}&status=failed&limit=50")["items"]
+        return [call for call in items if call["failure"] == "budget_exceeded"]
+
+    until(refused_calls, 90, "the end of the capped agent's budget")
+    capped = api.get(f"/api/v1/budgets/agent:{demo.CAPPED}")
+    assert capped["settled"]["calls"] == 2 and capped["remaining"]["calls"] == 0
+    assert capped["settled"]["nanoUSD"] > 0 and capped["held"]["calls"] == 0
+
+    calls = [call for call in api.get("/api/v1/calls?limit=200")["items"] if call["status"] == "done"]
+    assert {call["agent"] for call in calls} >= {"extractor-1", "extractor-2", "writer-1", demo.CAPPED}
+    tasks = {task["id"]: task for task in api.get(f"/api/v1/tasks?project={demo.PROJECT}&limit=500")["items"]}
+    for call in calls:
+        assert call["target"] == "scripted/scripted-2026-01-01" and call["project"] == demo.PROJECT, call
+        assert call["cost"]["nanoUSD"] > 0 and call["usage"]["estimated"] is False, call
+        assert call["task"] in tasks, "nobody named a task: the claim says it"
+    # What is told of agents, tasks and calls is the same money.
+    for scope in ["agent", "task"]:
+        rows = {row["name"]: row["nanoUSD"] for row in api.get(f"/api/v1/costs?by={scope}&limit=200")["items"]}
+        for name in {call[scope] for call in calls}:
+            assert rows[name] >= sum(call["cost"]["nanoUSD"] for call in calls if call[scope] == name) > 0
+    task = calls[-1]["task"]
+    assert 0 < api.get(f"/api/v1/budgets/task:{task}")["settled"]["nanoUSD"] <= 20_000_000
+
+    def said_by_the_capped():
+        for task in api.get(f"/api/v1/tasks?project={demo.PROJECT}&agent={demo.CAPPED}&limit=200")["items"]:
+            brief = contents(api, task).get("brief.md", "") if task["deliverables"] else ""
+            if "Written without the model: its budget is used up" in brief and f"agent:{demo.CAPPED}" in brief:
+                return brief
+        return None
+
+    until(said_by_the_capped, 60, "a brief that says why it is without the model")
+    others = [task for task in api.get(f"/api/v1/tasks?project={demo.PROJECT}&agent=writer-1&limit=200")["items"]]
+    briefs = [contents(api, task).get("brief.md", "") for task in others if task["deliverables"]]
+    assert any("## In one sentence" in brief and "*(the model)*" in brief for brief in briefs)
+
+
+@pytest.mark.parametrize(
+    ("variable", "provider"), [("OPENAI_API_KEY", "openai"), ("ANTHROPIC_API_KEY", "anthropic"), (None, "scripted")]
+)
+def test_a_provider_s_key_is_named_and_never_told(tmp_path, variable, provider):
+    keys = {**WITHOUT_KEYS, **({variable: "sk-very-secret"} if variable else {})}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "demo_models.py")], env=environment(**keys), capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "sk-very-secret" not in done.stdout + done.stderr
+    settings = json.loads(done.stdout)
+    assert list(settings["providers"]) == [provider]
+    assert settings["providers"][provider].get("apiKeyEnvironment") == variable
+    (tmp_path / "models.yaml").write_text(done.stdout)
+    judged = subprocess.run(
+        [BINARY, "settings", "check", "--config", str(tmp_path / "models.yaml")],
+        env=environment(**keys),
+        capture_output=True,
+        text=True,
+    )
+    assert judged.returncode == 0, judged.stderr
+    assert "sk-very-secret" not in judged.stdout + judged.stderr
 
 
 def test_a_second_start_is_quick_and_makes_nothing_twice(run):
