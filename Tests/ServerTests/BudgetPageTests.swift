@@ -46,7 +46,7 @@ struct BudgetPageTests {
             #expect(html.contains("data-budget=\"task:task_1\" data-state=\"held\""))
             #expect(html.contains("data-budget=\"org\" data-state=\"done\""))
             #expect(html.contains("$1.25 of $2.00") && html.contains("4 of 4 calls"))
-            #expect(html.contains("850 of 1.0k tokens") && html.contains("85 % used"))
+            #expect(html.contains("850 of 1,000 tokens") && html.contains("85 % used"))
             #expect(html.contains("<rect width=\"63\"") && html.contains("class=\"meter hot\""))
             #expect(html.contains("elastic(20%)") && html.contains("observe"))
             #expect(html.contains("each day") && html.contains("each month") && html.contains("never"))

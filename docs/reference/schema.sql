@@ -237,6 +237,10 @@ CREATE TABLE budget_replicas (
   replayed INTEGER NOT NULL, lease_until INTEGER NOT NULL) STRICT;
 CREATE TABLE budget_clock (id INTEGER NOT NULL PRIMARY KEY, counter INTEGER NOT NULL) STRICT;
 
+-- 0041_budget_ends
+ALTER TABLE budgets ADD COLUMN ended_at INTEGER;
+CREATE INDEX budgets_ended ON budgets (ended_at) WHERE ended_at IS NOT NULL AND removed_at IS NULL;
+
 -- 0050_calls
 CREATE TABLE calls (
   id TEXT NOT NULL PRIMARY KEY,

@@ -51,11 +51,6 @@ struct ScriptedListener: Sendable {
     fileprivate let channel: any Channel
     let port: Int
 
-    fileprivate init(channel: any Channel, port: Int) {
-        self.channel = channel
-        self.port = port
-    }
-
     /// Returns when it is closed, or the caller's task is cancelled.
     func run() async throws {
         try await withTaskCancellationHandler {
