@@ -68,6 +68,15 @@ struct StreamRelayTests {
         #expect(!cut.contains("[DONE]"))
     }
 
+    @Test("of several answers one has its reason to stop before the others have theirs")
+    func sideBySide() throws {
+        var relay = PlainRelay(.chat, hidesUsage: false, hasManyAnswers: true)
+        _ = try relay.take(ByteBuffer(string: Self.chat))
+        #expect(!relay.progress.isComplete)
+        _ = try relay.take(ByteBuffer(string: Self.done))
+        #expect(relay.progress.isComplete)
+    }
+
     @Test("what is no JSON is a failure at first, and passes later")
     func malformed() throws {
         var relay = PlainRelay(.chat, hidesUsage: false)

@@ -19,7 +19,8 @@ extension ModelCall: UpstreamListener {
         if let delivered, let passage = attempt?.passage { return continuableRelay(delivered, passage) }
         return switch attempt?.passage {
         case .translated(let provider)?: TranslatingRelay(from: provider, to: dialect, replyContext)
-        case .native(let hidesUsage)?: PlainRelay(dialect, hidesUsage: hidesUsage)
+        case .native(let hidesUsage)?:
+            PlainRelay(dialect, hidesUsage: hidesUsage, hasManyAnswers: (number("n") ?? 1) > 1)
         case nil: PlainRelay(dialect, hidesUsage: false)
         }
     }

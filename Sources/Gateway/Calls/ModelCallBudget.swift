@@ -125,7 +125,8 @@ extension ModelCall {
         request.door.limitNames.lazy.compactMap { self.number($0) }.first ?? model?.settings.outputTokensMax
     }
 
-    private func number(_ name: String) -> Int64? {
+    /// A positive number at the top of the request.
+    func number(_ name: String) -> Int64? {
         guard let count = scan?.value(of: name, in: request.door.wanted, request.body)?.int, count > 0 else {
             return nil
         }

@@ -9,6 +9,8 @@ struct StreamProgress {
     var hasBegun = false
     /// Whether the answer came to its end: a reason to stop, or the stream's own last event.
     var isComplete = false
+    /// Several answers come side by side: that one has its reason to stop says nothing of the others.
+    var hasManyAnswers = false
     /// Bytes of events.
     var eventBytes = 0
     /// Events with text, and the bytes of that.
@@ -63,9 +65,11 @@ struct PlainRelay: StreamRelay {
     private let hidesUsage: Bool
     private var events = ServerSentEvents()
 
-    init(_ dialect: Dialect, hidesUsage: Bool) {
+    /// - Parameter hasManyAnswers: Whether more than one answer was asked for (`n`).
+    init(_ dialect: Dialect, hidesUsage: Bool, hasManyAnswers: Bool = false) {
         self.dialect = dialect
         self.hidesUsage = hidesUsage
+        progress.hasManyAnswers = hasManyAnswers
     }
 
     private static let finishReason = ByteMarker("\"finish_reason\"")
@@ -138,7 +142,7 @@ struct PlainRelay: StreamRelay {
         guard !progress.isComplete else { return }
         switch dialect {
         case .chat:
-            guard let found = finishReason.index(in: event.data) else { return }
+            guard !progress.hasManyAnswers, let found = finishReason.index(in: event.data) else { return }
             let value = event.data[(found + finishReason.count)...].first { $0 != UInt8(ascii: ":") && $0 > 0x20 }
             progress.isComplete = value == UInt8(ascii: "\"")
         case .responses:
