@@ -301,11 +301,19 @@ def test_the_fleet_s_models_are_asked_through_the_gateway_priced_and_capped(run)
         assert call["target"] == "scripted/scripted-2026-01-01" and call["project"] == demo.PROJECT, call
         assert call["cost"]["nanoUSD"] > 0 and call["usage"]["estimated"] is False, call
         assert call["task"] in tasks, "nobody named a task: the claim says it"
-    # What is told of agents, tasks and calls is the same money.
+    # What is told of agents, tasks and calls is the same money; the sums follow the calls by a moment.
     for scope in ["agent", "task"]:
-        rows = {row["name"]: row["nanoUSD"] for row in api.get(f"/api/v1/costs?by={scope}&limit=200")["items"]}
-        for name in {call[scope] for call in calls}:
-            assert rows[name] >= sum(call["cost"]["nanoUSD"] for call in calls if call[scope] == name) > 0
+        spent = {}
+        for call in calls:
+            spent[call[scope]] = spent.get(call[scope], 0) + call["cost"]["nanoUSD"]
+        assert min(spent.values()) > 0
+
+        def sums_follow(scope=scope, spent=spent):
+            rows = api.get(f"/api/v1/costs?by={scope}&limit=200")["items"]
+            told = {row["name"]: row["nanoUSD"] for row in rows}
+            return all(told.get(name, 0) >= amount for name, amount in spent.items())
+
+        until(sums_follow, 10, f"sums by {scope} that hold what the calls cost")
     task = calls[-1]["task"]
     assert 0 < api.get(f"/api/v1/budgets/task:{task}")["settled"]["nanoUSD"] <= 20_000_000
 
