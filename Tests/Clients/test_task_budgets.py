@@ -8,16 +8,17 @@ import httpx
 import openai
 import pytest
 
+from gateway_kit import running, script, started
 from reeve_server import ENGINES, Api, Claim, Server, new_database, until
-from test_budgets import calls_of, COST, HELLO, MODEL, plain, standing, start, storm  # noqa: F401
-from test_budgets import model as model  # noqa: PLC0414
+from test_budgets import COST, HELLO, MODEL, calls_of, settings, standing, storm  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("plain")
 
 
 @pytest.fixture(scope="module")
-def reeve(model: str, engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
-    server = start(tmp_path_factory.mktemp(f"task-budgets-{engine}"), model, engine)
-    yield server
-    assert server.stop() == 0
+def reeve(settings: dict, engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
+    with running(tmp_path_factory.mktemp(f"task-budgets-{engine}"), settings, engine) as server:
+        yield server
 
 
 def ask(reeve: Server, agent: Api, task: str | None = None, **fields) -> httpx.Response:
@@ -100,8 +101,8 @@ def test_a_storm_stays_within_the_task_s_cap(reeve: Server, name: str) -> None:
     assert {call["task"] for call in booked} == {claim.id}
 
 
-def test_the_cap_lives_over_attempts_and_a_kill(model: str, engine: str, tmp_path: Path) -> None:  # noqa: F811
-    server = start(tmp_path, model, engine)
+def test_the_cap_lives_over_attempts_and_a_kill(settings: dict, engine: str, tmp_path: Path) -> None:  # noqa: F811
+    server = started(tmp_path, settings, engine)
     cap = 60 * COST
     agent, claim = given(server, "work", {"usd": cap / 1e9}, maxAttempts=5)
     assert [ask(server, agent, claim.id).status_code for _ in range(4)] == [200] * 4
@@ -167,11 +168,9 @@ def test_a_lease_that_ran_out_takes_the_calls_with_it(reeve: Server, name: str) 
     assert record(reeve, ask(reeve, agent))["task"] is None
 
 
-def test_a_canceled_task_s_unnamed_calls_are_stopped(reeve: Server, name: str, model: str) -> None:  # noqa: F811
-    from test_gateway import script
-
+def test_a_canceled_task_s_unnamed_calls_are_stopped(reeve: Server, name: str, main: str) -> None:
     agent, claim = given(reeve, name, {"steps": 10})
-    script(model, {"say": "word " * 400, "fault": {"pauseSeconds": 0.05}})
+    script(main, {"say": "word " * 400, "fault": {"pauseSeconds": 0.05}})
     chat = openai.OpenAI(base_url=f"{reeve.url}/v1", api_key=agent.key, max_retries=0)
     stream = chat.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
     next(iter(stream))
@@ -181,9 +180,9 @@ def test_a_canceled_task_s_unnamed_calls_are_stopped(reeve: Server, name: str, m
 
 
 @pytest.mark.skipif("postgres" not in ENGINES, reason="needs PostgreSQL")
-def test_two_replicas_hold_one_task_to_its_cap(tmp_path: Path, model: str) -> None:  # noqa: F811
+def test_two_replicas_hold_one_task_to_its_cap(tmp_path: Path, settings: dict) -> None:  # noqa: F811
     database = new_database()
-    servers = [start(tmp_path / name, model, "postgres", database=database) for name in ("one", "two")]
+    servers = [started(tmp_path / name, settings, "postgres", database=database) for name in ("one", "two")]
     cap = 60 * COST
     servers[0].api().create("shared", budget={"usd": cap / 1e9})
     key = servers[0].make_key("agent", "the worker's", "worker")
