@@ -136,7 +136,6 @@ struct BudgetRowView: PageView {
         let share: ShareView
         let held: String
         let left: String
-        let isUsedUp: Bool
     }
 
     let scope: String
@@ -196,8 +195,7 @@ struct BudgetRowView: PageView {
         return Line(
             used: "\(amount(view.settled[unit], unit)) of \(amount(limit, unit))\(noun(unit))",
             share: ShareView(share, hotAbove: Double(view.budget.softPercent) / 100),
-            held: amount(view.held[unit], unit), left: amount(view.remaining[unit], unit),
-            isUsedUp: view.remaining[unit] == 0)
+            held: amount(view.held[unit], unit), left: amount(view.remaining[unit], unit))
     }
 
     private static func amount(_ value: Int64, _ unit: BudgetUnit) -> String {
