@@ -76,7 +76,8 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
         let features = Features(
             storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings,
             catalogue: scripted.settings, world: world,
-            journal: try HoldJournal(folder: directory.budgetsPath, boot: HoldJournal.systemBoot),
+            journal: try HoldJournal(
+                folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world))
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.fleetTasks.look()

@@ -39,6 +39,8 @@ public struct Features: Sendable {
     let fleetTasks: FleetTasks
     private let eventRoutes: EventRoutes
     private let vault: StoredBudgetVault
+    /// What keeps the records of model calls.
+    let ledger: GatewayLedger
     private let house: HouseMetrics
     private let idempotency = IdempotencyStore()
     private let settings: Settings
@@ -86,6 +88,8 @@ public struct Features: Sendable {
             world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
+        ledger = GatewayLedger(
+            gateway: gateway, calls: calls, storage: storage, rounds: journal?.records ?? RecordRounds())
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         house = HouseMetrics(
@@ -162,9 +166,6 @@ public struct Features: Sendable {
     private var doorRefusals: DoorRefusals {
         DoorRefusals(openAI: ModelRoutes.openAIRefusal, anthropic: ModelRoutes.anthropicRefusal)
     }
-
-    /// What keeps the records of model calls.
-    var ledger: GatewayLedger { GatewayLedger(gateway: gateway, calls: calls, storage: storage) }
 
     public var loops: [Loop] {
         let parts: [[Loop]] = [

@@ -5,7 +5,8 @@ import Synchronization
 
 /// Keeps what model calls leave behind: the gateway knows its calls until the store does.
 ///
-/// A call that ended within ``interval`` before the process was killed leaves no record.
+/// Of a call without a budget that ended within ``interval`` before the process was killed there is no record: it has
+/// no line in the journal of holds.
 struct GatewayLedger: Sendable {
     /// How often records are kept: a call is found a moment after its answer.
     static let interval = Span.milliseconds(200)
@@ -15,6 +16,7 @@ struct GatewayLedger: Sendable {
     let gateway: ModelGateway
     let calls: CallService
     let storage: any Storage
+    private let rounds: RecordRounds
     /// Whether the last records went in for certain. If not, some of those that come again may be there already.
     private let isCertain = Certainty()
 
@@ -22,18 +24,20 @@ struct GatewayLedger: Sendable {
         let holds = Atomic(true)
     }
 
-    init(gateway: ModelGateway, calls: CallService, storage: any Storage) {
+    init(gateway: ModelGateway, calls: CallService, storage: any Storage, rounds: RecordRounds) {
         self.gateway = gateway
         self.calls = calls
         self.storage = storage
+        self.rounds = rounds
     }
 
     /// Counts and keeps all that ended so far. Where the store fails, the records wait for the next time.
     func flush() async throws {
+        let round = rounds.begin()
         gateway.count()
         while true {
             let batch = gateway.records(max: Self.batchMax)
-            guard !batch.isEmpty else { return }
+            guard !batch.isEmpty else { return rounds.finish(round) }
             let entries = batch.map { Call($0.record) }
             let areNew = isCertain.holds.exchange(false, ordering: .acquiringAndReleasing)
             try await storage.write { try calls.record(entries, areNew: areNew, in: $0) }

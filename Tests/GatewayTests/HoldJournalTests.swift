@@ -57,9 +57,12 @@ import Testing
             journal.flush()
             let replay = try read(folder, opening(synced: 3, granted: 400))
             #expect(replay.isWhole)
-            // The first is in report 3, which is booked.
+            // The money of the first is in report 3, which is booked; its record may be missing still.
             #expect(
                 replay.calls == [
+                    .init(
+                        call: "call_1", note: "{\"a\": 1}",
+                        amounts: BudgetAmounts(nanoUSD: 70, tokens: 2, calls: 1), isEstimated: false),
                     .init(
                         call: "call_3", note: "{\"a\": 1}",
                         amounts: BudgetAmounts(nanoUSD: 90, tokens: 2, calls: 1), isEstimated: false),
@@ -182,8 +185,33 @@ import Testing
             #expect(largest < HoldJournal.segmentBytes + 400_000)
             let replay = try read(folder, opening(synced: 39))
             #expect(replay.isWhole)
-            #expect(replay.calls.count == 101)
+            #expect(replay.spent[Self.key]?.calls == 101)
             #expect(replay.calls.filter(\.isEstimated).count == 1)
+        }
+    }
+
+    @Test("a file stays until the records of its calls are kept, too")
+    func records() async throws {
+        try await TestStorage.withFolder { folder in
+            let rounds = RecordRounds()
+            let journal = try HoldJournal(folder: folder, boot: "b", segmentBytes: 500, records: rounds)
+            try journal.begin(Self.replica)
+            let before = rounds.begin()
+            try journal.write(hold(1, 1, note: String(repeating: "n", count: 600)))
+            journal.add(settled(1, 1, sequence: 1))
+            journal.flush()
+            let tidy = { journal.tidy(booked: 2) { ([], 2) } }
+            tidy()
+            #expect(journal.extent.files == 2)
+            // A round that had begun before may have missed it.
+            rounds.finish(before)
+            tidy()
+            #expect(journal.extent.files == 2)
+            #expect(try read(folder, opening(synced: 2)).calls.map(\.call) == ["call_1"])
+            rounds.finish(rounds.begin())
+            tidy()
+            #expect(journal.extent.files == 1)
+            #expect(try read(folder, opening(synced: 2)).calls.isEmpty)
         }
     }
 

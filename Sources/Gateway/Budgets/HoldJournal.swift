@@ -33,8 +33,8 @@ public final class HoldJournal: Sendable {
 
     private struct State {
         var segment: Segment?
-        /// A file that is over, and the report after which nobody needs it.
-        var last: (path: String, until: Int64)?
+        /// A file that is over, and the report and the round of records after which nobody needs it.
+        var last: (path: String, until: Int64, round: Int)?
         /// Files of earlier incarnations, until what they hold is booked.
         var old: [String] = []
         var replica = BudgetReplica(id: "", incarnation: 0)
@@ -44,6 +44,8 @@ public final class HoldJournal: Sendable {
     }
 
     let folder: String
+    /// How far records are kept; `nil` where there are none.
+    public let records: RecordRounds?
     private let boot: String
     private let segmentBytes: Int
     private let state = Mutex(State())
@@ -53,12 +55,14 @@ public final class HoldJournal: Sendable {
     /// - Parameters:
     ///   - folder: Made where it is absent. One process at a time.
     ///   - boot: A name of the machine's run; it changes when the machine starts anew.
-    public convenience init(folder: String, boot: String) throws {
-        try self.init(folder: folder, boot: boot, segmentBytes: Self.segmentBytes)
+    ///   - records: How far the records of its calls are kept; a file stays until they are.
+    public convenience init(folder: String, boot: String, records: RecordRounds? = nil) throws {
+        try self.init(folder: folder, boot: boot, segmentBytes: Self.segmentBytes, records: records)
     }
 
-    init(folder: String, boot: String, segmentBytes: Int) throws {
+    init(folder: String, boot: String, segmentBytes: Int, records: RecordRounds? = nil) throws {
         self.folder = folder
+        self.records = records
         self.boot = boot
         self.segmentBytes = segmentBytes
         try DurableFile.makeFolder(folder)
@@ -243,7 +247,7 @@ public final class HoldJournal: Sendable {
     ///   nothing is written, so that a hold stands in the new file or comes there.
     func tidy(booked: Int64, snapshot: () -> (holds: [HoldLine], sequence: Int64)) {
         state.withLock { state in
-            if let last = state.last, booked >= last.until {
+            if let last = state.last, booked >= last.until, records?.isFinished(last.round) ?? true {
                 unlink(last.path)
                 state.last = nil
             }
@@ -255,7 +259,7 @@ public final class HoldJournal: Sendable {
                 return
             }
             close(segment.file)
-            state.last = (segment.path, sequence)
+            state.last = (segment.path, sequence, records?.next ?? 0)
             state.segment = next
         }
     }

@@ -1,6 +1,6 @@
 import Kernel
 
-/// A call that a journal knows of, and the vault does not yet.
+/// A call that a journal knows of, and whose record may be missing.
 public struct ReplayedCall: Sendable, Equatable {
     public let call: String
     public let note: String
@@ -117,9 +117,11 @@ struct JournalReplay {
         guard !isSkipping else { return true }
         sequenceMax = max(sequenceMax, sequence)
         open[serial] = nil
-        guard ended.insert(serial).inserted, sequence > opening.synced else { return true }
-        let rest = words[9...].joined(separator: " ")
-        book(amounts, windows, call: words[8], note: rest, isEstimated: false)
+        guard ended.insert(serial).inserted else { return true }
+        let call = ReplayedCall(
+            call: words[8], note: words[9...].joined(separator: " "), amounts: amounts, isEstimated: false)
+        // Its money may be booked already and its record not: the two go to the store on ways of their own.
+        if sequence > opening.synced { book(call, windows) } else { calls.append(call) }
         return true
     }
 
@@ -135,18 +137,16 @@ struct JournalReplay {
         return keys.contains { $0 == nil } ? nil : keys.compactMap(\.self)
     }
 
-    private mutating func book(
-        _ amounts: BudgetAmounts, _ windows: [BudgetWindowKey], call: String, note: String, isEstimated: Bool
-    ) {
-        for window in windows { spent[window, default: .zero] += amounts }
-        calls.append(.init(call: call, note: note, amounts: amounts, isEstimated: isEstimated))
+    private mutating func book(_ call: ReplayedCall, _ windows: [BudgetWindowKey]) {
+        for window in windows { spent[window, default: .zero] += call.amounts }
+        calls.append(call)
     }
 
     /// Books what was in flight when an incarnation ended. To be called once behind the last file.
     mutating func finish() {
         for serial in open.keys.sorted() {
             guard let hold = open[serial] else { continue }
-            book(hold.amounts, hold.windows, call: hold.call, note: hold.note, isEstimated: true)
+            book(.init(call: hold.call, note: hold.note, amounts: hold.amounts, isEstimated: true), hold.windows)
         }
         open = [:]
         ended = []
