@@ -1,6 +1,6 @@
 import Foundation
 import Kernel
-import NIOHTTP1
+import NIOCore
 import Testing
 
 @testable import Gateway
@@ -29,23 +29,54 @@ struct CallHeadersTests {
             "Connection": "keep-alive", "X-Reeve-Task": "t", "X-Forwarded-For": "10.0.0.1", "X-Team": "theirs",
             "Content-Type": "application/json", "Accept-Encoding": "gzip", "X-Correlation-ID": "old",
         ])
-        let headers = CallHeaders.outgoing(request, to: provider, key: "secret", length: 12, isNative: true)
-        let expected: [(String, String)] = [
-            ("host", "models.example:8080"), ("OpenAI-Beta", "assistants=v2"), ("User-Agent", "sdk"),
-            ("Content-Type", "application/json"), ("content-length", "12"), ("traceparent", "00-trace"),
-            ("x-correlation-id", "corr-1"), ("x-team", "ours"), ("api-key", "secret"),
+        let expected = [
+            "POST /v1/chat HTTP/1.1", "host: models.example:8080", "OpenAI-Beta: assistants=v2", "User-Agent: sdk",
+            "Content-Type: application/json", "content-length: 12", "traceparent: 00-trace", "x-correlation-id: corr-1",
+            "x-team: ours", "api-key: secret", "", "",
         ]
-        #expect(headers.map { "\($0): \($1)" } == expected.map { "\($0): \($1)" })
+        #expect(Self.head(request, to: provider, key: "secret", length: 12, isNative: true) == expected)
+    }
+
+    @Test("what goes on of the same headers is made once for each provider")
+    func remembered() throws {
+        let settings = try GatewaySettings([
+            "providers": [
+                "p": ["kind": "openai", "baseURL": "http://a.example", "keyHeader": "api-key"],
+                "q": ["kind": "openai", "baseURL": "http://b.example", "headers": ["x-team": "ours"]],
+            ]
+        ])
+        let (p, q) = (try #require(settings.provider("p")), try #require(settings.provider("q")))
+        let fields = [(name: "Api-Key", value: "callers"), (name: "X-Team", value: "theirs")]
+        let memory = RequestHeaders.Memory()
+        for _ in 0..<2 {
+            let request = Self.request(RequestHeaders(fields, memory: memory))
+            let (toP, toQ) = (Self.head(request, to: p), Self.head(request, to: q))
+            #expect(toP.contains("X-Team: theirs") && !toP.contains { $0.hasPrefix("Api-Key") })
+            #expect(!toQ.contains { $0.hasPrefix("Api-Key") } && toQ.contains("x-team: ours"))
+            #expect(!toQ.contains("X-Team: theirs"))
+        }
+        for number in 0..<20 { #expect(RequestHeaders(fields, memory: memory).derived("\(number)") { [7] } == [7]) }
+    }
+
+    /// The lines of a head to a provider.
+    private static func head(
+        _ request: DoorRequest, to provider: ProviderSettings, key: String? = nil, length: Int = 0,
+        isNative: Bool = true
+    ) -> [String] {
+        var head = ByteBuffer()
+        CallHeaders.write(
+            request, to: provider, target: "/v1/chat", key: key, length: length, isNative: isNative, into: &head)
+        return String(buffer: head).replacing("\r\n", with: "\n").split(
+            separator: "\n", omittingEmptySubsequences: false
+        ).map(String.init)
     }
 
     @Test("a translated call says which version of the other API it is written for")
     func translated() throws {
         let provider = try Self.provider(["kind": "anthropic", "baseURL": "http://claude.example"])
-        let headers = CallHeaders.outgoing(
-            Self.request(["OpenAI-Beta": "x"]), to: provider, key: nil, length: 0, isNative: false)
-        #expect(headers.first(name: "anthropic-version") == "2023-06-01")
-        #expect(headers.first(name: "openai-beta") == nil)
-        #expect(headers.first(name: "x-api-key") == nil)
+        let lines = Self.head(Self.request(["OpenAI-Beta": "x"]), to: provider, isNative: false)
+        #expect(lines.contains("anthropic-version: 2023-06-01"))
+        #expect(!lines.contains { $0.lowercased().hasPrefix("openai-beta") || $0.lowercased().hasPrefix("x-api-key") })
     }
 
     @Test("an answer's headers about the provider's connection stay behind")

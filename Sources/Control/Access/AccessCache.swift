@@ -21,14 +21,15 @@ final class AccessCache: Sendable {
         var entries: [String: Entry] = [:]
         /// Last uses that are not in the store yet, by key id.
         var used: [String: Timestamp] = [:]
-        /// Counts revocations, so that an answer that was read before one is not kept after it.
-        var generation: UInt64 = 0
     }
 
     private let state = Mutex(State())
+    /// Counts revocations, so that an answer that was read before one is not kept after it. Changed under the lock, and
+    /// asked with each request.
+    private let revocations = Atomic<UInt64>(0)
 
     /// How many revocations this process has seen.
-    var generation: UInt64 { state.withLock { $0.generation } }
+    var generation: UInt64 { revocations.load(ordering: .acquiring) }
 
     /// The principal of a fingerprint, if it was seen lately.
     func principal(_ fingerprint: String, at now: Timestamp) -> Principal? {
@@ -51,7 +52,7 @@ final class AccessCache: Sendable {
     func keep(_ principal: Principal, for fingerprint: String, generation: UInt64, at now: Timestamp) {
         state.withLock { state in
             state.used[principal.keyID] = now
-            guard state.generation == generation else { return }
+            guard revocations.load(ordering: .acquiring) == generation else { return }
             if state.entries.count >= Self.entriesMax { Self.makeRoom(&state, at: now) }
             state.entries[fingerprint] = Entry(principal: principal, expiresAt: now + Self.lifetime, usedAt: now)
         }
@@ -65,7 +66,7 @@ final class AccessCache: Sendable {
     /// Forgets a key and its sessions.
     func forget(keyID: String) {
         state.withLock { state in
-            state.generation += 1
+            revocations.add(1, ordering: .acquiringAndReleasing)
             state.entries = state.entries.filter { $0.value.principal.keyID != keyID }
         }
     }
@@ -73,7 +74,7 @@ final class AccessCache: Sendable {
     /// Forgets one credential.
     func forget(fingerprint: String) {
         state.withLock { state in
-            state.generation += 1
+            revocations.add(1, ordering: .acquiringAndReleasing)
             state.entries[fingerprint] = nil
         }
     }

@@ -30,21 +30,21 @@ public struct CallStore: Sendable {
     @discardableResult
     public func insert(_ calls: [Call], areNew: Bool = false, in transaction: Transaction) throws -> Int {
         var known: Set<String> = areNew ? [] : try Self.known(calls, in: transaction)
-        var fresh: [Call] = []
-        fresh.reserveCapacity(calls.count)
+        var tally = CostTally()
+        var tags: [(tag: String, id: String)] = []
+        var count = 0
         for call in calls where call.status != .running && (areNew || known.insert(call.id.text).inserted) {
-            fresh.append(call.bounded())
+            let call = call.bounded()
+            try transaction.addLater(Self.head) { CallRow.append(call, to: &$0) }
+            for tag in call.tags { tags.append((tag, call.id.text)) }
+            tally.add(call)
+            count += 1
         }
-        guard !fresh.isEmpty else { return 0 }
-        for call in fresh { try transaction.addLater(Self.head, CallRow.values(call)) }
-        for call in fresh {
-            for tag in call.tags {
-                try transaction.addLater(
-                    "INSERT INTO call_tags (tag, call_id) VALUES", [.text(tag), .text(call.id.text)])
-            }
+        for (tag, id) in tags {
+            try transaction.addLater("INSERT INTO call_tags (tag, call_id) VALUES", [.text(tag), .text(id)])
         }
-        try costs.add(CostTally(fresh), in: transaction)
-        return fresh.count
+        if count > 0 { try costs.add(tally, in: transaction) }
+        return count
     }
 
     /// Which of them are kept already. Changes run one after the other, in all replicas together, so what is new now is
@@ -168,11 +168,9 @@ enum CallRow {
         "overhead_us", "request_bytes", "response_bytes", "bundle", "decision",
     ]
 
-    /// In the order of ``columns``.
-    static func values(_ call: Call) -> [SQLValue] {
-        // Each as what it is: a list of existentials costs more than the row.
-        var row: [SQLValue] = []
-        row.reserveCapacity(columns.count)
+    /// Appends the values in the order of ``columns``, each as what it is: a list of existentials costs more than the
+    /// row.
+    static func append(_ call: Call, to row: inout [SQLValue]) {
         row.append(call.id.sqlValue)
         row.append(.text(call.status.rawValue))
         row.append(call.startedAt.sqlValue)
@@ -207,7 +205,6 @@ enum CallRow {
         row.append(.integer(call.responseBytes))
         row.append(call.bundle.sqlValue)
         row.append(call.decision.sqlValue)
-        return row
     }
 
     private static let emptyList = SQLValue.text("[]")

@@ -75,9 +75,13 @@ public struct CostSums: Sendable, Equatable {
     /// Money that nothing came of.
     public var lostNanoUSD: Int64 { self[.retryNanoUSD] + self[.abortedNanoUSD] }
 
+    static func += (left: inout CostSums, right: CostSums) {
+        for field in CostField.allCases where right[field] != 0 { left[field] += right[field] }
+    }
+
     public static func + (left: CostSums, right: CostSums) -> CostSums {
         var sum = left
-        for field in CostField.allCases { sum[field] += right[field] }
+        sum += right
         return sum
     }
 
@@ -155,11 +159,10 @@ struct CostTally: Sendable {
 
     init() {}
 
-    init(_ calls: [Call]) {
-        for call in calls { add(CostSums(call), under: call) }
-    }
+    mutating func add(_ call: Call) { add(CostSums(call), under: call) }
 
     mutating func add(_ sums: CostSums, under call: Call) {
-        for key in CostKey.all(call) { self.sums[key] = (self.sums[key] ?? CostSums()) + sums }
+        // In place: the sums of a batch are few, and each call adds to them.
+        for key in CostKey.all(call) { self.sums[key, default: CostSums()] += sums }
     }
 }

@@ -80,9 +80,10 @@ enum HoldLines {
         if windows.isEmpty { bytes.append(UInt8(ascii: "-")) }
         field(call, max: HoldJournal.callBytesMax, &bytes)
         bytes.append(UInt8(ascii: " "))
-        for byte in note.utf8.prefix(HoldJournal.noteBytesMax) {
-            bytes.append(byte == UInt8(ascii: "\n") ? UInt8(ascii: " ") : byte)
-        }
+        let start = bytes.count
+        bytes.append(contentsOf: note.utf8.prefix(HoldJournal.noteBytesMax))
+        // A note in JSON has no line breaks of its own.
+        for index in start..<bytes.count where bytes[index] == UInt8(ascii: "\n") { bytes[index] = UInt8(ascii: " ") }
     }
 
     private static func begin(_ kind: Unicode.Scalar, _ bytes: inout [UInt8]) -> Int {

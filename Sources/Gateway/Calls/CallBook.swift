@@ -37,10 +37,14 @@ final class CallBook: Sendable {
 
     /// So many of the first of those that ended are kept. They have to be counted before, or are counted nowhere.
     func kept(_ count: Int) {
-        state.withLock { state in
-            state.ended.removeFirst(min(count, state.ended.count))
+        // They are freed behind the lock, which every call needs.
+        let gone = state.withLock { state in
+            let gone = state.ended
+            state.ended = Array(gone.dropFirst(count))
             state.counted = max(0, state.counted - count)
+            return gone
         }
+        withExtendedLifetime(gone) {}
     }
 
     /// Those that ended since this was last asked; each is handed out once.

@@ -1,4 +1,5 @@
 import Kernel
+import NIOCore
 import NIOHTTP1
 
 /// Which headers cross the gateway.
@@ -44,36 +45,54 @@ enum CallHeaders {
         return items.compactMap { name($0.trimmingPrefix { $0 == " " }.description) }
     }
 
-    /// The headers of the request to a provider.
-    static func outgoing(
-        _ request: DoorRequest, to provider: ProviderSettings, key: String?, length: Int, isNative: Bool
-    ) -> HTTPHeaders {
-        var headers = HTTPHeaders()
-        headers.reserveCapacity(request.headers.fields.count + 8)
-        headers.add(name: "host", value: provider.baseURL?.authority ?? "")
+    /// Writes the head of the request to a provider (RFC 9112 §3), up to the empty line behind it.
+    ///
+    /// - Parameter target: What stands on the request line.
+    static func write(
+        _ request: DoorRequest, to provider: ProviderSettings, target: String, key: String?, length: Int,
+        isNative: Bool, into head: inout ByteBuffer
+    ) {
+        head.writeStaticString("POST ")
+        head.writeString(target)
+        head.writeStaticString(" HTTP/1.1\r\n")
+        write("host", provider.baseURL?.authority ?? "", into: &head)
         if isNative {
-            for (name, value) in request.headers.fields {
-                let lower = name.lowercased()
-                guard !keptBack.contains(lower), !lower.hasPrefix("x-reeve-"), !lower.hasPrefix("sec-"),
-                    !lower.hasPrefix("x-forwarded-"), lower != provider.keyHeader,
-                    !provider.headers.contains(where: { $0.name == lower })
-                else { continue }
-                headers.add(name: name, value: value)
-            }
-            if request.headers["content-type"] == nil { headers.add(name: "content-type", value: "application/json") }
+            head.writeBytes(request.headers.derived(provider.name) { passed(request.headers, to: provider) })
         } else {
-            headers.add(name: "content-type", value: "application/json")
-            if provider.kind == .anthropic { headers.add(name: "anthropic-version", value: anthropicVersion) }
+            write("content-type", "application/json", into: &head)
+            if provider.kind == .anthropic { write("anthropic-version", anthropicVersion, into: &head) }
         }
-        headers.add(name: "content-length", value: String(length))
-        headers.add(name: "traceparent", value: request.traceparent)
-        headers.add(name: "x-correlation-id", value: request.correlationID)
-        for pair in provider.headers { headers.add(name: pair.name, value: pair.value) }
+        write("content-length", String(length), into: &head)
+        write("traceparent", request.traceparent, into: &head)
+        write("x-correlation-id", request.correlationID, into: &head)
+        for pair in provider.headers { write(pair.name, pair.value, into: &head) }
         if let key {
             let pair = provider.keyHeader(for: key)
-            headers.add(name: pair.name, value: pair.value)
+            write(pair.name, pair.value, into: &head)
         }
-        return headers
+        head.writeStaticString("\r\n")
+    }
+
+    /// The lines of a caller's headers that go on to a provider of its dialect.
+    private static func passed(_ headers: RequestHeaders, to provider: ProviderSettings) -> [UInt8] {
+        var lines = ByteBuffer()
+        for (name, value) in headers.fields {
+            let lower = name.lowercased()
+            guard !keptBack.contains(lower), !lower.hasPrefix("x-reeve-"), !lower.hasPrefix("sec-"),
+                !lower.hasPrefix("x-forwarded-"), lower != provider.keyHeader,
+                !provider.headers.contains(where: { $0.name == lower })
+            else { continue }
+            write(name, value, into: &lines)
+        }
+        if headers["content-type"] == nil { write("content-type", "application/json", into: &lines) }
+        return Array(lines.readableBytesView)
+    }
+
+    private static func write(_ name: String, _ value: String, into buffer: inout ByteBuffer) {
+        buffer.writeString(name)
+        buffer.writeStaticString(": ")
+        buffer.writeString(value)
+        buffer.writeStaticString("\r\n")
     }
 
     /// Headers of a provider's answer that are about its connection, or would speak for Reeve.

@@ -5,20 +5,20 @@ public struct CallNote: Sendable {
     public let text: String
 
     init(_ record: CallRecord) {
-        var object = JSONObject()
-        object.append("at", .int(record.startedAt.microseconds))
-        object.append("door", .string(record.door.rawValue))
-        object.append("model", .string(record.model))
-        object.append("key", .string(record.keyID))
-        object.append("correlation", .string(record.correlationID))
+        var object = JSONObjectText()
+        object.append("at", record.startedAt.microseconds)
+        object.append("door", record.door.rawValue)
+        object.append("model", record.model)
+        object.append("key", record.keyID)
+        object.append("correlation", record.correlationID)
         if record.isStreamed { object.append("stream", true) }
-        if let agent = record.agent { object.append("agent", .string(agent)) }
-        if let project = record.project { object.append("project", .string(project)) }
-        if let task = record.task { object.append("task", .string(task)) }
-        if let session = record.session { object.append("session", .string(session)) }
+        if let agent = record.agent { object.append("agent", agent) }
+        if let project = record.project { object.append("project", project) }
+        if let task = record.task { object.append("task", task) }
+        if let session = record.session { object.append("session", session) }
         if !record.tags.isEmpty { object.append("tags", .list(record.tags)) }
-        if let target = record.target { object.append("target", .string(target)) }
-        text = String(decoding: JSONValue.object(object).bytes, as: UTF8.self)
+        if let target = record.target { object.append("target", target) }
+        text = object.text
     }
 
     /// The record of a call that a killed process left; `nil` where its line says too little.

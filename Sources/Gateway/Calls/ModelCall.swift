@@ -245,12 +245,12 @@ final class ModelCall: AnsweredCall {
             endpoint = target == .messages ? .messages : .chatCompletions
         }
         let resolution = resolution(for: index)
-        let headers = CallHeaders.outgoing(
-            request, to: provider, key: gateway.keys.key(resolution.source),
-            length: pieces.reduce(0) { $0 + $1.readableBytes }, isNative: isNative)
-        let head = HTTPRequestHead(
-            version: .http1_1, method: .POST, uri: state.requestTarget(endpoint), headers: headers)
-        return (UpstreamRequest(head: head, body: pieces), passage)
+        let length = pieces.reduce(0) { $0 + $1.readableBytes }
+        var bytes = ByteBufferAllocator().buffer(capacity: UpstreamRequest.capacity(length))
+        CallHeaders.write(
+            request, to: provider, target: state.requestTarget(endpoint), key: gateway.keys.key(resolution.source),
+            length: length, isNative: isNative, into: &bytes)
+        return (UpstreamRequest(head: bytes, body: pieces, length: length), passage)
     }
 
     /// The body as it came, with the model's name at the provider. A chat stream that asks for no usage is made to.

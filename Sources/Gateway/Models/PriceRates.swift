@@ -2,10 +2,15 @@ import Kernel
 
 /// What each kind of token costs: nano-dollars per million tokens, exact integers, never negative.
 struct PriceRates: Sendable, Equatable {
-    private var rates: [PriceKey: Int64] = [:]
+    private let rates: [PriceKey: Int64]
+    /// What each kind costs, for each lifetime that may be meant: found once, as it is asked for with every call.
+    private let resolved: [Int64?]
 
     init(_ rates: [PriceKey: Int64]) {
         self.rates = rates.mapValues { max(0, $0) }
+        resolved = CacheLifetime.allCases.flatMap { [rates = self.rates] lifetime in
+            TokenKind.allCases.map { kind in kind.priceKeys(lifetime).lazy.compactMap { rates[$0] }.first }
+        }
     }
 
     /// The rate that a table states under a name, without looking at parents.
@@ -13,26 +18,7 @@ struct PriceRates: Sendable, Equatable {
 
     /// The rate of a kind of token: its own, else its nearest parent's; `nil` where none is stated.
     func rate(of kind: TokenKind, unstated lifetime: CacheLifetime) -> Int64? {
-        switch kind {
-        case .input: rates[.input]
-        case .cacheRead: first(.cacheRead, .input)
-        case .cacheWrite: first(.cacheWrite, lifetime.priceKey, .input)
-        case .cacheWrite5m: first(.cacheWrite5m, .cacheWrite, .input)
-        case .cacheWrite30m: first(.cacheWrite30m, .cacheWrite, .input)
-        case .cacheWrite1h: first(.cacheWrite1h, .cacheWrite, .input)
-        case .cacheWrite12h: first(.cacheWrite12h, .cacheWrite, .input)
-        case .audioInput: first(.audioInput, .input)
-        case .imageInput: first(.imageInput, .image, .input)
-        case .output: rates[.output]
-        case .reasoning: first(.reasoning, .output)
-        case .audioOutput: first(.audioOutput, .output)
-        case .imageOutput: first(.imageOutput, .image, .output)
-        }
-    }
-
-    private func first(_ keys: PriceKey...) -> Int64? {
-        for key in keys { if let rate = rates[key] { return rate } }
-        return nil
+        resolved[lifetime.index * TokenKind.count + kind.index]
     }
 
     /// The price keys among the members of a table.
@@ -56,5 +42,40 @@ struct PriceRates: Sendable, Equatable {
             throw Problem.invalid(path, "at most \(GatewayLimits.priceDollars) dollars are allowed")
         }
         return price.value
+    }
+}
+
+extension TokenKind {
+    static let count = allCases.count
+
+    /// The names of its price, the nearest first.
+    fileprivate func priceKeys(_ lifetime: CacheLifetime) -> [PriceKey] {
+        switch self {
+        case .input: [.input]
+        case .cacheRead: [.cacheRead, .input]
+        case .cacheWrite: [.cacheWrite, lifetime.priceKey, .input]
+        case .cacheWrite5m: [.cacheWrite5m, .cacheWrite, .input]
+        case .cacheWrite30m: [.cacheWrite30m, .cacheWrite, .input]
+        case .cacheWrite1h: [.cacheWrite1h, .cacheWrite, .input]
+        case .cacheWrite12h: [.cacheWrite12h, .cacheWrite, .input]
+        case .audioInput: [.audioInput, .input]
+        case .imageInput: [.imageInput, .image, .input]
+        case .output: [.output]
+        case .reasoning: [.reasoning, .output]
+        case .audioOutput: [.audioOutput, .output]
+        case .imageOutput: [.imageOutput, .image, .output]
+        }
+    }
+}
+
+extension CacheLifetime {
+    /// Its place among all.
+    fileprivate var index: Int {
+        switch self {
+        case .fiveMinutes: 0
+        case .thirtyMinutes: 1
+        case .oneHour: 2
+        case .twelveHours: 3
+        }
     }
 }

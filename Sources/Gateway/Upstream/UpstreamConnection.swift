@@ -22,10 +22,27 @@ enum UpstreamFault: Error, Sendable, Equatable {
     case malformed
 }
 
-/// A request to a provider: the head, and the pieces of its body as they are to be sent.
+/// A POST to a provider, as it is to be sent. An ordinary one is one piece, and so one write.
 struct UpstreamRequest {
-    let head: HTTPRequestHead
-    let body: [ByteBuffer]
+    /// Longer bodies go out in pieces of their own rather than being copied.
+    private static let gatheredMax = 64 << 10
+    /// About what a head takes.
+    private static let headBytes = 1_024
+
+    let pieces: [ByteBuffer]
+
+    init(head: ByteBuffer, body: [ByteBuffer], length: Int) {
+        guard length <= Self.gatheredMax else {
+            pieces = [head] + body
+            return
+        }
+        var whole = head
+        for piece in body { whole.writeImmutableBuffer(piece) }
+        pieces = [whole]
+    }
+
+    /// What a buffer for the head needs, with room for a body that goes out with it.
+    static func capacity(_ length: Int) -> Int { headBytes + (length <= gatheredMax ? length : 0) }
 }
 
 /// One connection to a provider, for one exchange after the other. Belongs to one event loop.
@@ -56,6 +73,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.onClosed = onClosed
     }
 
+    /// What the decoder has to hear of each request: that an answer follows, and to which method.
+    private static let anyPost = HTTPRequestHead(version: .http1_1, method: .POST, uri: "/")
+
     var isOpen: Bool { context?.channel.isActive == true }
 
     /// Sends a request; the connection has to be idle.
@@ -64,8 +84,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.listener = listener
         exchanges += 1
         isReusable = true
-        encoder.body = request.body
-        context.writeAndFlush(wrapOutboundOut(.head(request.head)), promise: nil)
+        encoder.pieces = request.pieces
+        context.writeAndFlush(wrapOutboundOut(.head(Self.anyPost)), promise: nil)
     }
 
     /// Nobody waits for the answer any more: what still comes of it is of no use, so the connection goes.

@@ -147,10 +147,20 @@ public struct JSONParser {
             if !take("+") { _ = take("-") }
             try digits()
         }
+        if isInteger, position - leading < Self.digitsOfWord { return .int(small(leading..<position, from: start)) }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger, let value = Int64(text) { return .int(value) }
         guard let value = Double(text), value.isFinite else { throw failure("a number out of range") }
         return .double(value)
+    }
+
+    /// So many digits may be more than a word holds.
+    private static let digitsOfWord = 19
+
+    /// The number that these digits are, which fits into a word.
+    private func small(_ digits: Range<Int>, from start: Int) -> Int64 {
+        let value = bytes[digits].reduce(Int64(0)) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+        return digits.lowerBound > start ? -value : value
     }
 
     private mutating func digits() throws {
@@ -179,7 +189,10 @@ public struct JSONParser {
     }
 
     private func decode(_ range: Range<Int>) throws -> String {
-        guard let text = String(validating: UnsafeBufferPointer(rebasing: bytes[range]), as: UTF8.self) else {
+        let part = UnsafeBufferPointer(rebasing: bytes[range])
+        // ASCII, as most is, cannot be invalid, and need not pass by the generic code that finds out.
+        if part.reduce(0, |) < 0x80 { return String(decoding: part, as: UTF8.self) }
+        guard let text = String(validating: part, as: UTF8.self) else {
             throw Failure(reason: "invalid UTF-8", offset: range.lowerBound)
         }
         return text

@@ -82,7 +82,7 @@ extension JSONValue {
         }
     }
 
-    private static func write(_ text: String, to output: inout [UInt8]) {
+    fileprivate static func write(_ text: String, to output: inout [UInt8]) {
         var text = text
         output.append(UInt8(ascii: "\""))
         text.withUTF8 { bytes in
@@ -113,5 +113,49 @@ extension JSONValue {
             for digit in [byte >> 4, byte & 15] { output.append(digit < 10 ? 48 + digit : 87 + digit) }
         default: output.append(byte)
         }
+    }
+}
+
+/// An object written member by member, for texts that are made with each request: no tree of values comes about.
+///
+/// Whoever appends sees to it that no name stands twice.
+public struct JSONObjectText {
+    private var bytes: [UInt8] = []
+
+    /// - Parameter capacity: About as many bytes as it will have.
+    public init(capacity: Int = 256) {
+        bytes.reserveCapacity(capacity)
+        bytes.append(UInt8(ascii: "{"))
+    }
+
+    /// - Parameter name: Needs no escape.
+    private mutating func begin(_ name: StaticString) {
+        if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
+        bytes.append(UInt8(ascii: "\""))
+        name.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+    }
+
+    public mutating func append(_ name: StaticString, _ text: String) {
+        begin(name)
+        JSONValue.write(text, to: &bytes)
+    }
+
+    public mutating func append(_ name: StaticString, _ number: Int64) {
+        begin(name)
+        bytes.append(contentsOf: String(number).utf8)
+    }
+
+    public mutating func append(_ name: StaticString, _ value: JSONValue) {
+        begin(name)
+        value.write(to: &bytes)
+    }
+
+    /// What the object is, with all that was appended.
+    public var text: String {
+        var whole = bytes
+        whole.append(UInt8(ascii: "}"))
+        return String(decoding: whole, as: UTF8.self)
     }
 }

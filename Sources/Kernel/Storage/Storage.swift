@@ -70,7 +70,9 @@ public final class Transaction {
     private var actions: [@Sendable () -> Void] = []
     private var notes: Set<String> = []
     private var waitingHead = ""
-    private var waitingRows: [[SQLValue]] = []
+    /// The values of all rows that wait, one behind the other.
+    private var waitingValues: [SQLValue] = []
+    private var waitingRows = 0
 
     /// - Parameter isCareful: whether parts are prepared to be undone alone.
     init(_ connection: any SQLConnection, isCareful: Bool = true, memory: GroupMemory = GroupMemory()) {
@@ -106,27 +108,38 @@ public final class Transaction {
     /// together, at the latest with the end of the change.
     ///
     /// - Parameter head: the statement up to and with `VALUES`.
-    public func addLater(_ head: String, _ row: [SQLValue]) throws {
+    /// - Parameter row: appends the row's values, as many each time.
+    public func addLater(_ head: String, _ row: (inout [SQLValue]) -> Void) throws {
         hasWritten = true
-        if waitingHead != head || waitingRows.count == Self.rowsTogetherMax { try addWaiting() }
+        if waitingRows == Self.rowsTogetherMax || waitingHead != head { try addWaiting() }
         waitingHead = head
-        waitingRows.append(row)
+        row(&waitingValues)
+        waitingRows += 1
+    }
+
+    /// The same for a row that is there already.
+    public func addLater(_ head: String, _ row: [SQLValue]) throws {
+        try addLater(head) { $0.append(contentsOf: row) }
     }
 
     /// Writes the rows of ``addLater(_:_:)`` that wait.
     public func addWaiting() throws {
-        defer { waitingRows = [] }
-        var rest = waitingRows[...]
-        while let first = rest.first {
+        guard waitingRows > 0 else { return }
+        let width = waitingValues.count / waitingRows
+        let row = "(" + String(repeating: "?, ", count: width - 1) + "?)"
+        var values: [SQLValue] = []
+        swap(&values, &waitingValues)
+        var rows = waitingRows
+        waitingRows = 0
+        while rows > 0 {
             // Powers of two, so that few statements stay prepared.
             var count = 1
-            while count * 2 <= rest.count { count *= 2 }
-            var row = "(?"
-            for _ in 1..<first.count { row += ", ?" }
-            var text = waitingHead + " " + row + ")"
-            for _ in 1..<count { text += ", " + row + ")" }
-            try run(SQLText(text, rest.prefix(count).flatMap { $0 }))
-            rest = rest.dropFirst(count)
+            while count * 2 <= rows { count *= 2 }
+            let text = waitingHead + " " + row + String(repeating: ", " + row, count: count - 1)
+            rows -= count
+            let isLast = rows == 0
+            try run(SQLText(text, isLast ? values : Array(values.prefix(count * width))))
+            if !isLast { values.removeFirst(count * width) }
         }
     }
 
@@ -184,7 +197,8 @@ public final class Transaction {
         } catch {
             actions.removeLast(actions.count - actionsBefore)
             notes = []
-            waitingRows = []
+            waitingRows = 0
+            waitingValues = []
             memory.values = [:]
             if connection.isUsable, connection.isInTransaction {
                 try connection.execute("ROLLBACK TO SAVEPOINT part")

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// Where time comes from. Everything that waits or stamps asks one of these, so that tests and simulations own time.
 public protocol TimeSource: Sendable {
@@ -51,20 +52,38 @@ public struct SystemTime: TimeSource {
     }
 }
 
-/// The system's cryptographically secure generator.
+/// The system's cryptographically secure generator. Every request needs a little of it, so the system is asked for some
+/// in advance; each byte is handed out once and wiped.
 public struct SystemEntropy: Entropy {
+    private static let stock = Mutex(Stock())
+
     public init() {}
 
-    public func bytes(_ count: Int) -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            // The system is asked once for eight bytes, not once for each.
-            var word: UInt64 = 0
-            for index in 0..<count {
-                word = index % 8 == 0 ? generator.next() : word >> 8
-                buffer.initializeElement(at: index, to: UInt8(truncatingIfNeeded: word))
+    public func bytes(_ count: Int) -> [UInt8] { Self.stock.withLock { $0.take(count) } }
+
+    private struct Stock {
+        /// What one question may ask for (getentropy(3)).
+        private static let size = 256
+        private var bytes = [UInt8](repeating: 0, count: size)
+        private var left = 0
+
+        mutating func take(_ count: Int) -> [UInt8] {
+            [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+                for index in 0..<count {
+                    if left == 0 { fill() }
+                    left -= 1
+                    buffer.initializeElement(at: index, to: bytes[left])
+                    bytes[left] = 0
+                }
+                filled = count
             }
-            filled = count
+        }
+
+        private mutating func fill() {
+            left = Self.size
+            guard bytes.withUnsafeMutableBytes({ getentropy($0.baseAddress, $0.count) }) != 0 else { return }
+            var generator = SystemRandomNumberGenerator()
+            for index in bytes.indices { bytes[index] = UInt8.random(in: .min ... .max, using: &generator) }
         }
     }
 }

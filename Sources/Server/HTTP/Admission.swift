@@ -90,7 +90,8 @@ struct Admission: Sendable {
     /// A name for a request that cannot be read far enough to become one.
     func newRequestID() -> String { ids.request() }
 
-    func begin(_ head: RequestHead, from remoteAddress: String) -> Verdict {
+    /// - Parameter passes: What the connection's last requests were let in by.
+    func begin(_ head: RequestHead, from remoteAddress: String, _ passes: inout Passes) -> Verdict {
         let requestID = ids.request()
         var visit = Visit(
             arrival: Visit.Arrival(
@@ -98,13 +99,19 @@ struct Admission: Sendable {
                 correlationID: TraceIDs.acceptedCorrelation(head.headers["x-correlation-id"]) ?? requestID,
                 traceparent: TraceIDs.acceptedTraceparent(head.headers["traceparent"]) ?? ids.traceparent()))
         do {
-            return try judge(&visit)
+            if let pass = passes.pass(head, revocations: access.revocations, at: world.now) {
+                visit.entry = pass
+                try checkRate(pass.principal)
+                try checkSize(visit)
+                return .admitted(visit)
+            }
+            return try judge(&visit, &passes)
         } catch {
             return .refused(visit, error)
         }
     }
 
-    private func judge(_ visit: inout Visit) throws -> Verdict {
+    private func judge(_ visit: inout Visit, _ passes: inout Passes) throws -> Verdict {
         guard visit.head.hasOneHost else {
             try takeFromAddress(visit)
             throw Problem(
@@ -124,9 +131,14 @@ struct Admission: Sendable {
             try takeFromAddress(visit)
             throw unauthenticated(visit.head)
         }
+        let revocations = access.revocations
         switch access.recognise(credential) {
         case .known(let principal):
-            return .admitted(try admit(visit, principal))
+            let admitted = try admit(visit, principal)
+            if let entry = admitted.entry, visit.head.hasKeyHeader {
+                passes.keep(entry, of: visit.head, revocations: revocations, at: world.now)
+            }
+            return .admitted(admitted)
         case .impossible:
             try takeFromAddress(visit)
             throw unauthenticated(visit.head)
@@ -150,11 +162,7 @@ struct Admission: Sendable {
     }
 
     private func admit(_ visit: Visit, _ principal: Principal) throws -> Visit {
-        if let seconds = keyRate.take(principal.keyID, at: world.now) {
-            throw Problem(
-                .rateLimited, "This key sent more than \(limits.keyRequestsPerSecond) requests a second.",
-                hint: "Wait \(seconds) s, then send the same request again.", retryAfterSeconds: seconds)
-        }
+        try checkRate(principal)
         guard let entry = visit.entry, case let route = entry.route, route.permission.admits(principal.role) else {
             throw Problem(
                 .forbidden, "A key with the role \"\(principal.role.rawValue)\" may not do this.",
@@ -166,6 +174,13 @@ struct Admission: Sendable {
             route, entry.parameters, query: try query(visit.head), principal: principal)
         try checkSize(admitted)
         return admitted
+    }
+
+    private func checkRate(_ principal: Principal) throws {
+        guard let seconds = keyRate.take(principal.keyID, at: world.now) else { return }
+        throw Problem(
+            .rateLimited, "This key sent more than \(limits.keyRequestsPerSecond) requests a second.",
+            hint: "Wait \(seconds) s, then send the same request again.", retryAfterSeconds: seconds)
     }
 
     /// Settles what an open route, or none, means for the request.
@@ -269,6 +284,42 @@ struct Admission: Sendable {
             query: visit.query, headers: visit.head.headers, isHead: visit.head.isHead, body: body,
             principal: visit.principal, requestID: visit.requestID, correlationID: visit.correlationID,
             remoteAddress: visit.remoteAddress, limits: limits)
+    }
+}
+
+extension Admission {
+    /// What the last requests of a connection were let in by. A head that is known to be the same means the same route
+    /// and the same key for a moment, unless a key was revoked.
+    struct Passes {
+        /// As long as uses of one key count as one.
+        static let lifetime = Span.seconds(1)
+
+        private struct Pass {
+            let series: Int
+            let entry: Visit.Entry
+            let revocations: UInt64
+            let until: Timestamp
+        }
+
+        private var passes: [Pass] = []
+
+        fileprivate func pass(_ head: RequestHead, revocations: UInt64, at now: Timestamp) -> Visit.Entry? {
+            guard head.series != 0 else { return nil }
+            for pass in passes where pass.series == head.series {
+                return pass.revocations == revocations && now < pass.until ? pass.entry : nil
+            }
+            return nil
+        }
+
+        fileprivate mutating func keep(
+            _ entry: Visit.Entry, of head: RequestHead, revocations: UInt64, at now: Timestamp
+        ) {
+            guard head.series != 0 else { return }
+            passes.removeAll { $0.series == head.series }
+            if passes.count == HeadMemory.headsMax { passes.removeFirst() }
+            passes.append(
+                Pass(series: head.series, entry: entry, revocations: revocations, until: now + Self.lifetime))
+        }
     }
 }
 

@@ -38,6 +38,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// it, so who does not read cannot make replies pile up.
     private var blocked: Scheduled<Void>?
     private var ahead = RequestsAhead()
+    /// What the decoder made of the bytes that it was given last.
+    var decoded = Decoded()
+    private var passes = Admission.Passes()
     private var isTakingAhead = false
     private var lastHeard = NIODeadline.now()
     private var idleCheck: Scheduled<Void>?
@@ -86,9 +89,23 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        lastHeard = .now()
-        arrive(.part(unwrapInboundIn(data)))
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            let head = RequestHead(head)
+            decoded.heads += 1
+            decoded.head = head
+            arrive(.head(head))
+        case .body(let bytes):
+            decoded.bodies += 1
+            arrive(.body(bytes))
+        case .end:
+            decoded.ends += 1
+            arrive(.end)
+        }
     }
+
+    /// Bytes came.
+    func hear() { lastHeard = .now() }
 
     func read(context: ChannelHandlerContext) {
         if ahead.mayRead() { context.read() }
@@ -102,16 +119,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    private func arrive(_ arrival: RequestsAhead.Arrival) {
+    func arrive(_ arrival: RequestsAhead.Arrival) {
         if ahead.isEmpty, isAnswered || !arrival.waitsForReply { return take(arrival) }
         ahead.add(arrival)
     }
 
     private func take(_ arrival: RequestsAhead.Arrival) {
         switch arrival {
-        case .part(.head(let head)): begin(head)
-        case .part(.body(let buffer)): take(buffer)
-        case .part(.end):
+        case .head(let head): begin(head)
+        case .body(let buffer): take(buffer)
+        case .end:
             bodyIsThere()
             finishReading()
         case .inputClosed: inputClosed()
@@ -137,11 +154,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context.fireChannelReadComplete()
     }
 
-    private func begin(_ head: HTTPRequestHead) {
+    private func begin(_ head: RequestHead) {
         version = head.version
         isLast = !head.isKeepAlive || connections.isDraining
         let start = responder.now
-        switch responder.admission.begin(RequestHead(head), from: remoteAddress) {
+        switch responder.admission.begin(head, from: remoteAddress, &passes) {
         case .admitted(let visit): startReading(Intake(visit: visit, start: start))
         case .refused(let visit, let error): refuse(visit, error, start)
         case .asking(let visit, let unseen):

@@ -16,6 +16,15 @@ extension ConnectionHandler {
         case closed
     }
 
+    /// Parts of requests that the decoder made of some bytes.
+    struct Decoded {
+        var heads = 0
+        var bodies = 0
+        var ends = 0
+        /// The last of the heads.
+        var head: RequestHead?
+    }
+
     /// A request that is not read to its end. An object, as the state refers to it again and again.
     final class Intake {
         var visit: Admission.Visit

@@ -46,7 +46,8 @@ struct Listener: Service {
     }
 }
 
-/// How a connection is set up: NIO reads HTTP/1.1, and ``ConnectionHandler`` does the rest.
+/// How a connection is set up: NIO reads HTTP/1.1, but for what ``HeadMemory`` knows, and
+/// ``ConnectionHandler`` does the rest.
 private struct ConnectionChannel: ServerChildChannel {
     let responder: Responder
     let connections: ConnectionSet
@@ -58,10 +59,11 @@ private struct ConnectionChannel: ServerChildChannel {
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
+            let connection = ConnectionHandler(
+                responder: responder, connections: connections, executor: LoopExecutor(channel.eventLoop))
+            try pipeline.addHandler(HeadMemory(connection))
             try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder()))
-            try pipeline.addHandler(
-                ConnectionHandler(
-                    responder: responder, connections: connections, executor: LoopExecutor(channel.eventLoop)))
+            try pipeline.addHandler(connection)
             return Value(channel: channel)
         }
     }

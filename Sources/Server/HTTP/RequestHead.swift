@@ -11,7 +11,7 @@ final class RequestHead: Sendable {
     /// As it came, percent-encoded.
     let path: String
     let rawQuery: Substring
-    /// Without those that hold a key.
+    /// Without those that hold a key, and without the Content-Length.
     let headers: RequestHeaders
     /// A key that came in a header. It counts even beside a cookie.
     let key: String?
@@ -19,6 +19,12 @@ final class RequestHead: Sendable {
     let hasKeyHeader: Bool
     let session: String?
     let declaredBytes: Int?
+    let version: HTTPVersion
+    let isKeepAlive: Bool
+    /// Whether nothing but a Content-Length says where the request ends.
+    let isFramedByLength: Bool
+    /// The same for heads of one connection that differ in their Content-Length only; 0 for one that is alone.
+    let series: Int
     let isChunked: Bool
     let expectsContinue: Bool
     /// Whether it says once for which host it is, as HTTP/1.1 demands (RFC 9112 §3.2).
@@ -40,6 +46,8 @@ final class RequestHead: Sendable {
         var hasKeyHeader = false
         var session: String?
         var hosts = 0
+        var declared: String?
+        var isUpgrade = head.method == .CONNECT
         for (name, value) in head.headers {
             switch Meaning(of: name) {
             case .authorization:
@@ -52,6 +60,10 @@ final class RequestHead: Sendable {
                 continue
             case .cookie: session = session ?? Cookies.value(Credential.cookieName, in: value)
             case .host: hosts += 1
+            case .length:
+                declared = declared ?? value
+                continue
+            case .upgrade: isUpgrade = true
             case .other: break
             }
             fields.append((name, value))
@@ -63,7 +75,34 @@ final class RequestHead: Sendable {
         self.session = session
         isChunked = headers["transfer-encoding"] != nil
         expectsContinue = headers["expect"]?.lowercased() == "100-continue"
-        declaredBytes = headers["content-length"].flatMap { Int($0) }
+        declaredBytes = declared.flatMap { Int($0) }
+        version = head.version
+        isKeepAlive = head.isKeepAlive
+        isFramedByLength = version == .http1_1 && !isChunked && !isUpgrade
+        series = 0
+    }
+
+    /// The same head with another Content-Length.
+    ///
+    /// - Parameter series: Where it is to be expected again.
+    init(_ other: RequestHead, declaredBytes: Int?, series: Int? = nil) {
+        methodName = other.methodName
+        method = other.method
+        path = other.path
+        rawQuery = other.rawQuery
+        headers =
+            series == nil ? other.headers : RequestHeaders(other.headers.fields, memory: RequestHeaders.Memory())
+        key = other.key
+        hasKeyHeader = other.hasKeyHeader
+        session = other.session
+        version = other.version
+        isKeepAlive = other.isKeepAlive
+        isFramedByLength = other.isFramedByLength
+        isChunked = other.isChunked
+        expectsContinue = other.expectsContinue
+        hasOneHost = other.hasOneHost
+        self.declaredBytes = declaredBytes
+        self.series = series ?? other.series
     }
 
     /// What a header means here. Its name's length tells most apart.
@@ -72,6 +111,8 @@ final class RequestHead: Sendable {
         case key
         case cookie
         case host
+        case length
+        case upgrade
         case other
 
         init(of name: String) {
@@ -79,6 +120,8 @@ final class RequestHead: Sendable {
             switch name.utf8.count {
             case 4: candidate = ("host", .host)
             case 6: candidate = ("cookie", .cookie)
+            case 7: candidate = ("upgrade", .upgrade)
+            case 14: candidate = ("content-length", .length)
             case 9: candidate = ("x-api-key", .key)
             case 13 where name.utf8.first == UInt8(ascii: "x") || name.utf8.first == UInt8(ascii: "X"):
                 candidate = ("x-vault-token", .key)

@@ -5,7 +5,9 @@ import NIOHTTP1
 /// connection is not read meanwhile. So it never holds more than one read gave.
 struct RequestsAhead {
     enum Arrival {
-        case part(HTTPServerRequestPart)
+        case head(RequestHead)
+        case body(ByteBuffer)
+        case end
         /// The client closed its side.
         case inputClosed
         case broken(HTTPParserError)
@@ -13,8 +15,8 @@ struct RequestsAhead {
         /// Whether it has to wait until the request before it is answered. The rest of a request follows its head.
         var waitsForReply: Bool {
             switch self {
-            case .part(.head), .inputClosed, .broken: true
-            case .part: false
+            case .head, .inputClosed, .broken: true
+            case .body, .end: false
             }
         }
     }
