@@ -80,7 +80,7 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world))
         // Agents that held tasks before this start may call as soon as it listens.
-        try await features.fleetTasks.look()
+        try await features.goOn()
         let logger = Logger(label: "reeve.gateway")
         for fault in features.keyring.reload() { logger.warning("a provider's key is missing: \(fault)") }
         let adminKey = try await AdminKeyFile(dataDirectory: directory.path).prepare(features.access, world: world)

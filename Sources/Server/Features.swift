@@ -35,6 +35,7 @@ public struct Features: Sendable {
     /// The keys of providers; empty until it is first loaded.
     public let keyring: ProviderKeyring
     private let stopper: CallStopper
+    private let dispatch: GatewayDispatch
     /// Which tasks agents hold; empty until it is first looked at.
     let fleetTasks: FleetTasks
     private let eventRoutes: EventRoutes
@@ -67,11 +68,12 @@ public struct Features: Sendable {
         agents = AgentService(
             world: world, events: events, audit: audit, workload: taskStore,
             budgets: FleetBudgets(book: book, world: world), policy: AgentPolicy(settings.agents))
-        queues = QueueService(events: events, audit: audit, wakeups: wakeups, world: world)
+        let models = GatewayTaskModels(settings: catalogue, ramps: DispatchRamps(catalogue, world: world))
+        queues = QueueService(events: events, audit: audit, models: models, wakeups: wakeups, world: world)
         budgets = BudgetService(memory: book, events: events, audit: audit, world: world)
         tasks = TaskService(
-            store: taskStore, queues: queues, agents: agents, audit: audit, caps: budgets, events: events,
-            wakeups: wakeups,
+            store: taskStore, queues: queues, agents: agents, audit: audit, caps: budgets, models: models,
+            events: events, wakeups: wakeups,
             policy: TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds),
             limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
@@ -85,11 +87,14 @@ public struct Features: Sendable {
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
             projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
-            world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
+            dispatch: models.ramps, world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
         ledger = GatewayLedger(
             gateway: gateway, calls: calls, storage: storage, rounds: journal?.records ?? RecordRounds())
+        dispatch = GatewayDispatch(
+            ramps: models.ramps, outages: ModelOutageService(events: events, replica: replicaID), wakeups: wakeups,
+            storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         house = HouseMetrics(
@@ -108,11 +113,18 @@ public struct Features: Sendable {
             retention: .hours(24 * Int64(settings.events.retentionDays)))
     }
 
+    /// What agents held and which models were out before this start: known before it listens.
+    func goOn() async throws {
+        try await fleetTasks.look()
+        try await dispatch.resume(gateway.catalogue)
+    }
+
     /// Every table of the control store.
     public static var migrations: [Migration] {
         IdempotencySchema.migrations + EventSchema.migrations + AccessSchema.migrations + AuditSchema.migrations
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
+            + ModelOutageSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -180,6 +192,7 @@ public struct Features: Sendable {
             BatchLoops(runner: batchRunner, otherContents: DeliverableStore()).loops,
             ledger.loops, stopper.loops, fleetTasks.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
+            dispatch.loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
             [
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }

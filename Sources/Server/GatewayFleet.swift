@@ -58,15 +58,21 @@ final class FleetTasks: AgentTasks {
         var seen: Int64?
         var owners: [String: String] = [:]
         var tasks: [String: Set<String>] = [:]
+        /// What the tasks ask for that ask for something.
+        var models: [String: String] = [:]
 
-        mutating func set(_ task: String, to agent: String?) {
+        mutating func set(_ task: String, to agent: String?, model: String?) {
+            models[task] = agent == nil ? nil : model ?? models[task]
             if let owner = owners[task] {
                 guard owner != agent else { return }
                 owners[task] = nil
                 tasks[owner]?.remove(task)
                 if tasks[owner]?.isEmpty == true { tasks[owner] = nil }
             }
-            guard let agent, owners.count < claimsMax else { return }
+            guard let agent, owners.count < claimsMax else {
+                models[task] = nil
+                return
+            }
             owners[task] = agent
             tasks[agent, default: []].insert(task)
         }
@@ -78,7 +84,7 @@ final class FleetTasks: AgentTasks {
                 guard let task = event.taskID, event.taskSeq != nil, let state = event.data["to"]?.string else {
                     continue
                 }
-                set(task, to: leased.contains(state) ? event.agent : nil)
+                set(task, to: leased.contains(state) ? event.agent : nil, model: event.data["model"]?.string)
             }
         }
     }
@@ -94,14 +100,27 @@ final class FleetTasks: AgentTasks {
         self.storage = storage
     }
 
+    func wish(of task: String) -> TaskWish {
+        state.withLock { state in
+            catchUp(&state)
+            guard state.owners[task] != nil else { return .unknown }
+            return state.models[task].map(TaskWish.model) ?? .nothing
+        }
+    }
+
+    /// Takes in what this process did itself.
+    private func catchUp(_ state: inout State) {
+        for _ in 0..<Self.roundsMax {
+            guard let seen = state.seen, events.bus.head > seen,
+                let batch = events.bus.recent(after: seen, limit: Self.eventsMax), !batch.isEmpty
+            else { return }
+            state.follow(batch)
+        }
+    }
+
     func held(by agent: String) -> String? {
         state.withLock { state in
-            for _ in 0..<Self.roundsMax {
-                guard let seen = state.seen, events.bus.head > seen,
-                    let batch = events.bus.recent(after: seen, limit: Self.eventsMax), !batch.isEmpty
-                else { break }
-                state.follow(batch)
-            }
+            catchUp(&state)
             guard let held = state.tasks[agent], held.count == 1 else { return nil }
             return held.first
         }
@@ -133,7 +152,7 @@ final class FleetTasks: AgentTasks {
         }
         state.withLock { state in
             guard state.seen == nil else { return }
-            for (task, agent) in held { state.set(task, to: agent) }
+            for (task, agent, model) in held { state.set(task, to: agent, model: model) }
             state.seen = last
         }
     }

@@ -10,6 +10,7 @@ extension ModelStatus {
     init(_ report: ModelReport) {
         self.init(
             name: report.name, tier: report.tier?.rawValue, contextTokens: report.contextTokens,
+            dispatch: report.dispatch.map(ModelDispatch.init),
             targets: report.targets.map(TargetStatus.init))
     }
 }

@@ -208,3 +208,15 @@ time.sleep(600)
     admin.post(f"/api/v1/tasks/{made['id']}/cancel")
     admin.await_state(made["id"], "canceled", seconds=20)
     until(lambda: not os.path.exists(f"/proc/{pid}"), 15, "the program's end")
+
+
+def test_tasks_and_queues_say_which_model_they_need(reeve, admin, name):
+    made = reeve.json("tasks", "create", "--title", "Draft", "--queue", name, "--tier", "cheap")
+    assert (made["model"], made["tier"]) == ("tier:cheap", "cheap")
+    assert reeve.json("queues", "set", name, "--model", "gpt-4o-mini", "--concurrency", "3")["model"] == "gpt-4o-mini"
+    assert reeve.json("tasks", "create", "--title", "Draft", "--queue", name)["model"] == "gpt-4o-mini"
+    queue = reeve.json("queues", "set", name, "--model", "none")
+    assert (queue["model"], queue["concurrency"]) == (None, 3)
+    done = reeve("queues", "set", name, "--model", "tier:cheap")
+    assert done.stdout == f"{name}: its tasks ask for tier:cheap.\n"
+    assert reeve("queues", "set", name).returncode == 2

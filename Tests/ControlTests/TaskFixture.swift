@@ -23,7 +23,9 @@ struct TaskFixture {
         Principal(keyID: "key_\(name)", name: name, role: .agent, agent: name)
     }
 
-    init(storage: any Storage, seed: UInt64 = 1, policy: TaskPolicy = TaskPolicy()) {
+    init(
+        storage: any Storage, seed: UInt64 = 1, policy: TaskPolicy = TaskPolicy(), models: (any TaskModels)? = nil
+    ) {
         self.storage = storage
         world = .test(seed: seed, time: time)
         events = Events(world: world)
@@ -31,9 +33,10 @@ struct TaskFixture {
         let audit = AuditService(world: world)
         let wakeups = Wakeups()
         agents = AgentService(world: world, events: events, audit: audit, workload: store)
-        queues = QueueService(events: events, audit: audit, wakeups: wakeups, world: world)
+        queues = QueueService(events: events, audit: audit, models: models, wakeups: wakeups, world: world)
         tasks = TaskService(
-            store: store, queues: queues, agents: agents, audit: audit, events: events, wakeups: wakeups,
+            store: store, queues: queues, agents: agents, audit: audit, models: models, events: events,
+            wakeups: wakeups,
             policy: policy, limits: Limits(), world: world)
     }
 

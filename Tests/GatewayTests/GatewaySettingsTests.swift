@@ -210,6 +210,11 @@ import Testing
         ("providers: {p: []}", "providers/p"), ("allowFloating: true", "allowFloating"),
         ("loops: {turns: 0}", "loops/turns"), ("loops: {sameCalls: 65}", "loops/sameCalls"),
         ("loops: {pause: 3}", "loops/pause"), ("loops: 5", "loops"), ("models: {'tier:x': {}}", "models/tier:x"),
+        ("taskTypes: []", "taskTypes"), ("taskTypes: {draft: small}", "taskTypes/draft"),
+        ("taskTypes: {draft: {}}", "taskTypes/draft"), ("taskTypes: {draft: {tier: dear}}", "taskTypes/draft/tier"),
+        ("taskTypes: {draft: {model: none}}", "taskTypes/draft"), ("taskTypes: {a/b: {tier: cheap}}", "taskTypes/a/b"),
+        ("taskTypes: {draft: {tier: cheap}}", "taskTypes/draft"),
+        ("taskTypes: {draft: {size: 1}}", "taskTypes/draft/size"),
         ("allowFloating: [5]", "allowFloating/0"), ("allowFloating: [a, '']", "allowFloating/1"),
     ])
     func aWrongSectionIsRefusedWithItsPlace(yaml: String, field: String) {
@@ -223,6 +228,20 @@ import Testing
         let rules = try #require(try settings("loops: {sameCalls: 3, sameReplies: false, turns: 9}").loops)
         #expect(rules.sameCalls == 3 && rules.sameReplies == nil && rules.turns == 9)
         #expect(rules.window == .minutes(10) && rules.hold == .minutes(5))
+    }
+
+    @Test func typesOfTasksAskForModelsAndTiers() throws {
+        let settings = try settings(
+            Self.providers + """
+                models: {m: {tier: cheap, targets: [{provider: main, model: m-2024-08-06}]}}
+                taskTypes: {draft: {tier: cheap}, final: {model: m}, plain: {model: cheap}}
+                """)
+        #expect(settings.taskTypes == ["draft": "tier:cheap", "final": "m", "plain": "tier:cheap"])
+        #expect(settings.has("m") && settings.has("tier:cheap") && !settings.has("x") && !settings.has("tier:premium"))
+        #expect(GatewaySettings().has("whatever"), "without models nothing is known of any")
+        #expect(GatewayLimits.taskTypes == 1_000)
+        let many = (0...GatewayLimits.taskTypes).map { "t\($0): {tier: cheap}" }.joined(separator: ", ")
+        #expect(throws: Problem.self) { try self.settings("taskTypes: {\(many)}") }
     }
 
     @Test(arguments: ["m", "cheap", "tier:cheap"])

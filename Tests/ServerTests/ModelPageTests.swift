@@ -66,6 +66,25 @@ struct ModelPageTests {
         }
     }
 
+    @Test("It is seen that a model's tasks wait, and that they come back")
+    func dispatch() async throws {
+        let now = ManualTime().now
+        let out = ModelDispatch(model: "out", state: .outage, share: 0, since: now - .minutes(3))
+        let back = ModelDispatch(model: "back", state: .ramping, share: 0.25, since: now)
+        let models = [
+            ModelStatus(name: "out", dispatch: out, targets: [Self.ill(now)]),
+            ModelStatus(name: "back", dispatch: back, targets: [Self.target("main")]),
+            ModelStatus(name: "well", targets: [Self.target("main")]),
+        ]
+        try await PageFixture.with(models: FixedModels(all: models)) { fixture in
+            let html = try await fixture.page("/models")
+            #expect(html.contains("Outage for 3m: its tasks wait"))
+            #expect(html.contains("Coming back: 25 % of the claims of its tasks go"))
+            #expect(html.components(separatedBy: "data-dispatch").count == 3)
+        }
+        #expect(out.json == ["state": "outage", "share": 0.0, "since": (now - .minutes(3)).json])
+    }
+
     @Test("Without models the page says how to get one")
     func empty() async throws {
         try await PageFixture.with { fixture in

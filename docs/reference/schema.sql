@@ -73,6 +73,9 @@ CREATE TABLE projects (
   name TEXT NOT NULL PRIMARY KEY, paused_at INTEGER, pause_reason TEXT, paused_by TEXT,
   weight REAL NOT NULL CHECK (weight > 0), created_at INTEGER NOT NULL) STRICT;
 
+-- 0012_queues_model
+ALTER TABLE queues ADD COLUMN model TEXT;
+
 -- 0020_tasks
 CREATE TABLE tasks (
   id TEXT NOT NULL PRIMARY KEY, project TEXT NOT NULL, queue TEXT NOT NULL, type TEXT NOT NULL,
@@ -190,6 +193,11 @@ SELECT task_id, fence, number, agent, key_id, state, claimed_at, started_at, hea
   failure_class, message, usage FROM task_attempts;
 DROP TABLE task_attempts;
 ALTER TABLE task_attempts_by_task RENAME TO task_attempts;
+
+-- 0025_tasks_model
+ALTER TABLE tasks ADD COLUMN model TEXT;
+ALTER TABLE tasks_finished ADD COLUMN model TEXT;
+ALTER TABLE lanes ADD COLUMN model TEXT NOT NULL DEFAULT '';
 
 -- 0030_schedules
 CREATE TABLE schedules (
@@ -309,3 +317,8 @@ CREATE TABLE batch_lines (
   state TEXT NOT NULL CHECK (state IN ('waiting', 'succeeded', 'errored', 'canceled', 'expired')),
   tries INTEGER NOT NULL, body BLOB, result BLOB, flaw TEXT, PRIMARY KEY (batch_id, number)) STRICT;
 CREATE INDEX batch_lines_waiting ON batch_lines (batch_id, tries, number) WHERE state = 'waiting';
+
+-- 0080_model_outages
+CREATE TABLE model_outages (
+  replica TEXT NOT NULL, model TEXT NOT NULL, began_at INTEGER NOT NULL,
+  PRIMARY KEY (replica, model)) STRICT;

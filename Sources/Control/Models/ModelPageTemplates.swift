@@ -13,7 +13,8 @@ enum ModelPageTemplates {
         <section class="panel" data-model="{{name}}" aria-label="{{name}}">
           <header><h2><a href="{{callsPath}}">{{name}}</a></h2><span class="second">{{#tier}}
             <span>{{tier}}</span>{{/tier}}{{#context}}<span>{{context}}</span>{{/context}}{{#isDark}}<span class="state"
-              data-state="failed">No target left</span>{{/isDark}}</span>
+              data-state="failed">No target left</span>{{/isDark}}{{#dispatch}}<span class="state"
+              data-state="{{dispatchState}}" data-dispatch>{{dispatch}}</span>{{/dispatch}}</span>
             {{#canOperate}}{{#canReset}}<button class="tiny end" type="button" data-action="reset"
               data-post="{{apiPath}}/reset" data-done="Breakers of {{name}} closed">Close its breakers</button>
             {{/canReset}}{{/canOperate}}</header>

@@ -102,6 +102,9 @@ struct ModelPanelView: PageView {
     let tier: String?
     let context: String?
     let isDark: Bool
+    /// How far its tasks are handed out, where that is not wholly so.
+    let dispatch: String?
+    let dispatchState: String
     let canReset: Bool
     let targets: [TargetRowView]
 
@@ -112,6 +115,14 @@ struct ModelPanelView: PageView {
         tier = model.tier
         context = model.contextTokens.map { "\(CallText.tokens($0)) context" }
         isDark = model.targets.allSatisfy { $0.breaker == .open }
+        let since = model.dispatch.since.map { " for \(PageText.span(now - $0))" } ?? ""
+        switch model.dispatch.state {
+        case .normal: (dispatch, dispatchState) = (nil, "done")
+        case .outage: (dispatch, dispatchState) = ("Outage\(since): its tasks wait", "failed")
+        case .ramping:
+            let share = PageText.percent(model.dispatch.share * 100)
+            (dispatch, dispatchState) = ("Coming back: \(share) of the claims of its tasks go", "waiting")
+        }
         canReset = model.targets.contains { $0.breaker != .closed }
         targets = model.targets.enumerated().map { TargetRowView($0.element, number: $0.offset + 1, now: now) }
     }
@@ -186,6 +197,7 @@ struct TargetRowView: PageView {
         "failures_in_row": "it failed several times in a row", "error_rate": "too many of its calls failed",
         "latency": "it answered too slowly", "first_token": "its first words came too late",
         "quality": "its answers were poor", "probe_failed": "the last probe failed",
+        "before_start": "it was ill when Reeve started",
     ]
 
     private static func noun(_ kind: String) -> String {

@@ -42,8 +42,12 @@ public enum ModelShapes {
         "limits": ["type": "object", "additionalProperties": limit], "limitsAt": optionalTime,
         "limitedUntil": optionalTime, "price": price,
     ])
+    private static let dispatch = object([
+        "state": ["type": "string", "enum": .list(ModelDispatch.State.allCases.map(\.rawValue))],
+        "share": ["type": "number", "minimum": 0, "maximum": 1], "since": optionalTime,
+    ])
     private static let model = object([
-        "name": text, "tier": optionalText, "contextTokens": optionalCount,
+        "name": text, "tier": optionalText, "contextTokens": optionalCount, "dispatch": dispatch,
         "targets": ["type": "array", "items": target],
     ])
     private static let reset: JSONValue = ["type": "object", "properties": ["target": text]]

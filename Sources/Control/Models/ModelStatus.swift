@@ -6,10 +6,16 @@ public struct ModelStatus: Sendable {
     public var tier: String?
     /// Tokens that its context holds; `nil` where the settings do not say.
     public var contextTokens: Int64?
+    /// How far the tasks that ask for it are handed out, by what this process knows of its targets.
+    public var dispatch: ModelDispatch
     /// In the order in which they are asked.
     public var targets: [TargetStatus]
 
-    public init(name: String, tier: String? = nil, contextTokens: Int64? = nil, targets: [TargetStatus]) {
+    public init(
+        name: String, tier: String? = nil, contextTokens: Int64? = nil, dispatch: ModelDispatch? = nil,
+        targets: [TargetStatus]
+    ) {
+        self.dispatch = dispatch ?? ModelDispatch(model: name)
         self.name = name
         self.tier = tier
         self.contextTokens = contextTokens
@@ -107,7 +113,7 @@ extension ModelStatus: JSONConvertible {
     public var json: JSONValue {
         [
             "name": .string(name), "tier": .of(tier), "contextTokens": .of(contextTokens),
-            "targets": .list(targets),
+            "dispatch": dispatch.json, "targets": .list(targets),
         ]
     }
 }

@@ -17,6 +17,8 @@ public struct Queue: Sendable, Equatable {
     public var pause: Pause?
     /// How many of its tasks may be leased at one time; `nil` is no limit.
     public var concurrency: Int64?
+    /// What tasks ask for that are made in it and do not say: a model's name, or a tier's as `tier:cheap`.
+    public var model: String?
     public let createdAt: Timestamp
 
     /// The newest thing that changed, for `If-Match`.

@@ -14,7 +14,8 @@ enum QueuePageTemplates {
           <tbody>
             {{#queues}}
             <tr id="queue-{{name}}" data-queue="{{name}}" data-state="{{state}}" data-row>
-              <td class="title"><a class="open" href="{{path}}">{{name}}</a>{{#pauseText}}<span class="second"><span
+              <td class="title"><a class="open" href="{{path}}">{{name}}</a>{{#model}}<span class="second"><span>asks
+                for {{model}}</span></span>{{/model}}{{#pauseText}}<span class="second"><span
                 class="state" data-state="paused">Paused</span> {{pauseText}}</span>{{/pauseText}}{{#problem}}<span
                   class="second" data-state="held">{{problem}}</span>{{/problem}}</td>
               <td class="num" data-label="Ready"><a href="{{readyPath}}">{{ready}}</a></td>

@@ -85,6 +85,7 @@ struct QueueRowView: PageView {
     let held: String
     let pauseText: String?
     let problem: String?
+    let model: String?
     let isPaused: Bool
     let spark: SparkView?
     /// How much a person should look at it: the most first.
@@ -92,6 +93,7 @@ struct QueueRowView: PageView {
 
     init(_ queue: Queue, depth: QueueDepth, throughput: [Int64: Int64], now: Timestamp) {
         name = queue.name
+        model = queue.model
         isPaused = queue.pause != nil
         state = isPaused ? "paused" : "open"
         path = PagePath.query("/tasks", [("queue", queue.name)])

@@ -24,7 +24,8 @@ public struct QueueRoutes: Sendable {
                 shape: .list("Queue"), handler: list),
             Route(.get, "/api/v1/queues/{name}", .read, "Show a queue", shape: .one("Queue"), handler: show),
             Route(
-                .patch, "/api/v1/queues/{name}", .operate, "Set a queue's concurrency",
+                .patch, "/api/v1/queues/{name}", .operate,
+                "Set a queue's concurrency, or the model that its tasks ask for",
                 shape: .one("Queue", body: "QueueChange"), handler: change),
             Route(
                 .post, "/api/v1/queues/{name}/pause", .operate, "Stop handing out a queue's tasks",
@@ -70,10 +71,23 @@ public struct QueueRoutes: Sendable {
         let name = try name(request)
         let fields = try request.fields()
         let concurrency = try fields.optionalInt("concurrency", in: 0...1_000_000)
+        // Of both, what is not there stays; with neither, the limit is lifted.
+        let setsModel = fields.object["model"] != nil || fields.object["tier"] != nil
+        let setsConcurrency = fields.object["concurrency"] != nil || !setsModel
+        let model = try ModelWish.read(fields)
         let ifMatch = request.headers["if-match"]
         return try await exchange.commit(request) { transaction in
-            let queue = try service.setConcurrency(
-                concurrency, queue: name, ifMatch: ifMatch, by: request.principal, in: transaction)
+            let principal = request.principal
+            var queue: Queue?
+            if setsConcurrency {
+                queue = try service.setConcurrency(
+                    concurrency, queue: name, ifMatch: ifMatch, by: principal, in: transaction)
+            }
+            if setsModel {
+                queue = try service.setModel(
+                    model, queue: name, ifMatch: queue == nil ? ifMatch : nil, by: principal, in: transaction)
+            }
+            guard let queue else { throw Problem.notFound("queue", name) }
             return try reply(queue, in: transaction)
         }
     }
@@ -146,7 +160,8 @@ public struct QueueRoutes: Sendable {
             let minutes = (0..<Self.throughputMinutes).map { lastMinute - Self.throughputMinutes + 1 + $0 }
             return [
                 "name": .string(queue.name), "paused": .bool(queue.pause != nil), "pause": .of(queue.pause),
-                "concurrency": .of(queue.concurrency), "depth": .int(depth.ready), "ready": .int(depth.ready),
+                "concurrency": .of(queue.concurrency), "model": .of(queue.model), "depth": .int(depth.ready),
+                "ready": .int(depth.ready),
                 "running": .int(depth.leased), "scheduled": .int(depth.scheduled), "blocked": .int(depth.blocked),
                 "waiting": .int(depth.waiting), "inReview": .int(depth.inReview), "held": .int(depth.held),
                 "oldestReadyAt": .of(depth.oldestReadyAt),

@@ -17,6 +17,7 @@ public enum QueueSchema {
                   name TEXT NOT NULL PRIMARY KEY, paused_at INTEGER, pause_reason TEXT, paused_by TEXT,
                   weight REAL NOT NULL CHECK (weight > 0), created_at INTEGER NOT NULL) STRICT
                 """,
-            ])
+            ]),
+        Migration("0012_queues_model", ["ALTER TABLE queues ADD COLUMN model TEXT"]),
     ]
 }

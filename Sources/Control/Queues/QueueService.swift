@@ -8,8 +8,13 @@ public struct QueueService: Sendable {
     private let world: World
     /// Told after a queue opens up, so that waiting claims look again.
     private let wakeups: Wakeups
+    /// Says which models there are; `nil` where nobody knows.
+    private let models: (any TaskModels)?
 
-    public init(events: Events, audit: AuditService, wakeups: Wakeups, world: World) {
+    public init(
+        events: Events, audit: AuditService, models: (any TaskModels)? = nil, wakeups: Wakeups, world: World
+    ) {
+        self.models = models
         self.events = events
         self.audit = audit
         self.wakeups = wakeups
@@ -93,6 +98,22 @@ public struct QueueService: Sendable {
         try audit.record("queue.changed", by: principal, target: "queue:\(name)", detail: data, in: transaction)
         let wakeups = wakeups
         transaction.afterCommit { wakeups.wakeAll() }
+        return try store.queue(name, in: transaction) ?? queue
+    }
+
+    /// Sets the model that tasks ask for which are made in the queue from now on and do not say; `nil` for none.
+    public func setModel(
+        _ model: String?, queue name: String, ifMatch: String?, by principal: Principal, in transaction: Transaction
+    ) throws -> Queue {
+        if let model { try models?.check(model, path: "model") }
+        try store.ensureQueue(name, now: world.now, in: transaction)
+        guard var queue = try store.queue(name, in: transaction) else { throw Problem.notFound("queue", name) }
+        try EntityTag.check(ifMatch, against: queue.etag, of: "the queue \"\(name)\"")
+        queue.model = model
+        try store.save(queue, in: transaction)
+        let data: JSONValue = ["queue": .string(name), "model": .of(model)]
+        try events.append(EventDraft("queue.changed", actor: principal.actor, data: data), in: transaction)
+        try audit.record("queue.changed", by: principal, target: "queue:\(name)", detail: data, in: transaction)
         return try store.queue(name, in: transaction) ?? queue
     }
 

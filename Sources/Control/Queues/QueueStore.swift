@@ -50,7 +50,8 @@ public struct QueueStore: Sendable {
         try transaction.run(
             """
             UPDATE queues SET paused_at = \(queue.pause?.at), pause_reason = \(queue.pause?.reason),
-              paused_by = \(queue.pause?.actor), concurrency = \(queue.concurrency), revision = revision + 1
+              paused_by = \(queue.pause?.actor), concurrency = \(queue.concurrency), model = \(queue.model),
+              revision = revision + 1
             WHERE name = \(queue.name)
             """)
     }
@@ -73,6 +74,7 @@ public struct QueueStore: Sendable {
     private func queue(_ row: StoredRow) -> Queue {
         Queue(
             name: row.text("name"), pause: pause(row), concurrency: row.optionalInt("concurrency"),
+            model: row.optionalText("model"),
             createdAt: row.time("created_at"), revision: row.int("revision"))
     }
 

@@ -50,6 +50,9 @@ struct LaneShares {
         if let head, count > 0 { lanes[index].head = head } else { lanes.remove(at: index) }
     }
 
+    /// Leaves a lane out from here on: what is ready in it may not go now.
+    mutating func drop(_ lane: OpenLane) { lanes.removeAll { $0.id == lane.id } }
+
     func save(queue: String, store: TaskStore, in transaction: Transaction) throws {
         guard !changed.isEmpty else { return }
         for project in changed.sorted() {

@@ -15,6 +15,8 @@ public struct AgentTask: Sendable, Equatable {
     public let type: String
     public let title: String
     public var input: JSONValue
+    /// The model that its agent asks for, as callers of the gateway name it: `gpt-4o-mini`, `tier:cheap`.
+    public var model: String?
     public let requires: [String]
     public let deliverableSchema: JSONValue?
     public let review: ReviewPolicy?
@@ -107,7 +109,8 @@ public struct AgentTask: Sendable, Equatable {
 
     /// The lane that it stands in while ready.
     public var lane: Lane {
-        Lane(queue: queue, project: project, agent: preferredAgent ?? pinnedAgent, requires: requires)
+        Lane(
+            queue: queue, project: project, agent: preferredAgent ?? pinnedAgent, requires: requires, model: model)
     }
 
     /// When it expires, unless somebody begins before; a task that was begun once does not expire any more.
@@ -147,10 +150,14 @@ public struct Lane: Sendable, Equatable {
     public let project: String
     public let agent: String?
     public let requires: [String]
+    /// The model that its tasks ask for: while that takes no calls, the others of the queue go past them.
+    public let model: String?
 
     /// Derived from what it stands for, so that no look-up is needed to know it.
     public var id: String {
-        String(Digest.sha256([queue, project, agent ?? "", requiresText].joined(separator: "\u{1F}")).prefix(32))
+        // Lanes of tasks that ask for no model are called what they were before there was another kind.
+        let parts = [queue, project, agent ?? "", requiresText] + [model].compactMap(\.self)
+        return String(Digest.sha256(parts.joined(separator: "\u{1F}")).prefix(32))
     }
 
     var requiresText: String { JSONValue.list(requires.sorted()).text }

@@ -148,6 +148,7 @@ struct TaskPageView: PageView {
         if !task.requires.isEmpty {
             facts.append(FactView(name: "Needs", value: task.requires.joined(separator: ", ")))
         }
+        if let model = task.model { facts.append(FactView(name: "Model", value: model)) }
         facts.append(FactView(name: "Priority", value: "\(task.priority)"))
         facts.append(FactView(name: "Failures", value: "\(task.attempts) of \(task.maxAttempts) allowed"))
         if task.leaseLosses > 0 { facts.append(FactView(name: "Leases lost", value: "\(task.leaseLosses)")) }

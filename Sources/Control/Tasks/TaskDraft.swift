@@ -15,6 +15,7 @@ public struct TaskDraft: Sendable {
     var type: String
     var title: String
     var input: JSONValue
+    var model: String?
     var priority: Int64
     var dependsOn: [Dependency]
     var agent: String?
@@ -45,6 +46,7 @@ public struct TaskDraft: Sendable {
         type = try fields.optionalName("type") ?? "task"
         title = try fields.optionalString("title", max: 1_000) ?? type
         input = fields.object["input"] ?? .null
+        model = try ModelWish.read(fields)
         priority = try fields.optionalInt("priority", in: Self.priorities) ?? 0
         dependsOn = try Self.dependencies(fields)
         agent = try fields.optionalName("agent")
@@ -136,7 +138,8 @@ public struct TaskDraft: Sendable {
         now: Timestamp
     ) -> AgentTask {
         var task = AgentTask(
-            id: id, project: project, queue: queue, type: type, title: title, input: input, requires: requires,
+            id: id, project: project, queue: queue, type: type, title: title, input: input, model: model,
+            requires: requires,
             deliverableSchema: deliverableSchema, review: review, budget: budget, lease: lease,
             startWithin: startWithin, timeout: timeout, progressWithin: progressWithin, startBy: startBy,
             uniqueKey: uniqueKey, concurrencyKey: concurrencyKey, onLeaseLost: onLeaseLost, onExhausted: onExhausted,

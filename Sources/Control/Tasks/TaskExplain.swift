@@ -95,6 +95,28 @@ extension TaskService {
         }
     }
 
+    /// The model that it asks for takes no calls, or is just coming back.
+    private func modelCondition(_ task: AgentTask) -> TaskExplanation.Condition? {
+        guard let name = task.model, let standing = models?.standing(of: name) else { return nil }
+        let lifted = "its recovery, or an operator: POST /api/v1/models/\(standing.model)/reset"
+        switch standing.state {
+        case .normal: return nil
+        case .outage:
+            let since = standing.since.map { " since \($0.rfc3339)" } ?? ""
+            return .init(
+                code: "model_outage",
+                detail: "it waits for the model \(standing.model), none of whose targets takes calls\(since)",
+                taskID: nil, liftedBy: lifted)
+        case .ramping:
+            let share = Int((standing.share * 100).rounded())
+            return .init(
+                code: "model_ramp",
+                detail:
+                    "the model \(standing.model) is coming back: \(share) % of the claims of its tasks are let through",
+                taskID: nil, liftedBy: lifted)
+        }
+    }
+
     private func queueConditions(_ task: AgentTask, in transaction: Transaction) throws -> [TaskExplanation.Condition] {
         var unmet: [TaskExplanation.Condition] = []
         if let queue = try queues.queue(task.queue, in: transaction) {
@@ -121,6 +143,7 @@ extension TaskService {
                     code: TaskHold.pausedProject.rawValue, detail: "\(pause.actor): \(pause.reason)", taskID: nil,
                     liftedBy: "an operator: POST /api/v1/projects/\(task.project)/resume"))
         }
+        if task.state == .ready, let wait = modelCondition(task) { unmet.append(wait) }
         let able = try agents.eligible(requires: task.requires, pinned: task.pinnedAgent, in: transaction)
         if !able.contains(where: { $0.refusal == nil }) {
             let wanted = task.pinnedAgent.map { "the agent \"\($0)\"" } ?? "any agent"

@@ -25,6 +25,7 @@ struct TaskJournal: Sendable {
         if task.fence > 0 { document["fence"] = .int(task.fence) }
         document["queue"] = .string(task.queue)
         document["title"] = .string(task.title)
+        if let model = task.model, task.state.isLeased || before == nil { document["model"] = .string(model) }
         if before == nil {
             try store.insert(&task, in: transaction)
         } else if !isFollowed {

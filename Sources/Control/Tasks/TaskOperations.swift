@@ -217,6 +217,7 @@ extension TaskDraft {
         type = task.type
         title = task.title
         input = task.input
+        model = task.model
         priority = task.priority
         dependsOn = []
         agent = task.pinnedAgent

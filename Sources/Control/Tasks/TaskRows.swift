@@ -5,7 +5,7 @@ extension AgentTask {
     init(row: StoredRow) {
         self.init(
             id: row.id("id"), project: row.text("project"), queue: row.text("queue"), type: row.text("type"),
-            title: row.text("title"), input: row.json("input"),
+            title: row.text("title"), input: row.json("input"), model: row.optionalText("model"),
             requires: (row.json("requires").array ?? []).compactMap(\.string),
             // Mapped: a bare `nil` beside a `JSONValue` is its null, and every task would have a schema.
             deliverableSchema: row.optionalText("deliverable_schema").map { _ in row.json("deliverable_schema") },
@@ -74,7 +74,7 @@ extension AgentTask {
     static let requestColumns = [
         "id", "project", "queue", "type", "title", "requires", "deliverable_schema", "review", "budget", "lease_us",
         "start_within_us", "timeout_us", "progress_within_us", "start_by", "unique_key", "concurrency_key",
-        "on_lease_lost", "on_exhausted", "supersedes", "correlation_id", "created_by", "created_at",
+        "on_lease_lost", "on_exhausted", "supersedes", "correlation_id", "created_by", "created_at", "model",
     ]
 
     /// The values of ``requestColumns``, in their order.
@@ -85,7 +85,7 @@ extension AgentTask {
             (budget?.stored).sqlValue, lease.sqlValue, startWithin.sqlValue, timeout.sqlValue,
             progressWithin.sqlValue, startBy.sqlValue, uniqueKey.sqlValue, concurrencyKey.sqlValue,
             onLeaseLost.rawValue.sqlValue, onExhausted.rawValue.sqlValue, supersedes.sqlValue,
-            correlationID.sqlValue, createdBy.sqlValue, createdAt.sqlValue,
+            correlationID.sqlValue, createdBy.sqlValue, createdAt.sqlValue, model.sqlValue,
         ]
     }
 

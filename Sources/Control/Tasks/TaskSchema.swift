@@ -137,5 +137,11 @@ public enum TaskSchema {
                 "DROP TABLE task_attempts",
                 "ALTER TABLE task_attempts_by_task RENAME TO task_attempts",
             ]),
+        Migration(
+            "0025_tasks_model",
+            [
+                "ALTER TABLE tasks ADD COLUMN model TEXT", "ALTER TABLE tasks_finished ADD COLUMN model TEXT",
+                "ALTER TABLE lanes ADD COLUMN model TEXT NOT NULL DEFAULT ''",
+            ]),
     ]
 }

@@ -10,6 +10,8 @@ public struct TaskService: Sendable {
     let queues: QueueService
     let agents: AgentService
     let audit: AuditService
+    /// What is known of the models that tasks ask for; `nil` where there is no gateway.
+    let models: (any TaskModels)?
     let policy: TaskPolicy
     let limits: Limits
     let world: World
@@ -20,8 +22,10 @@ public struct TaskService: Sendable {
 
     public init(
         store: TaskStore, queues: QueueService, agents: AgentService, audit: AuditService,
-        caps: (any TaskCaps)? = nil, events: Events, wakeups: Wakeups, policy: TaskPolicy, limits: Limits, world: World
+        caps: (any TaskCaps)? = nil, models: (any TaskModels)? = nil, events: Events, wakeups: Wakeups,
+        policy: TaskPolicy, limits: Limits, world: World
     ) {
+        self.models = models
         self.limits = limits
         self.store = store
         self.queues = queues
@@ -41,6 +45,7 @@ public struct TaskService: Sendable {
         _ draft: TaskDraft, by principal: Principal, correlationID: String?, in transaction: Transaction
     ) throws -> (task: AgentTask, isNew: Bool) {
         if let existing = try existing(draft, in: transaction) { return (existing, false) }
+        try checkModel(of: draft)
         let edges = try draft.dependsOn.map { dependency in
             (dependency, try parent(dependency, in: transaction))
         }
@@ -61,6 +66,7 @@ public struct TaskService: Sendable {
             if let existing = try existing(draft, in: transaction) {
                 byIndex[index] = existing
             } else {
+                try checkModel(of: draft)
                 let edges = try draft.dependsOn.map { dependency in
                     (dependency, try byRef[dependency.name] ?? parent(dependency, in: transaction))
                 }
@@ -71,6 +77,11 @@ public struct TaskService: Sendable {
             if let ref = draft.ref, let task = byIndex[index] { byRef[ref] = task }
         }
         return drafts.indices.compactMap { byIndex[$0] }
+    }
+
+    /// Refuses a model that nobody has, before its agent asks for it in vain.
+    func checkModel(of draft: TaskDraft) throws {
+        if let model = draft.model { try models?.check(model, path: "model") }
     }
 
     private func existing(_ draft: TaskDraft, in transaction: Transaction) throws -> AgentTask? {
@@ -93,6 +104,11 @@ public struct TaskService: Sendable {
     ) throws -> AgentTask {
         let now = world.now
         try queues.ensure(queue: draft.queue, project: draft.project, in: transaction)
+        var draft = draft
+        if draft.model == nil {
+            draft.model =
+                try models?.model(ofType: draft.type) ?? queues.queue(draft.queue, in: transaction)?.model
+        }
         let dependencies = edges.map { edge, parent in
             TaskDependency(
                 taskID: id, dependsOn: parent.id, ifUnmet: edge.ifUnmet, isChild: false,
@@ -182,8 +198,10 @@ public struct TaskService: Sendable {
 
     // MARK: Looking
 
-    /// Which agent has which task by a live claim.
-    public func leased(limit: Int, in transaction: Transaction) throws -> [(task: String, agent: String)] {
+    /// Which agent has which task by a live claim, and the model that the task asks for.
+    public func leased(
+        limit: Int, in transaction: Transaction
+    ) throws -> [(task: String, agent: String, model: String?)] {
         try store.leasedOwners(limit: limit, in: transaction)
     }
 

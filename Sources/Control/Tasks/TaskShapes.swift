@@ -101,7 +101,13 @@ public enum TaskShapes {
         ("ResumeRequest", object(["hold": words(TaskHold.self), "answer": anything, "token": text])),
         ("ReassignRequest", object(["agent": ["type": ["string", "null"]]])),
         ("RequeueRequest", object(["ids": ["type": "array", "items": text], "queue": name, "reason": text])),
-        ("QueueChange", object(["concurrency": ["type": ["integer", "null"], "minimum": 0, "maximum": 1_000_000]])),
+        (
+            "QueueChange",
+            object([
+                "concurrency": ["type": ["integer", "null"], "minimum": 0, "maximum": 1_000_000],
+                "model": ["type": ["string", "null"], "minLength": 1, "maxLength": 200],
+            ])
+        ),
         (
             "ProjectChange",
             object(["weight": ["type": "number", "minimum": 0.001, "maximum": 1_000]], required: ["weight"])
@@ -123,6 +129,7 @@ public enum TaskShapes {
             ],
         ],
         "agent": name, "requires": names, "deliverableSchema": ["type": ["object", "boolean"]],
+        "model": ["type": "string", "minLength": 1, "maxLength": 200], "tier": words(ModelTier.self),
         "review": [
             "anyOf": [
                 flag,
@@ -155,7 +162,8 @@ public enum TaskShapes {
                     "priority": whole, "attempts": whole, "maxAttempts": whole, "fence": whole, "agent": textOrNull,
                     "dependsOn": ["type": "array", "items": text],
                     "deliverables": ["type": "array", "items": RouteShape.ref("Deliverable")], "output": anything,
-                    "submission": ["type": ["object", "null"]], "createdAt": time, "updatedAt": time,
+                    "submission": ["type": ["object", "null"]], "model": textOrNull, "tier": textOrNull,
+                    "createdAt": time, "updatedAt": time,
                     "finishedAt": timeOrNull,
                 ],
                 required: [
@@ -218,7 +226,7 @@ public enum TaskShapes {
             object(
                 [
                     "name": text, "paused": flag, "depth": whole, "running": whole,
-                    "concurrency": ["type": ["integer", "null"]],
+                    "concurrency": ["type": ["integer", "null"]], "model": textOrNull,
                 ],
                 required: ["name", "paused", "depth", "running"])
         ),

@@ -48,8 +48,9 @@ public struct TaskStore: Sendable {
     private func ensureLane(_ lane: Lane, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO lanes (id, queue, project, agent, requires)
-            VALUES (\(lane.id), \(lane.queue), \(lane.project), \(lane.agent ?? ""), \(lane.requiresText))
+            INSERT INTO lanes (id, queue, project, agent, requires, model)
+            VALUES (\(lane.id), \(lane.queue), \(lane.project), \(lane.agent ?? ""), \(lane.requiresText),
+              \(lane.model ?? ""))
             ON CONFLICT (id) DO NOTHING
             """)
     }

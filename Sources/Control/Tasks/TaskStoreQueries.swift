@@ -18,6 +18,8 @@ struct OpenLane {
     let id: String
     let project: String
     let requires: [String]
+    /// What its tasks ask for; `nil` for none.
+    let model: String?
     /// The order key of its first task.
     var head: Int64
 }
@@ -40,20 +42,27 @@ extension TaskStore {
     // MARK: Claims
 
     /// The lanes of a queue that have a ready task for this agent or for any.
-    func openLanes(queue: String, agent: String, in transaction: Transaction) throws -> [OpenLane] {
-        try transaction.rows(
+    ///
+    /// - Parameter heldBack: models whose tasks are passed over.
+    func openLanes(
+        queue: String, agent: String, heldBack: [String] = [], in transaction: Transaction
+    ) throws -> [OpenLane] {
+        let others: SQLText = heldBack.isEmpty ? "" : "AND lanes.model NOT IN \(list: heldBack)"
+        return try transaction.rows(
             """
-            SELECT id, project, requires, head FROM (
-              SELECT lanes.id AS id, lanes.project AS project, lanes.requires AS requires, (
+            SELECT id, project, requires, model, head FROM (
+              SELECT lanes.id AS id, lanes.project AS project, lanes.requires AS requires, lanes.model AS model, (
                 SELECT MIN(tasks.order_key) FROM tasks
                 WHERE tasks.lane = lanes.id AND tasks.state = 'ready' AND tasks.hold_count = 0) AS head
-              FROM lanes WHERE lanes.queue = \(queue) AND (lanes.agent = '' OR lanes.agent = \(agent))) AS open
+              FROM lanes
+              WHERE lanes.queue = \(queue) AND (lanes.agent = '' OR lanes.agent = \(agent)) \(sql: others)) AS open
             WHERE head IS NOT NULL
             """
         ).map { row in
             OpenLane(
                 id: row.text("id"), project: row.text("project"),
-                requires: (row.json("requires").array ?? []).compactMap(\.string), head: row.int("head"))
+                requires: (row.json("requires").array ?? []).compactMap(\.string),
+                model: row.text("model").isEmpty ? nil : row.text("model"), head: row.int("head"))
         }
     }
 
@@ -259,13 +268,15 @@ extension TaskStore {
         ).map { ($0.text("owner"), $0.bool("leased"), $0.int("count")) }
     }
 
-    func leasedOwners(limit: Int, in transaction: Transaction) throws -> [(task: String, agent: String)] {
+    func leasedOwners(
+        limit: Int, in transaction: Transaction
+    ) throws -> [(task: String, agent: String, model: String?)] {
         try transaction.rows(
             """
-            SELECT id, owner FROM tasks WHERE owner > '' AND state IN ('claimed', 'running')
+            SELECT id, owner, model FROM tasks WHERE owner > '' AND state IN ('claimed', 'running')
             ORDER BY owner, state LIMIT \(limit)
             """
-        ).map { ($0.text("id"), $0.text("owner")) }
+        ).map { ($0.text("id"), $0.text("owner"), $0.optionalText("model")) }
     }
 
     func inHand(of agent: String, limit: Int, in transaction: Transaction) throws -> [AgentTask] {

@@ -4,6 +4,7 @@ import Kernel
 extension TaskService: TaskCreation {
     public func checkTemplate(_ template: Fields) throws {
         let draft = try TaskDraft(template, policy: policy)
+        try checkModel(of: draft)
         guard draft.dependsOn.isEmpty else {
             throw Problem.invalid(
                 template.path("dependsOn"), "a schedule's tasks depend on nothing",

@@ -137,6 +137,8 @@ extension TaskView: JSONConvertible {
         object.append("deliverableSchema", task.deliverableSchema ?? .null)
         object.append("review", task.review?.json ?? .bool(false))
         object.append("budget", task.budget?.json ?? .null)
+        object.append("model", .of(task.model))
+        object.append("tier", .of(ModelWish.tier(of: task.model)))
         object.append("timeoutSeconds", .of(task.timeout?.seconds))
         object.append("leaseSeconds", .double(task.lease.seconds))
         object.append("uniqueKey", .of(task.uniqueKey))

@@ -115,10 +115,11 @@ extension TaskService {
         let agent = try agents.contact(name, project: nil, in: transaction)
         guard agent.facts.refusal == nil else { return [] }
         let capabilities = Set(agent.capabilities)
+        let heldBack = heldBackModels
         var claimed: [ClaimedTask] = []
         for queue in names where claimed.count < limit {
             let (room, lanes) = try openings(
-                queue, limit: limit - claimed.count, agent: name, capabilities, in: transaction)
+                queue, limit: limit - claimed.count, agent: name, capabilities, heldBack, in: transaction)
             guard room > 0, !lanes.isEmpty else { continue }
             claimed += try take(room, from: lanes, queue: queue, agent: name, by: principal, in: transaction)
         }
@@ -132,15 +133,23 @@ extension TaskService {
         let agent = try agents.agent(named: name, in: transaction)
         guard agent?.refusal == nil else { return false }
         let capabilities = Set(agent?.capabilities ?? [])
+        let heldBack = heldBackModels
         return try names.contains { queue in
-            let (room, lanes) = try openings(queue, limit: 1, agent: name, capabilities, in: transaction)
+            let (room, lanes) = try openings(queue, limit: 1, agent: name, capabilities, heldBack, in: transaction)
             return room > 0 && !lanes.isEmpty
         }
     }
 
+    /// Models whose tasks stay ready for now; with none of them out this costs a look at a flag.
+    private var heldBackModels: [String] {
+        guard let models, models.isHoldingBack else { return [] }
+        return models.heldBack()
+    }
+
     /// What an agent may have of a queue at this moment: how many tasks, and from which lanes.
     private func openings(
-        _ name: String, limit: Int, agent: String, _ capabilities: Set<String>, in transaction: Transaction
+        _ name: String, limit: Int, agent: String, _ capabilities: Set<String>, _ heldBack: [String],
+        in transaction: Transaction
     ) throws -> (room: Int, lanes: [OpenLane]) {
         guard let queue = try queues.queue(name, in: transaction), queue.pause == nil else { return (0, []) }
         var room = limit
@@ -148,7 +157,7 @@ extension TaskService {
             room = min(room, Int(max(0, concurrency - (try store.leasedCount(queue: name, in: transaction)))))
         }
         guard room > 0 else { return (0, []) }
-        let lanes = try store.openLanes(queue: name, agent: agent, in: transaction)
+        let lanes = try store.openLanes(queue: name, agent: agent, heldBack: heldBack, in: transaction)
             .filter { $0.requires.allSatisfy(capabilities.contains) }
         return (room, try lanes.filter { try queues.project($0.project, in: transaction)?.pause == nil })
     }
@@ -164,7 +173,8 @@ extension TaskService {
             let count = shares.isContested ? 1 : room - claimed.count
             let ready = try store.firstReady(
                 lane: lane.id, limit: shares.isContested ? count + 1 : count, in: transaction)
-            for var task in ready.prefix(count) {
+            let allowed = admitted(min(count, ready.count), from: lane, in: transaction)
+            for var task in ready.prefix(allowed) {
                 let before = task
                 task.claim(by: agent, now: world.now)
                 let attempt = TaskAttempt(
@@ -174,10 +184,26 @@ extension TaskService {
                 try journal.keep(&task, from: before, "task.claimed", by: principal.actor, in: transaction)
                 claimed.append(ClaimedTask(task: task, attempt: task.claims))
             }
-            shares.took(min(count, ready.count), from: lane, head: ready.count > count ? ready[count].orderKey : nil)
+            guard allowed > 0 || ready.isEmpty else {
+                shares.drop(lane)
+                continue
+            }
+            let hasMore = allowed == count && ready.count > count
+            shares.took(allowed, from: lane, head: hasMore ? ready[count].orderKey : nil)
         }
         try shares.save(queue: queue, store: store, in: transaction)
         return claimed
+    }
+
+    /// Of so many tasks of a lane, how many may go: all, unless the model that they ask for is out or coming back.
+    private func admitted(_ count: Int, from lane: OpenLane, in transaction: Transaction) -> Int {
+        guard count > 0, let model = lane.model, let models, models.isHoldingBack else { return count }
+        switch models.admit(model, count: count) {
+        case .tasks(let allowed): return min(count, allowed)
+        case .probe:
+            transaction.afterCommit { models.probeLeft(model) }
+            return 1
+        }
     }
 
     // MARK: Signs of life

@@ -62,7 +62,7 @@ public struct TaskWorkRoutes: Sendable {
         while !reply.isKept {
             let left = deadline - world.now
             guard left > .zero, !Task.isCancelled else { return reply }
-            await pause(queues, since: generation, for: min(left, poll))
+            await pause(queues, since: generation, for: min(left, service.isHoldingBack ? Self.pollInOutage : poll))
             generation = wakeups.generation(queues)
             // An idle fleet waits by reading: only a claim that will find something writes.
             let hasWork = try await exchange.storage.read { try service.hasWork(queues: queues, agent: agent, in: $0) }
@@ -79,6 +79,9 @@ public struct TaskWorkRoutes: Sendable {
 
     /// How often a waiting claim looks again by itself: another replica's tasks come without a signal.
     private var poll: Span { exchange.storage.dialect == .postgres ? .seconds(Int64(1)) : .seconds(Int64(5)) }
+
+    /// While a model is out or coming back: each look asks for a share of its work anew.
+    private static let pollInOutage = Span.seconds(Int64(1))
 
     /// A claim that found nothing is not kept under its idempotency key: sent again, it may find something.
     private func tryClaim(

@@ -95,6 +95,8 @@ public protocol AgentProjects: Sendable {
 public protocol AgentTasks: Sendable {
     /// The task that the agent holds by a live claim, where that is exactly one. From memory, for each call.
     func held(by agent: String) -> String?
+    /// What a task asks for that an agent holds by a live claim. From memory too.
+    func wish(of task: String) -> TaskWish
 }
 
 extension DialectError {

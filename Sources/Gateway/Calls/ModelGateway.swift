@@ -33,16 +33,20 @@ public final class ModelGateway: Sendable {
     /// What is known of calls that ended, counted by batches.
     let meters = Mutex(CallMeters())
     let breakerWatch = Mutex(BreakerWatch())
+    /// How far the tasks of each model are handed out.
+    public let dispatch: DispatchRamps
 
     /// - Parameter eventLoops: Those of the callers' connections.
     public init(
         _ settings: GatewaySettings, keys: ProviderKeyring, clerk: BudgetClerk? = nil,
-        projects: (any AgentProjects)? = nil, tasks: (any AgentTasks)? = nil, world: World,
-        eventLoops: some EventLoopGroup
+        projects: (any AgentProjects)? = nil, tasks: (any AgentTasks)? = nil, dispatch: DispatchRamps? = nil,
+        world: World, eventLoops: some EventLoopGroup
     ) {
         self.clerk = clerk
         self.projects = projects
         self.tasks = tasks
+        let dispatch = dispatch ?? DispatchRamps(settings, world: world)
+        self.dispatch = dispatch
         self.settings = settings
         self.keys = keys
         self.world = world
@@ -54,8 +58,11 @@ public final class ModelGateway: Sendable {
                 guard let provider = settings.provider(target.provider), let number = numbers[target.provider] else {
                     return nil
                 }
-                return TargetState(target, provider: provider, providerNumber: number, model: model, world: world)
+                return TargetState(
+                    target, provider: provider, providerNumber: number, model: model, world: world,
+                    signal: dispatch.signal)
             }
+            dispatch.watch(model, targets)
             entries[model.name] = ModelEntry(model, targets: targets)
         }
         self.entries = entries
@@ -66,10 +73,14 @@ public final class ModelGateway: Sendable {
         self.pools = pools
     }
 
+    /// What the settings say.
+    public var catalogue: GatewaySettings { settings }
     /// Whether any model is configured.
     public var isConfigured: Bool { !settings.models.isEmpty }
 
     func targets(of model: ModelSettings) -> [TargetState] { entries[model.name]?.targets ?? [] }
+
+    func entry(named name: String) -> ModelEntry? { entries[name] }
 
     /// What a caller means: a model's name or a tier's.
     func entry(_ asked: String) -> ModelEntry? {

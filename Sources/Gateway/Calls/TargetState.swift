@@ -36,10 +36,15 @@ final class TargetState: Sendable {
     private let requestTargets: [ProviderEndpoint: String]
     let standing: Mutex<Standing>
     let world: World
+    let signal: BreakerSignal
     /// How long a call may stand in line.
     let queueWait: Span
 
-    init(_ target: ModelTarget, provider: ProviderSettings, providerNumber: Int, model: ModelSettings, world: World) {
+    init(
+        _ target: ModelTarget, provider: ProviderSettings, providerNumber: Int, model: ModelSettings, world: World,
+        signal: BreakerSignal = BreakerSignal()
+    ) {
+        self.signal = signal
         self.target = target
         self.provider = provider
         self.providerNumber = providerNumber
@@ -89,7 +94,7 @@ final class TargetState: Sendable {
     }
 
     func record(_ permit: Breaker.Permit, _ outcome: Breaker.Outcome, at now: Timestamp) {
-        standing.withLock {
+        changeBreaker {
             $0.breaker.record(permit, outcome, at: now)
             switch outcome {
             case .failed(.rateLimited(let retryAfter)): _ = $0.pacer.limited(retryAfter: retryAfter, at: now)
@@ -101,7 +106,7 @@ final class TargetState: Sendable {
 
     func snapshot(at now: Timestamp) -> Breaker.Snapshot { standing.withLock { $0.breaker.snapshot(at: now) } }
 
-    func reset(at now: Timestamp) { standing.withLock { $0.breaker.reset(at: now) } }
+    func reset(at now: Timestamp) { changeBreaker { $0.breaker.reset(at: now) } }
 
     /// An answer began: what it says of limits paces those that follow.
     func answered(_ headers: HTTPHeaders, _ receipt: Pacer.Receipt, at now: Timestamp) {

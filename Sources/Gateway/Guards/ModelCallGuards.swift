@@ -98,7 +98,7 @@ extension ModelCall {
 
 extension TargetState {
     /// Takes the score of an answer, in 0...1.
-    func judge(_ score: Double, at now: Timestamp) { standing.withLock { $0.breaker.record(quality: score, at: now) } }
+    func judge(_ score: Double, at now: Timestamp) { changeBreaker { $0.breaker.record(quality: score, at: now) } }
 }
 
 extension ContextGauge.Reading: JSONConvertible {

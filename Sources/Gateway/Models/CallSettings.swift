@@ -36,6 +36,8 @@ struct BreakerSettings: Sendable, Equatable {
     var callsMin = 20
     var window = Span.seconds(60)
     var open = Span.seconds(30)
+    /// How long it takes after an outage until all tasks that ask for the model are handed out again.
+    var ramp = Span.seconds(60)
     /// The latency that this share of calls must keep; absent, latency opens nothing.
     var latencyQuantile = 0.95
     var latency: Span?
@@ -49,7 +51,7 @@ struct BreakerSettings: Sendable, Equatable {
     init(_ fields: Fields) throws {
         try fields.refuseOthers(than: [
             "failures", "errorRate", "callsMin", "windowSeconds", "openSeconds", "latencyQuantile", "latencySeconds",
-            "firstTokenSeconds",
+            "firstTokenSeconds", "rampSeconds",
         ])
         let range = 0.001...GatewayLimits.deadlineSeconds
         failures = Int(try fields.optionalInt("failures", in: 1...Self.failuresMax) ?? Int64(failures))
@@ -57,6 +59,7 @@ struct BreakerSettings: Sendable, Equatable {
         callsMin = Int(try fields.optionalInt("callsMin", in: 1...10_000) ?? Int64(callsMin))
         window = try fields.optionalSpan("windowSeconds", in: 1...3_600) ?? window
         open = try fields.optionalSpan("openSeconds", in: range) ?? open
+        ramp = try fields.optionalSpan("rampSeconds", in: 0...3_600) ?? ramp
         latencyQuantile = try fields.optionalDouble("latencyQuantile", in: 0.5...0.999) ?? latencyQuantile
         latency = try fields.optionalSpan("latencySeconds", in: range)
         firstToken = try fields.optionalSpan("firstTokenSeconds", in: range)

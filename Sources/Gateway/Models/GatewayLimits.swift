@@ -3,6 +3,7 @@ enum GatewayLimits {
     static let providers = 200
     static let models = 2_000
     static let targetsPerModel = 16
+    static let taskTypes = 1_000
     static let floatingNames = 1_000
     static let pricesPerModel = 100
     /// Characters of a provider's or a model's name.

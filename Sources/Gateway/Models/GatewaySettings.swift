@@ -12,16 +12,21 @@ public struct GatewaySettings: Sendable, Equatable {
     let models: [ModelSettings]
     /// What holds a run that goes in circles; `nil` for nothing.
     let loops: LoopGuard.Rules?
+    /// What the tasks of a type ask for, as callers name it: a model, or a tier as `tier:cheap`.
+    public let taskTypes: [String: String]
 
     private let providersByName: [String: Int]
     private let modelsByName: [String: Int]
 
     /// A gateway without a single model.
     public init() {
-        self.init(providers: [], models: [], loops: LoopGuard.Rules())
+        self.init(providers: [], models: [], loops: LoopGuard.Rules(), taskTypes: [:])
     }
 
-    private init(providers: [ProviderSettings], models: [ModelSettings], loops: LoopGuard.Rules?) {
+    private init(
+        providers: [ProviderSettings], models: [ModelSettings], loops: LoopGuard.Rules?, taskTypes: [String: String]
+    ) {
+        self.taskTypes = taskTypes
         self.providers = providers
         self.models = models
         self.loops = loops
@@ -47,14 +52,42 @@ public struct GatewaySettings: Sendable, Equatable {
         }
         let names = providers.map(\.name)
         let models = try Self.entries(fields, "models", max: GatewayLimits.models).map { name, entry in
-            guard ModelTier(rawValue: name) == nil, !name.hasPrefix(Self.tierPrefix) else {
+            guard ModelTier(rawValue: name) == nil, !name.hasPrefix(ModelTier.prefix) else {
                 throw Problem.invalid("models/\(name)", "a model may not have the name of a tier")
             }
             return try ModelSettings(name: name, entry, providers: names, floating: floating)
         }
         let isOff = fields.value("loops")?.bool == false
         let loops = try isOff ? nil : fields.optionalFields("loops").map(LoopGuard.Rules.init) ?? LoopGuard.Rules()
-        self.init(providers: providers, models: models, loops: loops)
+        self.init(
+            providers: providers, models: models, loops: loops, taskTypes: try Self.taskTypes(fields, models))
+    }
+
+    /// `{TYPE: {model: NAME}}` or `{TYPE: {tier: cheap}}`.
+    private static func taskTypes(_ fields: Fields, _ models: [ModelSettings]) throws -> [String: String] {
+        guard let group = try fields.optionalFields("taskTypes") else { return [:] }
+        guard group.object.count <= GatewayLimits.taskTypes else {
+            throw Problem.invalid("taskTypes", "at most \(GatewayLimits.taskTypes) are allowed")
+        }
+        var types: [String: String] = [:]
+        for member in group.object.members {
+            let path = group.path(member.name)
+            _ = try Fields.checkedName(member.name, path: path, limits: fields.limits)
+            guard let object = member.value.object else {
+                throw Problem.invalid(path, "{model: NAME} or {tier: cheap} is expected, not \(member.value.typeName)")
+            }
+            let type = Fields(object, limits: fields.limits, path: path)
+            try type.refuseOthers(than: ["model", "tier"])
+            guard let wish = try ModelWish.read(type) else {
+                throw Problem.invalid(path, "it names no model and no tier")
+            }
+            let isThere = models.contains { $0.name == wish || $0.tier?.name == wish }
+            guard isThere else { throw Problem.invalid(path, "there is no model \"\(wish)\" for its tasks") }
+            guard types.updateValue(wish, forKey: member.name) == nil else {
+                throw Problem.invalid(path, "it stands twice")
+            }
+        }
+        return types
     }
 
     private static func floatingNames(_ fields: Fields) throws -> Set<String> {
@@ -112,18 +145,20 @@ public struct GatewaySettings: Sendable, Equatable {
 
     func provider(_ name: String) -> ProviderSettings? { providersByName[name].map { providers[$0] } }
 
+    /// Whether a caller of this name would get a model. Where there are none at all, nothing is known of any.
+    public func has(_ asked: String) -> Bool { models.isEmpty || resolve(asked) != nil }
+
+    /// Whether it is a tier's name and no model's.
+    public func isTier(_ name: String) -> Bool { model(name) == nil && ModelTier(name: name) != nil }
+
     func model(_ name: String) -> ModelSettings? { modelsByName[name].map { models[$0] } }
 
     /// The models of a tier, in the file's order: the first is the one that the tier stands for.
     func models(of tier: ModelTier) -> [ModelSettings] { models.filter { $0.tier == tier } }
 
-    /// What a tier's name may begin with, so that it cannot be taken for a model's.
-    static let tierPrefix = "tier:"
-
     /// What a caller means: the model of that name, or the first of the tier of that name (`cheap`, `tier:cheap`).
     func resolve(_ asked: String) -> ModelSettings? {
         if let model = model(asked) { return model }
-        let name = asked.hasPrefix(Self.tierPrefix) ? String(asked.dropFirst(Self.tierPrefix.count)) : asked
-        return ModelTier(rawValue: name).flatMap { tier in models.first { $0.tier == tier } }
+        return ModelTier(name: asked).flatMap { tier in models.first { $0.tier == tier } }
     }
 }

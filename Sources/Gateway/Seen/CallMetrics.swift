@@ -64,13 +64,17 @@ enum CallMetrics {
     static let openings = Metric.counter(
         "reeve_model_breaker_openings_total", "How often a target's breaker opened.", labels: ["model", "target"],
         open: ["target", "model"])
+    static let dispatchShare = Metric.gauge(
+        "reeve_model_dispatch_share",
+        "The share of claims that get a task which asks for the model: 0 in an outage, 1 when all is well.",
+        labels: ["model"], open: ["model"])
     static let inFlight = Metric.gauge("reeve_model_calls_in_flight", "Model calls that run at this moment.")
     static let waiting = Metric.gauge(
         "reeve_model_records_waiting", "Records of ended model calls that wait to be stored.")
 
     static let all = [
         tokens, context, cost, unpriced, calls, errors, attempts, retries, duration, firstToken, overhead, usage,
-        operation, serverFirstToken, breaker, breakerChanged, openings, inFlight, waiting,
+        operation, serverFirstToken, breaker, breakerChanged, openings, dispatchShare, inFlight, waiting,
     ]
 
     /// Bounds that the conventions recommend for these metrics.

@@ -7,6 +7,8 @@ public struct ModelReport: Sendable {
     public let tier: ModelTier?
     /// Tokens that its context holds, where the settings say so.
     public let contextTokens: Int64?
+    /// How far its tasks are handed out.
+    public let dispatch: DispatchRamps.Standing?
     public let targets: [TargetReport]
 }
 
@@ -58,6 +60,7 @@ extension ModelGateway {
         return settings.models.map { model in
             ModelReport(
                 name: model.name, tier: model.tier, contextTokens: model.contextTokens,
+                dispatch: dispatch.standing(of: model.name),
                 targets: targets(of: model).map { state in
                     Self.report(
                         state, meters.history(model: model.name, target: state.target.label, at: now), at: now)
@@ -150,6 +153,10 @@ extension ModelGateway: MetricSource {
             if let at = breaker.changedAt { changes.raise(Double(at.microseconds) / 1e6, [model, target]) }
         }
         text.write(states)
+        var shares = GaugeFamily(CallMetrics.dispatchShare, first: 1)
+        // The lowest shows where models share a series.
+        for model in settings.models { shares.lower(dispatch.standing(of: model.name)?.share ?? 1, [model.name]) }
+        text.write(shares)
         text.write(changes)
         text.write(openings)
         let counts = counts

@@ -54,6 +54,8 @@ struct Breaker: Sendable {
         case firstToken = "first_token"
         case quality
         case probeFailed = "probe_failed"
+        /// It was ill when the process before this one ended.
+        case beforeStart = "before_start"
     }
 
     enum State: String, Sendable, CaseIterable {
@@ -119,7 +121,7 @@ struct Breaker: Sendable {
     private var nextScore = 0
     private var cause: Cause?
     private var lastFailure: FailureClass?
-    private var openings = 0
+    private(set) var openings = 0
     private var changedAt: Timestamp?
 
     init(_ rules: Rules = Rules()) {
@@ -226,6 +228,20 @@ struct Breaker: Sendable {
         if sum.timed >= least, Double(sum.slow) > rest * Double(sum.timed) + 1e-9 { return .latency }
         if sum.timedFirst >= least, Double(sum.slowFirst) > rest * Double(sum.timedFirst) + 1e-9 { return .firstToken }
         return nil
+    }
+
+    /// Whether all calls pass.
+    var isClosed: Bool { if case .closed = phase { true } else { false } }
+
+    /// Half opens one that is closed, whatever it has seen: the next call is a probe.
+    mutating func suspect(at now: Timestamp) {
+        guard isClosed else { return }
+        era += 1
+        openings += 1
+        cause = .beforeStart
+        changedAt = now
+        phase = .halfOpen(probe: nil, length: max(.milliseconds(1), rules.open))
+        forget()
     }
 
     // MARK: Quality

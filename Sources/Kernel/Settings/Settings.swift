@@ -21,7 +21,7 @@ public struct Settings: Sendable {
     /// The sections of the settings file that the gateway reads itself, as they stand there: they hold names that are
     /// the operator's own, so no table can list them.
     public struct Catalogue: Sendable {
-        public static let sections = ["providers", "models", "allowFloating", "loops"]
+        public static let sections = ["providers", "models", "allowFloating", "loops", "taskTypes"]
 
         /// An object with those of the sections that were given.
         public var document: JSONValue = .null

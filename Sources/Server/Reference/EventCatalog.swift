@@ -36,11 +36,16 @@ public enum EventCatalog {
             "model.loop_detected",
             "A run of model calls went in circles and is held: `cause`, `count`, `limit`, `heldUntil`"
         ),
+        ("model.outage.began", "No target of a model takes calls, and its tasks wait: `model`, `since`, `targets`"),
+        (
+            "model.outage.ended",
+            "A target of a model answers again, and its tasks come back: `model`, `since`, `seconds`"
+        ),
         ("model.loop_released", "An operator let a run of model calls go on"),
         ("project.changed", "A project's weight changed"),
         ("project.paused", "A project's tasks are handed out no more"),
         ("project.resumed", "A project's tasks are handed out again"),
-        ("queue.changed", "A queue's concurrency changed"),
+        ("queue.changed", "A queue's concurrency, or the model that its tasks ask for, changed"),
         ("queue.paused", "A queue's tasks are handed out no more"),
         ("queue.resumed", "A queue's tasks are handed out again"),
         ("schedule.changed", "What a schedule says changed"),

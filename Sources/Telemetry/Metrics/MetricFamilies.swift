@@ -27,14 +27,18 @@ public struct CounterFamily: Sendable {
 public struct GaugeFamily: Sendable {
     public private(set) var table: SeriesTable<Double>
 
-    public init(_ metric: Metric, seriesMax: Int = SeriesNames.seriesMax) {
-        table = SeriesTable(metric, first: 0, seriesMax: seriesMax)
+    /// - Parameter first: What a series begins with.
+    public init(_ metric: Metric, first: Double = 0, seriesMax: Int = SeriesNames.seriesMax) {
+        table = SeriesTable(metric, first: first, seriesMax: seriesMax)
     }
 
     public mutating func set(_ value: Double, _ labels: [String] = []) { table.update(labels) { $0 = value } }
 
     /// Keeps the larger one, for the same reason as ``add(_:_:)``.
     public mutating func raise(_ value: Double, _ labels: [String]) { table.update(labels) { $0 = max($0, value) } }
+
+    /// Keeps the smaller one, of a series that begins with the largest.
+    public mutating func lower(_ value: Double, _ labels: [String]) { table.update(labels) { $0 = min($0, value) } }
 
     /// For numbers of which several may share the series `other`.
     public mutating func add(_ value: Double, _ labels: [String]) { table.update(labels) { $0 += value } }

@@ -58,22 +58,34 @@ struct QueuesResume: ClientCommand {
 
 struct QueuesSet: ClientCommand {
     static let configuration = CommandConfiguration(
-        commandName: "set", abstract: "Set how many tasks of a queue may run at once.", discussion: Failing.exits)
+        commandName: "set", abstract: "Set how many tasks of a queue may run at once, or which model they ask for.",
+        discussion: Failing.exits)
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
     @Argument(help: "The queue's name.") var name: String
-    @Option(help: "Tasks at one time; `none` for no limit.") var concurrency: String
+    @Option(help: "Tasks at one time; `none` for no limit.") var concurrency: String?
+    @Option(help: "The model, or tier as tier:cheap, of new tasks that name none; `none` for none.") var model: String?
 
     func validate() throws {
-        guard concurrency == "none" || Int(concurrency).map({ $0 >= 0 }) == true else {
+        guard concurrency != nil || model != nil else { throw ValidationError("Give --concurrency or --model.") }
+        if let concurrency, concurrency != "none", Int(concurrency).map({ $0 >= 0 }) != true {
             throw ValidationError("--concurrency is a whole number, or none.")
         }
     }
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        let body: JSONValue = ["concurrency": Int(concurrency).map { $0.json } ?? .null]
-        let queue = try await reeve.patch(ReeveClient.path("api", "v1", "queues", name), body)
-        return Answer(json: queue, text: "\(name): \(concurrency == "none" ? "no limit" : concurrency + " at once").")
+        var body = JSONObject()
+        var words: [String] = []
+        if let concurrency {
+            body["concurrency"] = Int(concurrency).map { $0.json } ?? .null
+            words.append(concurrency == "none" ? "no limit" : concurrency + " at once")
+        }
+        if let model {
+            body["model"] = model == "none" ? .null : .string(model)
+            words.append(model == "none" ? "its tasks ask for no model" : "its tasks ask for " + model)
+        }
+        let queue = try await reeve.patch(ReeveClient.path("api", "v1", "queues", name), .object(body))
+        return Answer(json: queue, text: "\(name): \(words.joined(separator: "; ")).")
     }
 }

@@ -24,6 +24,8 @@ struct TasksCreate: ClientCommand {
     var dependsOn: [String] = []
     @Option(help: "The agent that alone may take it.") var agent: String?
     @Option(help: "A capability that the agent must have; may be repeated.") var requires: [String] = []
+    @Option(help: "The model that its agent asks for; while that is out, the task waits.") var model: String?
+    @Option(help: "The tier of models in its stead: cheap, standard or premium.") var tier: String?
     @Option(help: "A JSON Schema for its JSON deliverables: JSON or @file.") var schema: String?
     @Flag(help: "A person reviews the result.") var review = false
     @Option(help: "So many people approve the result.") var approvals: Int?
@@ -61,6 +63,8 @@ struct TasksCreate: ClientCommand {
         if !dependsOn.isEmpty { body["dependsOn"] = .list(dependsOn) }
         body.add("agent", agent)
         if !requires.isEmpty { body["requires"] = .list(requires) }
+        body.add("model", model)
+        body.add("tier", tier)
         if let schema { body["deliverableSchema"] = try JSONArgument.read(schema, name: "--schema") }
         if let approvals {
             body["review"] = ["approvals": approvals.json]
