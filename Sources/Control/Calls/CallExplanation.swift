@@ -71,7 +71,8 @@ enum CallWords {
     private static func asked(_ call: Call) -> Step {
         let who = call.agent.map { "The agent \"\($0)\"" } ?? call.keyID.map { "The key \($0)" } ?? "Somebody"
         let task = call.taskID.map { " for the task \($0)" } ?? ""
-        let tier = call.tier.map { " (tier \($0))" } ?? ""
+        var tier = call.tier.map { " (tier \($0))" } ?? ""
+        if let asked = call.decision["asked"]?.string { tier = " by the name \"\(asked)\"" }
         let stream = call.isStream ? ", as a stream" : ""
         return Step(
             afterMs: 0, kind: "asked",

@@ -50,6 +50,8 @@ final class ModelCall: AnsweredCall {
     var moreHeaders: [(name: String, value: String)] = []
     /// Fields of the request that the answering target's dialect does not have.
     var dropped = DroppedFields()
+    /// Whether the caller named the model otherwise than the settings do.
+    var isNamedOtherwise = false
     /// Spent waiting for providers and for retries.
     var waited = Span.zero
 
@@ -105,7 +107,7 @@ final class ModelCall: AnsweredCall {
             }
             record.isStreamed = isStreamed
         }
-        guard let model = gateway.entry(name) else { throw DialectError.unknownModel(name) }
+        let model = try choose(name)
         self.model = model
         self.scan = scan
         targets = model.targets
@@ -260,7 +262,7 @@ final class ModelCall: AnsweredCall {
         let bytes = prefilled(for: target)?.bytes ?? request.body
         guard let scan = hasBegun ? try? TopLevelScan.scan(bytes, for: wanted) : scan else { return ([], false) }
         var edits = BodyEdits()
-        if name != record.model { scan.set("model", to: .string(name), in: wanted, &edits) }
+        if name != record.model || isNamedOtherwise { scan.set("model", to: .string(name), in: wanted, &edits) }
         var hidesUsage = false
         if request.door == .chat, record.isStreamed {
             var options = scan.value(of: "stream_options", in: wanted, bytes)?.object ?? JSONObject()

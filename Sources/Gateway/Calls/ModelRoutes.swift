@@ -54,35 +54,37 @@ public struct ModelRoutes: Sendable {
     private func list(_ request: APIRequest) -> APIReply {
         let models = gateway.settings.models
         guard Self.isAnthropic(request) else {
-            return .json(["object": "list", "data": .array(models.map(Self.openAI))])
+            return .json(["object": "list", "data": .array(models.map { Self.openAI($0, $0.name) })])
         }
         return .json([
-            "data": .array(models.map(Self.anthropic)), "has_more": false,
+            "data": .array(models.map { Self.anthropic($0, $0.name) }), "has_more": false,
             "first_id": .of(models.first?.name), "last_id": .of(models.last?.name),
         ])
     }
 
     private func show(_ request: APIRequest) -> APIReply {
         let isAnthropic = Self.isAnthropic(request)
-        guard let model = gateway.settings.model(request.parameter("name")) else {
-            let error = DialectError.unknownModel(request.parameter("name"))
+        let name = request.parameter("name")
+        // A tier is no model of the list; whether it has one can be asked by its name.
+        guard let model = gateway.settings.resolve(name) else {
+            let error = DialectError.unknownModel(name)
             let dialect: Dialect = isAnthropic ? .messages : .chat
             var reply = APIReply.json(error.body(for: dialect, requestID: request.requestID))
             reply.status = error.status(for: dialect)
             return reply
         }
-        return .json(isAnthropic ? Self.anthropic(model) : Self.openAI(model))
+        return .json(isAnthropic ? Self.anthropic(model, name) : Self.openAI(model, name))
     }
 
     /// OpenAI API reference, "The model object".
-    private static func openAI(_ model: ModelSettings) -> JSONValue {
-        ["id": .string(model.name), "object": "model", "created": 0, "owned_by": .of(model.targets.first?.provider)]
+    private static func openAI(_ model: ModelSettings, _ name: String) -> JSONValue {
+        ["id": .string(name), "object": "model", "created": 0, "owned_by": .of(model.targets.first?.provider)]
     }
 
     /// Anthropic API reference, "Models".
-    private static func anthropic(_ model: ModelSettings) -> JSONValue {
+    private static func anthropic(_ model: ModelSettings, _ name: String) -> JSONValue {
         [
-            "type": "model", "id": .string(model.name), "display_name": .string(model.name),
+            "type": "model", "id": .string(name), "display_name": .string(name),
             "created_at": "1970-01-01T00:00:00Z",
         ]
     }
