@@ -147,9 +147,8 @@ struct TaskModelTests {
             models.allow(0, of: "small")
             let unmet = try await explain().unmet
             let out = try #require(unmet.first { $0.code == "model_outage" })
-            #expect(
-                out.detail
-                    == "it waits for the model small, none of whose targets takes calls since 2026-11-20T08:00:00.000000Z")
+            let since = "2026-11-20T08:00:00.000000Z"
+            #expect(out.detail == "it waits for the model small, none of whose targets takes calls since \(since)")
             #expect(out.liftedBy == "its recovery, or an operator: POST /api/v1/models/small/reset")
             models.allow(1, of: "small")
             let later = try await explain().unmet

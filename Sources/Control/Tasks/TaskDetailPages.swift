@@ -247,6 +247,7 @@ struct ExplainView: PageView {
         let parts = address.split(separator: "/").map { $0.filter(\.isLetter) }
         let isProject = parts.contains("projects")
         let place = parts.contains("queues") ? " on the queues page" : isProject ? " of the project" : ""
+        if parts.contains("models") { return "“Close its breakers” on the models page" }
         guard let last = parts.last, ["retry", "resume", "reassign", "review"].contains(last) else {
             return "a change\(place)"
         }
