@@ -173,6 +173,13 @@ public final class BudgetBook: Sendable {
     /// Calls that cost more than they held, since the start: each is one that could not be stopped in time.
     public var breaches: Int64 { state.withLock { $0.breaches } }
 
+    /// What the calls in flight hold, each hold once. Takes as long as there are calls.
+    var held: BudgetAmounts {
+        state.withLock { state in
+            state.holds.reduce(.zero) { sum, hold in hold.map { sum + $0.amounts } ?? sum }
+        }
+    }
+
     /// Calls in flight and calls that wait for a loan.
     public var counts: (holds: Int, waiting: Int) { state.withLock { ($0.holdCount, $0.queue.count) } }
 }

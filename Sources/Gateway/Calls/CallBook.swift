@@ -58,6 +58,9 @@ final class CallBook: Sendable {
     /// Calls that run, and those that ended and are not kept yet.
     var counts: (running: Int, waiting: Int) { state.withLock { ($0.running.count, $0.ended.count) } }
 
+    /// Streams that run.
+    var streamCount: Int { state.withLock { $0.running.values.count { $0.record.isStreamed } } }
+
     var running: [Running] { state.withLock { Array($0.running.values) } }
 
     var all: [CallRecord] {

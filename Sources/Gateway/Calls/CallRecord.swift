@@ -66,6 +66,8 @@ public struct CallRecord: Sendable {
     var candidates: [String] = []
     /// Those of them, by their number, whose breaker was open at the beginning.
     var open: [Int] = []
+    /// How long it stood in line for a provider's limits, and whether it was sent away there.
+    var line: (span: Span, isRefused: Bool)?
     /// What was held of budgets for it.
     var purse: CallPurse?
     /// The budget that refused it, and what the caller was told.

@@ -150,6 +150,8 @@ public final class ModelGateway: Sendable {
     /// Calls that run, and records that wait to be stored.
     var counts: (running: Int, waiting: Int) { book.counts }
 
+    var streamCount: Int { book.streamCount }
+
     /// The calls that run, and those that ended and are not kept yet.
     public func liveCalls() -> [CallRecord] { book.all }
     /// Whether any call runs, or is not kept yet.

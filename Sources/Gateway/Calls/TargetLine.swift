@@ -140,11 +140,14 @@ extension ModelCall {
         self.place = nil
         timer?.cancel()
         timer = nil
-        waited = waited + (gateway.world.now - place.since)
+        let span = gateway.world.now - place.since
+        waited = waited + span
+        record.line = ((record.line?.span ?? .zero) + span, false)
         place.state.leave(place.ticket)
     }
 
     private func refuseLine(_ retryAfter: Span) {
+        record.line = (record.line?.span ?? .zero, true)
         fail(
             DialectError(
                 .rateLimit,

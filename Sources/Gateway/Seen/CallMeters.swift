@@ -18,6 +18,7 @@ struct CallMeters: Sendable {
     private var serverFirstToken = HistogramFamily(
         CallMetrics.serverFirstToken, bounds: CallMetrics.firstTokenBounds)
     private var context = ContextMeter()
+    private var gateway = GatewayMeters()
     private var histories = RecentTable<TargetHistory>(capacity: CallMeters.historiesMax)
     private var lanes: [CallLane] = []
     /// Where each stands among them.
@@ -39,6 +40,7 @@ struct CallMeters: Sendable {
         defer { swap(&lane, &lanes[index]) }
         count(record, key, &lane)
         time(record, key, &lane)
+        gateway.observe(record, model: key.model)
         if let model {
             context.observe(record, model: model, at: now)
             for (index, attempt) in record.attempts.enumerated() where !Self.isAbandoned(index, of: record) {
@@ -170,6 +172,7 @@ struct CallMeters: Sendable {
         for family in [tokens, cost, unpriced, calls, errors, attempts, retries] { text.write(family) }
         text.write(context.family(at: now))
         for family in [duration, firstToken, overhead, usage, operation, serverFirstToken] { text.write(family) }
+        gateway.write(to: &text)
     }
 }
 
