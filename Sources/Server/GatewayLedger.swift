@@ -83,11 +83,11 @@ extension Call {
             session: record.session, keyID: record.keyID, tags: record.tags, correlationID: record.correlationID,
             door: record.door.name, model: record.model, tier: record.tier, isStream: record.isStreamed,
             target: record.target ?? record.attempts.last?.target,
-            attempts: record.attempts.map { attempt in
+            attempts: zip(record.attempts, record.attemptCosts).map { attempt, cost in
                 CallAttempt(
                     target: attempt.target, startedAt: attempt.startedAt,
                     durationMs: attempt.duration.microseconds / 1_000, status: attempt.status.map(Int64.init),
-                    failure: attempt.failure)
+                    failure: attempt.failure, costNanoUSD: cost?.value)
             },
             usage: CallUsage(raw: record.rawUsage, buckets: record.buckets, isEstimated: record.isEstimated),
             cost: record.cost.map { CallCost(nanoUSD: $0.value, priceFrom: record.priceFrom) },

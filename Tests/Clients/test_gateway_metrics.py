@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway_kit import (
-    CLAUDE, FIRST, HELLO, PINNED, ROUND_PRICE, SECOND, bearer, deadlines, openai_of, providers,
-    running, script,
+    CLAUDE, FIRST, HELLO, PINNED, ROUND_PRICE, SECOND, bearer, deadlines, explained, openai_of, post, providers,
+    record_of, running, script,
 )
 from reeve_server import ENGINES, Server, until
 
@@ -178,3 +178,53 @@ def test_promtool_finds_nothing_wrong(reeve: Server, asker, main: str) -> None:
     assert b"reeve_gateway_cache_hits_total{" in text and b"reeve_gateway_retries_total{" in text
     check = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True, timeout=60)
     assert check.returncode == 0 and not check.stderr + check.stdout, check.stdout + check.stderr
+
+
+# --- What each attempt cost -------------------------------------------------------------------------------------------
+
+
+def test_attempts_of_a_stream_that_goes_on_add_up(reeve: Server, asker, main: str, backup: str) -> None:
+    said = "one two three four five six seven eight"
+    script(main, {"say": said, "fault": {"cutAfter": 5}})
+    script(backup, {"say": said})
+    reply = asker.ask("goes-on", stream=True)
+    list(reply.parse())
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    costs = [attempt["costNanoUSD"] for attempt in record["attempts"]]
+    assert [attempt["failure"] for attempt in record["attempts"]] == ["cut", None]
+    # The second said all of it again: four tokens and eight.
+    assert costs[0] > 0 and costs[1] == 4 * 1000 + 8 * 2000
+    assert sum(costs) == record["cost"]["nanoUSD"]
+    cost = [step["text"] for step in explained(reeve, record["id"]) if step["kind"] == "cost"][0]
+    assert "Of that went to attempt 1 $" in cost and ", attempt 2 $0.00002." in cost
+    # What the first attempt cost is money that was lost.
+    def lost() -> int:
+        return reeve.api().get(f"/api/v1/costs?by=agent&agent={asker.agent}")["total"]["lost"]["retriesNanoUSD"]
+
+    assert until(lost, what="the sums") == costs[0]
+
+
+def test_attempts_that_were_answered_with_an_error_cost_nothing(reeve: Server, asker, main: str) -> None:
+    script(main, {"fault": {"status": 500}})
+    record = record_of(reeve, asker.ask("frail").headers["x-reeve-call"])
+    costs = [attempt["costNanoUSD"] for attempt in record["attempts"]]
+    assert costs == [0, 0, record["cost"]["nanoUSD"]] and costs[2] > 0
+
+
+def test_nobody_knows_what_a_silent_attempt_costs(reeve: Server, asker, main: str) -> None:
+    script(main, {"fault": {"delaySeconds": 4}})
+    record = record_of(reeve, asker.ask("frail").headers["x-reeve-call"])
+    assert [attempt["failure"] for attempt in record["attempts"]] == ["silent", None]
+    assert [attempt["costNanoUSD"] for attempt in record["attempts"]] == [None, record["cost"]["nanoUSD"]]
+
+
+def test_attempts_of_a_call_whose_cost_was_capped_by_its_hold(reeve: Server, asker, main: str) -> None:
+    """A provider that tells no usage is booked with a guess, and with no more than was held."""
+    scope = f"/api/v1/budgets/agent:{asker.agent}"
+    reeve.api().call("PUT", scope, {"limit": {"usd": 1}, "period": "total"})
+    script(main, {"say": "word " * 300, "usage": "none"})
+    reply = post(reeve, asker.key, {"model": "mini", "messages": HELLO, "max_tokens": 2})
+    record = record_of(reeve, reply.headers["x-reeve-call"])
+    assert record["usage"]["estimated"] is True
+    assert [attempt["costNanoUSD"] for attempt in record["attempts"]] == [record["cost"]["nanoUSD"]]
+    assert reeve.api().get(scope)["settled"]["nanoUSD"] == record["cost"]["nanoUSD"]

@@ -39,9 +39,10 @@ import Testing
             call.attempts = [
                 CallAttempt(
                     target: "main/small", startedAt: Self.start + .milliseconds(2), durationMs: 30, status: 500,
-                    failure: "server_error"),
+                    failure: "server_error", costNanoUSD: 230_000),
                 CallAttempt(
-                    target: "backup/small", startedAt: Self.start + .milliseconds(35), durationMs: 80, status: 200),
+                    target: "backup/small", startedAt: Self.start + .milliseconds(35), durationMs: 80, status: 200,
+                    costNanoUSD: 1_000_000),
             ]
             call.target = "backup/small"
             call.usage = CallUsage(buckets: ["input": 1_200, "output": 34, "reasoning": 6], isEstimated: true)
@@ -69,7 +70,8 @@ import Testing
                 "It used 1,240 tokens: 1,200 input, 34 output, 6 reasoning. "
                     + "The provider did not say so: this is an estimate.",
                 "It cost $0.00123, by the prices from 2026-01-01. "
-                    + "It was priced anew on 2026-11-20; booked was $1.00.",
+                    + "It was priced anew on 2026-11-20; booked was $1.00. "
+                    + "Of that went to attempt 1 $0.00023, attempt 2 $0.001.",
                 "backup/small answered at attempt 2 after 120 ms, the first words after 40 ms. "
                     + "Reeve's own part of that: 85 µs.",
             ])

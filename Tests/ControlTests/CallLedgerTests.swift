@@ -147,6 +147,27 @@ import Testing
 
     // MARK: Pricing anew
 
+    @Test("Attempts still add up to the cost when it was priced anew")
+    func repricedAttempts() async throws {
+        try await CallFixture.on(.sqlite) { fixture in
+            let call = fixture.call { call in
+                call.cost = CallCost(nanoUSD: 3)
+                call.attempts = [
+                    CallAttempt(target: "a", startedAt: call.startedAt, failure: "cut", costNanoUSD: 1),
+                    CallAttempt(target: "b", startedAt: call.startedAt, failure: "silent"),
+                    CallAttempt(target: "b", startedAt: call.startedAt, costNanoUSD: 2),
+                    CallAttempt(target: "c", startedAt: call.startedAt, failure: "server_error", costNanoUSD: 0),
+                ]
+            }
+            try await fixture.record(call)
+            let day = CostDay(fixture.world.now)
+            _ = try await fixture.calls.reprice(
+                since: day, until: day, by: CallFixture.operatorKey, storage: fixture.storage
+            ) { _ in CallCost(nanoUSD: 100) }
+            #expect(try await fixture.kept(call.id).attempts.map(\.costNanoUSD) == [33, nil, 67, 0])
+        }
+    }
+
     @Test("A new price moves sums, and keeps what was booked", arguments: TestEngine.available)
     func repricing(_ engine: TestEngine) async throws {
         try await CallFixture.on(engine) { fixture in

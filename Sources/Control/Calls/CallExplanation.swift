@@ -177,8 +177,22 @@ enum CallWords {
             let booked = call.bookedCost.map { exact($0.nanoUSD) } ?? "no known cost"
             text += " It was priced anew on \(repricedAt.rfc3339.prefix(10)); booked was \(booked)."
         }
+        if call.attempts.count > 1, call.attempts.contains(where: { $0.costNanoUSD != nil }) {
+            text += " \(parts(call.attempts))"
+        }
         return Step(afterMs: nil, kind: "cost", text: text)
     }
+
+    /// What each of several attempts had of the cost.
+    private static func parts(_ attempts: [CallAttempt]) -> String {
+        let parts = attempts.prefix(partsMax).enumerated().map { index, attempt in
+            "attempt \(index + 1) \(attempt.costNanoUSD.map(exact) ?? "an unknown amount")"
+        }
+        let more = attempts.count > partsMax ? ", and so on" : ""
+        return "Of that went to \(parts.joined(separator: ", "))\(more)."
+    }
+
+    private static let partsMax = 16
 
     /// To the nano-dollar, as money is kept; without zeros that say nothing.
     static func exact(_ nanoUSD: Int64) -> String {

@@ -110,6 +110,12 @@ extension Call {
             }
             return attempt
         }
+        // What rounding down left over goes to the last that cost anything, so that they still add up.
+        let parts = attempts.reduce(Int64(0)) { $0 &+ ($1.costNanoUSD ?? 0) }
+        let rest = cost.nanoUSD - call.attempts.reduce(Int64(0)) { $0 &+ ($1.costNanoUSD ?? 0) }
+        if parts == old, rest > 0, let last = attempts.lastIndex(where: { ($0.costNanoUSD ?? 0) > 0 }) {
+            call.attempts[last].costNanoUSD? += rest
+        }
         return call
     }
 }

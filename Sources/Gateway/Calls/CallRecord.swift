@@ -18,6 +18,8 @@ public struct CallRecord: Sendable {
         public var failure: String?
         /// Why this target was asked, or why none was (`AttemptPlan.Reason`).
         public var reason: String
+        /// What was booked for it; `nil` where nothing was, see ``CallRecord/attemptCosts``.
+        var cost: NanoDollars?
     }
 
     public let id: String

@@ -293,6 +293,7 @@ extension ModelCall: UpstreamListener {
         record.rawUsage = raw
         record.usage = usage
         record.cost = attempt.state.price?.cost(of: usage.buckets, at: record.startedAt)
+        record.noteCost(record.cost)
         record.add(delivered?.spent)
         record.priceFrom = attempt.state.price?.entry(at: record.startedAt)?.from
     }
