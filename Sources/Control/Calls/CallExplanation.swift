@@ -61,6 +61,7 @@ enum CallWords {
                     afterMs: nil, kind: "refused", text: "The budget \(refusal.scope) refused it: \(refusal.detail)"))
         }
         if let cache = call.cache { steps.append(Step(afterMs: nil, kind: "cache", text: cacheText(cache, call))) }
+        if let batch = batch(call) { steps.append(batch) }
         steps += course(call)
         if let usage = usage(call) { steps.append(usage) }
         if let cost = cost(call) { steps.append(cost) }
@@ -106,6 +107,16 @@ enum CallWords {
         case "shared": "The same call was under way: both got its answer.\(saved)"
         default: "The cache said: \(verdict).\(saved)"
         }
+    }
+
+    /// That it was sent together with others.
+    private static func batch(_ call: Call) -> Step? {
+        guard let batch = call.decision["batch"], let calls = batch["calls"]?.int else { return nil }
+        let inputs = batch["inputs"]?.int ?? 0
+        let all = batch["inputsOfAll"]?.int ?? 0
+        let others = PageText.plural(calls - 1, "other call")
+        let text = "It was sent as one with \(others): \(inputs) of \(all) inputs were its own."
+        return Step(afterMs: nil, kind: "batch", text: text)
     }
 
     /// The steps of the record; the attempts where it has none.

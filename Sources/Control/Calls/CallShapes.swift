@@ -53,6 +53,7 @@ public enum CallShapes {
         optional: [
             ("bookedCost", cost), ("repricedAt", time), ("otel", ["type": "object"]), ("context", ["type": "object"]),
             ("quality", ["type": "object"]), ("redacted", ["type": "object"]), ("keys", ["type": "object"]),
+            ("batch", ["type": "object"]),
         ])
 
     private static let explanation = object([

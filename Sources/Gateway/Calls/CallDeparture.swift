@@ -8,6 +8,7 @@ extension ModelCall {
         // Who has the whole answer hangs up before its provider does: the little that is left tells the usage.
         if attempt?.relay?.progress.isComplete == true { return }
         hasLeft = true
+        if staysInBatch() { return }
         if let attempt, isWorthDraining(attempt) { return }
         leave()
     }

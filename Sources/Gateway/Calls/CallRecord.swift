@@ -68,6 +68,8 @@ public struct CallRecord: Sendable {
     var candidates: [String] = []
     /// Those of them, by their number, whose breaker was open at the beginning.
     var open: [Int] = []
+    /// The call for embeddings that was made for this one and others.
+    var joint: JointPart?
     /// How long it stood in line for a provider's limits, and whether it was sent away there.
     var line: (span: Span, isRefused: Bool)?
     /// What was held of budgets for it.

@@ -36,6 +36,7 @@ extension ModelCall {
         let error = DialectError(.conflict, code: code, "\(reason) Its model calls are stopped; do not ask again.")
         if endInSight(error, code, relay) { return }
         moreHeaders.append(("x-should-retry", "false"))
+        if staysInBatch() { return tellAhead(error) }
         fail(error, nil)
     }
 }

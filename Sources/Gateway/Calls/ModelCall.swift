@@ -39,6 +39,10 @@ final class ModelCall: AnsweredCall {
     /// What the client got, where somebody wants to know.
     var capture: AnswerCapture?
     var sharing: Sharing?
+    /// Its part in a joint call for embeddings.
+    var batch: BatchPart?
+    /// Who gets the record of a call that is made for others.
+    var onEnd: ((CallRecord) -> Void)?
     var followedAt: Timestamp?
     /// The run that it belongs to, from when it was let in.
     var watched: Watched?
@@ -89,7 +93,7 @@ final class ModelCall: AnsweredCall {
         passGuards()
     }
 
-    private func prepare() throws {
+    func prepare() throws {
         guard gateway.takesCalls else {
             throw DialectError(.unavailable, "Too many calls wait to be booked. Try again in a moment.")
         }
@@ -155,7 +159,7 @@ final class ModelCall: AnsweredCall {
     func decide() {
         timer?.cancel()
         timer = nil
-        guard !hasEnded, var plan else { return }
+        guard !hasEnded, !joinsBatch(), var plan else { return }
         // Taken out, so that what it grows by is not a copy.
         self.plan = nil
         let now = gateway.world.now
@@ -420,7 +424,7 @@ final class ModelCall: AnsweredCall {
         settleGuards()
         record.purse = purse
         settle()
-        gateway.ended(record)
+        if let onEnd { onEnd(record) } else { gateway.ended(record) }
     }
 
     // MARK: the client

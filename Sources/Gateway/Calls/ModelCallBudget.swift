@@ -212,13 +212,15 @@ extension ModelCall {
         guard let purse, let clerk = gateway.clerk else { return }
         self.purse = nil
         guard let usage = record.usage else { return clerk.book.release(purse.hold) }
-        if usage.isEstimated, let cost = record.cost, cost.value > purse.amounts.nanoUSD {
+        // A share of what the provider told is no guess.
+        let isGuess = usage.isEstimated && record.joint?.isTold != true
+        if isGuess, let cost = record.cost, cost.value > purse.amounts.nanoUSD {
             record.cost = NanoDollars(purse.amounts.nanoUSD)
         }
         let tokens = usage.buckets.inputTotal + usage.buckets.outputTotal
         let amounts = BudgetAmounts(
             nanoUSD: record.cost?.value ?? 0,
-            tokens: usage.isEstimated ? min(tokens, purse.amounts.tokens) : tokens, calls: 1, steps: 1)
+            tokens: isGuess ? min(tokens, purse.amounts.tokens) : tokens, calls: 1, steps: 1)
         clerk.book.settle(purse.hold, amounts, note: CallNote(record).text)
     }
 

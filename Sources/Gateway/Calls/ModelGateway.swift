@@ -24,6 +24,7 @@ public final class ModelGateway: Sendable {
     let sizes = Mutex(CallSizes())
     private let entries: [String: ModelEntry]
     let inFlight = CallsInFlight()
+    let embeddings = EmbeddingBatches()
     let runs: RunWatch
     private let tls: NIOSSLContext?
     /// Made by each loop when it first asks.

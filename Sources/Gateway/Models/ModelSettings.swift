@@ -36,6 +36,8 @@ struct ModelSettings: Sendable, Equatable {
     var queue = QueueSettings()
     var cache: CacheSettings?
     var sharesCallsInFlight = false
+    /// How calls for embeddings are joined; `nil` for not at all.
+    var embeddingBatch: EmbeddingBatchSettings?
     var disconnect = DisconnectPolicy.cancel
     /// Whether a stream that breaks is continued at the next target.
     var continuesStreams = false
@@ -56,7 +58,7 @@ struct ModelSettings: Sendable, Equatable {
 extension ModelSettings {
     static let members = [
         "tier", "targets", "price", "unpriced", "deadlines", "breaker", "retries", "queue", "cache", "singleFlight",
-        "disconnect", "continuation", "allowFloating", "input", "output", "quality", "contextTokens",
+        "embeddingBatch", "disconnect", "continuation", "allowFloating", "input", "output", "quality", "contextTokens",
         "outputTokensMax",
     ]
 
@@ -94,6 +96,9 @@ extension ModelSettings {
         queue = try fields.optionalFields("queue").map(QueueSettings.init) ?? queue
         if let value = fields.value("cache") { cache = try CacheSettings(value, path: fields.path("cache")) }
         sharesCallsInFlight = try fields.optionalBool("singleFlight") ?? false
+        if let value = fields.value("embeddingBatch") {
+            embeddingBatch = try EmbeddingBatchSettings(value, path: fields.path("embeddingBatch"))
+        }
         disconnect =
             try fields.value("disconnect").map { try DisconnectPolicy($0, path: fields.path("disconnect")) }
             ?? disconnect

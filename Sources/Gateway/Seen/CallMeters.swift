@@ -43,7 +43,8 @@ struct CallMeters: Sendable {
         gateway.observe(record, model: key.model)
         if let model {
             context.observe(record, model: model, at: now)
-            for (index, attempt) in record.attempts.enumerated() where !Self.isAbandoned(index, of: record) {
+            for (index, attempt) in record.attempts.enumerated()
+            where index >= record.attemptsElsewhere && !Self.isAbandoned(index, of: record) {
                 remember(attempt, isLast: index == record.attempts.count - 1, of: record, model: model.name)
             }
         }
@@ -80,7 +81,7 @@ struct CallMeters: Sendable {
         if let cost = record.cost {
             self.cost.add(cost.value, at: lane.place(.cost) { self.cost.place(of: [key.model, key.agent]) })
         }
-        for (index, attempt) in record.attempts.enumerated() {
+        for (index, attempt) in record.attempts.enumerated() where index >= record.attemptsElsewhere {
             let result = attempt.failure ?? (Self.isAbandoned(index, of: record) ? "abandoned" : "ok")
             if attempt.failure == nil, attempt.target == key.target, record.status == .done {
                 attempts.add(1, at: lane.place(.answered) { attempts.place(of: [attempt.target, result]) })

@@ -15,6 +15,8 @@ struct GatewayMeters: Sendable {
     private var queueWait = HistogramFamily(GatewayMetrics.queueWait, bounds: GatewayMetrics.waitBounds)
     private var queueRefusals = CounterFamily(GatewayMetrics.queueRefusals)
     private var refusals = CounterFamily(GatewayMetrics.refusals)
+    private var joints = CounterFamily(GatewayMetrics.joints)
+    private var jointCalls = CounterFamily(GatewayMetrics.jointCalls)
     private var retries = CounterFamily(GatewayMetrics.retries, seriesMax: GatewayMeters.reasonSeriesMax)
     private var fallbacks = CounterFamily(GatewayMetrics.fallbacks, seriesMax: GatewayMeters.reasonSeriesMax)
 
@@ -26,7 +28,11 @@ struct GatewayMeters: Sendable {
             if wait.isRefused { queueRefusals.add(1, [model]) }
         }
         if record.status != .done { countRefusal(record) }
-        guard !record.attempts.isEmpty else { return }
+        if let joint = record.joint {
+            jointCalls.add(1, [model])
+            if joint.isFirst { joints.add(1, [model]) }
+        }
+        guard record.attempts.count > record.attemptsElsewhere else { return }
         if record.attempts.count > 1 || record.attempts[0].target != record.candidates.first {
             countTries(record, model)
         }
@@ -54,12 +60,15 @@ struct GatewayMeters: Sendable {
     }
 
     private mutating func countTries(_ record: CallRecord, _ model: String) {
-        if let first = record.attempts.first, let wanted = record.candidates.first, first.target != wanted {
+        if record.attemptsElsewhere == 0, let first = record.attempts.first, let wanted = record.candidates.first,
+            first.target != wanted
+        {
             // The first of the targets was passed over: its breaker was open, or its provider wanted no calls.
             let passed = record.steps.first { $0.kind == .skip && $0.target == 0 }
             fallbacks.add(1, [model, passed?.reason?.rawValue ?? SeriesNames.other])
         }
-        for (before, next) in zip(record.attempts, record.attempts.dropFirst()) {
+        let others = max(0, record.attemptsElsewhere - 1)
+        for (before, next) in zip(record.attempts, record.attempts.dropFirst()).dropFirst(others) {
             let reason = before.failure ?? SeriesNames.other
             if before.target == next.target {
                 retries.add(1, [model, reason])
@@ -70,7 +79,10 @@ struct GatewayMeters: Sendable {
     }
 
     func write(to text: inout MetricText) {
-        for family in [hits, misses, joins, saved, queueRefusals, refusals, retries, fallbacks] { text.write(family) }
+        let families = [
+            hits, misses, joins, saved, queueRefusals, refusals, retries, fallbacks, joints, jointCalls,
+        ]
+        for family in families { text.write(family) }
         text.write(queueWait)
     }
 }

@@ -30,6 +30,11 @@ enum GatewayMetrics {
     static let fallbacks = Metric.counter(
         "reeve_gateway_fallbacks_total", "Exchanges at another target, by why the one before was left.",
         labels: ["model", "reason"], open: ["model"])
+    static let joints = Metric.counter(
+        "reeve_gateway_embedding_batches_total", "Joint calls for embeddings.", labels: ["model"], open: ["model"])
+    static let jointCalls = Metric.counter(
+        "reeve_gateway_embedding_batched_calls_total", "Calls for embeddings that were sent together with others.",
+        labels: ["model"], open: ["model"])
 
     // Those of gauges that are read when they are asked for.
     static let queueCalls = Metric.gauge(
@@ -44,8 +49,8 @@ enum GatewayMetrics {
         "reeve_gateway_budget_waiting", "Calls that wait until this process has borrowed more of a budget.")
 
     static let all = [
-        cacheHits, cacheMisses, joins, saved, queueWait, queueRefusals, refusals, retries, fallbacks, queueCalls,
-        streams, held, holds, loans,
+        cacheHits, cacheMisses, joins, saved, queueWait, queueRefusals, refusals, retries, fallbacks, joints,
+        jointCalls, queueCalls, streams, held, holds, loans,
     ]
 
     /// From what nobody notices to ``Pacer/queueWaitMax``.
