@@ -193,6 +193,7 @@ public struct Features: Sendable {
             ledger.loops, stopper.loops, fleetTasks.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,
+            GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
             [
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }

@@ -106,7 +106,7 @@ import Testing
         let examples = guide.components(separatedBy: "```yaml\n").dropFirst().map {
             $0.components(separatedBy: "```")[0]
         }
-        #expect(examples.count == 7)
+        #expect(examples.count == 8)
         let settings = try examples.map { try GatewaySettings(YAMLDocument.parse($0)) }
         #expect(settings.first?.models.map(\.name) == ["gpt-4o-mini", "llama"])
         #expect(settings.first?.resolve("standard")?.name == "llama")

@@ -66,6 +66,7 @@ enum CallWords {
         if let usage = usage(call) { steps.append(usage) }
         if let cost = cost(call) { steps.append(cost) }
         steps.append(Step(afterMs: call.durationMs, kind: "ended", text: ending(call)))
+        if let judge = judge(call) { steps.append(judge) }
         return steps
     }
 
@@ -107,6 +108,20 @@ enum CallWords {
         case "shared": "The same call was under way: both got its answer.\(saved)"
         default: "The cache said: \(verdict).\(saved)"
         }
+    }
+
+    /// What another model thought of the answer.
+    private static func judge(_ call: Call) -> Step? {
+        guard let judge = call.decision["judge"], let model = judge["model"]?.string else { return nil }
+        let by = judge["call"]?.string.map { " (\($0))" } ?? ""
+        let text =
+            switch judge["outcome"]?.string {
+            case "scored": "\(model) judged the answer\(by): \(judge["score"]?.double ?? 0) of 1."
+            case "unreadable": "\(model) was to judge the answer\(by), and said no score."
+            case "refused": "\(model) was to judge the answer\(by); a budget refused that."
+            default: "\(model) was to judge the answer\(by), and did not."
+            }
+        return Step(afterMs: nil, kind: "judge", text: text)
     }
 
     /// That it was sent together with others.

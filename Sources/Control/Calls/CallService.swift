@@ -38,6 +38,17 @@ public struct CallService: Sendable {
         _ = try CallStore().insert(calls, in: transaction)
     }
 
+    /// Adds what became known of a call later to its decision record. `false` where no such call is kept.
+    public func note(_ name: String, _ value: JSONValue, of id: String, in transaction: Transaction) throws -> Bool {
+        guard let id = Identifier<Call>(id), let call = try store.call(id, in: transaction) else { return false }
+        var decision = call.decision.object ?? JSONObject()
+        decision[name] = value
+        let grown = Call.document(.object(decision), bytes: CallBounds.decisionBytes)
+        // A record that is full stays as it is.
+        if grown == .object(decision) { try store.setDecision(grown, of: id, in: transaction) }
+        return true
+    }
+
     /// Forgets calls that are older than the retention; sums over them stay. Returns how many, at most
     /// ``purgeMax``.
     public func purge(in transaction: Transaction) throws -> Int {

@@ -53,7 +53,7 @@ public enum CallShapes {
         optional: [
             ("bookedCost", cost), ("repricedAt", time), ("otel", ["type": "object"]), ("context", ["type": "object"]),
             ("quality", ["type": "object"]), ("redacted", ["type": "object"]), ("keys", ["type": "object"]),
-            ("batch", ["type": "object"]),
+            ("batch", ["type": "object"]), ("judge", ["type": "object"]),
         ])
 
     private static let explanation = object([

@@ -151,6 +151,10 @@ public struct CallStore: Sendable {
             """)
     }
 
+    func setDecision(_ decision: JSONValue, of id: Identifier<Call>, in transaction: Transaction) throws {
+        try transaction.run("UPDATE calls SET decision = \(decision) WHERE id = \(id)")
+    }
+
     // MARK: Columns
 
     private static let columnNames = CallRow.columns.joined(separator: ", ")

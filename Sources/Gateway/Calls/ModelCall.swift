@@ -41,6 +41,8 @@ final class ModelCall: AnsweredCall {
     var sharing: Sharing?
     /// Its part in a joint call for embeddings.
     var batch: BatchPart?
+    /// Whether it judges another call's answer.
+    var isJudge = false
     /// Who gets the record of a call that is made for others.
     var onEnd: ((CallRecord) -> Void)?
     var followedAt: Timestamp?

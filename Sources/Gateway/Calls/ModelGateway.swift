@@ -25,6 +25,7 @@ public final class ModelGateway: Sendable {
     private let entries: [String: ModelEntry]
     let inFlight = CallsInFlight()
     let embeddings = EmbeddingBatches()
+    let judges = JudgeDesk()
     let runs: RunWatch
     private let tls: NIOSSLContext?
     /// Made by each loop when it first asks.

@@ -67,6 +67,7 @@ final class TargetState: Sendable {
         rules.latencyMax = model.breaker.latency
         rules.firstTokenMax = model.breaker.firstToken
         rules.qualityMin = model.quality?.opensBelow
+        rules.judgedMin = model.quality?.judge?.threshold
         standing = Mutex(
             Standing(breaker: Breaker(rules), pacer: Pacer(queueMax: model.queue.calls, queueWaitMax: model.queue.wait))
         )

@@ -17,9 +17,11 @@ struct QualitySettings: Sendable, Equatable {
     var charactersMin = 0
     /// A target's breaker opens where fewer of its last answers pass; `nil` for never.
     var opensBelow: Double?
+    /// A model that scores some of the answers; `nil` for none.
+    var judge: JudgeSettings?
 
     init(_ fields: Fields) throws {
-        try fields.refuseOthers(than: ["rules", "minCharacters", "openBelow"])
+        try fields.refuseOthers(than: ["rules", "minCharacters", "openBelow", "judge"])
         for (index, item) in (try fields.optionalArray("rules", max: Rule.allCases.count) ?? []).enumerated() {
             guard let rule = item.string.flatMap(Rule.init(rawValue:)) else {
                 throw Problem.invalid(
@@ -30,12 +32,16 @@ struct QualitySettings: Sendable, Equatable {
         }
         charactersMin = Int(try fields.optionalInt("minCharacters", in: 1...1_000_000) ?? 0)
         opensBelow = try fields.optionalDouble("openBelow", in: 0.01...1)
-        guard !rules.isEmpty || charactersMin > 0 else {
+        judge = try fields.optionalFields("judge").map(JudgeSettings.init)
+        guard hasRules || judge != nil else {
             throw Problem.invalid(
                 fields.path("rules"), "no rule is given",
-                hint: "Write rules: [empty, refusal, invalid_json, truncated], or minCharacters.")
+                hint: "Write rules: [empty, refusal, invalid_json, truncated], minCharacters, or judge: {model}.")
         }
     }
+
+    /// Whether anything is looked for in every answer.
+    var hasRules: Bool { !rules.isEmpty || charactersMin > 0 }
 
     /// What an answer fails, by name and in order; empty for a good one.
     func failures(_ said: SaidAnswer, asksForJSON: Bool) -> [String] {

@@ -86,9 +86,14 @@ extension ModelCall {
         if let reading { record.notes.append("context", reading.json) }
     }
 
+    /// Whether another call made the answer.
+    private var isFromMemory: Bool { record.cache.map { $0 != "miss" } ?? false }
+
     private func score(_ said: SaidAnswer) {
-        guard let quality = model?.settings.quality, record.cache != "hit", record.cache != "shared" else { return }
+        guard let quality = model?.settings.quality, !isFromMemory else { return }
         let document = try? JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax)
+        if let judge = quality.judge { submit(said, to: judge, document) }
+        guard quality.hasRules else { return }
         let failed = quality.failures(said, asksForJSON: document.map(QualitySettings.asksForJSON) ?? false)
         let score: Double = failed.isEmpty ? 1 : 0
         record.notes.append("quality", ["score": .double(score), "failed": .list(failed)])

@@ -12,6 +12,9 @@ struct SaidAnswer: Equatable {
     var calls: [String] = []
     var stop: StopReason?
 
+    /// Whether nothing was said at all.
+    var isEmpty: Bool { text.isEmpty && refusal.isEmpty && calls.isEmpty }
+
     /// `nil` where it cannot be read, or is no model's answer.
     init?(_ capture: AnswerCapture, dialect: Dialect, isStreamed: Bool) {
         guard capture.isWhole, !capture.isTooLong, capture.body.readableBytes > 0 else { return nil }

@@ -126,7 +126,7 @@ extension ModelGateway {
 
 extension ModelGateway: MetricSource {
     /// What the metrics of calls are called.
-    public static var metrics: [Metric] { CallMetrics.all + GatewayMetrics.all }
+    public static var metrics: [Metric] { CallMetrics.all + GatewayMetrics.all + JudgeMetrics.all }
 
     /// Counts the calls that ended. Called by whoever keeps records, and before anybody looks.
     public func count() {
@@ -163,6 +163,7 @@ extension ModelGateway: MetricSource {
         text.write(CallMetrics.inFlight, Double(counts.running))
         text.write(CallMetrics.waiting, Double(counts.waiting))
         writeStanding(to: &text)
+        judges.write(to: &text)
     }
 
     private static func number(_ state: Breaker.State) -> Double {

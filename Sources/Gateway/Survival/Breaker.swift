@@ -21,6 +21,8 @@ struct Breaker: Sendable {
         var firstTokenMax: Span?
         /// Opens where the average of the last ``qualitySamples`` scores is below it. Scores lie in 0...1.
         var qualityMin: Double?
+        /// The same for scores of a judge, which sees a share of the answers only: they are averaged by themselves.
+        var judgedMin: Double?
         /// How long it stays open before a probe, and by what this grows with each probe that fails, up to where.
         var open = Span.seconds(30)
         var openGrowth = 2.0
@@ -117,8 +119,8 @@ struct Breaker: Sendable {
     private var failuresInRow = 0
     private var failedProbes = 0
     private var buckets = [Bucket](repeating: Bucket(), count: Int(Breaker.bucketsMax))
-    private var scores: [Double] = []
-    private var nextScore = 0
+    private var scores = Scores()
+    private var judged = Scores()
     private var cause: Cause?
     private var lastFailure: FailureClass?
     private(set) var openings = 0
@@ -246,19 +248,42 @@ struct Breaker: Sendable {
 
     // MARK: Quality
 
-    /// Takes the score of an answer, in 0...1. Scores come late, so they need no permit; they count while closed.
-    mutating func record(quality: Double, at now: Timestamp) {
-        guard case .closed = phase, quality.isFinite else { return }
-        let score = min(max(quality, 0), 1)
-        if scores.count < Self.qualitySamples { scores.append(score) } else { scores[nextScore] = score }
-        nextScore = (nextScore + 1) % Self.qualitySamples
-        guard let least = rules.qualityMin, scores.count >= Self.qualitySamplesMin, let average = averageScore,
-            average < least
-        else { return }
-        open(.quality, at: now)
+    /// Who scored an answer.
+    enum Scorer: Sendable {
+        case rules, judge
     }
 
-    private var averageScore: Double? { scores.isEmpty ? nil : scores.reduce(0, +) / Double(scores.count) }
+    /// The last scores, up to ``qualitySamples``.
+    private struct Scores {
+        private var values: [Double] = []
+        private var next = 0
+
+        mutating func add(_ value: Double) {
+            if values.count < Breaker.qualitySamples { values.append(value) } else { values[next] = value }
+            next = (next + 1) % Breaker.qualitySamples
+        }
+
+        var average: Double? { values.isEmpty ? nil : values.reduce(0, +) / Double(values.count) }
+
+        func isBelow(_ least: Double?) -> Bool {
+            guard let least, let average, values.count >= Breaker.qualitySamplesMin else { return false }
+            return average < least
+        }
+    }
+
+    /// Takes the score of an answer, in 0...1. Scores come late, so they need no permit; they count while closed.
+    mutating func record(quality: Double, by scorer: Scorer = .rules, at now: Timestamp) {
+        guard case .closed = phase, quality.isFinite else { return }
+        let score = min(max(quality, 0), 1)
+        switch scorer {
+        case .rules: scores.add(score)
+        case .judge: judged.add(score)
+        }
+        if scores.isBelow(rules.qualityMin) || judged.isBelow(rules.judgedMin) { open(.quality, at: now) }
+    }
+
+    /// By rules; by the judge where there are none.
+    private var averageScore: Double? { scores.average ?? judged.average }
 
     // MARK: States
 
@@ -294,8 +319,8 @@ struct Breaker: Sendable {
     private mutating func forget() {
         failuresInRow = 0
         for index in buckets.indices { buckets[index] = Bucket() }
-        scores.removeAll(keepingCapacity: true)
-        nextScore = 0
+        scores = Scores()
+        judged = Scores()
     }
 
     func snapshot(at now: Timestamp) -> Snapshot {
