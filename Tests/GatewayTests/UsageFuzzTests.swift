@@ -106,13 +106,13 @@ import Testing
         let examples = guide.components(separatedBy: "```yaml\n").dropFirst().map {
             $0.components(separatedBy: "```")[0]
         }
-        #expect(examples.count == 8)
+        #expect(examples.count == 10)
         let settings = try examples.map { try GatewaySettings(YAMLDocument.parse($0)) }
         #expect(settings.first?.models.map(\.name) == ["gpt-4o-mini", "llama"])
         #expect(settings.first?.resolve("standard")?.name == "llama")
         #expect(settings[1].provider("local")?.kind == .scripted)
         #expect(settings[2].provider("main")?.keys.users == ["ann": .file("keys/ann")])
         #expect(settings[3].taskTypes == ["letter.write": "tier:cheap", "contract.review": "gpt-4o"])
-        #expect(settings[5].loops?.turns == 500)
+        #expect(settings[7].loops?.turns == 500)
     }
 }

@@ -62,7 +62,7 @@ public struct Call: Sendable, Equatable, Identified {
     public var failure: String?
     /// The status that the caller got.
     public var httpStatus: Int64?
-    /// `hit`, `miss`, `shared`; `nil` where no cache was asked.
+    /// `hit`, `semantic`, `miss`, `shared`; `nil` where no cache was asked.
     public var cache: String?
     public var durationMs: Int64?
     /// Until the first byte of content.
@@ -139,7 +139,7 @@ public struct Call: Sendable, Equatable, Identified {
 
 extension Call: JSONConvertible {
     /// What the decision record says of the call itself, where it does.
-    private static let notes = ["context", "quality", "redacted", "keys", "asked", "batch", "judge"]
+    private static let notes = ["context", "quality", "redacted", "keys", "asked", "batch", "judge", "semantic"]
 
     /// Without the decision record, which ``CallExplanation`` shows.
     public var json: JSONValue {

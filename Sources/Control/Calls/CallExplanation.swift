@@ -104,6 +104,9 @@ enum CallWords {
         let saved = call.savedNanoUSD > 0 ? " That saved \(PageText.dollars(nano: call.savedNanoUSD))." : ""
         return switch verdict {
         case "hit": "The same call was answered before: the cache gave that answer.\(saved)"
+        case "semantic":
+            "A question that means the same was answered before (similarity "
+                + "\(call.decision["semantic"]?["similarity"]?.double ?? 1)): the cache gave that answer.\(saved)"
         case "miss": "The cache had no answer to the same call."
         case "shared": "The same call was under way: both got its answer.\(saved)"
         default: "The cache said: \(verdict).\(saved)"

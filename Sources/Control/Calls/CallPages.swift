@@ -240,6 +240,7 @@ struct CallRowView: PageView {
         if let refusal = call.refusal { return "refused by the budget \(refusal.scope)" }
         if let failure = call.failure { return CallWords.words(failure) }
         if call.attempts.count > 1 { return "\(call.attempts.count) attempts" }
+        if call.cache == "semantic" { return "from the cache, by meaning" }
         return call.cache == "hit" ? "from the cache" : call.cache == "shared" ? "shared with another call" : nil
     }
 }

@@ -54,6 +54,7 @@ public enum CallShapes {
             ("bookedCost", cost), ("repricedAt", time), ("otel", ["type": "object"]), ("context", ["type": "object"]),
             ("quality", ["type": "object"]), ("redacted", ["type": "object"]), ("keys", ["type": "object"]),
             ("batch", ["type": "object"]), ("judge", ["type": "object"]),
+            ("semantic", ["type": "object"]),
         ])
 
     private static let explanation = object([

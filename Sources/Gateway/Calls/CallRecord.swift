@@ -46,7 +46,7 @@ public struct CallRecord: Sendable {
     var usage: TokenUsage?
     /// `nil` where no price is known; never 0 for that.
     public var cost: NanoDollars?
-    /// `hit`, `miss` or `shared`; `nil` where no cache was asked, and nobody else.
+    /// `hit`, `semantic`, `miss` or `shared`; `nil` where no cache was asked, and nobody else.
     public var cache: String?
     /// What an answer of another call would have cost.
     public var saved = NanoDollars.zero

@@ -41,8 +41,8 @@ final class ModelCall: AnsweredCall {
     var sharing: Sharing?
     /// Its part in a joint call for embeddings.
     var batch: BatchPart?
-    /// Whether it judges another call's answer.
-    var isJudge = false
+    /// Whether Reeve makes it for another call: to judge its answer, or to know what is asked.
+    var isInner = false
     /// Who gets the record of a call that is made for others.
     var onEnd: ((CallRecord) -> Void)?
     var followedAt: Timestamp?
@@ -403,7 +403,7 @@ final class ModelCall: AnsweredCall {
     var ownHeaders: [(name: String, value: String)] {
         var headers = [(name: CallHeaders.call, value: record.id)] + moreHeaders
         if !dialect.isOpenAI { headers.append(("request-id", request.requestID)) }
-        if let cache = record.cache { headers.append((CallHeaders.cache, cache == "miss" ? cache : "hit")) }
+        if let cache = record.cache { headers.append((CallHeaders.cache, cache == "shared" ? "hit" : cache)) }
         if !dropped.paths.isEmpty { headers.append((CallHeaders.dropped, dropped.headerValue)) }
         return headers
     }

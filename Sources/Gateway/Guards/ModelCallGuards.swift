@@ -42,7 +42,7 @@ extension ModelCall {
     private func isHeld() -> Bool {
         guard
             let run = NamedRun(agent: record.agent, keyID: record.keyID, session: record.session, task: namedTask),
-            request.door != .countTokens
+            request.door != .countTokens, !isInner
         else { return false }
         var hasher = Hasher()
         request.body.withUnsafeBytes { hasher.combine(bytes: $0) }

@@ -6,7 +6,7 @@ extension ModelCall {
     /// Hands the answer to a judge, where the settings and chance pick it.
     func submit(_ said: SaidAnswer, to judge: JudgeSettings, _ document: JSONValue?) {
         // A judge is never judged: there would be no end to it.
-        guard !isJudge, record.status == .done, !said.isEmpty,
+        guard !isInner, record.status == .done, !said.isEmpty,
             let target = targets.first(where: { $0.target.label == record.target }),
             judge.share >= 1 || gateway.world.entropy.fraction() < judge.share,
             let document, let asked = try? dialect.readRequest(document)
@@ -38,14 +38,14 @@ extension ModelGateway {
             body: judged.body, principal: principal, requestID: judged.call, correlationID: judged.correlationID,
             traceparent: "00-\(trace.prefix(32))-\(trace.suffix(16))-00")
         let gateway = self
-        let answer = JudgeAnswer { status, call, body in
+        let answer = InnerAnswer { status, call, body in
             let judgement = Self.judgement(of: judged, status: status, call: call, body: body)
             if let score = judgement.score { judged.target.judge(judged: score, at: gateway.world.now) }
             guard let next = gateway.judges.finished(judged, judgement) else { return }
             loop.execute { gateway.ask(next, on: loop) }
         }
         let call = ModelCall(request, gateway: self, answer: answer, on: loop)
-        call.isJudge = true
+        call.isInner = true
         call.start()
     }
 
@@ -74,24 +74,4 @@ extension TargetState {
     func judge(judged score: Double, at now: Timestamp) {
         standing.withLock { $0.breaker.record(quality: score, by: .judge, at: now) }
     }
-}
-
-/// Takes a judge's answer. Belongs to the event loop of its call.
-private final class JudgeAnswer: Answering {
-    private let done: (_ status: Int, _ call: String?, ByteBuffer) -> Void
-
-    init(_ done: @escaping (_ status: Int, _ call: String?, ByteBuffer) -> Void) {
-        self.done = done
-    }
-
-    func respond(_ status: Int, _ headers: [(name: String, value: String)], _ body: ByteBuffer) {
-        done(status, headers.first { $0.name == CallHeaders.call }?.value, body)
-    }
-
-    // A judge is not asked for a stream.
-    func begin(_ status: Int, _ headers: [(name: String, value: String)]) {}
-    func write(_ bytes: ByteBuffer) {}
-    func flush() {}
-    var isReading: Bool { true }
-    func finish() { done(500, nil, ByteBuffer()) }
 }

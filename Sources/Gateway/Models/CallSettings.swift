@@ -160,11 +160,13 @@ struct CacheSettings: Sendable, Equatable {
     /// Answers, and bytes of all of them; those that were not asked for longest go first.
     var entries = 1_000
     var bytes = 16 << 20
+    /// Answers to questions that mean the same; `nil` for the very same calls only.
+    var semantic: SemanticSettings?
 
     static let entriesMax: Int64 = 100_000
     static let bytesMax: Int64 = 1 << 30
 
-    /// From `true` or `{ttlSeconds, scope, entries, bytes}`; `nil` for `false`.
+    /// From `true` or `{ttlSeconds, scope, entries, bytes, semantic}`; `nil` for `false`.
     init?(_ value: JSONValue, path: String) throws {
         if let isOn = value.bool {
             guard isOn else { return nil }
@@ -174,10 +176,11 @@ struct CacheSettings: Sendable, Equatable {
             throw Problem.invalid(path, "true, false or an object is expected, not \(value.typeName)")
         }
         let fields = Fields(object, limits: Limits(), path: path)
-        try fields.refuseOthers(than: ["ttlSeconds", "scope", "entries", "bytes"])
+        try fields.refuseOthers(than: ["ttlSeconds", "scope", "entries", "bytes", "semantic"])
         entries = Int(try fields.optionalInt("entries", in: 1...Self.entriesMax) ?? Int64(entries))
         bytes = Int(try fields.optionalInt("bytes", in: 1_024...Self.bytesMax) ?? Int64(bytes))
         lifetime = try fields.optionalSpan("ttlSeconds", in: 1...2_592_000) ?? lifetime
         scope = try fields.optionalChoice("scope", Scope.self) ?? scope
+        semantic = try fields.optionalFields("semantic").map(SemanticSettings.init)
     }
 }

@@ -57,7 +57,7 @@ public struct GatewaySettings: Sendable, Equatable {
             }
             return try ModelSettings(name: name, entry, providers: names, floating: floating)
         }
-        try Self.checkJudges(models)
+        try Self.checkHelpers(models)
         let isOff = fields.value("loops")?.bool == false
         let loops = try isOff ? nil : fields.optionalFields("loops").map(LoopGuard.Rules.init) ?? LoopGuard.Rules()
         self.init(
@@ -91,14 +91,19 @@ public struct GatewaySettings: Sendable, Equatable {
         return types
     }
 
-    /// A judge is a model of this file.
-    private static func checkJudges(_ models: [ModelSettings]) throws {
+    /// Models that help others are models of this file.
+    private static func checkHelpers(_ models: [ModelSettings]) throws {
         let names = Set(models.map(\.name))
         for model in models {
-            guard let judge = model.quality?.judge, !names.contains(judge.model) else { continue }
-            throw Problem.invalid(
-                "models/\(model.name)/quality/judge/model", "there is no model \"\(judge.model)\"",
-                hint: "Name one of `models`, better another one than it judges.")
+            let helpers = [
+                ("quality/judge", model.quality?.judge?.model), ("cache/semantic", model.cache?.semantic?.model),
+            ]
+            for (path, name) in helpers {
+                guard let name, !names.contains(name) else { continue }
+                throw Problem.invalid(
+                    "models/\(model.name)/\(path)/model", "there is no model \"\(name)\"",
+                    hint: "Name one of `models`.")
+            }
         }
     }
 

@@ -17,8 +17,16 @@ enum CallKey {
     static func make(_ request: DoorRequest, _ model: ModelSettings, scope: String) -> String? {
         guard request.door != .countTokens,
             let document = try? JSONParser.parse(request.body, depthMax: TopLevelScan.depthMax),
-            let body = document.object, !hasEffects(body)
+            document.object != nil
         else { return nil }
+        return digest(request, document, model, scope: scope)
+    }
+
+    /// The same of a body that was read already, or of a part of one.
+    static func digest(
+        _ request: DoorRequest, _ document: JSONValue, _ model: ModelSettings, scope: String
+    ) -> String? {
+        guard let body = document.object, !hasEffects(body) else { return nil }
         var parts = [request.door.rawValue, scope, model.name]
         parts += model.targets.map(\.label)
         parts += headers.map { request.headers[$0] ?? "" }

@@ -9,6 +9,10 @@ extension ModelCall {
         var role = CallsInFlight.Role.alone
         /// The caller wants its answer kept nowhere.
         var keepsNothing = false
+        /// It takes nobody else's answer.
+        var isFresh = false
+        /// What it asks, where the cache knows questions by their meaning.
+        var meaning: Meaning?
     }
 
     /// Answers from memory, or waits for the same call; `false` where a target has to be asked.
@@ -24,13 +28,19 @@ extension ModelCall {
             replay(kept, "hit")
             return true
         }
-        var sharing = Sharing(key: key, keepsNothing: wishes.contains("no-store"))
-        defer { self.sharing = sharing }
+        sharing = Sharing(key: key, keepsNothing: wishes.contains("no-store"), isFresh: isFresh)
         if capture == nil { capture = AnswerCapture() }
-        guard model.settings.sharesCallsInFlight, !isFresh else { return false }
+        if model.semantic != nil, !isFresh, looksForMeaning() { return true }
+        return followsAnother()
+    }
+
+    /// Waits for the same call under way; `false` where there is none.
+    func followsAnother() -> Bool {
+        guard let model, var sharing, model.settings.sharesCallsInFlight, !sharing.isFresh else { return false }
+        defer { self.sharing = sharing }
         let me = NIOLoopBound(self, eventLoop: loop)
         let loop = loop
-        sharing.role = gateway.inFlight.join(key, id: record.id) { answer in
+        sharing.role = gateway.inFlight.join(sharing.key, id: record.id) { answer in
             loop.execute { me.value.heard(answer) }
         }
         guard sharing.role == .follower else { return false }
@@ -40,7 +50,7 @@ extension ModelCall {
     }
 
     /// Who shares answers with whom.
-    private func scope(_ scope: CacheSettings.Scope) -> String {
+    func scope(_ scope: CacheSettings.Scope) -> String {
         switch scope {
         case .key: "key:\(record.keyID)"
         case .agent: record.agent.map { "agent:\($0)" } ?? "key:\(record.keyID)"
@@ -60,7 +70,7 @@ extension ModelCall {
         if let answer { replay(answer, "shared") } else { proceed() }
     }
 
-    private func replay(_ kept: KeptAnswer, _ verdict: String) {
+    func replay(_ kept: KeptAnswer, _ verdict: String) {
         record.cache = verdict
         dropped = kept.dropped
         record.target = kept.target
@@ -93,6 +103,7 @@ extension ModelCall {
         guard let kept, let cache = model?.cache, !sharing.keepsNothing, kept.target == targets.first?.target.label
         else { return }
         cache.keep(kept, for: sharing.key)
+        keepMeaning(kept, sharing.meaning)
     }
 
     private var keptAnswer: KeptAnswer? {
