@@ -360,7 +360,8 @@ def test_a_tier_may_be_asked_for(reeve: Server, chat: openai.OpenAI) -> None:
     for name in ("tier:cheap", "cheap"):
         reply = chat.chat.completions.with_raw_response.create(model=name, messages=HELLO)
         record = record_of(reeve, reply.headers["x-reeve-call"])
-        assert (record["model"], record["tier"], record["target"]) == (name, "cheap", f"main/{PINNED}")
+        asked = (record["asked"], record["model"], record["tier"], record["target"])
+        assert asked == (name, "plain", "cheap", f"main/{PINNED}")
     for name in ("tier:premium", "tier:", "tier:nothing"):
         with pytest.raises(openai.NotFoundError):
             chat.chat.completions.create(model=name, messages=HELLO)
