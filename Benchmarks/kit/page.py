@@ -20,8 +20,8 @@ yet: changes of many tasks in one statement.""",
 request and reference counts. Tried, and kept: one statement a beat that touches no index, beats that wait up to 10 ms for
 each other's commit, names told without Unicode's tables. A collector that sends a hundred beats a request stays well
 below the target.""",
-    "gateway": """What bounds it: the processor. A call takes some 200 µs of Reeve's own, where the whole way by nginx, load generator
-and upstream included, takes 75 µs of both cores. A fifth of a call is the kernel's; a quarter goes into its record, which has
+    "gateway": """What bounds it: the processor. A call takes some 180 µs of Reeve's own, where the whole way by nginx, load generator
+and upstream included, takes 55 µs of both cores. A fifth of a call is the kernel's; a quarter goes into its record, which has
 forty columns and four trees; a tenth into the budget that is held, written to the journal and settled; the rest is spread
 over the pipeline, the answer's head and usage, memory and reference counts. Tried, and kept: calls that run on their
 connection's event loop without a task, upstream connections for each loop, objects in place of large structs, one write
