@@ -19,6 +19,7 @@ from fault_hostile import (
     head,
     resident_mib,
     statuses,
+    still,
 )
 from fault_record import IS_WHOLE_RUN, Outcome
 from reeve_server import Server, until
@@ -33,9 +34,8 @@ HEAD_SECONDS_MAX = 75 + 5
 
 @pytest.fixture(scope="module")
 def still_server(engine, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp(f"floods-{engine}") / "data", engine, settings=STILL).start()
-    yield server
-    assert server.stop() == 0
+    with still(tmp_path_factory.mktemp(f"floods-{engine}") / "data", engine) as server:
+        yield server
 
 
 @contextlib.contextmanager

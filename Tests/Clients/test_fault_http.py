@@ -2,9 +2,8 @@
 
 import pytest
 
-from fault_hostile import MIB, STILL, answers_quickly, counts, exchange, head, send
+from fault_hostile import MIB, answers_quickly, counts, exchange, head, send, still
 from fault_record import Outcome
-from reeve_server import Server
 
 # What is refused here never comes near a store.
 ON_ENGINES = ["sqlite"]
@@ -12,9 +11,8 @@ ON_ENGINES = ["sqlite"]
 
 @pytest.fixture(scope="module")
 def still_server(engine, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp(f"http-{engine}") / "data", engine, settings=STILL).start()
-    yield server
-    assert server.stop() == 0
+    with still(tmp_path_factory.mktemp(f"http-{engine}") / "data", engine) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

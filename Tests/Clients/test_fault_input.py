@@ -4,15 +4,14 @@ import json
 
 import pytest
 
-from fault_hostile import STILL, answers_quickly, counts, send
-from reeve_server import Server, until
+from fault_hostile import answers_quickly, counts, send, still
+from reeve_server import until
 
 
 @pytest.fixture(scope="module")
 def still_server(engine, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp(f"hostile-{engine}") / "data", engine, settings=STILL).start()
-    yield server
-    assert server.stop() == 0
+    with still(tmp_path_factory.mktemp(f"hostile-{engine}") / "data", engine) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
