@@ -1,8 +1,10 @@
 """What the tests of the model gateway share: scripted models, a Reeve before them, the SDKs, and what is on record."""
 
+import http.server
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import anthropic
 import httpx
 import openai
+from prometheus_client.parser import text_string_to_metric_families
 
 from reeve_server import BINARY, Server, die_with_parent, until
 
@@ -55,6 +58,15 @@ def serving(*arguments: str) -> Iterator[str]:
         process.terminate()
         process.wait(timeout=10)
         process.stdout.close()
+
+
+@contextmanager
+def served(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a provider that is a few lines of Python."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 def script(address: str, *rules: dict) -> None:
@@ -109,6 +121,16 @@ def openai_of(server: Server, key: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0, timeout=20)
 
 
+def openai_agent(server: Server, name: str):
+    """An agent with OpenAI's client as `chat`; `ask(model)` sends it HELLO."""
+    agent = server.make_agent(name)
+    agent.chat = openai_of(server, agent.key)
+    agent.ask = lambda model="mini", **more: agent.chat.chat.completions.with_raw_response.create(
+        model=model, messages=HELLO, **more
+    )
+    return agent
+
+
 def anthropic_of(server: Server, key: str) -> anthropic.Anthropic:
     return anthropic.Anthropic(base_url=server.url, api_key=key, max_retries=0, timeout=20)
 
@@ -160,3 +182,18 @@ def explained(server: Server, call: str) -> list[dict]:
 def counted(record: dict) -> dict[str, int]:
     """The buckets of a call's tokens that have any."""
     return {kind: count for kind, count in record["usage"]["buckets"].items() if type(count) is int and count}
+
+
+def scrape(server: Server, key: str | None = None) -> dict[tuple, float]:
+    """Every sample by its name and labels, read by Prometheus' own client."""
+    reply = httpx.get(f"{server.url}/metrics", headers=bearer(key or server.admin_key))
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    samples = {}
+    for family in text_string_to_metric_families(reply.text):
+        assert family.documentation and family.type in ("counter", "gauge", "histogram"), family.name
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in samples, f"{key} stands twice"
+            samples[key] = sample.value
+    return samples

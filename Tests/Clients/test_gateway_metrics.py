@@ -9,11 +9,10 @@ from collections.abc import Iterator
 import httpx
 import openai
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from gateway_kit import (
-    CLAUDE, FIRST, HELLO, PINNED, ROUND_PRICE, SECOND, bearer, deadlines, explained, openai_of, post, providers,
-    record_of, running, script,
+    CLAUDE, FIRST, HELLO, PINNED, ROUND_PRICE, SECOND, bearer, deadlines, explained, openai_agent, post, providers,
+    record_of, running, scrape, script,
 )
 from reeve_server import ENGINES, Server, until
 
@@ -47,22 +46,7 @@ def reeve(request, main: str, backup: str, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def asker(reeve: Server, name: str):
-    agent = reeve.make_agent(f"asker-{name}")
-    agent.chat = openai_of(reeve, agent.key)
-    agent.ask = lambda model="mini", **more: agent.chat.chat.completions.with_raw_response.create(
-        model=model, messages=HELLO, **more
-    )
-    return agent
-
-
-def scrape(reeve: Server) -> dict[tuple, float]:
-    reply = httpx.get(f"{reeve.url}/metrics", headers=bearer(reeve.admin_key))
-    assert reply.status_code == 200, reply.text
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(reply.text)
-        for sample in family.samples
-    }
+    return openai_agent(reeve, f"asker-{name}")
 
 
 def value(reeve: Server, name: str, **labels: str) -> float:

@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from browser_page import logged_in
 from gateway_kit import (
-    CLAUDE, FIRST, HELLO, MINI_PRICE, PINNED, SECOND, anthropic_of, asked, bearer, openai_of, providers, record_of,
-    running, script,
+    CLAUDE, FIRST, MINI_PRICE, PINNED, SECOND, anthropic_of, asked, bearer, openai_agent, providers, record_of, running,
+    scrape, script, served,
 )
 from reeve_server import ENGINES, ROOT, Server, die_with_parent, until
 
@@ -56,10 +56,8 @@ class Limited(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def limited() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Limited)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
+    with served(Limited) as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -82,27 +80,7 @@ def reeve(request, main: str, backup: str, limited: str, tmp_path_factory: pytes
 @pytest.fixture
 def asker(reeve: Server, name: str):
     """An agent of the test's own, with OpenAI's client."""
-    agent = reeve.make_agent(f"asker-{name}")
-    agent.chat = openai_of(reeve, agent.key)
-    agent.ask = lambda model="mini", **more: agent.chat.chat.completions.with_raw_response.create(
-        model=model, messages=HELLO, **more
-    )
-    return agent
-
-
-def scrape(reeve: Server, key: str | None = None) -> dict[tuple, float]:
-    """Every sample by its name and labels, read by Prometheus' own client."""
-    reply = httpx.get(f"{reeve.url}/metrics", headers=bearer(key or reeve.admin_key))
-    assert reply.status_code == 200, reply.text
-    assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    samples = {}
-    for family in text_string_to_metric_families(reply.text):
-        assert family.documentation and family.type in ("counter", "gauge", "histogram"), family.name
-        for sample in family.samples:
-            key = (sample.name, frozenset(sample.labels.items()))
-            assert key not in samples, f"{key} stands twice"
-            samples[key] = sample.value
-    return samples
+    return openai_agent(reeve, f"asker-{name}")
 
 
 def value(samples: dict, name: str, **labels: str) -> float | None:

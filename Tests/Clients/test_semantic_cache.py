@@ -3,7 +3,6 @@
 import http.server
 import json
 import re
-import threading
 import zlib
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ import pytest
 
 from gateway_kit import (
     FIRST, ROUND_PRICE, TOOL, anthropic_of, asked, bearer, deadlines, explained, openai_of, post, providers, received,
-    record_of, running, script, text_of,
+    record_of, running, script, served, text_of,
 )
 from reeve_server import ENGINES, Server
 
@@ -50,10 +49,8 @@ class Embedder(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def embedder() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Embedder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
+    with served(Embedder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=ENGINES)
