@@ -81,7 +81,10 @@ enum HoldLines {
         field(call, max: HoldJournal.callBytesMax, &bytes)
         bytes.append(UInt8(ascii: " "))
         let start = bytes.count
-        bytes.append(contentsOf: note.utf8.prefix(HoldJournal.noteBytesMax))
+        bytes.append(contentsOf: note.utf8)
+        if bytes.count - start > HoldJournal.noteBytesMax {
+            bytes.removeLast(bytes.count - start - HoldJournal.noteBytesMax)
+        }
         // A note in JSON has no line breaks of its own.
         for index in start..<bytes.count where bytes[index] == UInt8(ascii: "\n") { bytes[index] = UInt8(ascii: " ") }
     }

@@ -23,9 +23,16 @@ struct StreamProgress {
     /// The class of that error.
     var failure: FailureClass?
 
-    mutating func heard(_ event: UnsafeBufferPointer<UInt8>, _ dialect: Dialect) {
-        eventBytes += event.count
-        let text = StreamText.of(dialect).bytes(in: event)
+    /// The answer is where the event's text lies, if it has any.
+    @discardableResult
+    mutating func heard(_ event: UnsafeBufferPointer<UInt8>, _ dialect: Dialect) -> Range<Int>? {
+        let text = StreamText.of(dialect).place(in: event)
+        heard(event.count, text: text?.count ?? 0)
+        return text
+    }
+
+    mutating func heard(_ bytes: Int, text: Int) {
+        eventBytes += bytes
         if text > 0 {
             textEvents += 1
             textBytes += text
@@ -76,43 +83,62 @@ struct PlainRelay: StreamRelay {
     private static let error = ByteMarker("\"error\"")
 
     mutating func take(_ bytes: ByteBuffer) throws -> ByteBuffer {
-        var kept = ByteBuffer()
         let hidesUsage = hidesUsage
+        var kept = hidesUsage ? ByteBufferAllocator().buffer(capacity: bytes.readableBytes) : ByteBuffer()
         var progress = progress
         let dialect = dialect
         defer { self.progress = progress }
         try bytes.withUnsafeReadableBytes { raw in
-            try events.feed(raw.bindMemory(to: UInt8.self)) { event in
-                let isHidden = try Self.look(at: event, dialect, hidesUsage, &progress, &kept)
-                if hidesUsage, !isHidden { kept.writeBytes(UnsafeRawBufferPointer(event.bytes)) }
+            try events.feed(raw.bindMemory(to: UInt8.self)) { known in
+                progress.heard(known.dataBytes, text: known.textBytes)
+                if hidesUsage { kept.writeBytes(UnsafeRawBufferPointer(known.bytes)) }
+            } _: { event in
+                let look = try Self.look(at: event, dialect, hidesUsage, &progress, &kept)
+                if hidesUsage, !look.isHidden { kept.writeBytes(UnsafeRawBufferPointer(event.bytes)) }
+                return look.text
             }
         }
         return hidesUsage ? kept : bytes
     }
 
-    /// Notes what an event says. The answer is whether the client must not see it, or sees another in its place, which
-    /// is then in `kept`.
+    /// What was found in an event.
+    private struct Look {
+        /// Whether the client must not see it, or sees another in its place.
+        var isHidden = false
+        /// The place of its text, where it says nothing else.
+        var text: Range<Int>?
+    }
+
+    /// Notes what an event says. What the client sees in its place is appended to `kept`.
     private static func look(
         at event: borrowing ServerSentEvent, _ dialect: Dialect, _ hidesUsage: Bool, _ progress: inout StreamProgress,
         _ kept: inout ByteBuffer
-    ) throws -> Bool {
-        guard !event.data.isEmpty else { return false }
-        if !event.isDone { progress.heard(event.data, dialect) }
+    ) throws -> Look {
+        guard !event.data.isEmpty else { return Look() }
         if event.isDone {
             progress.isComplete = true
             progress.hasBegun = true
-            return false
+            return Look()
         }
+        let text = progress.heard(event.data, dialect)
         guard event.data.first == UInt8(ascii: "{") else {
             guard progress.hasBegun else { throw BrokenRelay(failure: .malformed) }
             progress.malformed += 1
-            return false
+            return Look()
         }
         let name = event.nameText
         let isError = name == "error" || (event.data.count < 65_536 && event.contains(error))
         let tellsUsage = event.holdsUsage
         noteEnd(event, name, dialect, &progress)
-        guard !progress.hasBegun || isError || tellsUsage else { return false }
+        guard !progress.hasBegun || isError || tellsUsage else { return Look(text: text) }
+        return Look(isHidden: try read(event, name, dialect, tellsUsage, hidesUsage, &progress, &kept))
+    }
+
+    /// Reads an event that begins a stream, tells usage or an error. The answer is whether it is hidden.
+    private static func read(
+        _ event: borrowing ServerSentEvent, _ name: String, _ dialect: Dialect, _ tellsUsage: Bool, _ hidesUsage: Bool,
+        _ progress: inout StreamProgress, _ kept: inout ByteBuffer
+    ) throws -> Bool {
         guard let document = try? JSONParser.parse(event.data, depthMax: ServerSentEvents.depthMax) else {
             guard progress.hasBegun else { throw BrokenRelay(failure: .malformed) }
             progress.malformed += 1
@@ -158,9 +184,9 @@ struct PlainRelay: StreamRelay {
         let hidesUsage = hidesUsage
         try? events.finish { event in
             var kept = ByteBuffer()
-            let isHidden = try Self.look(at: event, dialect, hidesUsage, &progress, &kept)
+            let look = try Self.look(at: event, dialect, hidesUsage, &progress, &kept)
             guard hidesUsage else { return }
-            if isHidden { last.writeBuffer(&kept) } else { last.writeBytes(UnsafeRawBufferPointer(event.bytes)) }
+            if look.isHidden { last.writeBuffer(&kept) } else { last.writeBytes(UnsafeRawBufferPointer(event.bytes)) }
         }
         self.progress = progress
         guard !progress.isComplete, progress.error == nil else { return last }

@@ -21,25 +21,25 @@ struct StreamText: Sendable {
         }
     }
 
-    /// Bytes of the first such member that holds any, escapes counted as they are written.
-    func bytes(in event: UnsafeBufferPointer<UInt8>) -> Int {
+    /// Where the text of the first such member lies that holds any, escapes as they are written.
+    func place(in event: UnsafeBufferPointer<UInt8>) -> Range<Int>? {
         for marker in markers {
             guard let found = marker.index(in: event) else { continue }
-            let count = Self.stringBytes(event, from: found + marker.count)
-            if count > 0 { return count }
+            let text = Self.string(in: event, from: found + marker.count)
+            if !text.isEmpty { return text }
         }
-        return 0
+        return nil
     }
 
-    private static func stringBytes(_ event: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+    private static func string(in event: UnsafeBufferPointer<UInt8>, from start: Int) -> Range<Int> {
         var position = start
         while position < event.count, event[position] == 0x20 { position += 1 }
-        guard position < event.count, event[position] == UInt8(ascii: "\"") else { return 0 }
+        guard position < event.count, event[position] == UInt8(ascii: "\"") else { return 0..<0 }
         position += 1
         let first = position
         while position < event.count, event[position] != UInt8(ascii: "\"") {
             position += event[position] == UInt8(ascii: "\\") ? 2 : 1
         }
-        return min(position, event.count) - first
+        return first..<min(position, event.count)
     }
 }

@@ -16,15 +16,8 @@ struct EmbeddingBatchSettings: Sendable, Equatable {
 
     /// From `true` or `{maxInputs, maxWaitMs}`; `nil` for `false`.
     init?(_ value: JSONValue, path: String) throws {
-        if let isOn = value.bool {
-            guard isOn else { return nil }
-            return
-        }
-        guard let object = value.object else {
-            throw Problem.invalid(path, "true, false or an object is expected, not \(value.typeName)")
-        }
-        let fields = Fields(object, limits: Limits(), path: path)
-        try fields.refuseOthers(than: ["maxInputs", "maxWaitMs"])
+        let names = ["maxInputs", "maxWaitMs"]
+        guard let fields = try Fields.ifOn(value, path: path, names: names) else { return nil }
         inputs = Int(try fields.optionalInt("maxInputs", in: 2...Int64(Self.inputsMax)) ?? Int64(inputs))
         let longest = Self.waitMax.microseconds / 1_000
         wait = try fields.optionalInt("maxWaitMs", in: 1...longest).map { .milliseconds($0) } ?? wait

@@ -168,15 +168,8 @@ struct CacheSettings: Sendable, Equatable {
 
     /// From `true` or `{ttlSeconds, scope, entries, bytes, semantic}`; `nil` for `false`.
     init?(_ value: JSONValue, path: String) throws {
-        if let isOn = value.bool {
-            guard isOn else { return nil }
-            return
-        }
-        guard let object = value.object else {
-            throw Problem.invalid(path, "true, false or an object is expected, not \(value.typeName)")
-        }
-        let fields = Fields(object, limits: Limits(), path: path)
-        try fields.refuseOthers(than: ["ttlSeconds", "scope", "entries", "bytes", "semantic"])
+        let names = ["ttlSeconds", "scope", "entries", "bytes", "semantic"]
+        guard let fields = try Fields.ifOn(value, path: path, names: names) else { return nil }
         entries = Int(try fields.optionalInt("entries", in: 1...Self.entriesMax) ?? Int64(entries))
         bytes = Int(try fields.optionalInt("bytes", in: 1_024...Self.bytesMax) ?? Int64(bytes))
         lifetime = try fields.optionalSpan("ttlSeconds", in: 1...2_592_000) ?? lifetime

@@ -122,6 +122,17 @@ public struct Fields: Sendable {
         }
     }
 
+    /// The members of a setting that is `true` (none), `false` (`nil`), or an object with some of `names`.
+    public static func ifOn(_ value: JSONValue, path: String, names: [String]) throws -> Fields? {
+        if let isOn = value.bool { return isOn ? Fields(JSONObject(), limits: Limits(), path: path) : nil }
+        guard let object = value.object else {
+            throw Problem.invalid(path, "true, false or an object is expected, not \(value.typeName)")
+        }
+        let fields = Fields(object, limits: Limits(), path: path)
+        try fields.refuseOthers(than: names)
+        return fields
+    }
+
     /// A nested object.
     public func optionalFields(_ name: String) throws -> Fields? {
         guard let value = value(name) else { return nil }

@@ -22,21 +22,27 @@ extension ServerSentEvents {
         /// A line ended with CR, and whether LF follows is not known yet.
         private var skipsLineFeed = false
         private var isAtStreamStart = true
+        private var memory = EventMemory()
 
         /// Shows the events that are whole in `bytes`, which begin with the current one, and counts in `taken` the
         /// bytes that those take.
         mutating func events(
-            in bytes: UnsafeBufferPointer<UInt8>, _ taken: inout Int,
-            _ body: (borrowing ServerSentEvent) throws -> Void
+            in bytes: UnsafeBufferPointer<UInt8>, _ taken: inout Int, _ alike: (KnownEvent) -> Void,
+            _ body: (borrowing ServerSentEvent) throws -> Range<Int>?
         ) throws {
             while true {
                 let event = UnsafeBufferPointer(rebasing: bytes[taken...])
+                if searched == 0, !skipsLineFeed, let known = memory.known(event) {
+                    taken += known.bytes.count
+                    alike(known)
+                    continue
+                }
                 guard let length = readLines(event) else { return }
                 // The event's bytes are used up even where `body` throws.
                 taken += length
                 let whole = UnsafeBufferPointer(rebasing: event[..<length])
                 defer { reset() }
-                try show(whole, isTerminated: true, body)
+                if let text = try show(whole, isTerminated: true, body) { memory.keep(whole, data: data, text: text) }
             }
         }
 
@@ -45,7 +51,10 @@ extension ServerSentEvents {
         ) throws {
             if line < bytes.count { read(line..<bytes.count, of: bytes) }
             defer { reset() }
-            try show(bytes, isTerminated: false, body)
+            _ = try show(bytes, isTerminated: false) { event in
+                try body(event)
+                return nil
+            }
         }
 
         private mutating func reset() {
@@ -134,8 +143,8 @@ extension ServerSentEvents {
 
         private func show(
             _ bytes: UnsafeBufferPointer<UInt8>, isTerminated: Bool,
-            _ body: (borrowing ServerSentEvent) throws -> Void
-        ) throws {
+            _ body: (borrowing ServerSentEvent) throws -> Range<Int>?
+        ) throws -> Range<Int>? {
             func slice(_ range: Range<Int>) -> UnsafeBufferPointer<UInt8> {
                 UnsafeBufferPointer(rebasing: bytes[range])
             }
@@ -149,10 +158,12 @@ extension ServerSentEvents {
                 joined.append(0x0A)
                 joined.append(contentsOf: slice(range))
             }
-            try joined.withUnsafeBufferPointer { joined in
+            // Where a text lies in joined lines is not where it lies in the event.
+            return try joined.withUnsafeBufferPointer { joined in
                 let event = ServerSentEvent(
                     bytes: bytes, name: slice(name), data: joined, isTerminated: isTerminated)
-                try body(event)
+                _ = try body(event)
+                return nil
             }
         }
     }

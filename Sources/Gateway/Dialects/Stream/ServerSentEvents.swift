@@ -12,6 +12,9 @@ struct ServerSentEvents: Sendable {
     /// An event grew beyond the bound; nothing more can be read of the stream.
     struct TooLarge: Error, Equatable {}
 
+    /// Bytes that are added at a time to an event that was cut off.
+    private static let pieceBytes = 4_096
+
     private let bytesMax: Int
     /// What has come of the event that is not over yet.
     private var pending: [UInt8] = []
@@ -27,17 +30,58 @@ struct ServerSentEvents: Sendable {
     /// Reads on, and calls `body` for each event that is now whole. An event without data, such as a comment, is shown
     /// as well: its bytes have to be forwarded too.
     mutating func feed(_ bytes: UnsafeBufferPointer<UInt8>, _ body: (borrowing ServerSentEvent) throws -> Void) throws {
-        var read = 0
-        if pending.isEmpty {
-            // What is left over is kept even where `body` throws.
-            defer { pending.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[read...])) }
-            try scan.events(in: bytes, &read, body)
-        } else {
-            pending.append(contentsOf: bytes)
-            defer { pending.removeFirst(read) }
-            try pending.withUnsafeBufferPointer { try scan.events(in: $0, &read, body) }
+        try feed(bytes, alike: { _ in }) { event in
+            try body(event)
+            return nil
         }
-        guard pending.count <= bytesMax else { throw TooLarge() }
+    }
+
+    /// The same, for a reader who needs to look at one of many alike only.
+    ///
+    /// - Parameters:
+    ///   - alike: Gets each event that ``EventMemory`` knows, in its place among the others.
+    ///   - body: Gets the others, and says where an event holds the text in which the next ones may differ.
+    mutating func feed(
+        _ bytes: UnsafeBufferPointer<UInt8>, alike: (KnownEvent) -> Void,
+        _ body: (borrowing ServerSentEvent) throws -> Range<Int>?
+    ) throws {
+        var read = try completePending(bytes, alike, body)
+        guard pending.isEmpty else { return }
+        // What is left over is kept even where `body` throws.
+        defer { pending.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[read...])) }
+        try scan.events(in: bytes, &read, alike, body)
+        guard bytes.count - read <= bytesMax else { throw TooLarge() }
+    }
+
+    /// Adds to the event that was cut off until it is whole, so that all that follows can be read where it lies. The
+    /// answer is how many bytes that took.
+    private mutating func completePending(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ alike: (KnownEvent) -> Void,
+        _ body: (borrowing ServerSentEvent) throws -> Range<Int>?
+    ) throws -> Int {
+        guard !pending.isEmpty else { return 0 }
+        var added = 0
+        repeat {
+            let piece = min(Self.pieceBytes, bytes.count - added)
+            pending.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[added..<added + piece]))
+            added += piece
+            var read = 0
+            do {
+                try pending.withUnsafeBufferPointer { try scan.events(in: $0, &read, alike, body) }
+            } catch {
+                pending.removeFirst(read)
+                pending.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[added...]))
+                throw error
+            }
+            pending.removeFirst(read)
+            if read > 0, pending.count <= piece {
+                // What is left came with these bytes.
+                added -= pending.count
+                pending.removeAll(keepingCapacity: true)
+            }
+            guard pending.count <= bytesMax else { throw TooLarge() }
+        } while !pending.isEmpty && added < bytes.count
+        return added
     }
 
     mutating func feed(_ bytes: [UInt8], _ body: (borrowing ServerSentEvent) throws -> Void) throws {
