@@ -43,6 +43,8 @@ struct GatewayLedger: Sendable {
             try await storage.write { try calls.record(entries, areNew: areNew, in: $0) }
             isCertain.holds.store(true, ordering: .releasing)
             gateway.kept(batch.count)
+            // What ended during the commit waits for the next round: else each commit would bring the next one on.
+            if batch.count < Self.batchMax { return rounds.finish(round) }
         }
     }
 
