@@ -28,6 +28,7 @@ let package = Package(
         // Bottom to top: a target imports only what stands above it in this list.
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CCompression", providers: [.apt(["zlib1g-dev", "libzstd-dev"])]),
         .target(name: "CWebAssets"),
         .target(
             name: "Kernel",
@@ -39,7 +40,7 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
-        .target(name: "Telemetry", dependencies: ["Kernel"], swiftSettings: settings),
+        .target(name: "Telemetry", dependencies: ["CCompression", "Kernel"], swiftSettings: settings),
         .target(
             name: "Control",
             dependencies: ["Kernel", "Telemetry", .product(name: "Mustache", package: "swift-mustache")],

@@ -3,6 +3,7 @@ import Gateway
 import Kernel
 import Logging
 import ServiceLifecycle
+import Telemetry
 import UnixSignals
 
 /// A whole Reeve, made and wired but not yet listening. `reeve serve` and the tests make the same one.
@@ -48,6 +49,7 @@ public struct App: Sendable {
             services: [
                 .init(service: StorageCloser(storage: features.storage, ledger: features.ledger)),
                 .init(service: BudgetCloser(clerk: features.budgetClerk)),
+                .init(service: SpanCloser(spans: features.spans)),
                 .init(service: ScriptedCloser(scripted: scripted)),
                 .init(service: loops),
                 .init(service: listener),
@@ -73,12 +75,16 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
         let scripted = try await ScriptedProviders.start(
             catalogue, settingsFile: settings.catalogue.file, world: world)
         started = scripted
+        let telemetryLogger = Logger(label: "reeve.telemetry")
+        let spans = try SpanIngest(
+            folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes, world: world
+        ) { telemetryLogger.warning("\($0)") }
         let features = Features(
             storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings,
             catalogue: scripted.settings, world: world,
             journal: try HoldJournal(
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
-            replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world))
+            replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans)
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.goOn()
         let logger = Logger(label: "reeve.gateway")

@@ -3,6 +3,7 @@ import Gateway
 import Kernel
 import Logging
 import NIOPosix
+import Telemetry
 
 /// The list of what Reeve is made of: the only place where stores and services are made.
 public struct Features: Sendable {
@@ -26,6 +27,8 @@ public struct Features: Sendable {
     /// Batches of model calls.
     public let batches: BatchService
     private let batchRunner: BatchRunner
+    /// Where spans come in; `nil` where none do, as in simulations.
+    public let spans: SpanIngest?
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
@@ -51,11 +54,12 @@ public struct Features: Sendable {
     ///   - catalogue: The models that agents may ask for; see ``ModelGateway/settings(_:)``.
     ///   - journal: Where holds are written; `nil` where none are made, as for the reference.
     ///   - replicaID: The data directory's own name.
+    ///   - spans: What takes spans in.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
-        world: World, journal: HoldJournal? = nil, replicaID: String = "replica"
+        world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: SpanIngest? = nil
     ) {
-        self.storage = storage
+        (self.storage, self.spans) = (storage, spans)
         self.blobs = blobs
         self.settings = settings
         self.world = world
@@ -136,7 +140,7 @@ public struct Features: Sendable {
     /// The JSON shapes that `openapi.json` names.
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
-        + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas
+        + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -164,6 +168,7 @@ public struct Features: Sendable {
                 publicURL: settings.http.publicURL
             ).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
+            spans.map { TraceRoutes(ingest: $0).routes } ?? [],
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
@@ -200,6 +205,9 @@ public struct Features: Sendable {
             ],
             BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
             [Loop("budgets.exchange", every: BudgetClerk.interval) { await budgetClerk.keepUp() }],
+            spans.map { spans in [Loop("telemetry.spans", every: SpanIngest.flushInterval) { try await spans.flush() }]
+            }
+                ?? [],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now

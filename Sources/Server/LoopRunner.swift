@@ -2,6 +2,7 @@ import Gateway
 import Kernel
 import Logging
 import ServiceLifecycle
+import Telemetry
 
 /// Runs what features do by themselves, each in a task of its own, until the server stops. A round that fails is
 /// logged, and the next one comes all the same.
@@ -67,5 +68,15 @@ struct BudgetCloser: ServiceLifecycle.Service {
     func run() async throws {
         try? await gracefulShutdown()
         await clerk.close()
+    }
+}
+
+/// Puts the last spans into the archive, once none come in any more.
+struct SpanCloser: ServiceLifecycle.Service {
+    let spans: SpanIngest?
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        try? await spans?.close()
     }
 }

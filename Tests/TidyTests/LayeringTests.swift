@@ -8,6 +8,7 @@ import Testing
         ("GRDB", ["Sources/Kernel/Storage/SQLite"], "ask `Storage`"),
         ("CPostgres", ["Sources/Kernel/Storage/Postgres"], "ask `Storage`"),
         ("CSQLite", ["Sources/Kernel/Storage/SQLite"], "ask `Storage`"),
+        ("CCompression", ["Sources/Telemetry"], "bodies are unpacked at their door"),
         ("Yams", ["Sources/Kernel/Settings"], "read `Settings`"),
         ("Hummingbird", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),
         ("HummingbirdCore", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),

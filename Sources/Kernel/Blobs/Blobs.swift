@@ -116,7 +116,7 @@ public enum DurableFile {
     }
 
     /// Makes the names in a path's folder durable.
-    static func syncFolder(of path: String) throws {
+    public static func syncFolder(of path: String) throws {
         let parent = (path as NSString).deletingLastPathComponent
         let path = parent.isEmpty ? "." : parent
         let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

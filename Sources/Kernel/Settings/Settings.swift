@@ -15,6 +15,7 @@ public struct Settings: Sendable {
     public var catalogue = Catalogue()
     public var calls = Calls()
     public var batches = Batches()
+    public var telemetry = Telemetry()
 
     public init() {}
 
@@ -110,6 +111,13 @@ public struct Settings: Sendable {
         public var lines = 50_000
         public var parallel = 8
         public var retentionDays = 30
+
+        public init() {}
+    }
+
+    /// Traces that agents send.
+    public struct Telemetry: Sendable {
+        public var spoolBytes = 256 << 20
 
         public init() {}
     }

@@ -3,7 +3,7 @@
 public enum SettingsTable {
     public static let entries: [SettingsEntry] =
         http + storage + log + limits + agents + tasks + events
-        + calls + batches
+        + calls + batches + telemetry
 
     private static let byPath = Dictionary(uniqueKeysWithValues: entries.map { ($0.path, $0) })
     private static let byEnvironment = Dictionary(uniqueKeysWithValues: entries.map { ($0.environmentName, $0) })
@@ -173,6 +173,13 @@ public enum SettingsTable {
         .int(
             "batches.retentionDays", \.batches.retentionDays, 1...3_650, "days",
             "How long files, and batches that ended, are kept."),
+    ]
+
+    private static let telemetry: [SettingsEntry] = [
+        .int(
+            "telemetry.spoolBytes", \.telemetry.spoolBytes, 1 << 20...1 << 40, "bytes",
+            "How much telemetry may wait on the disk for its place in the archive; beyond it senders are told to come "
+                + "again.")
     ]
 
     private static let events: [SettingsEntry] = [

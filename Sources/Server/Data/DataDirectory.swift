@@ -27,6 +27,8 @@ public struct DataDirectory: Sendable {
     /// Where holds of budgets are written before their calls are sent.
     public var budgetsPath: String { "\(path)/budgets" }
     public var blobsPath: String { "\(path)/blobs" }
+    /// Traces and logs, a file for each category and day.
+    public var telemetryPath: String { "\(path)/telemetry" }
 
     /// An `flock` on a file that names the process. The kernel ends it with the process, however that ends.
     private final class Lock: Sendable {

@@ -1,0 +1,7 @@
+#include <zlib.h>
+#include <zstd.h>
+
+// zlib's initialisers are macros, which Swift does not see.
+
+/// Begins to unpack gzip (RFC 1952) alone: 15 bits of window, and 16 for gzip's frame (zlib.net/manual.html).
+static inline int reeve_gunzip_begin(z_stream *stream) { return inflateInit2(stream, 15 + 16); }

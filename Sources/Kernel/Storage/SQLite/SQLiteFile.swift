@@ -1,0 +1,93 @@
+import Foundation
+import GRDB
+
+/// A SQLite file of its own beside the store, for data that comes and goes with its file.
+///
+/// What is written is not synced: for whoever can write it again. Calls come one after the other, each on its caller's
+/// thread.
+public final class SQLiteFile: Sendable {
+    public let path: String
+    private let queue: DatabaseQueue
+    private let connection: Confined
+
+    /// `@unchecked Sendable`: its connection is used inside of `queue` alone, which runs one body at a time.
+    private final class Confined: @unchecked Sendable {
+        let connection: SQLiteConnection
+
+        init(_ connection: SQLiteConnection) { self.connection = connection }
+    }
+
+    /// Opens the file, and makes it where it is absent.
+    ///
+    /// - Parameter schema: Statements for a new file.
+    public init(path: String, schema: [String]) throws {
+        self.path = path
+        var configuration = GRDB.Configuration()
+        configuration.label = "reeve.file"
+        configuration.busyMode = .timeout(5)
+        configuration.journalMode = .wal
+        configuration.prepareDatabase { database in
+            try database.execute(
+                sql: """
+                    PRAGMA trusted_schema = OFF;
+                    PRAGMA cell_size_check = ON;
+                    PRAGMA temp_store = MEMORY;
+                    PRAGMA cache_size = -\(Self.cacheKiB);
+                    PRAGMA wal_autocheckpoint = 2000;
+                    PRAGMA journal_size_limit = 16777216;
+                    """)
+        }
+        do {
+            queue = try DatabaseQueue(path: path, configuration: configuration)
+            connection = try queue.inDatabase { database in
+                if try Int.fetchOne(database, sql: "PRAGMA user_version") == 0 {
+                    try database.inTransaction {
+                        for statement in schema { try database.execute(sql: statement) }
+                        try database.execute(sql: "PRAGMA user_version = 1")
+                        return .commit
+                    }
+                }
+                return Confined(SQLiteConnection(database))
+            }
+        } catch { throw SQLiteConnection.fault(error) }
+    }
+
+    static let cacheKiB = 8_192
+
+    /// Runs a change as one transaction; a body that throws leaves no trace.
+    public func write<Value>(_ body: (Transaction) throws -> Value) throws -> Value {
+        try run("BEGIN IMMEDIATE", body)
+    }
+
+    /// Runs a query on one state of the file.
+    public func read<Value>(_ body: (Transaction) throws -> Value) throws -> Value { try run("BEGIN DEFERRED", body) }
+
+    private func run<Value>(_ begin: String, _ body: (Transaction) throws -> Value) throws -> Value {
+        try queue.inDatabase { _ in
+            let connection = connection.connection
+            try connection.execute(begin)
+            do {
+                let transaction = Transaction(connection)
+                let value = try body(transaction)
+                try transaction.addWaiting()
+                try connection.execute("COMMIT")
+                return value
+            } catch {
+                if connection.isInTransaction { try? connection.execute("ROLLBACK") }
+                throw SQLiteConnection.fault(error)
+            }
+        }
+    }
+
+    /// Makes sure that all that was written survives the machine's end.
+    public func sync() throws {
+        try queue.inDatabase { database in
+            do { _ = try database.checkpoint(.truncate) } catch { throw SQLiteConnection.fault(error) }
+        }
+    }
+
+    public func close() throws {
+        try queue.inDatabase { _ in connection.connection.close() }
+        try queue.close()
+    }
+}

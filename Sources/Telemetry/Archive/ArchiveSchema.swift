@@ -1,0 +1,19 @@
+/// The tables of each file of the archive.
+enum ArchiveSchema {
+    static let statements = [
+        """
+        CREATE TABLE blocks (
+          id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, records INTEGER NOT NULL, received_bytes INTEGER NOT NULL,
+          first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, head BLOB NOT NULL) STRICT
+        """,
+        "CREATE INDEX blocks_time ON blocks (kind, last_at)",
+        // Apart, so that heads can be read one after the other.
+        "CREATE TABLE bodies (block INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
+        """
+        CREATE TABLE block_keys (
+          key INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (key, block)) STRICT, WITHOUT ROWID
+        """,
+        "CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), entry INTEGER NOT NULL) STRICT",
+        "INSERT INTO progress (id, entry) VALUES (1, 0)",
+    ]
+}

@@ -1,0 +1,132 @@
+/// Some hundreds of spans as they are kept: their heads as columns, and what else they hold, both packed.
+///
+/// Two parts, as the tree of a trace needs only the first.
+struct SpanBlock {
+    let head: [UInt8]
+    let body: [UInt8]
+    let count: Int
+    /// Bytes of the messages that it was made of.
+    let receivedBytes: Int
+    /// The first start and the last end, nanoseconds since 1970.
+    let times: ClosedRange<Int64>
+    let traces: [TraceID]
+}
+
+/// Where a span's body lies in its block.
+struct SpanPlace: Equatable {
+    let group: Int
+    let offset: Int
+    let length: Int
+}
+
+/// Gathers spans for a block.
+struct SpanBlockBuilder {
+    private struct Group {
+        let resource: [UInt8]
+        let scope: [UInt8]
+        var spans: [UInt8] = []
+    }
+
+    private var heads: [SpanHead] = []
+    private var places: [SpanPlace] = []
+    private var groups: [Group] = []
+    private var known: [[UInt8]: Int] = [:]
+    private(set) var receivedBytes = 0
+    /// Bytes of bodies so far.
+    private(set) var bytes = 0
+
+    var count: Int { heads.count }
+
+    /// Adds a span of the request whose bytes are `body`.
+    mutating func add(_ item: ReceivedSpans.Item, of body: UnsafeRawBufferPointer) {
+        func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: body[range]) }
+        let group = group(part(item.resource), part(item.scope))
+        let start = groups[group].spans.count
+        Self.strip(part(item.span), into: &groups[group].spans)
+        let length = groups[group].spans.count - start
+        heads.append(item.head)
+        places.append(SpanPlace(group: group, offset: start, length: length))
+        receivedBytes += item.span.count
+        bytes += length
+    }
+
+    private mutating func group(_ resource: UnsafeRawBufferPointer, _ scope: UnsafeRawBufferPointer) -> Int {
+        // Most spans have those of the one before.
+        if let last = groups.indices.last, groups[last].resource.elementsEqual(resource),
+            groups[last].scope.elementsEqual(scope)
+        {
+            return last
+        }
+        var key = ColumnWriter()
+        key.append(resource)
+        key.append(scope)
+        if let found = known[key.bytes] { return found }
+        groups.append(Group(resource: Array(resource), scope: Array(scope)))
+        known[key.bytes] = groups.count - 1
+        bytes += key.bytes.count
+        return groups.count - 1
+    }
+
+    /// The fields of a `Span` that its head does not have: ids and times look random, and would be kept twice.
+    private static func strip(_ span: UnsafeRawBufferPointer, into bytes: inout [UInt8]) {
+        var reader = ProtobufReader(span)
+        var start = 0
+        while let field = try? reader.next() {
+            switch field.number {
+            case OTLPField.Span.traceID, OTLPField.Span.spanID, OTLPField.Span.parentID, OTLPField.Span.startedAt,
+                OTLPField.Span.endedAt:
+                break
+            default: bytes.append(contentsOf: span[start..<reader.position])
+            }
+            start = reader.position
+        }
+    }
+
+    /// The block of all that was added; `nil` where nothing was.
+    func finish() -> SpanBlock? {
+        guard let first = heads.map(\.startedAt).min(), let last = heads.map(\.endedAt).max() else { return nil }
+        var traces: [TraceID] = []
+        var traceNumbers: [TraceID: Int] = [:]
+        for head in heads where traceNumbers[head.traceID] == nil {
+            traceNumbers[head.traceID] = traces.count
+            traces.append(head.traceID)
+        }
+        var body = ColumnWriter()
+        body.append(groups.count)
+        for group in groups {
+            for part in [group.resource, group.scope, group.spans] { part.withUnsafeBytes { body.append($0) } }
+        }
+        var columns = SpanColumns.Writer(traces: traces)
+        columns.write(heads, places) { traceNumbers[$0.traceID] ?? 0 }
+        return SpanBlock(
+            head: Zstandard.pack(columns.bytes), body: Zstandard.pack(body.bytes), count: heads.count,
+            receivedBytes: receivedBytes, times: first...max(first, last), traces: traces)
+    }
+}
+
+/// The second part of a block, unpacked.
+struct SpanBodies {
+    /// A block has a few hundred spans of at most ``TelemetryLimits/recordBytes``, and is ended early where they are
+    /// large.
+    static let bytesMax = 64 << 20
+
+    private let groups: [(resource: ArraySlice<UInt8>, scope: ArraySlice<UInt8>, spans: ArraySlice<UInt8>)]
+
+    init(_ packed: [UInt8]) throws {
+        var reader = ColumnReader(try Zstandard.unpack(packed, max: Self.bytesMax))
+        groups = try (0..<(try reader.length())).map { _ in
+            (try reader.slice(), try reader.slice(), try reader.slice())
+        }
+    }
+
+    /// The resource, the scope, and the span without what its head has.
+    func parts(
+        at place: SpanPlace
+    ) throws(ColumnReader.Damaged) -> (resource: ArraySlice<UInt8>, scope: ArraySlice<UInt8>, span: ArraySlice<UInt8>) {
+        guard groups.indices.contains(place.group) else { throw ColumnReader.Damaged() }
+        let group = groups[place.group]
+        guard place.offset + place.length <= group.spans.count else { throw ColumnReader.Damaged() }
+        let start = group.spans.startIndex + place.offset
+        return (group.resource, group.scope, group.spans[start..<start + place.length])
+    }
+}

@@ -1,0 +1,108 @@
+import Kernel
+
+/// Traces over HTTP: in by OTLP, out as JSON.
+public struct TraceRoutes: Sendable {
+    let ingest: SpanIngest
+
+    public init(ingest: SpanIngest) { self.ingest = ingest }
+
+    public var routes: [Route] {
+        // Described as JSON; protobuf is the same message in bytes.
+        let door = RouteShape(body: ["type": "object"], reply: ["type": "object"])
+        let trace = "/api/v1/traces/{id}"
+        return [
+            Route(
+                .post, "/v1/traces", .ingest, "Take in spans (OTLP/HTTP, protobuf or JSON, gzip or plain)", shape: door,
+                bodyBytesMax: TelemetryLimits.bodyBytes, refusal: { problem, _ in OTLPReply.json.refusal(problem) },
+                handler: take),
+            Route(
+                .get, trace, .operateOrView, "Show a trace's spans, without their bodies", shape: .one("Trace"),
+                handler: show),
+            Route(
+                .get, "\(trace)/spans/{spanId}", .operateOrView, "Show all of a span", shape: .one("SpanDetail"),
+                handler: showSpan),
+            Route(
+                .get, "/api/v1/telemetry/ledger", .operateOrView, "What became of every record that came in",
+                shape: .one("TelemetryLedger"), handler: ledger),
+        ]
+    }
+
+    // MARK: in
+
+    private func take(_ request: APIRequest) async throws -> APIReply {
+        let reply = try OTLPReply(request)
+        do {
+            return reply.success(
+                rejected: try await keep(try reply.body(of: request), of: request, reply), name: "Spans")
+        } catch let problem as Problem {
+            return reply.refusal(problem)
+        } catch let fault as SpanIngest.Fault {
+            return reply.refusal(Self.problem(fault))
+        }
+    }
+
+    private func keep(_ body: [UInt8], of request: APIRequest, _ reply: OTLPReply) async throws -> [RecordFlaw: Int] {
+        guard reply.isJSON else { return try await ingest.take(body, agent: request.principal.agent) }
+        var refused: [RecordFlaw: Int] = [:]
+        let document: JSONValue
+        do { document = try JSONParser.parse(body, depthMax: Self.jsonDepthMax) } catch {
+            throw Problem(.badRequest, "The body is no JSON document.", hint: "Send one in UTF-8.", cause: error)
+        }
+        let message: [UInt8]
+        do { message = try OTLPJSON.traces(document) { refused[$0, default: 0] += 1 } } catch {
+            throw Problem(
+                .badRequest, "The body is no ExportTraceServiceRequest.",
+                hint: "Send {\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[…]}]}]}.")
+        }
+        return try await ingest.take(message, agent: request.principal.agent, refusedBefore: refused)
+    }
+
+    /// Each level of a value is four of its document's.
+    private static let jsonDepthMax = 16 + 4 * AttributeValue.depthMax
+
+    private static func problem(_ fault: SpanIngest.Fault) -> Problem {
+        switch fault {
+        case .malformed:
+            Problem(
+                .badRequest, "The body is no ExportTraceServiceRequest.",
+                hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")
+        case .overloaded:
+            Problem(.overloaded, "There is no room for more telemetry at this moment.", retryAfterSeconds: 2)
+        case .failed(let text):
+            Problem(
+                .overloaded, "Telemetry cannot be kept at this moment.", retryAfterSeconds: 3,
+                cause: Spool.Fault.failed(text))
+        }
+    }
+
+    // MARK: out
+
+    private func show(_ request: APIRequest) async throws -> APIReply {
+        let id = try Self.traceID(request)
+        let spans = try await ingest.trace(id)
+        guard !spans.isEmpty else { throw Problem.notFound("trace", id.description) }
+        return .json(["traceId": .string(id.description), "spans": .array(spans.map(\.json))])
+    }
+
+    private func showSpan(_ request: APIRequest) async throws -> APIReply {
+        let id = try Self.traceID(request)
+        guard let span = SpanID(request.parameter("spanId")), let found = try await ingest.span(span, of: id) else {
+            throw Problem.notFound("span", request.parameter("spanId"))
+        }
+        return .json(found.json)
+    }
+
+    private func ledger(_: APIRequest) async throws -> APIReply { .json(["items": .array([ingest.ledger.json])]) }
+
+    private static func traceID(_ request: APIRequest) throws -> TraceID {
+        guard let id = TraceID(request.parameter("id")) else {
+            throw Problem.notFound("trace", request.parameter("id"))
+        }
+        return id
+    }
+}
+
+extension Permission {
+    /// Whoever may look at all of the fleet.
+    static let operateOrView = Permission.roles([.admin, .operator_, .viewer])
+}

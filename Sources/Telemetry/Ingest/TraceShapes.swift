@@ -1,0 +1,58 @@
+import Kernel
+
+/// The JSON shapes of traces, for `openapi.json`.
+public enum TraceShapes {
+    private static let text: JSONValue = ["type": "string"]
+    private static let optionalText: JSONValue = ["type": ["string", "null"]]
+    private static let count: JSONValue = ["type": "integer", "minimum": 0]
+
+    private static let head: [(String, JSONValue)] = [
+        ("spanId", text), ("parentSpanId", optionalText), ("name", text),
+        ("status", ["type": "string", "enum": ["unset", "ok", "error"]]), ("service", text), ("agent", optionalText),
+        ("state", ["type": "string", "enum": ["ended"]]),
+        ("operation", ["type": "string", "enum": .list(SpanOperation.allCases.map(\.rawValue))]),
+        ("category", ["type": "string", "enum": .list(TelemetryCategory.allCases.map(\.rawValue))]),
+        ("startTime", text), ("endTime", text), ("durationMs", ["type": "number", "minimum": 0]),
+    ]
+
+    public static let schemas: [(name: String, schema: JSONValue)] = [
+        ("Span", object(head)),
+        (
+            "Trace",
+            object([("traceId", text), ("spans", ["type": "array", "items": ["$ref": "#/components/schemas/Span"]])])
+        ),
+        (
+            "SpanDetail",
+            object(
+                head + [
+                    ("kind", text), ("statusMessage", optionalText), ("model", optionalText),
+                    ("provider", optionalText), ("tool", optionalText), ("sessionId", optionalText),
+                    ("taskId", optionalText), ("correlationId", text), ("usage", ["type": ["object", "null"]]),
+                    ("attributes", ["type": "object"]), ("resource", ["type": "object"]), ("scope", ["type": "object"]),
+                    ("events", ["type": "array"]), ("links", ["type": "array"]),
+                ])
+        ),
+        (
+            "TelemetryLedger",
+            object([
+                (
+                    "items",
+                    [
+                        "type": "array",
+                        "items": object([
+                            ("signal", text), ("received", count), ("stored", count), ("rejected", count),
+                            ("duplicate", count), ("rejectedByReason", ["type": "object"]), ("refusedRequests", count),
+                        ]),
+                    ]
+                )
+            ])
+        ),
+    ]
+
+    private static func object(_ members: [(String, JSONValue)]) -> JSONValue {
+        [
+            "type": "object", "properties": .object(JSONObject(members.map { .init(name: $0.0, value: $0.1) })),
+            "required": .list(members.map(\.0)),
+        ]
+    }
+}

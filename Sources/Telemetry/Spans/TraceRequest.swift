@@ -1,0 +1,111 @@
+/// The spans of a request that are taken, with the bytes that they lie in.
+struct ReceivedSpans: Sendable {
+    struct Item: Sendable {
+        var head: SpanHead
+        /// Where the OTLP `Span` lies in the body, and its `Resource` and `InstrumentationScope`; empty where there is
+        /// none.
+        let span: Range<Int>
+        let resource: Range<Int>
+        let scope: Range<Int>
+    }
+
+    let body: [UInt8]
+    var items: [Item] = []
+    var refused: [RecordFlaw: Int] = [:]
+
+    /// Reads an OTLP `ExportTraceServiceRequest`: one span that cannot be taken costs the others nothing.
+    ///
+    /// - Throws: ``ProtobufReader/Malformed`` where the bytes are no such request.
+    init(_ body: [UInt8]) throws(ProtobufReader.Malformed) {
+        self.body = body
+        var (items, refused): ([Item], [RecordFlaw: Int]) = ([], [:])
+        let result = body.withUnsafeBytes { body in
+            Result { () throws(ProtobufReader.Malformed) in
+                try TraceRequest.read(body) {
+                    items.append($0)
+                } refuse: {
+                    refused[$0, default: 0] += 1
+                }
+            }
+        }
+        try result.get()
+        self.items = items
+        self.refused = refused
+    }
+}
+
+/// Reads an OTLP `ExportTraceServiceRequest`, span by span.
+enum TraceRequest {
+    /// - Parameter refuse: Hears of each span that is not taken.
+    /// - Throws: ``ProtobufReader/Malformed`` where the bytes are no such request, before anything was taken.
+    static func read(
+        _ body: UnsafeRawBufferPointer, take: (ReceivedSpans.Item) -> Void, refuse: (RecordFlaw) -> Void
+    ) throws(ProtobufReader.Malformed) {
+        // Looked at twice instead of kept: a hostile body may hold millions of empty messages.
+        try walk(body) { _, _, _ in }
+        var known: (message: UnsafeRawBufferPointer?, reading: Result<SpanResource, RecordFlaw>)?
+        var taken = 0
+        func range(_ part: UnsafeRawBufferPointer?) -> Range<Int> {
+            guard let part, let start = part.baseAddress, let base = body.baseAddress else { return 0..<0 }
+            return start - base..<start - base + part.count
+        }
+        try walk(body) { resource, scope, message in
+            guard taken < TelemetryLimits.recordsPerRequest else { return refuse(.tooMany) }
+            if known == nil || known?.message?.baseAddress != resource?.baseAddress {
+                known = (resource, Result { () throws(RecordFlaw) in try SpanResource(resource) })
+            }
+            guard let reading = known?.reading else { return }
+            switch reading.flatMap({ head(of: message, $0) }) {
+            case .success(let head):
+                taken += 1
+                take(
+                    ReceivedSpans.Item(
+                        head: head, span: range(message), resource: range(resource), scope: range(scope)))
+            case .failure(let flaw): refuse(flaw)
+            }
+        }
+    }
+
+    private static func head(
+        of message: UnsafeRawBufferPointer, _ resource: SpanResource
+    ) -> Result<SpanHead, RecordFlaw> {
+        Result { () throws(RecordFlaw) in try SpanReader.read(message, of: resource) }
+    }
+
+    private typealias Visit = (
+        _ resource: UnsafeRawBufferPointer?, _ scope: UnsafeRawBufferPointer?, _ span: UnsafeRawBufferPointer
+    ) -> Void
+
+    private static func walk(_ body: UnsafeRawBufferPointer, _ visit: Visit) throws(ProtobufReader.Malformed) {
+        try each(OTLPField.Request.resources, in: body) { group throws(ProtobufReader.Malformed) in
+            // It may stand behind what it is about.
+            let resource = try first(OTLPField.PerResource.resource, in: group)
+            try each(OTLPField.PerResource.scopes, in: group) { inner throws(ProtobufReader.Malformed) in
+                let scope = try first(OTLPField.PerScope.scope, in: inner)
+                try each(OTLPField.PerScope.records, in: inner) { span throws(ProtobufReader.Malformed) in
+                    visit(resource, scope, span)
+                }
+            }
+        }
+    }
+
+    private static func each(
+        _ number: Int, in message: UnsafeRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer) throws(ProtobufReader.Malformed) -> Void
+    ) throws(ProtobufReader.Malformed) {
+        var reader = ProtobufReader(message)
+        while let field = try reader.next() {
+            if field.number == number, let bytes = field.bytes { try body(bytes) }
+        }
+    }
+
+    private static func first(
+        _ number: Int, in message: UnsafeRawBufferPointer
+    ) throws(ProtobufReader.Malformed) -> UnsafeRawBufferPointer? {
+        var reader = ProtobufReader(message)
+        while let field = try reader.next() {
+            if field.number == number, let bytes = field.bytes { return bytes }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,47 @@
+/// Writes messages in Protocol Buffers' wire format (protobuf.dev, "Encoding").
+struct ProtobufWriter {
+    private(set) var bytes: [UInt8] = []
+
+    mutating func varint(_ number: Int, _ value: UInt64) {
+        tag(number, 0)
+        append(value)
+    }
+
+    mutating func fixed64(_ number: Int, _ value: UInt64) {
+        tag(number, 1)
+        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func fixed32(_ number: Int, _ value: UInt32) {
+        tag(number, 5)
+        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func bytes(_ number: Int, _ value: some Collection<UInt8>) {
+        tag(number, 2)
+        append(UInt64(value.count))
+        bytes.append(contentsOf: value)
+    }
+
+    mutating func string(_ number: Int, _ value: String) { bytes(number, value.utf8) }
+
+    /// A message within this one.
+    mutating func message<Failure: Error>(
+        _ number: Int, _ body: (inout ProtobufWriter) throws(Failure) -> Void
+    ) throws(Failure) {
+        var inner = ProtobufWriter()
+        try body(&inner)
+        bytes(number, inner.bytes)
+    }
+
+    private mutating func tag(_ number: Int, _ type: UInt64) { append(UInt64(number) << 3 | type) }
+
+    private mutating func append(_ value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(truncatingIfNeeded: rest))
+    }
+}

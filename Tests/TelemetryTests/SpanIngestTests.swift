@@ -1,0 +1,166 @@
+import Foundation
+import Kernel
+import Testing
+
+@testable import Telemetry
+
+@Suite("Spans from their request to the archive")
+struct SpanIngestTests {
+    private static func withFolder<Value>(_ body: (String) async throws -> Value) async throws -> Value {
+        let path = FileManager.default.temporaryDirectory.path + "/ingest-tests-\(UInt64.random(in: 0 ... .max))"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return try await body(path)
+    }
+
+    private static func body(_ spans: [JSONValue]) throws -> [UInt8] {
+        try OTLPJSON.traces(SpanSamples.request(spans)) { _ in }
+    }
+
+    private static func id(_ number: Int) -> String {
+        let digits = String(number + 1, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    private static let trace = TraceID(SpanSamples.traceID) ?? TraceID(high: 1, low: 1)
+
+    @Test("a span is found after the next flush, and after a start of its own")
+    func found() async throws {
+        try await Self.withFolder { folder in
+            let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let refused = try await ingest.take(
+                try Self.body([
+                    SpanSamples.span(Self.id(1), "chat", attributes: [("gen_ai.operation.name", "chat")]),
+                    SpanSamples.span(
+                        Self.id(2), "execute_tool", attributes: [("gen_ai.operation.name", "execute_tool")]),
+                ]), agent: "scribe")
+            #expect(refused.isEmpty)
+            try await ingest.flush()
+            #expect(try await ingest.trace(Self.trace).map(\.category) == [.model, .tool])
+            try await ingest.close()
+            let again = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            #expect(try await again.trace(Self.trace).map(\.agent) == ["scribe", "scribe"])
+            let span = try #require(SpanID(Self.id(1)))
+            let detail = try await again.span(span, of: Self.trace)
+            #expect(detail?.attributes["gen_ai.operation.name"]?.string == "chat")
+            #expect(try await again.span(SpanID(value: 77), of: Self.trace) == nil)
+            #expect(try await again.trace(TraceID(high: 5, low: 5)).isEmpty)
+        }
+    }
+
+    @Test("what was acknowledged is there after a process that ended without a word")
+    func crash() async throws {
+        try await Self.withFolder { folder in
+            let first = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            for number in 0..<20 {
+                _ = try await first.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
+                if number == 9 { try await first.flush() }
+            }
+            // Nothing is closed and half of it not flushed.
+            let second = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            try await second.flush()
+            #expect(try await second.trace(Self.trace).count == 20)
+            try await second.close()
+            let third = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            try await third.flush()
+            #expect(try await third.trace(Self.trace).count == 20)
+        }
+    }
+
+    @Test("a span that comes again is counted and not kept twice")
+    func duplicates() async throws {
+        try await Self.withFolder { folder in
+            let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let body = try Self.body((0..<5).map { SpanSamples.span(Self.id($0)) })
+            for _ in 0..<3 { _ = try await ingest.take(body, agent: nil) }
+            try await ingest.flush()
+            _ = try await ingest.take(body, agent: nil)
+            try await ingest.flush()
+            var ledger = ingest.ledger
+            #expect((ledger.received, ledger.stored, ledger.duplicate, ledger.rejected) == (20, 5, 15, 0))
+            try await ingest.close()
+            let again = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            _ = try await again.take(body, agent: nil)
+            try await again.flush()
+            ledger = again.ledger
+            #expect((ledger.received, ledger.stored, ledger.duplicate) == (5, 0, 5))
+        }
+    }
+
+    @Test("the ledger adds up, with a reason for each span that is not kept")
+    func ledger() async throws {
+        try await Self.withFolder { folder in
+            let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            var span = ProtobufWriter()
+            span.bytes(1, [1, 2])
+            var request = ProtobufWriter()
+            request.message(1) { group in group.message(2) { scope in scope.bytes(2, span.bytes) } }
+            let good = try Self.body([SpanSamples.span(Self.id(1))])
+            let refused = try await ingest.take(request.bytes + good, agent: nil, refusedBefore: [.malformed: 2])
+            #expect(refused == [.invalidTraceID: 1, .malformed: 2])
+            try await ingest.flush()
+            let ledger = ingest.ledger
+            #expect(ledger.received == ledger.stored + ledger.rejected + ledger.duplicate)
+            #expect((ledger.received, ledger.stored) == (4, 1))
+            await #expect(throws: SpanIngest.Fault.malformed) { try await ingest.take([0x0A, 0x05], agent: nil) }
+        }
+    }
+
+    @Test("a spool that is full refuses, and takes again once the archive has caught up")
+    func full() async throws {
+        try await Self.withFolder { folder in
+            let ingest = try SpanIngest(folder: folder, quota: 2_000, world: .live)
+            var taken = 0
+            var refused = 0
+            for number in 0..<20 {
+                do {
+                    _ = try await ingest.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
+                    taken += 1
+                } catch {
+                    #expect(error as? SpanIngest.Fault == .overloaded)
+                    refused += 1
+                }
+            }
+            #expect(taken > 0)
+            #expect(refused > 0)
+            try await ingest.flush()
+            #expect(ingest.ledger.stored == taken)
+            #expect(ingest.ledger.refusedRequests == refused)
+            #expect(try await ingest.trace(Self.trace).count == taken)
+            _ = try await ingest.take(try Self.body([SpanSamples.span(Self.id(99))]), agent: nil)
+        }
+    }
+
+    @Test("large traces are kept in several blocks and read as one")
+    func blocks() async throws {
+        try await Self.withFolder { folder in
+            let ingest = try SpanIngest(folder: folder, quota: 64 << 20, world: .live)
+            for start in stride(from: 0, to: 5_000, by: 500) {
+                let spans = (start..<start + 500).map { SpanSamples.span(Self.id($0), "step \($0)") }
+                _ = try await ingest.take(try Self.body(spans), agent: nil)
+            }
+            try await ingest.flush()
+            let heads = try await ingest.trace(Self.trace)
+            #expect(Set(heads.map(\.spanID)).count == 5_000)
+            #expect(Set(heads.map(\.name)).count == 5_000)
+        }
+    }
+
+    @Test("known spans are forgotten up to a bound, and asked for again")
+    func known() throws {
+        var known = KnownSpans(spansMax: 10)
+        var asked = 0
+        func insert(_ trace: UInt64, _ span: UInt64) -> Bool {
+            known.insert(SpanHead(TraceID(high: 0, low: trace), SpanID(value: span))) { _ in
+                asked += 1
+                return [1]
+            }
+        }
+        #expect(!insert(1, 1))
+        #expect(insert(1, 2))
+        #expect(!insert(1, 2))
+        #expect(asked == 1)
+        for trace in 2...20 as ClosedRange<UInt64> { #expect(!insert(trace, 1)) }
+        #expect(!insert(1, 1))
+        #expect(asked == 21)
+    }
+}
