@@ -205,9 +205,7 @@ public struct Features: Sendable {
             ],
             BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
             [Loop("budgets.exchange", every: BudgetClerk.interval) { await budgetClerk.keepUp() }],
-            spans.map { spans in [Loop("telemetry.spans", every: SpanIngest.flushInterval) { try await spans.flush() }]
-            }
-                ?? [],
+            spans.map(telemetryLoops) ?? [],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now
@@ -216,5 +214,13 @@ public struct Features: Sendable {
             ],
         ]
         return parts.flatMap(\.self)
+    }
+
+    private func telemetryLoops(_ spans: SpanIngest) -> [Loop] {
+        let retention = TelemetryRetention(settings.telemetry)
+        return [
+            Loop("telemetry.spans", every: SpanIngest.flushInterval) { try await spans.flush() },
+            Loop("telemetry.retention", every: .minutes(10)) { try await spans.forget(retention) },
+        ]
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Kernel
+import Synchronization
 import Testing
 
 @testable import Telemetry
@@ -145,6 +146,17 @@ struct SpanIngestTests {
         }
     }
 
+    @Test("a trace that was added is always found, and few others are")
+    func filter() {
+        var filter = TraceFilter()
+        var chance = SplitMix(seed: 1)
+        let keys = (0..<100_000).map { _ in Int64.random(in: .min ... .max, using: &chance) }
+        for key in keys { filter.insert(key) }
+        #expect(keys.allSatisfy(filter.mayContain))
+        let wrong = (0..<100_000).count { _ in filter.mayContain(Int64.random(in: .min ... .max, using: &chance)) }
+        #expect(wrong < 100)
+    }
+
     @Test("known spans are forgotten up to a bound, and asked for again")
     func known() throws {
         var known = KnownSpans(spansMax: 10)
@@ -162,5 +174,50 @@ struct SpanIngestTests {
         for trace in 2...20 as ClosedRange<UInt64> { #expect(!insert(trace, 1)) }
         #expect(!insert(1, 1))
         #expect(asked == 21)
+    }
+
+    /// A clock that stands where it was set.
+    private final class SetTime: TimeSource {
+        private let time: Mutex<Timestamp>
+
+        init(_ time: Timestamp) { self.time = Mutex(time) }
+
+        func set(_ time: Timestamp) { self.time.withLock { $0 = time } }
+        var now: Timestamp { time.withLock { $0 } }
+        func sleep(for span: Span) async throws {}
+    }
+
+    @Test("records go with their day, each category after its own time")
+    func retention() async throws {
+        try await Self.withFolder { folder in
+            let begun = Timestamp(microseconds: 1_700_000_000_000_000)
+            let time = SetTime(begun)
+            let world = World(time: time, entropy: World.live.entropy)
+            let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: world)
+            let kinds: [(Int, [(String, JSONValue)], JSONValue)] = [
+                (1, [("gen_ai.operation.name", "invoke_agent")], [:]), (2, [("gen_ai.operation.name", "chat")], [:]),
+                (3, [], ["status": ["code": 2]]), (4, [("reeve.category", "audit")], [:]),
+            ]
+            let spans = kinds.map { SpanSamples.span(Self.id($0.0), attributes: $0.1, more: $0.2) }
+            _ = try await ingest.take(try Self.body(spans), agent: nil)
+            try await ingest.flush()
+            let retention = TelemetryRetention(Settings.Telemetry())
+            var left: [Int: [TelemetryCategory]] = [:]
+            for day in [7, 8, 30, 31, 90, 91, 365, 366] {
+                time.set(begun + .hours(24 * Int64(day)))
+                try await ingest.forget(retention)
+                left[day] = try await ingest.trace(Self.trace).map(\.category).sorted { $0.rawValue < $1.rawValue }
+            }
+            #expect(left[7] == [.audit, .error, .model, .reasoning])
+            #expect(left[8] == [.audit, .error, .model])
+            #expect(left[30] == [.audit, .error, .model])
+            #expect(left[31] == [.audit, .error])
+            #expect(left[90] == [.audit, .error])
+            #expect(left[91] == [.audit])
+            #expect(left[365] == [.audit])
+            #expect(left[366] == [])
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+            #expect(names == ["spool"])
+        }
     }
 }

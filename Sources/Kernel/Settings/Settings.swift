@@ -118,6 +118,12 @@ public struct Settings: Sendable {
     /// Traces that agents send.
     public struct Telemetry: Sendable {
         public var spoolBytes = 256 << 20
+        public var reasoningDays = 7
+        public var toolDays = 30
+        public var modelDays = 30
+        public var systemDays = 30
+        public var errorDays = 90
+        public var auditDays = 365
 
         public init() {}
     }

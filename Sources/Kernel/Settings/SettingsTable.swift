@@ -175,11 +175,23 @@ public enum SettingsTable {
             "How long files, and batches that ended, are kept."),
     ]
 
+    private static func kept(
+        _ category: String, _ path: any WritableKeyPath<Settings, Int> & Sendable, _ what: String
+    ) -> SettingsEntry {
+        .int("telemetry.\(category)Days", path, 1...36_500, "days", "How long telemetry is kept of \(what).")
+    }
+
     private static let telemetry: [SettingsEntry] = [
+        kept("reasoning", \.telemetry.reasoningDays, "what agents considered: their runs, plans and chains"),
+        kept("tool", \.telemetry.toolDays, "calls of tools, searches and memory"),
+        kept("model", \.telemetry.modelDays, "calls of models"),
+        kept("system", \.telemetry.systemDays, "what is none of the others"),
+        kept("error", \.telemetry.errorDays, "what failed"),
+        kept("audit", \.telemetry.auditDays, "what was said to be for the audit"),
         .int(
             "telemetry.spoolBytes", \.telemetry.spoolBytes, 1 << 20...1 << 40, "bytes",
             "How much telemetry may wait on the disk for its place in the archive; beyond it senders are told to come "
-                + "again.")
+                + "again."),
     ]
 
     private static let events: [SettingsEntry] = [

@@ -68,6 +68,21 @@ final class Archive: Sendable {
     /// Files that are asked at a start: each category's, of today and of yesterday.
     private static let partsAsked = 2 * TelemetryCategory.allCases.count
 
+    /// Shows the keys of all that arrived on this day or later.
+    func keys(since day: Int, _ body: (Int64) -> Void) throws {
+        for part in parts() where part.day >= day {
+            var last = Int64.min
+            while true {
+                let keys = try file(part).keys(after: last, max: Self.keysRead)
+                for key in keys { body(key) }
+                guard let end = keys.last, keys.count == Self.keysRead else { break }
+                last = end
+            }
+        }
+    }
+
+    private static let keysRead = 10_000
+
     /// The ids of a trace's spans, of those that arrived on this day or later.
     func spanIDs(of trace: TraceID, since day: Int) throws -> Set<UInt64> {
         Set(try spans(of: trace, since: day).map(\.head.spanID.value))
@@ -79,8 +94,16 @@ final class Archive: Sendable {
         for file in files { try file.sync() }
     }
 
-    /// Forgets a part.
-    func drop(_ part: ArchivePart) throws {
+    /// Forgets the parts that are older than their category is kept, and says which.
+    ///
+    /// - Parameter today: Days since 1970.
+    func forget(_ retention: TelemetryRetention, today: Int) throws -> [ArchivePart] {
+        let old = parts().filter { today - $0.day > retention.days($0.category) }
+        for part in old { try drop(part) }
+        return old
+    }
+
+    private func drop(_ part: ArchivePart) throws {
         let known = state.withLock { $0.open.removeValue(forKey: part)?.file }
         try known?.close()
         for suffix in ["", "-wal", "-shm"] { unlink(path(part) + suffix) }

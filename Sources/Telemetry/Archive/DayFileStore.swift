@@ -44,6 +44,14 @@ struct DayFileStore: Sendable {
         }
     }
 
+    /// Keys behind `last`, in their order.
+    func keys(after last: Int64, max: Int) throws -> [Int64] {
+        try file.read { transaction in
+            try transaction.rows("SELECT DISTINCT key FROM block_keys WHERE key > \(last) ORDER BY key LIMIT \(max)")
+                .map { $0.int("key") }
+        }
+    }
+
     func body(of block: Int64) throws -> [UInt8]? {
         try file.read { try $0.first("SELECT body FROM bodies WHERE block = \(block)")?.blob("body") }
     }

@@ -45,6 +45,9 @@ public final class SpanIngest: Sendable {
     /// What only the flush touches, one at a time.
     private struct Keeping {
         var known = KnownSpans()
+        /// Of the traces of `day` and later; made when the first come in.
+        var filter: TraceFilter?
+        var day: Int?
         var flushed: Int64 = 0
         var syncedAt: Timestamp?
     }
@@ -147,42 +150,49 @@ public final class SpanIngest: Sendable {
             defer { state.waiting = [] }
             return state.waiting
         }
-        do {
-            try keeping.withLock { keeping in
-                if let last = waiting.last {
-                    let counts = try keep(waiting, &keeping.known)
-                    keeping.flushed = last.number
-                    state.withLock { state in
-                        state.bytes -= waiting.reduce(0) { $0 + $1.spans.body.count }
-                        state.ledger.stored += counts.stored
-                        state.ledger.duplicate += counts.duplicate
-                    }
+        try keeping.withLock { keeping in
+            if let last = waiting.last {
+                let counts: (stored: Int, duplicate: Int)
+                do { counts = try keep(waiting, &keeping) } catch {
+                    // A part may be in the archive, which is asked anew of every trace.
+                    keeping.known = KnownSpans()
+                    state.withLock { $0.waiting.insert(contentsOf: waiting, at: 0) }
+                    throw error
                 }
-                try letGo(&keeping)
+                keeping.flushed = last.number
+                state.withLock { state in
+                    state.bytes -= waiting.reduce(0) { $0 + $1.spans.body.count }
+                    state.ledger.stored += counts.stored
+                    state.ledger.duplicate += counts.duplicate
+                }
             }
-        } catch {
-            // A part may be in the archive, which is asked anew of every trace.
-            keeping.withLock { $0.known = KnownSpans() }
-            state.withLock { $0.waiting.insert(contentsOf: waiting, at: 0) }
-            throw error
+            try letGo(&keeping)
         }
     }
 
     private func keep(
-        _ waiting: [Waiting], _ known: inout KnownSpans
+        _ waiting: [Waiting], _ keeping: inout Keeping
     ) throws -> (stored: Int, duplicate: Int) {
         var (stored, duplicate) = (0, 0)
+        let day = try learnTraces(&keeping)
+        // Apart from the rest meanwhile, which is looked at while it changes.
+        var known = KnownSpans()
+        swap(&known, &keeping.known)
+        defer { swap(&known, &keeping.known) }
         var builders: [ArchivePart: SpanBlockBuilder] = [:]
         func end(_ part: ArchivePart, _ number: Int64) throws {
             guard let block = builders.removeValue(forKey: part)?.finish() else { return }
             try archive.append(block, to: part, through: number)
+            for trace in block.traces { keeping.filter?.insert(ArchiveKey.trace(trace)) }
         }
-        // Who sends again does so within minutes, or after a start.
-        let day = ArchivePart.day(of: world.now) - Self.daysKnown
         for request in waiting {
             for var item in request.spans.items {
                 if let agent = request.agent { item.head.agent = agent }
-                guard try known.insert(item.head, kept: { try archive.spanIDs(of: $0, since: day) }) else {
+                let isNew = try known.insert(item.head) { trace in
+                    guard keeping.filter?.mayContain(ArchiveKey.trace(trace)) != false else { return [] }
+                    return try archive.spanIDs(of: trace, since: day)
+                }
+                guard isNew else {
                     duplicate += 1
                     continue
                 }
@@ -204,6 +214,18 @@ public final class SpanIngest: Sendable {
         return (stored, duplicate)
     }
 
+    /// Knows which traces the archive has of late: who sends again does so within minutes, or after a start. The answer
+    /// is the first day of those.
+    private func learnTraces(_ keeping: inout Keeping) throws -> Int {
+        let day = ArchivePart.day(of: world.now) - Self.daysKnown
+        guard keeping.day != day else { return day }
+        var filter = TraceFilter()
+        try archive.keys(since: day) { filter.insert($0) }
+        keeping.filter = filter
+        keeping.day = day
+        return day
+    }
+
     /// Deletes what the spool need not keep any more, once the archive is synced.
     private func letGo(_ keeping: inout Keeping) throws {
         let now = world.now
@@ -223,6 +245,13 @@ public final class SpanIngest: Sendable {
             self.spool.release(through: self.keeping.withLock { $0.flushed }, isLast: true)
             try self.archive.close()
         }
+    }
+
+    /// Deletes the files of records that are older than they are kept, and says how many.
+    @discardableResult
+    public func forget(_ retention: TelemetryRetention) async throws -> Int {
+        let today = ArchivePart.day(of: world.now)
+        return try await onWorker { try self.archive.forget(retention, today: today).count }
     }
 
     // MARK: out
