@@ -6,6 +6,7 @@ TITLES = {
     "heartbeats": "Heartbeats",
     "ingest": "Single events",
     "gateway": "Model calls",
+    "spans": "Spans",
     "footprint": "Memory, idleness and start",
 }
 

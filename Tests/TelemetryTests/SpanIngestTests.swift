@@ -164,7 +164,7 @@ struct SpanIngestTests {
         func insert(_ trace: UInt64, _ span: UInt64) -> Bool {
             known.insert(SpanHead(TraceID(high: 0, low: trace), SpanID(value: span))) { _ in
                 asked += 1
-                return [1]
+                return [1] as Set<UInt64>
             }
         }
         #expect(!insert(1, 1))
@@ -217,7 +217,94 @@ struct SpanIngestTests {
             #expect(left[365] == [.audit])
             #expect(left[366] == [])
             let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-            #expect(names == ["spool"])
+            #expect(names.sorted() == ["secret", "spool"])
         }
+    }
+
+    @Test("what is in the archive is not taken in again by a start, however old it is")
+    func replayedLater() async throws {
+        try await Self.withFolder { folder in
+            let time = SetTime(Timestamp(microseconds: 1_700_000_000_000_000))
+            let world = World(time: time, entropy: World.live.entropy)
+            let first = try SpanIngest(folder: folder, quota: 1 << 20, world: world)
+            for number in 0..<3 {
+                _ = try await first.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
+            }
+            try await first.flush()
+            // Synced a moment ago, so this one stays in the spool, and its file with it.
+            _ = try await first.take(try Self.body([SpanSamples.span(Self.id(3))]), agent: nil)
+            try await first.flush()
+            time.set(time.now + .hours(24 * 5))
+            let second = try SpanIngest(folder: folder, quota: 1 << 20, world: world)
+            try await second.flush()
+            #expect(try await second.trace(Self.trace).count == 4)
+            let ledger = second.ledger
+            #expect(ledger.received == ledger.stored + ledger.duplicate + ledger.rejected)
+        }
+    }
+
+    @Test("a resource that is too large costs its spans, and a long name is cut")
+    func large() async throws {
+        try await Self.withFolder { folder in
+            let ingest = try SpanIngest(folder: folder, quota: 64 << 20, world: .live)
+            let long = String(repeating: "x", count: TelemetryLimits.resourceBytes)
+            let request = SpanSamples.request(
+                [SpanSamples.span(Self.id(1)), SpanSamples.span(Self.id(2))], service: long)
+            #expect(try await ingest.take(try OTLPJSON.traces(request) { _ in }, agent: nil) == [.tooLarge: 2])
+            // One character of many marks.
+            let marks = "e" + String(repeating: "\u{301}", count: 300)
+            let named = SpanSamples.span(Self.id(3), marks, attributes: [("session_id", .string(marks))])
+            #expect(try await ingest.take(try Self.body([named]), agent: nil).isEmpty)
+            try await ingest.flush()
+            let head = try #require(try await ingest.trace(Self.trace).first)
+            #expect(head.name.unicodeScalars.count == SpanReader.nameScalars)
+            #expect(head.session?.unicodeScalars.count == SpanReader.nameScalars)
+            #expect(try await ingest.span(head.spanID, of: Self.trace)?.name == marks)
+        }
+    }
+
+    @Test("a file that cannot be read stands in nobody's way")
+    func damaged() async throws {
+        try await Self.withFolder { folder in
+            let warnings = Mutex<[String]>([])
+            let first = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            try await first.close()
+            let today = ArchivePart(.system, at: World.live.now)
+            try Data("no database at all, but long enough to be taken for one".utf8)
+                .write(to: URL(fileURLWithPath: "\(folder)/error-\(today.day).db"))
+            let second = try SpanIngest(folder: folder, quota: 1 << 20, world: .live) { text in
+                warnings.withLock { $0.append(text) }
+            }
+            _ = try await second.take(try Self.body([SpanSamples.span(Self.id(1))]), agent: nil)
+            try await second.flush()
+            #expect(try await second.trace(Self.trace).count == 1)
+            #expect(warnings.withLock { $0.contains { $0.contains("error-\(today.day).db") } })
+        }
+    }
+
+    @Test("of a trace without bound the spans are kept, and not told apart any more")
+    func unbounded() {
+        var known = KnownSpans(spansMax: 100, spansOfTraceMax: 5)
+        var asked = 0
+        func insert(_ span: UInt64) -> Bool {
+            known.insert(SpanHead(TraceID(high: 1, low: 1), SpanID(value: span))) { _ in
+                asked += 1
+                return []
+            }
+        }
+        for span in 1...5 as ClosedRange<UInt64> { #expect(insert(span)) }
+        #expect(insert(5), "the trace has as many as are told apart")
+        for span in 6...50 as ClosedRange<UInt64> { #expect(insert(span)) }
+        #expect(insert(1))
+        #expect(asked == 1)
+    }
+
+    @Test("keys go by the secret of their folder")
+    func keys() {
+        let id = TraceID(high: 1, low: 2)
+        let one = ArchiveKey(secret: Array(1...16))
+        #expect(one.trace(id) == ArchiveKey(secret: Array(1...16)).trace(id))
+        #expect(one.trace(id) != ArchiveKey(secret: Array(2...17)).trace(id))
+        #expect(one.trace(id) != one.trace(TraceID(high: 2, low: 1)))
     }
 }

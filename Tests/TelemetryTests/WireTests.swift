@@ -99,7 +99,7 @@ struct WireTests {
 
     // MARK: compression
 
-    /// `gzip` of "telemetry\n" twice, as two members.
+    /// What the program `gzip` makes of a text.
     private static func gzip(_ text: String) throws -> [UInt8] {
         let process = Process()
         let (input, output) = (Pipe(), Pipe())

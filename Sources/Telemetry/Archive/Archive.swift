@@ -14,12 +14,32 @@ final class Archive: Sendable {
         var uses = 0
     }
 
+    let key: ArchiveKey
     private let folder: String
+    private let onWarning: @Sendable (String) -> Void
     private let state = Mutex(State())
 
-    init(folder: String) throws {
+    /// - Parameter onWarning: Hears of files and blocks that cannot be read; the others are.
+    init(folder: String, entropy: any Entropy, onWarning: @escaping @Sendable (String) -> Void) throws {
         self.folder = folder
+        self.onWarning = onWarning
         try DurableFile.makeFolder(folder)
+        let path = "\(folder)/secret"
+        if let known = FileManager.default.contents(atPath: path), known.count == ArchiveKey.secretBytes {
+            key = ArchiveKey(secret: Array(known))
+        } else {
+            let secret = entropy.bytes(ArchiveKey.secretBytes)
+            try DurableFile.write(secret, to: path)
+            key = ArchiveKey(secret: secret)
+        }
+    }
+
+    /// What a file tells; `nil`, and a warning, for one that cannot be read: it must not stand in the others' way.
+    private func read<Value>(_ part: ArchivePart, _ body: (DayFileStore) throws -> Value) -> Value? {
+        do { return try body(try file(part)) } catch {
+            onWarning("\(part.fileName) cannot be read: \(error)")
+            return nil
+        }
     }
 
     /// The parts there are, the newest first.
@@ -52,28 +72,33 @@ final class Archive: Sendable {
     // MARK: Writing
 
     func append(_ block: SpanBlock, to part: ArchivePart, through entry: Int64) throws {
-        try file(part).append(block, through: entry)
+        try file(part).append(block, keys: block.traces.map(key.trace), through: entry)
     }
 
     /// How far the spool is in the archive: asked of the files that were written last.
-    func progress() throws -> Int64 {
+    func progress() -> Int64 {
         let dated = parts().map { part in
             let attributes = try? FileManager.default.attributesOfItem(atPath: path(part))
             return (part, attributes?[.modificationDate] as? Date ?? .distantPast)
         }
         let last = dated.sorted { $0.1 > $1.1 }.prefix(Self.partsAsked)
-        return try last.map { try file($0.0).progress() }.max() ?? 0
+        return last.compactMap { read($0.0) { try $0.progress() } }.max() ?? 0
+    }
+
+    /// How far it is in one part; 0 where that has no file.
+    func progress(of part: ArchivePart) -> Int64 {
+        guard FileManager.default.fileExists(atPath: path(part)) else { return 0 }
+        return read(part) { try $0.progress() } ?? 0
     }
 
     /// Files that are asked at a start: each category's, of today and of yesterday.
     private static let partsAsked = 2 * TelemetryCategory.allCases.count
 
     /// Shows the keys of all that arrived on this day or later.
-    func keys(since day: Int, _ body: (Int64) -> Void) throws {
+    func keys(since day: Int, _ body: (Int64) -> Void) {
         for part in parts() where part.day >= day {
             var last = Int64.min
-            while true {
-                let keys = try file(part).keys(after: last, max: Self.keysRead)
+            while let keys = read(part, { try $0.keys(after: last, max: Self.keysRead) }) {
                 for key in keys { body(key) }
                 guard let end = keys.last, keys.count == Self.keysRead else { break }
                 last = end
@@ -83,9 +108,14 @@ final class Archive: Sendable {
 
     private static let keysRead = 10_000
 
-    /// The ids of a trace's spans, of those that arrived on this day or later.
-    func spanIDs(of trace: TraceID, since day: Int) throws -> Set<UInt64> {
-        Set(try spans(of: trace, since: day).map(\.head.spanID.value))
+    /// The ids of a trace's spans, of those that arrived on this day or later; `nil` where there are more than `max`.
+    func spanIDs(of trace: TraceID, since day: Int, max: Int) -> Set<UInt64>? {
+        var found: Set<UInt64> = []
+        each(trace, since: day) { head, _ in
+            found.insert(head.spanID.value)
+            return found.count <= max
+        }
+        return found.count <= max ? found : nil
     }
 
     /// Makes sure that all that was appended survives the machine's end.
@@ -94,19 +124,16 @@ final class Archive: Sendable {
         for file in files { try file.sync() }
     }
 
-    /// Forgets the parts that are older than their category is kept, and says which.
-    ///
-    /// - Parameter today: Days since 1970.
-    func forget(_ retention: TelemetryRetention, today: Int) throws -> [ArchivePart] {
-        let old = parts().filter { today - $0.day > retention.days($0.category) }
-        for part in old { try drop(part) }
-        return old
+    /// Forgets parts.
+    func drop(_ parts: [ArchivePart]) throws {
+        try letGo(of: parts)
+        for part in parts { for suffix in ["", "-wal", "-shm"] { unlink(path(part) + suffix) } }
     }
 
-    private func drop(_ part: ArchivePart) throws {
-        let known = state.withLock { $0.open.removeValue(forKey: part)?.file }
-        try known?.close()
-        for suffix in ["", "-wal", "-shm"] { unlink(path(part) + suffix) }
+    /// Closes the files of parts.
+    func letGo(of parts: [ArchivePart]) throws {
+        let known = state.withLock { state in parts.compactMap { state.open.removeValue(forKey: $0)?.file } }
+        for file in known { try file.close() }
     }
 
     func close() throws {
@@ -126,17 +153,31 @@ final class Archive: Sendable {
         let place: SpanPlace
     }
 
-    /// The spans of a trace, by their start.
-    func spans(of trace: TraceID, since day: Int = 0) throws -> [(head: SpanHead, place: Place)] {
+    /// The spans of a trace, by their start, ``spansMax`` at most.
+    func spans(of trace: TraceID) -> [(head: SpanHead, place: Place)] {
         var found: [(head: SpanHead, place: Place)] = []
+        each(trace, since: 0) { head, place in
+            found.append((head, place))
+            return found.count < Self.spansMax
+        }
+        return found.sorted { ($0.head.startedAt, $0.head.spanID.value) < ($1.head.startedAt, $1.head.spanID.value) }
+    }
+
+    /// Spans of one trace that are shown.
+    static let spansMax = 100_000
+
+    /// Shows the spans of a trace, block by block, until `body` has enough.
+    private func each(_ trace: TraceID, since day: Int, _ body: (SpanHead, Place) -> Bool) {
         for part in parts() where part.day >= day {
-            for (block, head) in try file(part).heads(ArchiveKey.trace(trace)) {
-                for row in try SpanColumns.read(head) where row.head.traceID == trace {
-                    found.append((row.head, Place(part: part, block: block, place: row.place)))
+            let blocks: [(block: Int64, head: [UInt8])] = read(part) { try $0.heads(key.trace(trace)) } ?? []
+            for one in blocks {
+                let rows: [(head: SpanHead, place: SpanPlace)] =
+                    read(part) { _ in try SpanColumns.read(one.head) } ?? []
+                for row in rows where row.head.traceID == trace {
+                    guard body(row.head, Place(part: part, block: one.block, place: row.place)) else { return }
                 }
             }
         }
-        return found.sorted { ($0.head.startedAt, $0.head.spanID.value) < ($1.head.startedAt, $1.head.spanID.value) }
     }
 
     /// All of a span; `nil` where it is not kept any more.

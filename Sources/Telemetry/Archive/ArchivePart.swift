@@ -39,7 +39,21 @@ struct ArchivePart: Sendable, Hashable, Comparable {
 }
 
 /// What records are found by, as a number: a block has many records, so the few that share a number with others are
-/// told apart when it is read.
-enum ArchiveKey {
-    static func trace(_ id: TraceID) -> Int64 { Int64(bitPattern: id.high ^ (id.low &* 0x9E37_79B9_7F4A_7C15)) }
+/// told apart when it is read. Mixed with a secret of the folder, or ids could be chosen that all share one.
+struct ArchiveKey: Sendable {
+    static let secretBytes = 16
+
+    private let secret: (UInt64, UInt64)
+
+    init(secret: [UInt8]) {
+        let words = stride(from: 0, to: Self.secretBytes, by: 8).map { start in
+            secret.dropFirst(start).prefix(8).reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
+        }
+        self.secret = (words[0], words[1])
+    }
+
+    func trace(_ id: TraceID) -> Int64 {
+        let product = (id.high ^ secret.0).multipliedFullWidth(by: id.low ^ secret.1)
+        return Int64(bitPattern: product.high ^ product.low)
+    }
 }

@@ -14,7 +14,7 @@ struct DayFileStore: Sendable {
     }
 
     /// Adds a block, and says how far the spool is in the file with it.
-    func append(_ block: SpanBlock, through entry: Int64) throws {
+    func append(_ block: SpanBlock, keys: [Int64], through entry: Int64) throws {
         try file.write { transaction in
             let id = (try transaction.first("SELECT max(id) AS id FROM blocks")?.optionalInt("id") ?? 0) + 1
             try transaction.run(
@@ -25,7 +25,7 @@ struct DayFileStore: Sendable {
                 """)
             try transaction.run("INSERT INTO bodies (block, body) VALUES (\(id), \(SQLValue.blob(block.body)))")
             // In the order of the index, which then touches each of its pages once.
-            for key in Set(block.traces.map(ArchiveKey.trace)).sorted() {
+            for key in Set(keys).sorted() {
                 try transaction.addLater("INSERT INTO block_keys (key, block) VALUES", [.integer(key), .integer(id)])
             }
             try transaction.run("UPDATE progress SET entry = \(entry) WHERE id = 1")

@@ -125,7 +125,9 @@ struct SpanBodies {
     ) throws(ColumnReader.Damaged) -> (resource: ArraySlice<UInt8>, scope: ArraySlice<UInt8>, span: ArraySlice<UInt8>) {
         guard groups.indices.contains(place.group) else { throw ColumnReader.Damaged() }
         let group = groups[place.group]
-        guard place.offset + place.length <= group.spans.count else { throw ColumnReader.Damaged() }
+        guard place.length <= group.spans.count - place.offset, place.offset >= 0, place.length >= 0 else {
+            throw ColumnReader.Damaged()
+        }
         let start = group.spans.startIndex + place.offset
         return (group.resource, group.scope, group.spans[start..<start + place.length])
     }

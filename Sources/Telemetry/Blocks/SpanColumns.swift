@@ -12,7 +12,7 @@ enum SpanColumns {
     struct Writer {
         private let traces: [TraceID]
         private var table: [String] = []
-        private var numbers: [String: Int] = [:]
+        private var numbers: [ExactText: Int] = [:]
         private(set) var bytes: [UInt8] = []
 
         init(traces: [TraceID]) { self.traces = traces }
@@ -53,9 +53,9 @@ enum SpanColumns {
         /// 0 for none.
         private mutating func number(of text: String?) -> Int {
             guard let text else { return 0 }
-            if let known = numbers[text] { return known }
+            if let known = numbers[ExactText(text: text)] { return known }
             table.append(text)
-            numbers[text] = table.count
+            numbers[ExactText(text: text)] = table.count
             return table.count
         }
 
@@ -116,5 +116,17 @@ enum SpanColumns {
         let offsets = try rows.map { _ in try reader.count() }
         let lengths = try rows.map { _ in try reader.count() }
         return rows.map { (heads[$0], SpanPlace(group: groups[$0], offset: offsets[$0], length: lengths[$0])) }
+    }
+}
+
+/// A text that is another one's equal only with the same bytes: Swift's texts are also where they look alike.
+private struct ExactText: Hashable {
+    let text: String
+
+    static func == (left: ExactText, right: ExactText) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+
+    func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 }

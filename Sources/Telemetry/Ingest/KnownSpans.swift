@@ -1,42 +1,57 @@
 /// Which spans of recent traces are kept, to know one that comes again: senders repeat what they heard nothing of.
 struct KnownSpans {
     private struct Trace {
-        var spans: Set<UInt64>
+        /// `nil` for a trace of too many spans: those are taken as new.
+        var spans: Set<UInt64>?
         var usedAt: Int
     }
 
     /// Spans that are remembered; of traces that were not used for longest the archive is asked again.
     static let spansMax = 500_000
+    /// Spans of one trace that are told apart.
+    static let spansOfTraceMax = 100_000
 
     private let spansMax: Int
+    private let spansOfTraceMax: Int
     private var traces: [TraceID: Trace] = [:]
     private var count = 0
     private var uses = 0
 
-    init(spansMax: Int = KnownSpans.spansMax) { self.spansMax = spansMax }
+    init(spansMax: Int = KnownSpans.spansMax, spansOfTraceMax: Int = KnownSpans.spansOfTraceMax) {
+        self.spansMax = spansMax
+        self.spansOfTraceMax = spansOfTraceMax
+    }
 
     /// Whether the span is new; it is known from now on.
     ///
-    /// - Parameter kept: Says which spans of a trace the archive has.
-    mutating func insert(_ head: SpanHead, kept: (TraceID) throws -> Set<UInt64>) rethrows -> Bool {
+    /// - Parameter kept: Says which spans of a trace the archive has; `nil` for more than ``spansOfTraceMax``.
+    mutating func insert(_ head: SpanHead, kept: (TraceID) throws -> Set<UInt64>?) rethrows -> Bool {
         uses += 1
         if traces[head.traceID] == nil {
             let spans = try kept(head.traceID)
-            if count + spans.count >= spansMax { forgetHalf() }
             traces[head.traceID] = Trace(spans: spans, usedAt: uses)
-            count += spans.count
+            count += spans?.count ?? 0
+            forgetBeyond()
         }
         traces[head.traceID]?.usedAt = uses
-        guard traces[head.traceID]?.spans.insert(head.spanID.value).inserted == true else { return false }
+        guard let known = traces[head.traceID]?.spans?.count else { return true }
+        guard known < spansOfTraceMax else {
+            traces[head.traceID]?.spans = nil
+            count -= known
+            return true
+        }
+        guard traces[head.traceID]?.spans?.insert(head.spanID.value).inserted == true else { return false }
         count += 1
-        if count > spansMax { forgetHalf() }
+        forgetBeyond()
         return true
     }
 
-    private mutating func forgetHalf() {
+    /// Where there are too many, forgets the half of the traces that were not used for longest; the last one stays.
+    private mutating func forgetBeyond() {
+        guard count > spansMax || traces.count > spansMax else { return }
         let used = traces.values.map(\.usedAt).sorted()
         guard let middle = used.isEmpty ? nil : used[used.count / 2] else { return }
-        traces = traces.filter { $0.value.usedAt > middle }
-        count = traces.values.reduce(0) { $0 + $1.spans.count }
+        traces = traces.filter { $0.value.usedAt >= middle }
+        count = traces.values.reduce(0) { $0 + ($1.spans?.count ?? 0) }
     }
 }

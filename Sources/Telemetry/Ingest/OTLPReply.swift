@@ -99,7 +99,10 @@ struct OTLPReply {
     /// google.rpc.Code for an HTTP status (google/rpc/code.proto).
     private static func rpcCode(_ status: Int) -> Int {
         switch status {
-        case 413: 8
+        case 401: 16
+        case 403: 7
+        case 405: 12
+        case 413, 429: 8
         case 503: 14
         case 400..<500: 3
         default: 13

@@ -37,7 +37,10 @@ public struct TraceRoutes: Sendable {
         } catch let problem as Problem {
             return reply.refusal(problem)
         } catch let fault as SpanIngest.Fault {
-            return reply.refusal(Self.problem(fault))
+            let problem = Self.problem(fault)
+            // What fails here is for the log as well.
+            guard problem.code.status < 500 else { throw problem }
+            return reply.refusal(problem)
         }
     }
 
@@ -66,6 +69,10 @@ public struct TraceRoutes: Sendable {
             Problem(
                 .badRequest, "The body is no ExportTraceServiceRequest.",
                 hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")
+        case .tooLarge:
+            Problem(
+                .bodyTooLarge, "The request has more bytes than the spool may take.",
+                hint: "Send fewer spans a request, or raise telemetry.spoolBytes.")
         case .overloaded:
             Problem(.overloaded, "There is no room for more telemetry at this moment.", retryAfterSeconds: 2)
         case .failed(let text):

@@ -16,7 +16,7 @@ extension SpanHead: JSONConvertible {
             .init(name: "category", value: .string(category.rawValue)),
             .init(name: "startTime", value: .string(Self.time(startedAt))),
             .init(name: "endTime", value: .string(Self.time(endedAt))),
-            .init(name: "durationMs", value: .double(Double(endedAt - startedAt) / 1_000_000)),
+            .init(name: "durationMs", value: .double(Double(endedAt &- startedAt) / 1_000_000)),
         ])
     }
 

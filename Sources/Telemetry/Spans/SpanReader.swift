@@ -8,6 +8,7 @@ struct SpanResource {
     /// - Parameter message: An OTLP `Resource`.
     init(_ message: UnsafeRawBufferPointer?) throws(RecordFlaw) {
         guard let message else { return }
+        guard message.count <= TelemetryLimits.resourceBytes else { throw .tooLarge }
         var reader = ProtobufReader(message)
         while let field = try reader.field() {
             guard field.number == OTLPField.Resource.attributes, let bytes = field.bytes else { continue }
@@ -17,19 +18,43 @@ struct SpanResource {
             if pair.name.elementsEqual("service.name".utf8), let name = try AttributeValue.read(value).string,
                 !name.isEmpty
             {
-                service = name
+                service = SpanReader.cut(name)
             }
             found.note(pair)
         }
     }
 }
 
+/// What is checked of an OTLP `InstrumentationScope`: it is kept as it came.
+enum SpanScope {
+    static func check(_ message: UnsafeRawBufferPointer?) throws(RecordFlaw) {
+        guard let message else { return }
+        guard message.count <= TelemetryLimits.resourceBytes else { throw .tooLarge }
+        var reader = ProtobufReader(message)
+        while let field = try reader.field() {
+            guard let bytes = field.bytes else { continue }
+            switch field.number {
+            case OTLPField.Scope.name, OTLPField.Scope.version:
+                guard WireText.isValid(bytes) else { throw .invalidUTF8 }
+            case OTLPField.Scope.attributes:
+                if let value = try AttributePair(bytes).value { try AttributeValue.check(value) }
+            default: break
+            }
+        }
+    }
+}
+
 /// The attributes that have a role, while a span is read.
 struct FoundRoles {
+    /// A longer value is no name, and stays in the span's body alone: it would be read again for every span.
+    static let valueBytesMax = 1_024
+
     private var values = [(rank: Int, value: UnsafeRawBufferPointer)?](repeating: nil, count: SpanRole.allCases.count)
 
     mutating func note(_ pair: AttributePair) {
-        guard let value = pair.value, let entry = SpanRole.entry(pair.name) else { return }
+        guard let value = pair.value, value.count <= Self.valueBytesMax, let entry = SpanRole.entry(pair.name) else {
+            return
+        }
         if let known = values[entry.role.rawValue], known.rank < entry.rank { return }
         values[entry.role.rawValue] = (entry.rank, value)
     }
@@ -41,7 +66,7 @@ struct FoundRoles {
 
     func text(_ role: SpanRole) -> String? {
         guard let text = value(role)?.string, !text.isEmpty else { return nil }
-        return String(text.prefix(SpanReader.nameCharacters))
+        return SpanReader.cut(text)
     }
 
     func count(_ role: SpanRole) -> Int64? { value(role)?.int }
@@ -49,8 +74,14 @@ struct FoundRoles {
 
 /// Reads what a span's head has out of an OTLP `Span` message, and makes sure that the rest can be read.
 enum SpanReader {
-    /// Characters of a name that is kept apart from its span's body; the body has all of it.
-    static let nameCharacters = 200
+    /// Unicode scalars of a name that is kept apart from its span's body; the body has all of it. Not characters: one
+    /// of those may have any number of marks.
+    static let nameScalars = 200
+
+    static func cut(_ name: String) -> String {
+        guard name.utf8.count > nameScalars else { return name }
+        return String(String.UnicodeScalarView(name.unicodeScalars.prefix(nameScalars)))
+    }
 
     static func read(_ message: UnsafeRawBufferPointer, of resource: SpanResource) throws(RecordFlaw) -> SpanHead {
         guard message.count <= TelemetryLimits.recordBytes else { throw .tooLarge }
@@ -61,7 +92,7 @@ enum SpanReader {
         guard let spanID = parts.spanID else { throw .invalidSpanID }
         var head = SpanHead(traceID, spanID)
         head.parentID = parts.parentID
-        head.name = String(parts.name.prefix(nameCharacters))
+        head.name = cut(parts.name)
         head.status = parts.status
         head.startedAt = Int64(clamping: parts.startedAt)
         head.endedAt = max(head.startedAt, Int64(clamping: parts.endedAt))

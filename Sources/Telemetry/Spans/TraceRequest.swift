@@ -43,21 +43,17 @@ enum TraceRequest {
     ) throws(ProtobufReader.Malformed) {
         // Looked at twice instead of kept: a hostile body may hold millions of empty messages.
         try walk(body) { _, _, _ in }
-        var known: (message: UnsafeRawBufferPointer?, reading: Result<SpanResource, RecordFlaw>)?
-        var taken = 0
+        var group = SpanGroup()
+        var seen = 0
         func range(_ part: UnsafeRawBufferPointer?) -> Range<Int> {
             guard let part, let start = part.baseAddress, let base = body.baseAddress else { return 0..<0 }
             return start - base..<start - base + part.count
         }
         try walk(body) { resource, scope, message in
-            guard taken < TelemetryLimits.recordsPerRequest else { return refuse(.tooMany) }
-            if known == nil || known?.message?.baseAddress != resource?.baseAddress {
-                known = (resource, Result { () throws(RecordFlaw) in try SpanResource(resource) })
-            }
-            guard let reading = known?.reading else { return }
-            switch reading.flatMap({ head(of: message, $0) }) {
+            seen += 1
+            guard seen <= TelemetryLimits.recordsPerRequest else { return refuse(.tooMany) }
+            switch group.reading(resource, scope).flatMap({ head(of: message, $0) }) {
             case .success(let head):
-                taken += 1
                 take(
                     ReceivedSpans.Item(
                         head: head, span: range(message), resource: range(resource), scope: range(scope)))
@@ -107,5 +103,24 @@ enum TraceRequest {
             if field.number == number, let bytes = field.bytes { return bytes }
         }
         return nil
+    }
+}
+
+/// The resource and the scope of the spans that are read, each looked at once.
+private struct SpanGroup {
+    private var resource: (message: UnsafeRawBufferPointer?, reading: Result<SpanResource, RecordFlaw>)?
+    private var scope: (message: UnsafeRawBufferPointer?, reading: Result<Void, RecordFlaw>)?
+
+    mutating func reading(
+        _ resource: UnsafeRawBufferPointer?, _ scope: UnsafeRawBufferPointer?
+    ) -> Result<SpanResource, RecordFlaw> {
+        if self.resource == nil || self.resource?.message?.baseAddress != resource?.baseAddress {
+            self.resource = (resource, Result { () throws(RecordFlaw) in try SpanResource(resource) })
+        }
+        if self.scope == nil || self.scope?.message?.baseAddress != scope?.baseAddress {
+            self.scope = (scope, Result { () throws(RecordFlaw) in try SpanScope.check(scope) })
+        }
+        if case .failure(let flaw)? = self.scope?.reading { return .failure(flaw) }
+        return self.resource?.reading ?? .failure(.malformed)
     }
 }

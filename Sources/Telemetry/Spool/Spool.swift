@@ -16,6 +16,8 @@ public final class Spool: Sendable {
     public enum Fault: Error, Sendable, Equatable {
         /// The spool has as much as it may have, or the disk has no room.
         case full
+        /// More than the spool may ever have.
+        case tooLarge
         /// The disk fails; the text is for the log.
         case failed(String)
         case closed
@@ -81,14 +83,17 @@ public final class Spool: Sendable {
         for (first, path) in Self.paths(folder) {
             found.next = max(found.next, first)
             guard let content = FileManager.default.contents(atPath: path) else {
-                damage("\(path) cannot be read")
+                damage("\(path) cannot be read, and stays")
+                // Its name is taken.
+                found.next = max(found.next, first + 1)
                 continue
             }
-            let isWhole = SpoolFile.read(Array(content)) { entry in
-                replay(found.next, entry)
+            let finding = SpoolFile.read(Array(content)) { entry in
+                if let entry { replay(found.next, entry) }
                 found.next += 1
             }
-            if !isWhole { damage("\(path) ends in an entry that is not whole, which nobody was told of") }
+            if finding.damaged > 0 { damage("\(path): \(finding.damaged) entries are damaged, and lost") }
+            if finding.torn > 0 { damage("\(path) ends in an entry that is not whole, which nobody was told of") }
             if found.next > first {
                 found.segments.append(Segment(path: path, bytes: content.count, last: found.next - 1))
             } else {
@@ -123,6 +128,7 @@ public final class Spool: Sendable {
         let result = await withCheckedContinuation { (done: CheckedContinuation<Result<Int64, Fault>, Never>) in
             let refusal: Fault? = queue.withLock { queue in
                 guard !queue.isClosed else { return .closed }
+                guard entry.payload.count < quota else { return .tooLarge }
                 guard queue.bytes + entry.payload.count <= Self.waitingBytesMax else { return .full }
                 queue.waiting.append(Waiting(entry: entry, kept: kept, done: done))
                 queue.bytes += entry.payload.count
@@ -156,18 +162,32 @@ public final class Spool: Sendable {
         }
     }
 
+    /// Writes as many of the entries as there is room for, in one piece.
     private func write(_ entries: [SpoolEntry], _ files: inout Files) -> [Result<Int64, Fault>] {
+        let taken = files.segments.reduce(0) { $0 + $1.bytes }
         var bytes: [UInt8] = []
-        for entry in entries { SpoolFile.append(entry, to: &bytes) }
+        var results: [Result<Int64, Fault>] = []
+        var count: Int64 = 0
+        for entry in entries {
+            let start = bytes.count
+            SpoolFile.append(entry, to: &bytes)
+            if taken + bytes.count <= quota {
+                results.append(.success(files.next + count))
+                count += 1
+            } else {
+                bytes.removeLast(bytes.count - start)
+                results.append(.failure(.full))
+            }
+        }
+        guard count > 0 else { return results }
         do throws(Fault) {
-            guard files.segments.reduce(bytes.count, { $0 + $1.bytes }) <= quota else { throw Fault.full }
             let file = try open(&files)
             let last = files.segments.count - 1
             try Self.write(bytes, to: file, behind: files.segments[last].bytes)
             files.segments[last].bytes += bytes.count
-            files.segments[last].last += Int64(entries.count)
-            defer { files.next += Int64(entries.count) }
-            return entries.indices.map { .success(files.next + Int64($0)) }
+            files.segments[last].last += count
+            files.next += count
+            return results
         } catch {
             return entries.map { _ in .failure(error) }
         }
@@ -220,14 +240,10 @@ public final class Spool: Sendable {
     // MARK: Clearing up
 
     /// All entries up to this one are in the store: files with nothing else are deleted.
-    ///
-    /// - Parameter isLast: Whether nothing more is written, so that the file that was written goes as well.
-    public func release(through number: Int64, isLast: Bool = false) {
+    public func release(through number: Int64) {
         files.withLock { files in
             while let first = files.segments.first, first.last <= number {
                 if files.segments.count == 1, let file = files.file {
-                    // The one that is written stays until it is worth a new one, or takes the room of what comes.
-                    guard isLast || first.bytes >= min(segmentBytes, quota / 2) else { return }
                     Foundation.close(file)
                     files.file = nil
                 }

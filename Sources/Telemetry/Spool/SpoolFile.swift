@@ -40,28 +40,41 @@ enum SpoolFile {
         }
     }
 
-    /// The entries up to the end, or to the first that is not whole.
-    ///
-    /// - Returns: Whether the bytes ended with an entry. A process that is killed leaves a torn one at most, whose
-    ///   sender never heard that it was taken.
-    static func read(_ bytes: [UInt8], _ body: (SpoolEntry) -> Void) -> Bool {
+    /// What was found in a file beside its entries.
+    struct Finding: Equatable {
+        /// Entries whose bytes have changed; those behind them are read all the same.
+        var damaged = 0
+        /// Bytes at the end that are no whole entry. A process that is killed leaves such, whose sender never heard
+        /// that it was taken.
+        var torn = 0
+    }
+
+    /// Shows the entries in their order, `nil` for one whose bytes have changed.
+    static func read(_ bytes: [UInt8], _ body: (SpoolEntry?) -> Void) -> Finding {
         bytes.withUnsafeBytes { bytes in
+            var finding = Finding()
             var position = 0
             while position < bytes.count {
-                guard bytes.count - position >= frameBytes + headBytes else { return false }
+                finding.torn = bytes.count - position
+                guard finding.torn >= frameBytes + headBytes else { break }
                 let length = Int(number(UInt32.self, bytes, position))
                 let sum = number(UInt32.self, bytes, position + 4)
                 let start = position + frameBytes
-                guard length >= headBytes, length <= bytes.count - start else { return false }
+                guard length >= headBytes, length <= bytes.count - start else { break }
                 let content = UnsafeRawBufferPointer(rebasing: bytes[start..<start + length])
-                guard checksum(content) == sum else { return false }
-                body(
-                    SpoolEntry(
-                        kind: content[0], receivedAt: Int64(bitPattern: number(UInt64.self, content, 1)),
-                        payload: Array(content[headBytes...])))
+                if checksum(content) == sum {
+                    body(
+                        SpoolEntry(
+                            kind: content[0], receivedAt: Int64(bitPattern: number(UInt64.self, content, 1)),
+                            payload: Array(content[headBytes...])))
+                } else {
+                    finding.damaged += 1
+                    body(nil)
+                }
                 position = start + length
+                finding.torn = 0
             }
-            return true
+            return finding
         }
     }
 

@@ -16,7 +16,8 @@ public enum RecordFlaw: String, Error, Sendable, CaseIterable {
         case .nestedTooDeep: "nests values deeper than \(AttributeValue.depthMax) levels"
         case .invalidTraceID: "has no trace id of 16 bytes that are not all zero"
         case .invalidSpanID: "has no span id of 8 bytes that are not all zero"
-        case .tooLarge: "is larger than \(TelemetryLimits.recordBytes) bytes"
+        case .tooLarge:
+            "is larger than \(TelemetryLimits.recordBytes) bytes, or its resource than \(TelemetryLimits.resourceBytes)"
         case .tooMany: "is beyond the \(TelemetryLimits.recordsPerRequest) records of one request"
         }
     }
@@ -26,6 +27,8 @@ public enum RecordFlaw: String, Error, Sendable, CaseIterable {
 public enum TelemetryLimits {
     /// Bytes of one record.
     public static let recordBytes = 9 << 20
+    /// Bytes of a resource, and of a scope: each stands once in every block that has spans of it.
+    public static let resourceBytes = 64 << 10
     /// Records of one request.
     public static let recordsPerRequest = 50_000
     /// Bytes of a request's body, once it is unpacked (OTLP specification, "OTLP/HTTP Request").
@@ -104,6 +107,8 @@ extension AttributeValue {
                     if let bytes = element.bytes { try check(bytes, depth: depth + 1) }
                 }
             case OTLPField.AnyValue.map:
+                // Its pairs are a level of their own, also where they have no values.
+                guard depth + 1 < depthMax else { throw .nestedTooDeep }
                 var inner = ProtobufReader(bytes)
                 while let element = try inner.field() {
                     guard let bytes = element.bytes else { continue }

@@ -57,8 +57,7 @@ enum Zstandard {
             count = bytes.withUnsafeBytes {
                 ZSTD_compress(output.baseAddress, output.count, $0.baseAddress, $0.count, level)
             }
-            // Only where the output is too small, which the bound rules out.
-            if ZSTD_isError(count) != 0 { count = 0 }
+            precondition(ZSTD_isError(count) == 0, "the output is as large as the bound, so only memory can lack")
         }
     }
 

@@ -9,25 +9,21 @@ enum OTLPField {
     enum PerResource {
         static let resource = 1
         static let scopes = 2
-        static let schemaURL = 3
     }
 
     enum PerScope {
         static let scope = 1
         static let records = 2
-        static let schemaURL = 3
     }
 
     enum Resource {
         static let attributes = 1
-        static let droppedAttributes = 2
     }
 
     enum Scope {
         static let name = 1
         static let version = 2
         static let attributes = 3
-        static let droppedAttributes = 4
     }
 
     enum Span {

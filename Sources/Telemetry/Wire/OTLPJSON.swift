@@ -121,6 +121,12 @@ enum OTLPJSON {
         if let span = try id(object, "spanId") { writer.bytes(OTLPField.Link.spanID, span) }
         if let state = try text(object, "traceState") { writer.string(OTLPField.Link.traceState, state) }
         try write(attributes: object, OTLPField.Link.attributes, to: &writer)
+        if let dropped = try count(object, "droppedAttributesCount") {
+            writer.varint(OTLPField.Link.droppedAttributes, dropped)
+        }
+        if let flags = try count(object, "flags") {
+            writer.fixed32(OTLPField.Link.flags, UInt32(truncatingIfNeeded: flags))
+        }
         return writer.bytes
     }
 

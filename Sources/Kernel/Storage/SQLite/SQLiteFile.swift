@@ -41,7 +41,9 @@ public final class SQLiteFile: Sendable {
             queue = try DatabaseQueue(path: path, configuration: configuration)
             connection = try queue.inDatabase { database in
                 if try Int.fetchOne(database, sql: "PRAGMA user_version") == 0 {
-                    try database.inTransaction {
+                    try database.inTransaction(.immediate) {
+                        // Another connection may have been first.
+                        guard try Int.fetchOne(database, sql: "PRAGMA user_version") == 0 else { return .commit }
                         for statement in schema { try database.execute(sql: statement) }
                         try database.execute(sql: "PRAGMA user_version = 1")
                         return .commit
@@ -82,7 +84,8 @@ public final class SQLiteFile: Sendable {
     /// Makes sure that all that was written survives the machine's end.
     public func sync() throws {
         try queue.inDatabase { database in
-            do { _ = try database.checkpoint(.truncate) } catch { throw SQLiteConnection.fault(error) }
+            // Passive: it syncs the log first, and waits for no reader (sqlite.org/c3ref/wal_checkpoint_v2.html).
+            do { _ = try database.checkpoint(.passive) } catch { throw SQLiteConnection.fault(error) }
         }
     }
 
