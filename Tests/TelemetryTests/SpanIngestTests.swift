@@ -7,12 +7,6 @@ import Testing
 
 @Suite("Spans from their request to the archive")
 struct SpanIngestTests {
-    private static func withFolder<Value>(_ body: (String) async throws -> Value) async throws -> Value {
-        let path = FileManager.default.temporaryDirectory.path + "/ingest-tests-\(UInt64.random(in: 0 ... .max))"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        return try await body(path)
-    }
-
     private static func body(_ spans: [JSONValue]) throws -> [UInt8] {
         try OTLPJSON.traces(SpanSamples.request(spans)) { _ in }
     }
@@ -26,7 +20,7 @@ struct SpanIngestTests {
 
     @Test("a span is found after the next flush, and after a start of its own")
     func found() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
             let refused = try await ingest.take(
                 try Self.body([
@@ -50,7 +44,7 @@ struct SpanIngestTests {
 
     @Test("what was acknowledged is there after a process that ended without a word")
     func crash() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let first = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
             for number in 0..<20 {
                 _ = try await first.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
@@ -69,7 +63,7 @@ struct SpanIngestTests {
 
     @Test("a span that comes again is counted and not kept twice")
     func duplicates() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
             let body = try Self.body((0..<5).map { SpanSamples.span(Self.id($0)) })
             for _ in 0..<3 { _ = try await ingest.take(body, agent: nil) }
@@ -89,7 +83,7 @@ struct SpanIngestTests {
 
     @Test("the ledger adds up, with a reason for each span that is not kept")
     func ledger() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
             var span = ProtobufWriter()
             span.bytes(1, [1, 2])
@@ -108,7 +102,7 @@ struct SpanIngestTests {
 
     @Test("a spool that is full refuses, and takes again once the archive has caught up")
     func full() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let ingest = try SpanIngest(folder: folder, quota: 2_000, world: .live)
             var taken = 0
             var refused = 0
@@ -133,7 +127,7 @@ struct SpanIngestTests {
 
     @Test("large traces are kept in several blocks and read as one")
     func blocks() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let ingest = try SpanIngest(folder: folder, quota: 64 << 20, world: .live)
             for start in stride(from: 0, to: 5_000, by: 500) {
                 let spans = (start..<start + 500).map { SpanSamples.span(Self.id($0), "step \($0)") }
@@ -189,7 +183,7 @@ struct SpanIngestTests {
 
     @Test("records go with their day, each category after its own time")
     func retention() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let begun = Timestamp(microseconds: 1_700_000_000_000_000)
             let time = SetTime(begun)
             let world = World(time: time, entropy: World.live.entropy)
@@ -223,7 +217,7 @@ struct SpanIngestTests {
 
     @Test("what is in the archive is not taken in again by a start, however old it is")
     func replayedLater() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let time = SetTime(Timestamp(microseconds: 1_700_000_000_000_000))
             let world = World(time: time, entropy: World.live.entropy)
             let first = try SpanIngest(folder: folder, quota: 1 << 20, world: world)
@@ -245,7 +239,7 @@ struct SpanIngestTests {
 
     @Test("a resource that is too large costs its spans, and a long name is cut")
     func large() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let ingest = try SpanIngest(folder: folder, quota: 64 << 20, world: .live)
             let long = String(repeating: "x", count: TelemetryLimits.resourceBytes)
             let request = SpanSamples.request(
@@ -265,7 +259,7 @@ struct SpanIngestTests {
 
     @Test("a file that cannot be read stands in nobody's way")
     func damaged() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let warnings = Mutex<[String]>([])
             let first = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
             try await first.close()

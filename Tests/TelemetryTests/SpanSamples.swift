@@ -1,3 +1,4 @@
+import Foundation
 import Kernel
 
 @testable import Telemetry
@@ -55,4 +56,11 @@ enum SpanSamples {
         let received = try ReceivedSpans(bytes)
         return (received.items.map(\.head), received.refused.flatMap { Array(repeating: $0.key, count: $0.value) })
     }
+}
+
+/// Gives a test a folder of its own, and takes it away.
+func withTelemetryFolder<Value>(_ body: (String) async throws -> Value) async throws -> Value {
+    let path = FileManager.default.temporaryDirectory.path + "/telemetry-\(UInt64.random(in: 0 ... .max))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try await body(path)
 }

@@ -6,12 +6,6 @@ import Testing
 
 @Suite("The spool")
 struct SpoolTests {
-    private static func withFolder<Value>(_ body: (String) async throws -> Value) async throws -> Value {
-        let path = FileManager.default.temporaryDirectory.path + "/spool-tests-\(UInt64.random(in: 0 ... .max))"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        return try await body(path)
-    }
-
     private static func entry(_ number: Int, bytes: Int = 20) -> SpoolEntry {
         SpoolEntry(
             kind: UInt8(number % 3), receivedAt: Int64(number),
@@ -33,7 +27,7 @@ struct SpoolTests {
 
     @Test("what was acknowledged is read again, in its order and with its numbers")
     func replay() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let (first, nothing, _) = try Self.open(folder)
             #expect(nothing.isEmpty)
             var numbers: [Int64] = []
@@ -51,7 +45,7 @@ struct SpoolTests {
 
     @Test("entries that come together are all kept")
     func together() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let (spool, _, _) = try Self.open(folder, segmentBytes: 1 << 20)
             let numbers = try await withThrowingTaskGroup(of: Int64.self) { group in
                 for number in 0..<200 { group.addTask { try await spool.append(Self.entry(number)) } }
@@ -64,7 +58,7 @@ struct SpoolTests {
 
     @Test("a torn end is told, and what stands before it is read", arguments: 1..<38)
     func torn(_ missing: Int) async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let (spool, _, _) = try Self.open(folder)
             for number in 0..<3 { _ = try await spool.append(Self.entry(number)) }
             let path = "\(folder)/spool-1.log"
@@ -81,7 +75,7 @@ struct SpoolTests {
 
     @Test("an entry whose bytes have changed is told, and those behind it are read")
     func changed() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let (spool, _, _) = try Self.open(folder)
             for number in 0..<3 { _ = try await spool.append(Self.entry(number)) }
             let path = "\(folder)/spool-1.log"
@@ -96,7 +90,7 @@ struct SpoolTests {
 
     @Test("files go once all of theirs is in the store, and numbers never come back")
     func release() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let (spool, _, _) = try Self.open(folder)
             for number in 0..<100 { _ = try await spool.append(Self.entry(number)) }
             let files = spool.extent.files
@@ -115,7 +109,7 @@ struct SpoolTests {
 
     @Test("beyond its quota nothing is taken, and nothing is lost")
     func quota() async throws {
-        try await Self.withFolder { folder in
+        try await withTelemetryFolder { folder in
             let (spool, _, _) = try Self.open(folder, quota: 400)
             var taken = 0
             var refused = 0

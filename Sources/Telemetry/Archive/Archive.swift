@@ -163,6 +163,16 @@ final class Archive: Sendable {
         return found.sorted { ($0.head.startedAt, $0.head.spanID.value) < ($1.head.startedAt, $1.head.spanID.value) }
     }
 
+    /// One span of a trace, with where it is kept.
+    func span(_ id: SpanID, of trace: TraceID) -> (head: SpanHead, place: Place)? {
+        var found: (head: SpanHead, place: Place)?
+        each(trace, since: 0) { head, place in
+            if head.spanID == id { found = (head, place) }
+            return found == nil
+        }
+        return found
+    }
+
     /// Spans of one trace that are shown.
     static let spansMax = 100_000
 

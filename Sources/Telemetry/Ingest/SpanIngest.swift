@@ -313,7 +313,7 @@ public final class SpanIngest: Sendable {
     /// All of a span; `nil` where there is none.
     public func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
         try await Self.on(reader) {
-            guard let found = self.reading.spans(of: trace).first(where: { $0.head.spanID == id }) else { return nil }
+            guard let found = self.reading.span(id, of: trace) else { return nil }
             return try self.reading.detail(of: found.head, at: found.place)
         }
     }

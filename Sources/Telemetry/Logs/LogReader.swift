@@ -5,7 +5,6 @@ public enum LogFlaw: String, Error, Sendable, CaseIterable {
     case notAnObject = "not_an_object"
     case noMessage = "no_message"
     case badTimestamp = "bad_timestamp"
-    case tooLarge = "too_large"
 
     /// For whoever sent it.
     public var message: String {
@@ -13,16 +12,12 @@ public enum LogFlaw: String, Error, Sendable, CaseIterable {
         case .notAnObject: "is no JSON object"
         case .noMessage: "has no `message`"
         case .badTimestamp: "has a `timestamp` that is neither RFC 3339 nor a number of seconds since 1970"
-        case .tooLarge: "is larger than \(LogReader.lineBytesMax) bytes"
         }
     }
 }
 
 /// Reads a JSON object as a line of a log, by the names of the shared schema and those that loggers use instead.
 enum LogReader {
-    /// Bytes of a line.
-    static let lineBytesMax = 256 << 10
-
     /// Names for each field, the first that is there counts.
     private enum Names {
         static let time = ["timestamp", "date", "time", "ts", "@timestamp"]

@@ -36,12 +36,17 @@ struct ProtobufWriter {
 
     private mutating func tag(_ number: Int, _ type: UInt64) { append(UInt64(number) << 3 | type) }
 
-    private mutating func append(_ value: UInt64) {
+    private mutating func append(_ value: UInt64) { bytes.append(varint: value) }
+}
+
+extension [UInt8] {
+    /// Seven bits a byte, the lowest first; the last byte alone is below 128.
+    mutating func append(varint value: UInt64) {
         var rest = value
         while rest >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
             rest >>= 7
         }
-        bytes.append(UInt8(truncatingIfNeeded: rest))
+        append(UInt8(truncatingIfNeeded: rest))
     }
 }
