@@ -1,3 +1,4 @@
+#include <snappy-c.h>
 #include <zlib.h>
 #include <zstd.h>
 

@@ -76,7 +76,7 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
             catalogue, settingsFile: settings.catalogue.file, world: world)
         started = scripted
         let telemetryLogger = Logger(label: "reeve.telemetry")
-        let spans = try SpanIngest(
+        let spans = try TelemetryIngest(
             folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes, world: world
         ) { telemetryLogger.warning("\($0)") }
         let features = Features(

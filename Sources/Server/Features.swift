@@ -28,7 +28,7 @@ public struct Features: Sendable {
     public let batches: BatchService
     private let batchRunner: BatchRunner
     /// Where spans come in; `nil` where none do, as in simulations.
-    public let spans: SpanIngest?
+    public let spans: TelemetryIngest?
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
@@ -57,7 +57,7 @@ public struct Features: Sendable {
     ///   - spans: What takes spans in.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
-        world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: SpanIngest? = nil
+        world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil
     ) {
         (self.storage, self.spans) = (storage, spans)
         self.blobs = blobs
@@ -140,7 +140,7 @@ public struct Features: Sendable {
     /// The JSON shapes that `openapi.json` names.
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
-        + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas
+        + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -168,7 +168,7 @@ public struct Features: Sendable {
                 publicURL: settings.http.publicURL
             ).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
-            spans.map { TraceRoutes(ingest: $0).routes } ?? [],
+            spans.map(telemetryRoutes) ?? [],
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
@@ -178,6 +178,11 @@ public struct Features: Sendable {
             ).routes,
         ]
         return parts.flatMap(\.self)
+    }
+
+    private func telemetryRoutes(_ ingest: TelemetryIngest) -> [Route] {
+        TraceRoutes(ingest: ingest).routes + LogRoutes(ingest: ingest, world: world).routes
+            + LokiRoutes(ingest: ingest, world: world).routes
     }
 
     private var doorRefusals: DoorRefusals {
@@ -216,10 +221,10 @@ public struct Features: Sendable {
         return parts.flatMap(\.self)
     }
 
-    private func telemetryLoops(_ spans: SpanIngest) -> [Loop] {
+    private func telemetryLoops(_ spans: TelemetryIngest) -> [Loop] {
         let retention = TelemetryRetention(settings.telemetry)
         return [
-            Loop("telemetry.spans", every: SpanIngest.flushInterval) { try await spans.flush() },
+            Loop("telemetry.spans", every: TelemetryIngest.flushInterval) { try await spans.flush() },
             Loop("telemetry.retention", every: .minutes(10)) { try await spans.forget(retention) },
         ]
     }

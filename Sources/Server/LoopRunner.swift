@@ -73,7 +73,7 @@ struct BudgetCloser: ServiceLifecycle.Service {
 
 /// Puts the last spans into the archive, once none come in any more.
 struct SpanCloser: ServiceLifecycle.Service {
-    let spans: SpanIngest?
+    let spans: TelemetryIngest?
 
     func run() async throws {
         try? await gracefulShutdown()

@@ -9,7 +9,7 @@ struct LogReaderTests {
 
     private static func read(_ text: String, correlationID: String? = nil) throws -> LogRecord {
         try LogReader.read(
-            try JSONParser.parse(Array(text.utf8)), arrival: arrival, correlationID: correlationID)
+            try JSONParser.parse(Array(text.utf8)), from: LogOrigin(arrival: arrival, correlationID: correlationID))
     }
 
     @Test("the schema's own names are read, and the rest is kept")
@@ -63,8 +63,8 @@ struct LogReaderTests {
             (#"{"message":"x","timestamp":99999999999}"#, .badTimestamp),
             (#"{"message":"x","timestamp":99999999999.5}"#, .badTimestamp),
             (#"{"message":"x","timestamp":99999999999999}"#, .badTimestamp),
-        ] as [(String, LogFlaw)])
-    func flaws(_ text: String, _ flaw: LogFlaw) throws {
+        ] as [(String, RecordFlaw)])
+    func flaws(_ text: String, _ flaw: RecordFlaw) throws {
         #expect(throws: flaw) { try Self.read(text) }
     }
 

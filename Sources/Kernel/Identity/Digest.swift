@@ -13,5 +13,10 @@ public enum Digest {
         return Hexadecimal.encode(hash.finalize())
     }
 
+    /// The first eight bytes of it, for what is looked up and compared in full afterwards.
+    public static func word(_ bytes: [UInt8]) -> UInt64 {
+        SHA256.hash(data: bytes).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
     public static func sha256(_ text: String) -> String { sha256(text.utf8) }
 }

@@ -35,7 +35,7 @@ final class Archive: Sendable {
     }
 
     /// What a file tells; `nil`, and a warning, for one that cannot be read: it must not stand in the others' way.
-    private func read<Value>(_ part: ArchivePart, _ body: (DayFileStore) throws -> Value) -> Value? {
+    func read<Value>(_ part: ArchivePart, _ body: (DayFileStore) throws -> Value) -> Value? {
         do { return try body(try file(part)) } catch {
             onWarning("\(part.fileName) cannot be read: \(error)")
             return nil
@@ -43,9 +43,9 @@ final class Archive: Sendable {
     }
 
     /// The parts there are, the newest first.
-    func parts() -> [ArchivePart] {
+    func parts(_ kind: ArchivePart.Kind? = nil) -> [ArchivePart] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return names.compactMap(ArchivePart.init(fileName:)).sorted()
+        return names.compactMap(ArchivePart.init(fileName:)).filter { kind == nil || $0.kind == kind }.sorted()
     }
 
     private func path(_ part: ArchivePart) -> String { "\(folder)/\(part.fileName)" }
@@ -71,8 +71,8 @@ final class Archive: Sendable {
 
     // MARK: Writing
 
-    func append(_ block: SpanBlock, to part: ArchivePart, through entry: Int64) throws {
-        try file(part).append(block, keys: block.traces.map(key.trace), through: entry)
+    func append(_ blocks: [ArchiveBlock], to part: ArchivePart, through entry: Int64) throws {
+        try file(part).append(blocks, through: entry)
     }
 
     /// How far the spool is in the archive: asked of the files that were written last.
@@ -92,11 +92,11 @@ final class Archive: Sendable {
     }
 
     /// Files that are asked at a start: each category's, of today and of yesterday.
-    private static let partsAsked = 2 * TelemetryCategory.allCases.count
+    private static let partsAsked = 2 * TelemetryCategory.allCases.count * ArchivePart.Kind.allCases.count
 
-    /// Shows the keys of all that arrived on this day or later.
+    /// Shows the keys of all spans that arrived on this day or later.
     func keys(since day: Int, _ body: (Int64) -> Void) {
-        for part in parts() where part.day >= day {
+        for part in parts(.spans) where part.day >= day {
             var last = Int64.min
             while let keys = read(part, { try $0.keys(after: last, max: Self.keysRead) }) {
                 for key in keys { body(key) }
@@ -146,6 +146,19 @@ final class Archive: Sendable {
 
     // MARK: Reading
 
+    /// The labels of log streams, with their values.
+    func labels() -> [String: Set<String>] {
+        var found: [String: Set<String>] = [:]
+        for part in parts(.logs) {
+            let labels: [LogLabel] = read(part) { try $0.labels(max: Self.labelsRead) } ?? []
+            for label in labels { found[label.name, default: []].insert(label.value) }
+        }
+        return found
+    }
+
+    /// Labels of a file, which has as many at most as ``StreamLabels`` lets through.
+    private static let labelsRead = 10_000
+
     /// Where a span is kept.
     struct Place: Equatable {
         let part: ArchivePart
@@ -178,7 +191,7 @@ final class Archive: Sendable {
 
     /// Shows the spans of a trace, block by block, until `body` has enough.
     private func each(_ trace: TraceID, since day: Int, _ body: (SpanHead, Place) -> Bool) {
-        for part in parts() where part.day >= day {
+        for part in parts(.spans) where part.day >= day {
             let blocks: [(block: Int64, head: [UInt8])] = read(part) { try $0.heads(key.trace(trace)) } ?? []
             for one in blocks {
                 let rows: [(head: SpanHead, place: SpanPlace)] =

@@ -4,19 +4,26 @@ import Kernel
 ///
 /// The day is that of their arrival, as senders may say of a span that it happened at any time.
 struct ArchivePart: Sendable, Hashable, Comparable {
+    /// What the file's blocks are of.
+    enum Kind: String, Sendable, CaseIterable {
+        case spans, logs
+    }
+
+    let kind: Kind
     let category: TelemetryCategory
     /// Days since 1970, UTC.
     let day: Int
 
     private static let microsecondsPerDay: Int64 = 86_400_000_000
 
-    init(category: TelemetryCategory, day: Int) {
+    init(_ kind: Kind, _ category: TelemetryCategory, day: Int) {
+        self.kind = kind
         self.category = category
         self.day = day
     }
 
-    init(_ category: TelemetryCategory, at arrival: Timestamp) {
-        self.init(category: category, day: Self.day(of: arrival))
+    init(_ kind: Kind, _ category: TelemetryCategory, at arrival: Timestamp) {
+        self.init(kind, category, day: Self.day(of: arrival))
     }
 
     static func day(of time: Timestamp) -> Int { Int(max(0, time.microseconds) / microsecondsPerDay) }
@@ -25,16 +32,17 @@ struct ArchivePart: Sendable, Hashable, Comparable {
     init?(fileName: String) {
         guard fileName.hasSuffix(".db") else { return nil }
         let words = fileName.dropLast(3).split(separator: "-")
-        guard words.count == 2, let category = TelemetryCategory(rawValue: String(words[0])), let day = Int(words[1])
+        guard words.count == 2 || words.count == 3, let category = TelemetryCategory(rawValue: String(words[0])),
+            let day = Int(words[1]), let kind = words.count == 2 ? .spans : Kind(rawValue: String(words[2]))
         else { return nil }
-        self.init(category: category, day: day)
+        self.init(kind, category, day: day)
     }
 
-    var fileName: String { "\(category.rawValue)-\(day).db" }
+    var fileName: String { "\(category.rawValue)-\(day)\(kind == .spans ? "" : "-\(kind.rawValue)").db" }
 
     /// The newest first.
     static func < (left: ArchivePart, right: ArchivePart) -> Bool {
-        (-left.day, left.category.rawValue) < (-right.day, right.category.rawValue)
+        (-left.day, left.fileName) < (-right.day, right.fileName)
     }
 }
 
@@ -55,5 +63,13 @@ struct ArchiveKey: Sendable {
     func trace(_ id: TraceID) -> Int64 {
         let product = (id.high ^ secret.0).multipliedFullWidth(by: id.low ^ secret.1)
         return Int64(bitPattern: product.high ^ product.low)
+    }
+
+    /// Of an id that is any text.
+    func text(_ id: String) -> Int64 {
+        let secret = [secret.0, secret.1].flatMap { word in
+            (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) }
+        }
+        return Int64(bitPattern: Digest.word(secret + id.utf8))
     }
 }

@@ -7,11 +7,17 @@ enum ArchiveSchema {
           first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, head BLOB NOT NULL) STRICT
         """,
         "CREATE INDEX blocks_time ON blocks (kind, last_at)",
+        "CREATE INDEX blocks_start ON blocks (kind, first_at)",
         // Apart, so that heads can be read one after the other.
         "CREATE TABLE bodies (block INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
         """
         CREATE TABLE block_keys (
           key INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (key, block)) STRICT, WITHOUT ROWID
+        """,
+        "CREATE TABLE sieves (block INTEGER PRIMARY KEY, sieve BLOB NOT NULL) STRICT",
+        """
+        CREATE TABLE labels (
+          name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name, value)) STRICT, WITHOUT ROWID
         """,
         "CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), entry INTEGER NOT NULL) STRICT",
         "INSERT INTO progress (id, entry) VALUES (1, 0)",

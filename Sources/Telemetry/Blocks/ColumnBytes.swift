@@ -19,6 +19,9 @@ struct ColumnWriter {
         bytes.append(contentsOf: content)
     }
 
+    /// Bytes without their length.
+    mutating func append(raw content: [UInt8]) { bytes.append(contentsOf: content) }
+
     mutating func append(_ text: String) {
         append(text.utf8.count)
         bytes.append(contentsOf: text.utf8)
@@ -73,8 +76,11 @@ struct ColumnReader {
         }
     }
 
-    mutating func slice() throws(Damaged) -> ArraySlice<UInt8> {
-        let count = try length()
+    mutating func slice() throws(Damaged) -> ArraySlice<UInt8> { try slice(of: try length()) }
+
+    /// So many bytes.
+    mutating func slice(of count: Int) throws(Damaged) -> ArraySlice<UInt8> {
+        guard count >= 0, count <= bytes.count - position else { throw Damaged() }
         defer { position += count }
         return bytes[position..<position + count]
     }

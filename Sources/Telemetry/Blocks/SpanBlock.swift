@@ -10,6 +10,8 @@ struct SpanBlock {
     /// The first start and the last end, nanoseconds since 1970.
     let times: ClosedRange<Int64>
     let traces: [TraceID]
+    /// Correlation ids that the spans themselves name.
+    let correlations: Set<String>
 }
 
 /// Where a span's body lies in its block.
@@ -100,7 +102,8 @@ struct SpanBlockBuilder {
         columns.write(heads, places) { traceNumbers[$0.traceID] ?? 0 }
         return SpanBlock(
             head: Zstandard.pack(columns.bytes), body: Zstandard.pack(body.bytes), count: heads.count,
-            receivedBytes: receivedBytes, times: first...max(first, last), traces: traces)
+            receivedBytes: receivedBytes, times: first...max(first, last), traces: traces,
+            correlations: Set(heads.compactMap(\.correlationID)))
     }
 }
 

@@ -11,39 +11,13 @@ struct OTLPReply {
 
     /// - Throws: ``Problem`` for a type that the protocol does not have.
     init(_ request: APIRequest) throws {
-        let type = request.headers["content-type"]?.split(separator: ";").first.map(String.init) ?? ""
-        switch type.filter({ $0 != " " }).lowercased() {
+        switch request.mediaType {
         case "application/x-protobuf": isJSON = false
         case "application/json": isJSON = true
         default:
             throw Problem(
-                .unsupportedMedia, "\"\(type.prefix(80))\" is no content type of this door.",
+                .unsupportedMedia, "\"\(request.mediaType.prefix(80))\" is no content type of this door.",
                 hint: "Send Content-Type: application/x-protobuf or application/json.")
-        }
-    }
-
-    /// The request's body, unpacked.
-    func body(of request: APIRequest) throws -> [UInt8] {
-        let coding = request.headers["content-encoding"]?.lowercased() ?? "identity"
-        switch coding {
-        case "identity", "": return request.body
-        case "gzip":
-            do { return try Gzip.unpack(request.body, max: TelemetryLimits.bodyBytes) } catch {
-                switch error {
-                case .malformed:
-                    throw Problem(
-                        .badRequest, "The body is not gzip, though its Content-Encoding says so.",
-                        hint: "Leave Content-Encoding out for a plain body.")
-                case .tooLarge:
-                    throw Problem(
-                        .bodyTooLarge, "Unpacked, the body has more than \(TelemetryLimits.bodyBytes) bytes.",
-                        hint: "Send fewer records a request.")
-                }
-            }
-        default:
-            throw Problem(
-                .unsupportedMedia, "\"\(coding.prefix(80))\" is no Content-Encoding of this door.",
-                hint: "Send gzip or a plain body.")
         }
     }
 

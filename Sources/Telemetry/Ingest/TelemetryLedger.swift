@@ -1,5 +1,9 @@
 import Kernel
-import Synchronization
+
+/// What kinds of records there are, by OpenTelemetry's names.
+public enum TelemetrySignal: String, Sendable, CaseIterable {
+    case traces, logs
+}
 
 /// What became of every record: received = stored + rejected + duplicate, once all that waits is in the archive.
 public struct TelemetryLedger: Sendable, Equatable {
@@ -11,11 +15,27 @@ public struct TelemetryLedger: Sendable, Equatable {
     public internal(set) var refusedRequests = 0
 
     public var rejected: Int { rejectedByReason.values.reduce(0, +) }
+}
+
+/// The ledger of each signal.
+public struct TelemetryLedgers: Sendable, Equatable {
+    private var bySignal: [TelemetrySignal: TelemetryLedger] = [:]
+
+    public internal(set) subscript(signal: TelemetrySignal) -> TelemetryLedger {
+        get { bySignal[signal] ?? TelemetryLedger() }
+        set { bySignal[signal] = newValue }
+    }
 
     public var json: JSONValue {
+        .array(TelemetrySignal.allCases.map { self[$0].json(of: $0) })
+    }
+}
+
+extension TelemetryLedger {
+    fileprivate func json(of signal: TelemetrySignal) -> JSONValue {
         let reasons = rejectedByReason.sorted { $0.key.rawValue < $1.key.rawValue }
         return [
-            "signal": "traces", "received": .int(Int64(received)), "stored": .int(Int64(stored)),
+            "signal": .string(signal.rawValue), "received": .int(Int64(received)), "stored": .int(Int64(stored)),
             "rejected": .int(Int64(rejected)), "duplicate": .int(Int64(duplicate)),
             "rejectedByReason": .object(
                 JSONObject(reasons.map { .init(name: $0.key.rawValue, value: .int(Int64($0.value))) })),

@@ -2,9 +2,9 @@ import Kernel
 
 /// Traces over HTTP: in by OTLP, out as JSON.
 public struct TraceRoutes: Sendable {
-    let ingest: SpanIngest
+    let ingest: TelemetryIngest
 
-    public init(ingest: SpanIngest) { self.ingest = ingest }
+    public init(ingest: TelemetryIngest) { self.ingest = ingest }
 
     public var routes: [Route] {
         // Described as JSON; protobuf is the same message in bytes.
@@ -33,11 +33,13 @@ public struct TraceRoutes: Sendable {
         let reply = try OTLPReply(request)
         do {
             return reply.success(
-                rejected: try await keep(try reply.body(of: request), of: request, reply), name: "Spans")
+                rejected: try await keep(try request.unpackedBody(), of: request, reply), name: "Spans")
         } catch let problem as Problem {
             return reply.refusal(problem)
-        } catch let fault as SpanIngest.Fault {
-            let problem = Self.problem(fault)
+        } catch let fault as TelemetryIngest.Fault {
+            let problem = fault.problem(
+                "ExportTraceServiceRequest",
+                hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")
             // What fails here is for the log as well.
             guard problem.code.status < 500 else { throw problem }
             return reply.refusal(problem)
@@ -61,26 +63,7 @@ public struct TraceRoutes: Sendable {
     }
 
     /// Each level of a value is four of its document's.
-    private static let jsonDepthMax = 16 + 4 * AttributeValue.depthMax
-
-    private static func problem(_ fault: SpanIngest.Fault) -> Problem {
-        switch fault {
-        case .malformed:
-            Problem(
-                .badRequest, "The body is no ExportTraceServiceRequest.",
-                hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")
-        case .tooLarge:
-            Problem(
-                .bodyTooLarge, "The request has more bytes than the spool may take.",
-                hint: "Send fewer spans a request, or raise telemetry.spoolBytes.")
-        case .overloaded:
-            Problem(.overloaded, "There is no room for more telemetry at this moment.", retryAfterSeconds: 2)
-        case .failed(let text):
-            Problem(
-                .overloaded, "Telemetry cannot be kept at this moment.", retryAfterSeconds: 3,
-                cause: Spool.Fault.failed(text))
-        }
-    }
+    static let jsonDepthMax = 16 + 4 * AttributeValue.depthMax
 
     // MARK: out
 
@@ -99,7 +82,7 @@ public struct TraceRoutes: Sendable {
         return .json(found.json)
     }
 
-    private func ledger(_: APIRequest) async throws -> APIReply { .json(["items": .array([ingest.ledger.json])]) }
+    private func ledger(_: APIRequest) async throws -> APIReply { .json(["items": ingest.ledgers.json]) }
 
     private static func traceID(_ request: APIRequest) throws -> TraceID {
         guard let id = TraceID(request.parameter("id")) else {

@@ -1,21 +1,5 @@
 import Kernel
 
-/// Why a line of a log is not taken.
-public enum LogFlaw: String, Error, Sendable, CaseIterable {
-    case notAnObject = "not_an_object"
-    case noMessage = "no_message"
-    case badTimestamp = "bad_timestamp"
-
-    /// For whoever sent it.
-    public var message: String {
-        switch self {
-        case .notAnObject: "is no JSON object"
-        case .noMessage: "has no `message`"
-        case .badTimestamp: "has a `timestamp` that is neither RFC 3339 nor a number of seconds since 1970"
-        }
-    }
-}
-
 /// Reads a JSON object as a line of a log, by the names of the shared schema and those that loggers use instead.
 enum LogReader {
     /// Names for each field, the first that is there counts.
@@ -27,11 +11,12 @@ enum LogReader {
     }
 
     /// - Parameters:
-    ///   - arrival: Nanoseconds since 1970, for a line without a time.
-    ///   - correlationID: For a line without one.
+    ///   - time: Nanoseconds since 1970, where the time is known from around the line: what it says itself is then one
+    ///     of its attributes.
+    ///   - line: What stands for a message that the line has not.
     static func read(
-        _ document: JSONValue, arrival: Int64, correlationID: String? = nil
-    ) throws(LogFlaw) -> LogRecord {
+        _ document: JSONValue, from origin: LogOrigin, time stated: Int64? = nil, line: String? = nil
+    ) throws(RecordFlaw) -> LogRecord {
         guard var rest = document.object else { throw .notAnObject }
         func take(_ names: [String]) -> JSONValue? {
             for name in names {
@@ -42,12 +27,12 @@ enum LogReader {
             return nil
         }
         func text(_ names: String...) -> String? { take(names).flatMap(Self.text) }
-        var record = LogRecord(at: arrival)
-        if let stated = take(Names.time) {
-            guard let time = time(stated) else { throw .badTimestamp }
+        var record = LogRecord(at: stated ?? origin.arrival)
+        if stated == nil, let own = take(Names.time) {
+            guard let time = time(own) else { throw .badTimestamp }
             record.time = time
         }
-        guard let message = take(Names.message).flatMap(Self.text) else { throw .noMessage }
+        guard let message = take(Names.message).flatMap(Self.text) ?? line else { throw .noMessage }
         record.message = message
         switch take(Names.level) {
         case .int(let number)?: record.level = LogSeverity(pino: number).name
@@ -56,8 +41,9 @@ enum LogReader {
         }
         record.service = take(Names.service).flatMap(Self.text) ?? record.service
         record.logger = text("logger")
-        record.correlationID = text("correlation_id", "correlationId") ?? correlationID
+        record.correlationID = text("correlation_id", "correlationId") ?? origin.correlationID
         record.agent = text("agent_id", "agent")
+        if let agent = origin.agent { record.agent = agent }
         record.session = text("session_id")
         record.turn = take(["turn"])?.int
         record.tool = text("tool")
@@ -66,7 +52,12 @@ enum LogReader {
         record.spanID = text("span_id", "spanId")
         record.category =
             text("category").flatMap(TelemetryCategory.init(rawValue:)) ?? record.derivedCategory
-        for member in rest.members where !member.value.isNull { record.attributes.append(member.name, member.value) }
+        // As a record looks that is shown: what is read here is what was shown there.
+        let nested = rest["attributes"]?.object
+        if nested != nil { rest["attributes"] = nil }
+        for member in rest.members + (nested?.members ?? []) where !member.value.isNull {
+            if record.attributes[member.name] == nil { record.attributes.append(member.name, member.value) }
+        }
         return record
     }
 

@@ -20,6 +20,8 @@ public struct LogRecord: Sendable, Equatable {
     public var category = TelemetryCategory.system
     /// All that the schema has no name for.
     public var attributes = JSONObject()
+    /// What its sender labelled its stream with, of few values each.
+    public var labels = LogLabels()
 
     init(at time: Int64) { self.time = time }
 
@@ -39,14 +41,17 @@ public enum LogSeverity: Int, Sendable, Comparable, CaseIterable {
     public static func < (left: LogSeverity, right: LogSeverity) -> Bool { left.rawValue < right.rawValue }
 
     /// Names of Python, log4j, zap, syslog and swift-log; an unknown one is ``info``.
-    init(_ level: String) {
+    init(_ level: String) { self = LogSeverity(known: level) ?? .info }
+
+    init?(known level: String) {
         switch level.lowercased() {
         case "trace", "finest", "verbose", "silly": self = .trace
         case "debug", "fine": self = .debug
+        case "info", "information", "notice", "informational": self = .info
         case "warn", "warning", "wrn": self = .warning
         case "error", "err", "severe", "eror": self = .error
         case "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "dpanic": self = .fatal
-        default: self = .info
+        default: return nil
         }
     }
 
@@ -90,6 +95,7 @@ extension LogRecord: JSONConvertible {
         for (name, value) in more { if let value { object.append(name, value) } }
         object.append("category", .string(category.rawValue))
         if !attributes.isEmpty { object.append("attributes", .object(attributes)) }
+        if !labels.isEmpty { object.append("labels", labels.json) }
         return .object(object)
     }
 }

@@ -42,14 +42,14 @@ enum TraceRequest {
         _ body: UnsafeRawBufferPointer, take: (ReceivedSpans.Item) -> Void, refuse: (RecordFlaw) -> Void
     ) throws(ProtobufReader.Malformed) {
         // Looked at twice instead of kept: a hostile body may hold millions of empty messages.
-        try walk(body) { _, _, _ in }
+        try OTLPRequest.walk(body) { _, _, _ in }
         var group = SpanGroup()
         var seen = 0
         func range(_ part: UnsafeRawBufferPointer?) -> Range<Int> {
             guard let part, let start = part.baseAddress, let base = body.baseAddress else { return 0..<0 }
             return start - base..<start - base + part.count
         }
-        try walk(body) { resource, scope, message in
+        try OTLPRequest.walk(body) { resource, scope, message in
             seen += 1
             guard seen <= TelemetryLimits.recordsPerRequest else { return refuse(.tooMany) }
             switch group.reading(resource, scope).flatMap({ head(of: message, $0) }) {
@@ -66,43 +66,6 @@ enum TraceRequest {
         of message: UnsafeRawBufferPointer, _ resource: SpanResource
     ) -> Result<SpanHead, RecordFlaw> {
         Result { () throws(RecordFlaw) in try SpanReader.read(message, of: resource) }
-    }
-
-    private typealias Visit = (
-        _ resource: UnsafeRawBufferPointer?, _ scope: UnsafeRawBufferPointer?, _ span: UnsafeRawBufferPointer
-    ) -> Void
-
-    private static func walk(_ body: UnsafeRawBufferPointer, _ visit: Visit) throws(ProtobufReader.Malformed) {
-        try each(OTLPField.Request.resources, in: body) { group throws(ProtobufReader.Malformed) in
-            // It may stand behind what it is about.
-            let resource = try first(OTLPField.PerResource.resource, in: group)
-            try each(OTLPField.PerResource.scopes, in: group) { inner throws(ProtobufReader.Malformed) in
-                let scope = try first(OTLPField.PerScope.scope, in: inner)
-                try each(OTLPField.PerScope.records, in: inner) { span throws(ProtobufReader.Malformed) in
-                    visit(resource, scope, span)
-                }
-            }
-        }
-    }
-
-    private static func each(
-        _ number: Int, in message: UnsafeRawBufferPointer,
-        _ body: (UnsafeRawBufferPointer) throws(ProtobufReader.Malformed) -> Void
-    ) throws(ProtobufReader.Malformed) {
-        var reader = ProtobufReader(message)
-        while let field = try reader.next() {
-            if field.number == number, let bytes = field.bytes { try body(bytes) }
-        }
-    }
-
-    private static func first(
-        _ number: Int, in message: UnsafeRawBufferPointer
-    ) throws(ProtobufReader.Malformed) -> UnsafeRawBufferPointer? {
-        var reader = ProtobufReader(message)
-        while let field = try reader.next() {
-            if field.number == number, let bytes = field.bytes { return bytes }
-        }
-        return nil
     }
 }
 

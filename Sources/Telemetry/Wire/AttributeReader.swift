@@ -7,6 +7,9 @@ public enum RecordFlaw: String, Error, Sendable, CaseIterable {
     case invalidSpanID = "invalid_span_id"
     case tooLarge = "too_large"
     case tooMany = "too_many"
+    case notAnObject = "not_an_object"
+    case noMessage = "no_message"
+    case badTimestamp = "bad_timestamp"
 
     /// For whoever sent it.
     public var message: String {
@@ -18,6 +21,9 @@ public enum RecordFlaw: String, Error, Sendable, CaseIterable {
         case .invalidSpanID: "has no span id of 8 bytes that are not all zero"
         case .tooLarge:
             "is larger than \(TelemetryLimits.recordBytes) bytes, or its resource than \(TelemetryLimits.resourceBytes)"
+        case .notAnObject: "is no JSON object"
+        case .noMessage: "has no `message`"
+        case .badTimestamp: "has a `timestamp` that is neither RFC 3339 nor a number of seconds since 1970"
         case .tooMany: "is beyond the \(TelemetryLimits.recordsPerRequest) records of one request"
         }
     }
@@ -31,6 +37,10 @@ public enum TelemetryLimits {
     public static let resourceBytes = 64 << 10
     /// Records of one request.
     public static let recordsPerRequest = 50_000
+    /// Bytes of one log record, as it is kept.
+    public static let logBytes = 1 << 20
+    /// Log records of one request.
+    public static let logsPerRequest = 500_000
     /// Bytes of a request's body, once it is unpacked (OTLP specification, "OTLP/HTTP Request").
     public static let bodyBytes = 64 << 20
 }

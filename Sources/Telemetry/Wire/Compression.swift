@@ -79,3 +79,43 @@ enum Zstandard {
         return output
     }
 }
+
+/// Snappy's block format (google/snappy, "format_description.txt"), as Prometheus' and Loki's protocols have it.
+enum Snappy {
+    /// - Parameter max: The bytes that may come of it.
+    static func unpack(_ packed: [UInt8], max: Int) throws(UnpackFault) -> [UInt8] {
+        var size = 0
+        let start = packed.withUnsafeBytes { bytes in
+            snappy_uncompressed_length(bytes.bindMemory(to: CChar.self).baseAddress, bytes.count, &size)
+        }
+        guard start == SNAPPY_OK else { throw .malformed }
+        guard size <= max else { throw .tooLarge }
+        var isWhole = false
+        let output = [UInt8](unsafeUninitializedCapacity: size) { output, count in
+            count = size
+            isWhole =
+                packed.withUnsafeBytes { bytes in
+                    output.withMemoryRebound(to: CChar.self) { output in
+                        snappy_uncompress(
+                            bytes.bindMemory(to: CChar.self).baseAddress, bytes.count, output.baseAddress, &count)
+                    }
+                } == SNAPPY_OK
+            if !isWhole { count = 0 }
+        }
+        guard isWhole else { throw .malformed }
+        return output
+    }
+
+    static func pack(_ bytes: [UInt8]) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: snappy_max_compressed_length(bytes.count)) { output, count in
+            count = output.count
+            let status = bytes.withUnsafeBytes { bytes in
+                output.withMemoryRebound(to: CChar.self) { output in
+                    snappy_compress(
+                        bytes.bindMemory(to: CChar.self).baseAddress, bytes.count, output.baseAddress, &count)
+                }
+            }
+            precondition(status == SNAPPY_OK, "the output is as large as the bound")
+        }
+    }
+}

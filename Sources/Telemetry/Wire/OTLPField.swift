@@ -61,6 +61,18 @@ enum OTLPField {
         static let flags = 6
     }
 
+    enum Log {
+        static let time = 1
+        static let severity = 2
+        static let severityText = 3
+        static let body = 5
+        static let attributes = 6
+        static let traceID = 9
+        static let spanID = 10
+        static let observedAt = 11
+        static let eventName = 12
+    }
+
     enum Status {
         static let message = 2
         static let code = 3

@@ -12,15 +12,29 @@ enum OTLPJSON {
     static func traces(
         _ document: JSONValue, refuse: (RecordFlaw) -> Void
     ) throws(ProtobufReader.Malformed) -> [UInt8] {
+        try request(document, ("resourceSpans", "scopeSpans", "spans"), span, refuse)
+    }
+
+    /// An `ExportLogsServiceRequest`, likewise.
+    static func logs(
+        _ document: JSONValue, refuse: (RecordFlaw) -> Void
+    ) throws(ProtobufReader.Malformed) -> [UInt8] {
+        try request(document, ("resourceLogs", "scopeLogs", "logRecords"), logRecord, refuse)
+    }
+
+    private static func request(
+        _ document: JSONValue, _ names: (resources: String, scopes: String, records: String),
+        _ write: (JSONValue) throws(RecordFlaw) -> [UInt8], _ refuse: (RecordFlaw) -> Void
+    ) throws(ProtobufReader.Malformed) -> [UInt8] {
         var writer = ProtobufWriter()
-        for group in try objects(document, "resourceSpans") {
+        for group in try objects(document, names.resources) {
             let resource = try resource(group)
             var scopes: [[UInt8]] = []
-            for inner in try objects(group, "scopeSpans") {
+            for inner in try objects(group, names.scopes) {
                 var scope = ProtobufWriter()
                 if let message = try self.scope(inner) { scope.bytes(OTLPField.PerScope.scope, message) }
-                for span in try objects(inner, "spans") {
-                    do { scope.bytes(OTLPField.PerScope.records, try self.span(span)) } catch { refuse(error) }
+                for record in try objects(inner, names.records) {
+                    do { scope.bytes(OTLPField.PerScope.records, try write(record)) } catch { refuse(error) }
                 }
                 scopes.append(scope.bytes)
             }
@@ -127,6 +141,23 @@ enum OTLPJSON {
         if let flags = try count(object, "flags") {
             writer.fixed32(OTLPField.Link.flags, UInt32(truncatingIfNeeded: flags))
         }
+        return writer.bytes
+    }
+
+    // MARK: logs
+
+    private static func logRecord(_ value: JSONValue) throws(RecordFlaw) -> [UInt8] {
+        guard let object = value.object else { throw .malformed }
+        var writer = ProtobufWriter()
+        if let time = try count(object, "timeUnixNano") { writer.fixed64(OTLPField.Log.time, time) }
+        if let time = try count(object, "observedTimeUnixNano") { writer.fixed64(OTLPField.Log.observedAt, time) }
+        if let number = try count(object, "severityNumber") { writer.varint(OTLPField.Log.severity, number) }
+        if let text = try text(object, "severityText") { writer.string(OTLPField.Log.severityText, text) }
+        if let body = object["body"], !body.isNull { writer.bytes(OTLPField.Log.body, try any(body, depth: 0)) }
+        try write(attributes: object, OTLPField.Log.attributes, to: &writer)
+        if let trace = try id(object, "traceId"), !trace.isEmpty { writer.bytes(OTLPField.Log.traceID, trace) }
+        if let span = try id(object, "spanId"), !span.isEmpty { writer.bytes(OTLPField.Log.spanID, span) }
+        if let name = try text(object, "eventName") { writer.string(OTLPField.Log.eventName, name) }
         return writer.bytes
     }
 

@@ -6,7 +6,7 @@ import Testing
 @testable import Telemetry
 
 @Suite("Spans from their request to the archive")
-struct SpanIngestTests {
+struct TelemetryIngestTests {
     private static func body(_ spans: [JSONValue]) throws -> [UInt8] {
         try OTLPJSON.traces(SpanSamples.request(spans)) { _ in }
     }
@@ -21,7 +21,7 @@ struct SpanIngestTests {
     @Test("a span is found after the next flush, and after a start of its own")
     func found() async throws {
         try await withTelemetryFolder { folder in
-            let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             let refused = try await ingest.take(
                 try Self.body([
                     SpanSamples.span(Self.id(1), "chat", attributes: [("gen_ai.operation.name", "chat")]),
@@ -32,7 +32,7 @@ struct SpanIngestTests {
             try await ingest.flush()
             #expect(try await ingest.trace(Self.trace).map(\.category) == [.model, .tool])
             try await ingest.close()
-            let again = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let again = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             #expect(try await again.trace(Self.trace).map(\.agent) == ["scribe", "scribe"])
             let span = try #require(SpanID(Self.id(1)))
             let detail = try await again.span(span, of: Self.trace)
@@ -45,17 +45,17 @@ struct SpanIngestTests {
     @Test("what was acknowledged is there after a process that ended without a word")
     func crash() async throws {
         try await withTelemetryFolder { folder in
-            let first = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             for number in 0..<20 {
                 _ = try await first.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
                 if number == 9 { try await first.flush() }
             }
             // Nothing is closed and half of it not flushed.
-            let second = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let second = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             try await second.flush()
             #expect(try await second.trace(Self.trace).count == 20)
             try await second.close()
-            let third = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let third = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             try await third.flush()
             #expect(try await third.trace(Self.trace).count == 20)
         }
@@ -64,19 +64,19 @@ struct SpanIngestTests {
     @Test("a span that comes again is counted and not kept twice")
     func duplicates() async throws {
         try await withTelemetryFolder { folder in
-            let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             let body = try Self.body((0..<5).map { SpanSamples.span(Self.id($0)) })
             for _ in 0..<3 { _ = try await ingest.take(body, agent: nil) }
             try await ingest.flush()
             _ = try await ingest.take(body, agent: nil)
             try await ingest.flush()
-            var ledger = ingest.ledger
+            var ledger = ingest.ledgers[.traces]
             #expect((ledger.received, ledger.stored, ledger.duplicate, ledger.rejected) == (20, 5, 15, 0))
             try await ingest.close()
-            let again = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let again = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             _ = try await again.take(body, agent: nil)
             try await again.flush()
-            ledger = again.ledger
+            ledger = again.ledgers[.traces]
             #expect((ledger.received, ledger.stored, ledger.duplicate) == (5, 0, 5))
         }
     }
@@ -84,7 +84,7 @@ struct SpanIngestTests {
     @Test("the ledger adds up, with a reason for each span that is not kept")
     func ledger() async throws {
         try await withTelemetryFolder { folder in
-            let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             var span = ProtobufWriter()
             span.bytes(1, [1, 2])
             var request = ProtobufWriter()
@@ -93,17 +93,17 @@ struct SpanIngestTests {
             let refused = try await ingest.take(request.bytes + good, agent: nil, refusedBefore: [.malformed: 2])
             #expect(refused == [.invalidTraceID: 1, .malformed: 2])
             try await ingest.flush()
-            let ledger = ingest.ledger
+            let ledger = ingest.ledgers[.traces]
             #expect(ledger.received == ledger.stored + ledger.rejected + ledger.duplicate)
             #expect((ledger.received, ledger.stored) == (4, 1))
-            await #expect(throws: SpanIngest.Fault.malformed) { try await ingest.take([0x0A, 0x05], agent: nil) }
+            await #expect(throws: TelemetryIngest.Fault.malformed) { try await ingest.take([0x0A, 0x05], agent: nil) }
         }
     }
 
     @Test("a spool that is full refuses, and takes again once the archive has caught up")
     func full() async throws {
         try await withTelemetryFolder { folder in
-            let ingest = try SpanIngest(folder: folder, quota: 2_000, world: .live)
+            let ingest = try TelemetryIngest(folder: folder, quota: 2_000, world: .live)
             var taken = 0
             var refused = 0
             for number in 0..<20 {
@@ -111,15 +111,15 @@ struct SpanIngestTests {
                     _ = try await ingest.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
                     taken += 1
                 } catch {
-                    #expect(error as? SpanIngest.Fault == .overloaded)
+                    #expect(error as? TelemetryIngest.Fault == .overloaded)
                     refused += 1
                 }
             }
             #expect(taken > 0)
             #expect(refused > 0)
             try await ingest.flush()
-            #expect(ingest.ledger.stored == taken)
-            #expect(ingest.ledger.refusedRequests == refused)
+            #expect(ingest.ledgers[.traces].stored == taken)
+            #expect(ingest.ledgers[.traces].refusedRequests == refused)
             #expect(try await ingest.trace(Self.trace).count == taken)
             _ = try await ingest.take(try Self.body([SpanSamples.span(Self.id(99))]), agent: nil)
         }
@@ -128,7 +128,7 @@ struct SpanIngestTests {
     @Test("large traces are kept in several blocks and read as one")
     func blocks() async throws {
         try await withTelemetryFolder { folder in
-            let ingest = try SpanIngest(folder: folder, quota: 64 << 20, world: .live)
+            let ingest = try TelemetryIngest(folder: folder, quota: 64 << 20, world: .live)
             for start in stride(from: 0, to: 5_000, by: 500) {
                 let spans = (start..<start + 500).map { SpanSamples.span(Self.id($0), "step \($0)") }
                 _ = try await ingest.take(try Self.body(spans), agent: nil)
@@ -187,7 +187,7 @@ struct SpanIngestTests {
             let begun = Timestamp(microseconds: 1_700_000_000_000_000)
             let time = SetTime(begun)
             let world = World(time: time, entropy: World.live.entropy)
-            let ingest = try SpanIngest(folder: folder, quota: 1 << 20, world: world)
+            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: world)
             let kinds: [(Int, [(String, JSONValue)], JSONValue)] = [
                 (1, [("gen_ai.operation.name", "invoke_agent")], [:]), (2, [("gen_ai.operation.name", "chat")], [:]),
                 (3, [], ["status": ["code": 2]]), (4, [("reeve.category", "audit")], [:]),
@@ -220,7 +220,7 @@ struct SpanIngestTests {
         try await withTelemetryFolder { folder in
             let time = SetTime(Timestamp(microseconds: 1_700_000_000_000_000))
             let world = World(time: time, entropy: World.live.entropy)
-            let first = try SpanIngest(folder: folder, quota: 1 << 20, world: world)
+            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, world: world)
             for number in 0..<3 {
                 _ = try await first.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
             }
@@ -229,10 +229,10 @@ struct SpanIngestTests {
             _ = try await first.take(try Self.body([SpanSamples.span(Self.id(3))]), agent: nil)
             try await first.flush()
             time.set(time.now + .hours(24 * 5))
-            let second = try SpanIngest(folder: folder, quota: 1 << 20, world: world)
+            let second = try TelemetryIngest(folder: folder, quota: 1 << 20, world: world)
             try await second.flush()
             #expect(try await second.trace(Self.trace).count == 4)
-            let ledger = second.ledger
+            let ledger = second.ledgers[.traces]
             #expect(ledger.received == ledger.stored + ledger.duplicate + ledger.rejected)
         }
     }
@@ -240,7 +240,7 @@ struct SpanIngestTests {
     @Test("a resource that is too large costs its spans, and a long name is cut")
     func large() async throws {
         try await withTelemetryFolder { folder in
-            let ingest = try SpanIngest(folder: folder, quota: 64 << 20, world: .live)
+            let ingest = try TelemetryIngest(folder: folder, quota: 64 << 20, world: .live)
             let long = String(repeating: "x", count: TelemetryLimits.resourceBytes)
             let request = SpanSamples.request(
                 [SpanSamples.span(Self.id(1)), SpanSamples.span(Self.id(2))], service: long)
@@ -261,12 +261,12 @@ struct SpanIngestTests {
     func damaged() async throws {
         try await withTelemetryFolder { folder in
             let warnings = Mutex<[String]>([])
-            let first = try SpanIngest(folder: folder, quota: 1 << 20, world: .live)
+            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
             try await first.close()
-            let today = ArchivePart(.system, at: World.live.now)
+            let today = ArchivePart(.spans, .system, at: World.live.now)
             try Data("no database at all, but long enough to be taken for one".utf8)
                 .write(to: URL(fileURLWithPath: "\(folder)/error-\(today.day).db"))
-            let second = try SpanIngest(folder: folder, quota: 1 << 20, world: .live) { text in
+            let second = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live) { text in
                 warnings.withLock { $0.append(text) }
             }
             _ = try await second.take(try Self.body([SpanSamples.span(Self.id(1))]), agent: nil)

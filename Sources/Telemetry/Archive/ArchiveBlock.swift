@@ -1,0 +1,37 @@
+/// A block as a file of the archive has it, whatever its records are.
+struct ArchiveBlock {
+    let head: [UInt8]
+    let body: [UInt8]
+    /// See ``TextSieve``; `nil` where no texts are looked for.
+    var sieve: [UInt8]?
+    let count: Int
+    let receivedBytes: Int
+    /// Nanoseconds since 1970.
+    let times: ClosedRange<Int64>
+    /// What its records are found by; see ``ArchiveKey``.
+    let keys: Set<Int64>
+    var labels: Set<LogLabel> = []
+
+    init(_ block: SpanBlock, key: ArchiveKey) {
+        (head, body, count, receivedBytes) = (block.head, block.body, block.count, block.receivedBytes)
+        times = block.times
+        keys = Set(block.traces.map(key.trace) + block.correlations.map(key.id))
+    }
+
+    init(_ block: LogBlock, key: ArchiveKey) {
+        (head, body, count, receivedBytes) = (block.head, block.body, block.count, block.receivedBytes)
+        (sieve, times, labels) = (block.sieve, block.times, block.labels)
+        keys = Set((block.traces.union(block.correlations)).map(key.id))
+    }
+}
+
+extension ArchiveKey {
+    /// Of an id that may be a trace's: one look-up finds what names a trace, and what has it for a correlation id.
+    func id(_ text: String) -> Int64 { TraceID(text).map(trace) ?? self.text(text) }
+}
+
+/// What is known of a block without reading it.
+struct BlockExtent: Sendable {
+    let id: Int64
+    let times: ClosedRange<Int64>
+}

@@ -1,0 +1,246 @@
+import Foundation
+import Kernel
+import Synchronization
+
+/// Takes records in: they are on the disk before their sender hears of it, and in the archive a moment later.
+///
+/// A request is read where it arrives, kept whole in the spool, and waits in memory for the next ``flush()``, which
+/// drops what is known, puts the rest together in blocks and lets the spool go.
+public final class TelemetryIngest: Sendable {
+    public static let flushInterval = Span.milliseconds(250)
+    /// Bytes of requests that wait for the archive; more are refused until it has caught up.
+    static let waitingBytesMax = 128 << 20
+    /// How long the spool keeps what is in the archive and not synced.
+    static let syncInterval = Span.seconds(5)
+    /// How long somebody waits for what was looked for in logs.
+    static let searchMax = Duration.seconds(10)
+
+    /// Why a request is refused as a whole.
+    public enum Fault: Error, Sendable, Equatable {
+        /// The bytes are no request.
+        case malformed
+        /// There is no room for the moment: the sender comes again.
+        case overloaded
+        /// More than the spool may ever have.
+        case tooLarge
+        /// The disk fails; the text is for the log.
+        case failed(String)
+    }
+
+    private struct State {
+        var waiting: [WaitingRequest] = []
+        var bytes = 0
+        var ledgers = TelemetryLedgers()
+    }
+
+    /// What only the flush touches, one at a time.
+    private struct Keeping {
+        var flush: ArchiveFlush
+        var flushed: Int64 = 0
+        var syncedAt: Timestamp?
+    }
+
+    /// Which labels tell streams of logs apart.
+    let streams: StreamLabels
+    private let archive: Archive
+    /// The same files, for those who look: they hold nothing up.
+    private let reading: Archive
+    private let spool: Spool
+    private let world: World
+    private let state: Mutex<State>
+    private let keeping: Mutex<Keeping>
+    private let worker = DispatchQueue(label: "reeve.telemetry.archive")
+    private let reader = DispatchQueue(label: "reeve.telemetry.reader")
+    private let searcher = DispatchQueue(label: "reeve.telemetry.search")
+
+    /// - Parameters:
+    ///   - folder: The folder of all telemetry, made where it is absent.
+    ///   - quota: Bytes that the spool may take.
+    ///   - onWarning: Hears of what cannot be read.
+    public init(
+        folder: String, quota: Int, world: World, onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws {
+        self.world = world
+        let archive = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
+        self.archive = archive
+        streams = StreamLabels(StreamLabels.few(archive.labels()))
+        reading = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
+        keeping = Mutex(Keeping(flush: ArchiveFlush(archive)))
+        var state = State()
+        spool = try Spool(
+            folder: "\(folder)/spool", quota: quota, after: archive.progress(),
+            replay: { number, entry in
+                guard let waiting = WaitingRequest(number, entry) else { return }
+                state.waiting.append(waiting)
+                state.bytes += waiting.bytes
+                state.ledgers[waiting.content.signal].received += waiting.content.count
+            }, damage: onWarning)
+        self.state = Mutex(state)
+    }
+
+    // MARK: in
+
+    /// Takes the spans of an OTLP `ExportTraceServiceRequest`, and says which were refused.
+    ///
+    /// - Parameters:
+    ///   - agent: Whose they are, where the key says so; it overrules what they say.
+    ///   - refusedBefore: Spans of the request that did not come so far.
+    public func take(
+        _ body: [UInt8], agent: String?, refusedBefore: [RecordFlaw: Int] = [:]
+    ) async throws(Fault) -> [RecordFlaw: Int] {
+        let spans: ReceivedSpans
+        do { spans = try ReceivedSpans(body) } catch { throw .malformed }
+        let refused = spans.refused.merging(refusedBefore, uniquingKeysWith: +)
+        try await take(.spans(spans, agent: agent), refused: refused)
+        return refused
+    }
+
+    /// Takes log records; see ``LogRows``.
+    ///
+    /// - Parameter refused: Records of the request that are not among them.
+    public func take(_ logs: LogRows, refused: [RecordFlaw: Int]) async throws(Fault) {
+        try await take(.logs(logs), refused: refused)
+    }
+
+    private func take(_ content: WaitingRequest.Content, refused: [RecordFlaw: Int]) async throws(Fault) {
+        let arrivedAt = world.now
+        let bytes = content.bytes
+        let hasRoom = state.withLock { $0.bytes + bytes <= Self.waitingBytesMax }
+        guard hasRoom else { throw counted(.overloaded, content.signal) }
+        if content.count > 0 { try await keep(WaitingRequest(arrivedAt: arrivedAt, content: content)) }
+        state.withLock { state in
+            state.ledgers[content.signal].received += content.count + refused.values.reduce(0, +)
+            state.ledgers[content.signal].rejectedByReason.merge(refused, uniquingKeysWith: +)
+        }
+    }
+
+    private func keep(_ request: WaitingRequest) async throws(Fault) {
+        do {
+            try await spool.append(request.entry) { number in
+                var waiting = request
+                waiting.number = number
+                self.state.withLock { state in
+                    state.bytes += waiting.bytes
+                    state.waiting.append(waiting)
+                }
+            }
+        } catch {
+            switch error {
+            case .full, .closed: throw counted(.overloaded, request.content.signal)
+            case .tooLarge: throw counted(.tooLarge, request.content.signal)
+            case .failed(let text): throw counted(.failed(text), request.content.signal)
+            }
+        }
+    }
+
+    private func counted(_ fault: Fault, _ signal: TelemetrySignal) -> Fault {
+        state.withLock { $0.ledgers[signal].refusedRequests += 1 }
+        return fault
+    }
+
+    // MARK: to the archive
+
+    /// Puts what waits into the archive.
+    public func flush() async throws { try await onWorker { try self.flushNow() } }
+
+    private func flushNow() throws {
+        let waiting = state.withLock { state in
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        try keeping.withLock { keeping in
+            if let last = waiting.last {
+                let result = keeping.flush.keep(waiting, now: world.now)
+                state.withLock { state in
+                    for (signal, counts) in keeping.flush.takeCounts() {
+                        state.ledgers[signal].received -= counts.replayed
+                        state.ledgers[signal].stored += counts.stored
+                        state.ledgers[signal].duplicate += counts.duplicate
+                    }
+                    switch result {
+                    case .success: state.bytes -= waiting.reduce(0) { $0 + $1.bytes }
+                    case .failure: state.waiting.insert(contentsOf: waiting, at: 0)
+                    }
+                }
+                try result.get()
+                keeping.flushed = last.number
+            }
+            try letGo(&keeping)
+        }
+    }
+
+    /// Deletes what the spool need not keep any more, once the archive is synced.
+    private func letGo(_ keeping: inout Keeping) throws {
+        let now = world.now
+        let isDue = keeping.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true
+        guard keeping.flushed > 0, isDue || spool.isPressed else { return }
+        try archive.sync()
+        spool.release(through: keeping.flushed)
+        keeping.syncedAt = now
+    }
+
+    /// Puts the last into the archive and closes it.
+    public func close() async throws {
+        spool.close()
+        try await onWorker {
+            try self.flushNow()
+            try self.archive.sync()
+            self.spool.release(through: self.keeping.withLock { $0.flushed })
+            try self.archive.close()
+            try self.reading.close()
+        }
+    }
+
+    /// Deletes the files of records that are older than they are kept, and says how many.
+    @discardableResult
+    public func forget(_ retention: TelemetryRetention) async throws -> Int {
+        let today = ArchivePart.day(of: world.now)
+        let old = archive.parts().filter { today - $0.day > retention.days($0.category) }
+        // First whoever looks lets go of them: the disk has room only once nobody holds a file.
+        try await Self.on(reader) { try self.reading.letGo(of: old) }
+        try await onWorker { try self.archive.drop(old) }
+        return old.count
+    }
+
+    // MARK: out
+
+    public var ledgers: TelemetryLedgers { state.withLock { $0.ledgers } }
+
+    /// The heads of a trace's spans, by their start.
+    public func trace(_ id: TraceID) async throws -> [SpanHead] {
+        try await Self.on(reader) { self.reading.spans(of: id).map(\.head) }
+    }
+
+    /// All of a span; `nil` where there is none.
+    public func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
+        try await Self.on(reader) {
+            guard let found = self.reading.span(id, of: trace) else { return nil }
+            return try self.reading.detail(of: found.head, at: found.place)
+        }
+    }
+
+    /// Log records that are as asked, ``searchMax`` long.
+    public func logs(_ query: LogQuery) async throws -> LogFindings {
+        try await Self.on(searcher) {
+            let end = ContinuousClock.now + Self.searchMax
+            return LogSearch(archive: self.reading, query: query) { ContinuousClock.now > end }.run()
+        }
+    }
+
+    /// The labels of streams that are kept, with their values.
+    public func logLabels() async throws -> [String: Set<String>] {
+        try await Self.on(searcher) { self.reading.labels() }
+    }
+
+    private func onWorker<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await Self.on(worker, body)
+    }
+
+    private static func on<Value: Sendable>(
+        _ queue: DispatchQueue, _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result { try body() }) }
+        }
+    }
+}

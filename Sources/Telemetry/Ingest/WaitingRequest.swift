@@ -1,0 +1,85 @@
+import Kernel
+
+/// A request's records on their way from the spool to the archive.
+struct WaitingRequest: Sendable {
+    enum Content: Sendable {
+        case spans(ReceivedSpans, agent: String?)
+        case logs(LogRows)
+
+        var signal: TelemetrySignal {
+            switch self {
+            case .spans: .traces
+            case .logs: .logs
+            }
+        }
+
+        var count: Int {
+            switch self {
+            case .spans(let spans, _): spans.items.count
+            case .logs(let rows): rows.count
+            }
+        }
+
+        /// About what it takes in memory.
+        var bytes: Int {
+            switch self {
+            case .spans(let spans, _): spans.body.count + spans.items.count * WaitingRequest.spanBytes
+            case .logs(let rows): rows.bytes.count
+            }
+        }
+    }
+
+    /// About what is known of a span takes in memory, beside its bytes.
+    static let spanBytes = 700
+
+    /// What entries of the spool are; a number is never given another meaning.
+    private enum EntryKind {
+        static let spans: UInt8 = 1
+        static let logs: UInt8 = 2
+    }
+
+    /// Its entry of the spool; 0 before it has one.
+    var number: Int64 = 0
+    let arrivedAt: Timestamp
+    let content: Content
+    /// Whether an earlier process took it in: a part of it may be in the archive.
+    private(set) var isReplayed = false
+
+    init(arrivedAt: Timestamp, content: Content) {
+        self.arrivedAt = arrivedAt
+        self.content = content
+    }
+
+    /// What an earlier process left; `nil` for an entry that is none of ours.
+    init?(_ number: Int64, _ entry: SpoolEntry) {
+        switch entry.kind {
+        case EntryKind.spans:
+            var reader = ColumnReader(entry.payload)
+            guard let agent = try? reader.text(), let spans = try? ReceivedSpans(Array(reader.rest)) else { return nil }
+            content = .spans(spans, agent: agent.isEmpty ? nil : agent)
+        case EntryKind.logs:
+            guard let rows = try? LogRows(entry.payload) else { return nil }
+            content = .logs(rows)
+        default: return nil
+        }
+        self.number = number
+        arrivedAt = Timestamp(microseconds: entry.receivedAt)
+        isReplayed = true
+    }
+
+    var bytes: Int { content.bytes }
+
+    /// What the spool keeps of it.
+    var entry: SpoolEntry {
+        switch content {
+        case .spans(let spans, let agent):
+            // The agent's name behind its length, then the request.
+            var writer = ColumnWriter()
+            writer.append(agent ?? "")
+            return SpoolEntry(
+                kind: EntryKind.spans, receivedAt: arrivedAt.microseconds, payload: writer.bytes + spans.body)
+        case .logs(let rows):
+            return SpoolEntry(kind: EntryKind.logs, receivedAt: arrivedAt.microseconds, payload: rows.bytes)
+        }
+    }
+}

@@ -1,0 +1,179 @@
+import Kernel
+
+/// What a search found.
+public struct LogFindings: Sendable {
+    public var records: [LogRecord] = []
+    /// Whether all of the time that was asked for was looked at; a search that takes too long ends before.
+    public var isComplete = true
+    /// Where the next page begins; `nil` where there is none.
+    public var next: LogCursor?
+}
+
+/// Looks for log records in the archive, block by block in the order of time, and no further than it must.
+struct LogSearch {
+    /// Blocks whose extents are read at a time.
+    private static let pageBlocks = 256
+
+    private let archive: Archive
+    private let query: LogQuery
+    private let times: Range<Int64>
+    /// Records of the first moment that the page before had.
+    private let skip: Int
+    /// Records to look for: one more than are shown says that there is another page.
+    private let limit: Int
+    private let isOver: () -> Bool
+
+    /// - Parameter isOver: Asked between blocks: whether there was enough time.
+    init(archive: Archive, query: LogQuery, isOver: @escaping () -> Bool) {
+        self.archive = archive
+        self.query = query
+        self.isOver = isOver
+        var times = query.times
+        if let after = query.after {
+            times =
+                query.isNewestFirst
+                ? times.clamped(to: .min..<(after.time == .max ? .max : after.time + 1))
+                : times.clamped(to: after.time..<Int64.max)
+        }
+        self.times = times
+        skip = query.after?.skip ?? 0
+        limit = max(0, query.limit) + skip + 1
+    }
+
+    private struct Found {
+        let time: Int64
+        let part: ArchivePart
+        let block: Int64
+        let row: Int
+        let record: LogRecord
+    }
+
+    /// The blocks of a file that are still to be looked at.
+    private struct Cursor {
+        let part: ArchivePart
+        var page: [BlockExtent] = []
+        var place = 0
+        var isDone = false
+
+        var next: BlockExtent? { place < page.count ? page[place] : nil }
+    }
+
+    func run() -> LogFindings {
+        var findings = LogFindings()
+        guard query.limit > 0, !times.isEmpty else { return findings }
+        var plan = LogPlan(query.conditions)
+        var cursors = archive.parts(.logs).filter { plan.mayHave($0.category) }.map { Cursor(part: $0) }
+        for index in cursors.indices { fill(&cursors[index]) }
+        var found: [Found] = []
+        while let index = best(cursors), let extent = cursors[index].next {
+            if found.count >= limit, let worst = found.last, !mayBeat(extent, worst.time) { break }
+            guard !isOver(), plan.stepsLeft >= 0 else {
+                findings.isComplete = false
+                break
+            }
+            found += look(into: extent, of: cursors[index].part, &plan)
+            found.sort(by: isBefore)
+            if found.count > limit { found.removeLast(found.count - limit) }
+            cursors[index].place += 1
+            fill(&cursors[index])
+        }
+        if plan.stepsLeft < 0 { findings.isComplete = false }
+        let shown = found.dropFirst(skip).prefix(query.limit)
+        findings.records = shown.map(\.record)
+        if found.count == limit || !findings.isComplete, let last = shown.last?.time ?? query.after?.time {
+            let same = shown.reversed().prefix { $0.time == last }.count
+            let before = same == shown.count && query.after?.time == last ? skip : 0
+            findings.next = LogCursor(time: last, skip: before + same)
+        }
+        return findings
+    }
+
+    /// Reads the next page of a file's blocks where the one before is used up.
+    private func fill(_ cursor: inout Cursor) {
+        guard cursor.next == nil, !cursor.isDone else { return }
+        let (last, key) = (cursor.page.last, query.id.map(archive.key.id))
+        cursor.page =
+            archive.read(cursor.part) { file in
+                query.isNewestFirst
+                    ? try file.newest(times, key: key, behind: last, max: Self.pageBlocks)
+                    : try file.oldest(times, key: key, behind: last, max: Self.pageBlocks)
+            } ?? []
+        cursor.place = 0
+        cursor.isDone = cursor.page.count < Self.pageBlocks
+    }
+
+    /// The file whose next block begins first, in the order that is asked for.
+    private func best(_ cursors: [Cursor]) -> Int? {
+        cursors.indices.filter { cursors[$0].next != nil }.min { left, right in
+            guard let left = cursors[left].next?.times, let right = cursors[right].next?.times else { return false }
+            return query.isNewestFirst
+                ? left.upperBound > right.upperBound : left.lowerBound < right.lowerBound
+        }
+    }
+
+    /// A block with records of the last moment counts: a page must end in the same place whatever its size.
+    private func mayBeat(_ extent: BlockExtent, _ time: Int64) -> Bool {
+        query.isNewestFirst ? extent.times.upperBound >= time : extent.times.lowerBound <= time
+    }
+
+    private func isBefore(_ left: Found, _ right: Found) -> Bool {
+        if left.time != right.time { return query.isNewestFirst == (left.time > right.time) }
+        // What came first stands first, and last where the newest do.
+        let (leftPlace, rightPlace) = ((left.block, left.row), (right.block, right.row))
+        guard left.part == right.part else { return left.part < right.part }
+        return query.isNewestFirst ? leftPlace > rightPlace : leftPlace < rightPlace
+    }
+
+    private func look(into extent: BlockExtent, of part: ArchivePart, _ plan: inout LogPlan) -> [Found] {
+        let found = archive.read(part) { file -> [Found] in
+            if !plan.needles.isEmpty, let packed = try file.sieve(of: extent.id), let sieve = TextSieve(packed) {
+                guard plan.needles.allSatisfy({ sieve.mayContain($0) }) else { return [] }
+            }
+            guard let packed = try file.head(of: extent.id) else { return [] }
+            let heads = try LogHeads(packed)
+            var rows = plan.rows(of: heads, times: times, id: query.id)
+            guard !rows.isEmpty else { return [] }
+            let body = try file.body(of: extent.id) ?? []
+            let bodies = try LogBodies(body, rows: heads.count)
+            rows = plan.rows(rows, of: heads, bodies)
+            rows.sort { left, right in
+                let (leftTime, rightTime) = (heads.times[left], heads.times[right])
+                guard leftTime == rightTime else { return query.isNewestFirst == (leftTime > rightTime) }
+                return query.isNewestFirst ? left > right : left < right
+            }
+            let shown = rows.prefix(limit)
+            let others = shown.isEmpty ? [] : try bodies.others()
+            return try shown.map { row in
+                Found(
+                    time: heads.times[row], part: part, block: extent.id, row: row,
+                    record: try LogRecord(row, of: heads, bodies, others[row], category: part.category))
+            }
+        }
+        return found ?? []
+    }
+}
+
+extension LogRecord {
+    /// The record of a block's row.
+    init(
+        _ row: Int, of heads: LogHeads, _ bodies: LogBodies, _ others: (span: String?, turn: Int64?, duration: Double?),
+        category: TelemetryCategory
+    ) throws {
+        func text(_ field: Int) -> String? { heads.text(field, of: row) }
+        self.init(at: heads.times[row])
+        level = text(LogRow.Field.level) ?? level
+        service = text(LogRow.Field.service) ?? service
+        logger = text(LogRow.Field.logger)
+        correlationID = text(LogRow.Field.correlation)
+        agent = text(LogRow.Field.agent)
+        session = text(LogRow.Field.session)
+        tool = text(LogRow.Field.tool)
+        traceID = text(LogRow.Field.trace)
+        labels = text(LogRow.Field.labels).map { LogLabels(text: $0) } ?? LogLabels()
+        (spanID, turn, durationMs) = (others.span, others.turn, others.duration)
+        self.category = category
+        message = String(decoding: bodies.message(row), as: UTF8.self)
+        let text = bodies.attributes(row)
+        if !text.isEmpty { attributes = try JSONParser.parse(text).object ?? JSONObject() }
+    }
+}

@@ -1,0 +1,201 @@
+"""Senders of Loki's protocol and Grafana's log queries find what they know."""
+
+import json
+import logging
+import time
+
+import logging_loki
+import pytest
+import snappy
+from reeve_server import until
+
+# Logs are kept beside the store, so one engine tells as much as two.
+ON_ENGINES = ["sqlite"]
+
+_ids = iter(range(1, 1_000_000))
+
+
+@pytest.fixture
+def app():
+    """A stream of the test's own."""
+    return f"app-{next(_ids)}"
+
+
+def push(api, body, kind="application/json", **headers):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    every = {"content-type": kind} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return api.session.post(f"{api.url}/loki/api/v1/push", data=data, headers=every, timeout=60)
+
+
+def stream(labels, *values):
+    return {"streams": [{"stream": labels, "values": list(values)}]}
+
+
+def nanoseconds(ago: float = 0) -> str:
+    return str(time.time_ns() - int(ago * 10**9))
+
+
+def look(api, query, **more):
+    reply = api.session.get(f"{api.url}/loki/api/v1/query_range", params={"query": query} | more)
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["status"] == "success"
+    assert reply.json()["data"]["resultType"] == "streams"
+    return reply.json()["data"]["result"]
+
+
+def lines(api, query, **more):
+    values = [value for one in look(api, query, **more) for value in one["values"]]
+    values.sort(key=lambda value: int(value[0]), reverse=more.get("direction") != "forward")
+    return [value[1] for value in values]
+
+
+def found(api, query, count):
+    def enough():
+        texts = lines(api, query)
+        return texts if len(texts) >= count else None
+
+    return until(enough, what=f"{count} lines of {query}")
+
+
+def test_pythons_loki_handler_sends_and_grafanas_query_finds(server, admin, agent, app):
+    handler = logging_loki.LokiHandler(
+        url=f"{server.url}/loki/api/v1/push", tags={"app": app}, auth=("reeve", agent.key), version="1")
+    logger = logging.getLogger(f"loki.{app}")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.info("plain line", extra={"tags": {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}})
+    logger.error(json.dumps({"level": "error", "message": "boom", "correlation_id": app, "n": 7}))
+    logger.removeHandler(handler)
+    assert found(admin, f'{{app="{app}"}}', 2) == ["boom", "plain line"]
+    result = look(admin, f'{{app="{app}", level="error"}} | json | n="7"')
+    assert [value[1] for value in result[0]["values"]] == ["boom"]
+    assert result[0]["stream"] | {"n": "7", "correlation_id": app, "agent_id": agent.agent} == result[0]["stream"]
+    names = admin.get("/loki/api/v1/labels")["data"]
+    assert {"app", "level", "service_name", "agent_id"} <= set(names)
+    assert not {"trace_id", "correlation_id"} & set(names)
+    assert app in admin.get("/loki/api/v1/label/app/values")["data"]
+    # The same records, by Reeve's own door.
+    (record,) = admin.get("/api/v1/logs", params={"correlationId": app})["items"]
+    assert (record["message"], record["service"], record["category"]) == ("boom", app, "error")
+    assert record["attributes"] == {"n": 7}
+
+
+def varint(value):
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def field(number, content):
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def push_request(labels, *entries):
+    body = field(1, labels.encode())
+    for seconds, nanos, line, metadata in entries:
+        stamp = varint(1 << 3) + varint(seconds) + varint(2 << 3) + varint(nanos)
+        pairs = b"".join(field(3, field(1, k.encode()) + field(2, v.encode())) for k, v in metadata.items())
+        body += field(2, field(1, stamp) + field(2, line.encode()) + pairs)
+    return field(1, body)
+
+
+def test_protobuf_with_snappy_comes_in(admin, app):
+    now = time.time_ns()
+    request = push_request(
+        f'{{app="{app}", level="warn"}}', (now // 10**9, now % 10**9, "first", {"correlation_id": f"c-{app}", "pod": "p1"}),
+        (now // 10**9, now % 10**9 + 1 if now % 10**9 < 999_999_999 else now % 10**9, "second", {}))
+    reply = push(admin, snappy.compress(request), "application/x-protobuf")
+    assert (reply.status_code, reply.content) == (204, b"")
+    assert set(found(admin, f'{{app="{app}"}}', 2)) == {"first", "second"}
+    (record,) = admin.get("/api/v1/logs", params={"correlationId": f"c-{app}"})["items"]
+    assert (record["message"], record["level"], record["attributes"]) == ("first", "warn", {"pod": "p1"})
+    framed = snappy.StreamCompressor().compress(request)
+    for body in (framed, request, snappy.compress(b"\x0a\x05"), b""):
+        assert push(admin, body, "application/x-protobuf").status_code in (400, 204)
+    assert push(admin, framed, "application/x-protobuf").status_code == 400
+    broken = snappy.compress(push_request("{app=x}", (1, 1, "x", {})))
+    assert push(admin, broken, "application/x-protobuf").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (stream({"app": "x"}, [1763800000000000000, "line"]), "timestamp"),
+        (stream({"app": "x"}, ["soon", "line"]), "timestamp"),
+        (stream({}, ["1", "line"]), "no labels"),
+        (stream({"my-app": "x"}, ["1", "line"]), "name of a label"),
+        (stream({"app": "x"}), "values"),
+        (stream({"app": 7}, ["1", "line"]), "no text"),
+        (stream({"app": "x"}, ["1", 7]), "value is"),
+        (stream({"app": "x"}, ["1", "line", []]), "metadata"),
+        (stream({"app": "x" * 3000}, ["1", "line"]), "bytes"),
+        ({"streams": []}, "streams"),
+        (b"{", "JSON"),
+    ],
+)
+def test_a_push_that_is_none_is_refused_whole(admin, body, says):
+    reply = push(admin, body)
+    assert reply.status_code == 400
+    assert says in reply.text
+
+
+def test_what_else_the_door_refuses(server, admin):
+    body = stream({"app": "x"}, [nanoseconds(), "line"])
+    assert push(admin, body, "text/plain").status_code == 415
+    assert push(admin, b"x", content_encoding="gzip").status_code == 400
+    assert push(admin, body, authorization="Bearer nonsense").status_code == 401
+    assert admin.session.get(f"{server.url}/loki/api/v1/push").status_code == 405
+
+
+def test_a_label_of_many_values_is_metadata_from_then_on(admin, app):
+    name = f"shard_{app.replace('-', '_')}"
+    for number in range(130):
+        assert push(admin, stream({"app": app, name: f"v{number}"}, [nanoseconds(), f"line {number}"])).status_code == 204
+    found(admin, f'{{app="{app}"}}', 100)
+    until(lambda: name not in admin.get("/loki/api/v1/labels")["data"] or None, what="the label to leave")
+    # It is found by it all the same.
+    assert lines(admin, f'{{app="{app}", {name}="v7"}}') == ["line 7"]
+    assert lines(admin, f'{{app="{app}"}} | {name}="v120"') == ["line 120"]
+
+
+def test_queries_mean_what_they_mean_there(admin, app):
+    values = [[nanoseconds(30 - number), text] for number, text in enumerate(
+        ["GET /a 200", "GET /b 500 timeout", 'POST /a "quoted"', "GET /c 404"])]
+    push(admin, stream({"app": app, "env": "prod"}, *values))
+    found(admin, f'{{app="{app}"}}', 4)
+    select = f'{{app="{app}"}}'
+    assert lines(admin, f'{select} |= "GET"', direction="forward") == ["GET /a 200", "GET /b 500 timeout", "GET /c 404"]
+    assert lines(admin, f'{select} |= "GET" != "timeout"') == ["GET /c 404", "GET /a 200"]
+    assert lines(admin, f'{select} |~ "/(a|b) [0-9]+"') == ["GET /b 500 timeout", "GET /a 200"]
+    assert lines(admin, f"{select} !~ `GET .*`") == ['POST /a "quoted"']
+    assert lines(admin, f'{select} |= "\\"quoted\\""') == ['POST /a "quoted"']
+    assert lines(admin, f'{{app="{app}", env=~"pro.*"}} |= "404"') == ["GET /c 404"]
+    assert lines(admin, f'{{app="{app}", env!="prod"}}') == []
+    assert lines(admin, f'{{app="{app}", env=~"pro"}}') == []
+    assert lines(admin, select, limit=2) == ["GET /c 404", 'POST /a "quoted"']
+    assert lines(admin, select, limit=2, direction="forward") == ["GET /b 500 timeout", "GET /a 200"][::-1]
+    assert lines(admin, select, start=nanoseconds(28.5)) == ["GET /c 404", 'POST /a "quoted"']
+    series = admin.session.get(f"{admin.url}/loki/api/v1/series", params={"match[]": select}).json()["data"]
+    assert [one["env"] for one in series] == ["prod"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "", "{", "{}", '{app="x"', '{app=~".*"}', '{app="x"} |', '{app="x"} | logfmt', "rate({app=\"x\"}[1m])",
+        '{my-app="x"}', '{app="x"} |~ "("', '{app="x"} |= "open', '{app=x}',
+        '{app="x"} | line_format "{{.x}}"', '{app="x"}' + ' |= "y"' * 40,
+    ],
+)
+def test_a_query_that_is_not_answered_is_refused_with_its_place(admin, query):
+    reply = admin.session.get(f"{admin.url}/loki/api/v1/query_range", params={"query": query})
+    assert reply.status_code == 400
+    assert "cannot be answered" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("more", [{"direction": "up"}, {"limit": "0"}, {"start": "soon"}, {"start": "2", "end": "1"}])
+def test_parameters_that_are_none_are_refused(admin, more):
+    reply = admin.session.get(f"{admin.url}/loki/api/v1/query_range", params={"query": '{app="x"}'} | more)
+    assert reply.status_code == 400

@@ -1,0 +1,222 @@
+import Foundation
+import Kernel
+import Testing
+
+@testable import Telemetry
+
+@Suite("Logs from their request to what is found")
+struct LogSearchTests {
+    private static let base: Int64 = 1_800_000_000_000_000_000
+    private static let origin = LogOrigin(arrival: base)
+
+    private static func rows(_ records: [LogRecord]) -> LogRows {
+        records.reduce(into: LogRows()) { $0.append(LogRow.encode($1)) }
+    }
+
+    private static func record(_ number: Int, _ message: String, _ change: (inout LogRecord) -> Void = { _ in })
+        -> LogRecord
+    {
+        var record = LogRecord(at: base + Int64(number))
+        record.message = message
+        change(&record)
+        return record
+    }
+
+    private static func query(_ change: (inout LogQuery) -> Void = { _ in }) -> LogQuery {
+        var query = LogQuery()
+        change(&query)
+        return query
+    }
+
+    @Test("a record is found as it came, whatever it holds")
+    func whole() async throws {
+        let record = Self.record(1, "Größe \"7\"\nzweite Zeile") {
+            $0.level = "WARNING"
+            $0.service = "writer"
+            $0.logger = "app.db"
+            $0.correlationID = "c-1"
+            $0.agent = "scribe"
+            $0.session = "s-1"
+            $0.turn = -3
+            $0.tool = "search"
+            $0.durationMs = 12.5
+            $0.traceID = SpanSamples.traceID
+            $0.spanID = "00f067aa0ba902b7"
+            $0.category = .tool
+            $0.attributes = JSONObject([.init(name: "k", value: ["a": [1, 2.5, "x"]])])
+            $0.labels = LogLabels([(name: "app", value: "x:1"), (name: "env", value: "")])
+        }
+        #expect(try LogRow.encode(record).withUnsafeBytes { try LogRow.decode($0) } == record)
+        try await withTelemetryFolder { folder in
+            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            try await ingest.take(Self.rows([record, Self.record(2, "bare")]), refused: [.noMessage: 1])
+            try await ingest.flush()
+            let found = try await ingest.logs(Self.query())
+            #expect(found.records == [Self.record(2, "bare"), record])
+            #expect(found.isComplete)
+            #expect(found.next == nil)
+            let ledger = ingest.ledgers[.logs]
+            #expect((ledger.received, ledger.stored, ledger.rejected) == (3, 2, 1))
+            #expect(try await ingest.logLabels()["app"] == ["x:1"])
+            try await ingest.close()
+        }
+    }
+
+    /// A few hundred records that differ in all that is asked for, in some dozen blocks.
+    private static func sample(_ random: inout SplitMix) -> [LogRecord] {
+        let words = ["alpha", "Beta", "gamma", "timeout", "retry", "déjà", "x"]
+        return (0..<600).map { number in
+            record(Int(random.next() % 400), "") {
+                $0.message = (0..<3).map { _ in words[Int(random.next() % 7)] }.joined(separator: " ") + " \(number)"
+                $0.level = ["info", "ERROR", "debug"][Int(random.next() % 3)]
+                $0.service = ["writer", "reader"][Int(random.next() % 2)]
+                $0.correlationID = random.next() % 3 == 0 ? "c-\(random.next() % 5)" : nil
+                $0.traceID = random.next() % 4 == 0 ? "000000000000000000000000000000a\(random.next() % 3)" : nil
+                $0.tool = random.next() % 5 == 0 ? "search" : nil
+                $0.category = $0.derivedCategory
+                $0.labels =
+                    random.next() % 2 == 0 ? LogLabels([(name: "app", value: "a\(random.next() % 2)")]) : LogLabels()
+                if random.next() % 3 == 0 {
+                    $0.attributes = JSONObject([.init(name: "n", value: .int(Int64(random.next() % 3)))])
+                }
+            }
+        }
+    }
+
+    private static func randomQuery(_ random: inout SplitMix) -> LogQuery {
+        query { query in
+            query.isNewestFirst = random.next() % 2 == 0
+            query.limit = 20 + Int(random.next() % 100)
+            if random.next() % 3 == 0 { query.id = random.next() % 2 == 0 ? "c-2" : "000000000000000000000000000000A1" }
+            if random.next() % 3 == 0 { query.times = base + 50..<base + 300 }
+            let conditions: [LogCondition] = [
+                .words("TIME"), .words("beta"), .words("déjà"), .words("nowhere"), .words("x"),
+                .field("service", .equal("writer")), .field("app", .equal("a1")), .field("app", .equal("")),
+                .field("n", .equal("2")), .field("category", .equal("error")),
+                .field("tool", LogMatcher(.equal(""), isNegated: true)),
+                .line(LogMatcher(.contains("retry"))), .line(LogMatcher(.contains("x"), isNegated: true)),
+                .severity(atLeast: .info),
+            ]
+            for _ in 0..<Int(random.next() % 3) {
+                query.conditions.append(conditions[Int(random.next() % UInt64(conditions.count))])
+            }
+        }
+    }
+
+    /// What a query means, told in the simplest way.
+    private static func isMeant(_ record: LogRecord, _ query: LogQuery) -> Bool {
+        guard query.times.contains(record.time) else { return false }
+        if let id = query.id, record.correlationID != id, record.traceID != id.lowercased() { return false }
+        let texts = [
+            record.message, record.attributes.isEmpty ? "" : JSONValue.object(record.attributes).text, record.level,
+            record.service, record.correlationID ?? "", record.traceID ?? "", record.tool ?? "",
+        ]
+        return query.conditions.allSatisfy { condition in
+            switch condition {
+            case .severity(let least): return record.severity >= least
+            case .words(let word):
+                return texts.contains { $0.lowercased().contains(word.lowercased()) }
+            case .line(let matcher): return texts.contains { isMet(LogMatcher(matcher.kind), $0) } != matcher.isNegated
+            case .field(let name, let matcher):
+                let text: String? =
+                    switch name {
+                    case "service": record.service
+                    case "category": record.category.rawValue
+                    case "tool": record.tool
+                    default: record.labels[name] ?? record.attributes[name].map { $0.string ?? $0.text }
+                    }
+                return isMet(matcher, text ?? "")
+            }
+        }
+    }
+
+    private static func isMet(_ matcher: LogMatcher, _ text: String) -> Bool {
+        let isFound =
+            switch matcher.kind {
+            case .equal(let meant): text == meant
+            case .contains(let part): text.contains(part)
+            case .matches: false
+            }
+        return isFound != matcher.isNegated
+    }
+
+    @Test(
+        "random queries find what the simplest reading of them finds, page after page",
+        arguments: [1, 2, 3] as [UInt64])
+    func differential(seed: UInt64) async throws {
+        var random = SplitMix(seed: seed)
+        let records = Self.sample(&random)
+        try await withTelemetryFolder { folder in
+            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 24, world: .live)
+            var rest = records[...]
+            while !rest.isEmpty {
+                let piece = rest.prefix(1 + Int(random.next() % 60))
+                rest = rest.dropFirst(piece.count)
+                try await ingest.take(Self.rows(Array(piece)), refused: [:])
+                if random.next() % 2 == 0 { try await ingest.flush() }
+            }
+            try await ingest.flush()
+            for _ in 0..<25 {
+                var query = Self.randomQuery(&random)
+                let meant = records.filter { Self.isMeant($0, query) }
+                var shown: [LogRecord] = []
+                for _ in 0..<700 {
+                    let found = try await ingest.logs(query)
+                    #expect(found.records.count <= query.limit)
+                    shown += found.records
+                    query.after = found.next
+                    if found.next == nil { break }
+                }
+                #expect(query.after == nil)
+                #expect(shown.map(\.time) == meant.map(\.time).sorted { query.isNewestFirst == ($0 > $1) })
+                #expect(Set(shown.map(\.message)) == Set(meant.map(\.message)), "\(query)")
+            }
+            try await ingest.close()
+        }
+    }
+
+    @Test("what was acknowledged is there once, after a process that ended without a word")
+    func crash() async throws {
+        try await withTelemetryFolder { folder in
+            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            for number in 0..<40 {
+                let record = Self.record(number, "line \(number)") { $0.category = number % 2 == 0 ? .system : .error }
+                try await first.take(Self.rows([record]), refused: [:])
+                if number == 19 { try await first.flush() }
+            }
+            // Nothing is closed and half of it not flushed.
+            for _ in 0..<2 {
+                let next = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+                try await next.flush()
+                let found = try await next.logs(Self.query { $0.isNewestFirst = false })
+                #expect(found.records.map(\.message) == (0..<40).map { "line \($0)" })
+                try await next.close()
+            }
+        }
+    }
+
+    @Test("a search that takes too long says so, and where to go on")
+    func tooLong() async throws {
+        try await withTelemetryFolder { folder in
+            let archive = try Archive(folder: folder, entropy: World.live.entropy) { _ in }
+            let part = ArchivePart(.logs, .system, day: 1)
+            for number in 0..<4 {
+                var builder = LogBlockBuilder()
+                try LogRow.encode(Self.record(number, "line")).withUnsafeBytes { try builder.add($0) }
+                let block = try #require(builder.finish())
+                try archive.append([ArchiveBlock(block, key: archive.key)], to: part, through: Int64(number + 1))
+            }
+            var asked = 0
+            let found = LogSearch(archive: archive, query: Self.query()) {
+                asked += 1
+                return asked > 2
+            }.run()
+            #expect(found.records.map(\.time) == [Self.base + 3, Self.base + 2])
+            #expect(!found.isComplete)
+            let rest = LogSearch(archive: archive, query: Self.query { $0.after = found.next }) { false }.run()
+            #expect(rest.records.map(\.time) == [Self.base + 1, Self.base])
+            #expect(rest.isComplete)
+            try archive.close()
+        }
+    }
+}
