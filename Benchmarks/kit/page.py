@@ -7,6 +7,7 @@ TITLES = {
     "ingest": "Single events",
     "gateway": "Model calls",
     "spans": "Spans",
+    "logs": "Logs",
     "footprint": "Memory, idleness and start",
 }
 

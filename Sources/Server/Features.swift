@@ -181,7 +181,7 @@ public struct Features: Sendable {
     }
 
     private func telemetryRoutes(_ ingest: TelemetryIngest) -> [Route] {
-        TraceRoutes(ingest: ingest).routes + LogRoutes(ingest: ingest, world: world).routes
+        TraceRoutes(ingest: ingest, world: world).routes + LogRoutes(ingest: ingest, world: world).routes
             + LokiRoutes(ingest: ingest, world: world).routes
     }
 

@@ -15,6 +15,8 @@ from reeve_server import until
 ON_ENGINES = ["sqlite"]
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
+# A time that no other test has spans of.
+BASE = 1_600_000_000_000_000_000
 _traces = iter(range(1, 1_000_000))
 
 
@@ -156,3 +158,39 @@ def test_a_killed_server_has_every_span_that_it_took(own_server, trace):
     server.kill()
     server.start()
     assert len(found(server.api(), trace, 40)) == 40
+
+
+def test_traces_are_listed_by_what_they_have(admin, agent, trace):
+    # Several traces, of which no other test has any.
+    trace = f"feed{trace[4:]}"
+
+    def one(number: int, **more) -> dict:
+        times = {"startTimeUnixNano": str(BASE + number * 10**9), "endTimeUnixNano": str(BASE + (number + 1) * 10**9)}
+        return span(trace[:-2] + format(number, "02x"), 1, **(times | more))
+
+    def attribute(name: str, value: str) -> dict:
+        return {"key": name, "value": {"stringValue": value}}
+
+    child = span(trace[:-2] + "00", 2, parentSpanId=format(1, "016x"), name="child", status={"code": 2})
+    child |= {"startTimeUnixNano": str(BASE), "endTimeUnixNano": str(BASE + 1), "attributes": [
+        attribute("correlation_id", f"c-{trace}"), {"key": "gen_ai.usage.input_tokens", "value": {"intValue": 40}}]}  # fmt: skip
+    assert send(agent, request_of(one(0, name="root"), child, *(one(number) for number in range(1, 6)))).status_code == 200
+    found(admin, trace[:-2] + "00", 2)
+    until(lambda: admin.send("GET", f"/api/v1/traces/{trace[:-2]}05").status_code == 200 or None, what="the last trace")
+    window = {"since": str(BASE), "until": str(BASE + 10**10)}
+
+    def listed(**query) -> list[dict]:
+        page = admin.get("/api/v1/traces", params=window | query)
+        assert page["complete"]
+        return [item for item in page["items"] if item["traceId"].startswith(trace[:-2])]
+
+    assert [item["traceId"][-2:] for item in listed(agent=agent.agent)] == ["05", "04", "03", "02", "01", "00"]
+    (item,) = listed(correlationId=f"c-{trace}")
+    assert (item["rootName"], item["spans"], item["errors"], item["tokens"]) == ("root", 2, 1, 40)
+    assert (item["status"], item["correlationId"], item["durationMs"]) == ("error", f"c-{trace}", 1000.0)
+    assert listed(status="error") == [item]
+    assert listed(service="elsewhere") == listed(agent="nobody") == listed(correlationId="nothing") == []
+    assert [item["traceId"][-2:] for item in listed(correlationId=trace[:-2] + "03")] == ["03"]
+    assert len(admin.get("/api/v1/traces", params=window | {"limit": 2})["items"]) == 2
+    for query in ("status=ok", "since=soon", "limit=0", "since=1h&until=2h"):
+        assert admin.send("GET", f"/api/v1/traces?{query}").status_code == 422

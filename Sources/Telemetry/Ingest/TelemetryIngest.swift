@@ -219,6 +219,14 @@ public final class TelemetryIngest: Sendable {
         }
     }
 
+    /// Traces that are as asked, ``searchMax`` long.
+    public func traces(_ query: TraceQuery) async throws -> TraceFindings {
+        try await Self.on(searcher) {
+            let end = ContinuousClock.now + Self.searchMax
+            return TraceSearch(archive: self.reading, query: query) { ContinuousClock.now > end }.run()
+        }
+    }
+
     /// Log records that are as asked, ``searchMax`` long.
     public func logs(_ query: LogQuery) async throws -> LogFindings {
         try await Self.on(searcher) {

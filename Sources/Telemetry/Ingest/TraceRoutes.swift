@@ -3,8 +3,12 @@ import Kernel
 /// Traces over HTTP: in by OTLP, out as JSON.
 public struct TraceRoutes: Sendable {
     let ingest: TelemetryIngest
+    let world: World
 
-    public init(ingest: TelemetryIngest) { self.ingest = ingest }
+    public init(ingest: TelemetryIngest, world: World) {
+        self.ingest = ingest
+        self.world = world
+    }
 
     public var routes: [Route] {
         // Described as JSON; protobuf is the same message in bytes.
@@ -15,6 +19,9 @@ public struct TraceRoutes: Sendable {
                 .post, "/v1/traces", .ingest, "Take in spans (OTLP/HTTP, protobuf or JSON, gzip or plain)", shape: door,
                 bodyBytesMax: TelemetryLimits.bodyBytes, refusal: { problem, _ in OTLPReply.json.refusal(problem) },
                 handler: take),
+            Route(
+                .get, "/api/v1/traces", .operateOrView, "List the traces with the latest spans",
+                shape: TraceShapes.search, handler: list),
             Route(
                 .get, trace, .operateOrView, "Show a trace's spans, without their bodies", shape: .one("Trace"),
                 handler: show),
@@ -66,6 +73,13 @@ public struct TraceRoutes: Sendable {
     static let jsonDepthMax = 16 + 4 * AttributeValue.depthMax
 
     // MARK: out
+
+    private func list(_ request: APIRequest) async throws -> APIReply {
+        let findings = try await ingest.traces(try TraceQuery(request, now: world.now))
+        return .json([
+            "items": .array(findings.traces.map(\.json)), "complete": .bool(findings.isComplete),
+        ])
+    }
 
     private func show(_ request: APIRequest) async throws -> APIReply {
         let id = try Self.traceID(request)

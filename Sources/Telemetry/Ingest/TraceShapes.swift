@@ -15,7 +15,28 @@ public enum TraceShapes {
         ("startTime", text), ("endTime", text), ("durationMs", ["type": "number", "minimum": 0]),
     ]
 
+    static let search: RouteShape = RouteShape(
+        query: [
+            ("correlationId", text, "What belongs to this correlation id"),
+            ("service", text, "With a span of this service"),
+            ("agent", text, "With a span of this agent"), ("session", text, "With a span of this session"),
+            ("status", ["type": "string", "enum": ["error"]], "Only those with an error"),
+            ("since", text, "From this moment on: RFC 3339, nanoseconds since 1970, or how long ago, such as 1h"),
+            ("until", text, "Before this moment"),
+            ("limit", ["type": "integer", "minimum": 1], "Traces, \(TraceQuery.limitMax) at most"),
+        ], reply: ["$ref": "#/components/schemas/TraceList"])
+
+    private static let summary: [(String, JSONValue)] = [
+        ("traceId", text), ("rootName", text), ("status", text), ("service", text), ("agent", optionalText),
+        ("state", text), ("startTime", text), ("endTime", text), ("durationMs", ["type": "number", "minimum": 0]),
+        ("spans", count), ("errors", count), ("tokens", count), ("correlationId", text), ("sessionId", optionalText),
+    ]
+
     public static let schemas: [(name: String, schema: JSONValue)] = [
+        (
+            "TraceList",
+            object([("items", ["type": "array", "items": object(summary)]), ("complete", ["type": "boolean"])])
+        ),
         ("Span", object(head)),
         (
             "Trace",

@@ -69,8 +69,8 @@ struct LogPlan {
         }
         if let id {
             let (traces, correlations) = (heads.column(LogRow.Field.trace), heads.column(LogRow.Field.correlation))
-            let isTrace = TraceID(id) != nil
-            let numbers = heads.numbers { isTrace ? $0.isSameIgnoringCase(id) : $0.elementsEqual(id.utf8) }
+            let (text, isTrace) = (Array(id.utf8), TraceID(id) != nil)
+            let numbers = heads.numbers { $0.isSame(text, ignoringCase: isTrace) }
             for row in allowed.indices where allowed[row] {
                 allowed[row] = numbers.contains(traces[row]) || numbers.contains(correlations[row])
             }
@@ -147,8 +147,13 @@ extension ArraySlice<UInt8> {
     fileprivate func isMet(_ matcher: LogMatcher, _ stepsLeft: inout Int) -> Bool {
         matcher.isMet(by: self, stepsLeft: &stepsLeft)
     }
+}
 
-    fileprivate func isSameIgnoringCase(_ text: String) -> Bool {
-        count == text.utf8.count && zip(self, text.utf8).allSatisfy { $0 | 0x20 == $1 | 0x20 }
+extension UnsafeBufferPointer<UInt8> {
+    fileprivate func isSame(_ text: [UInt8], ignoringCase: Bool) -> Bool {
+        guard count == text.count else { return false }
+        let mask: UInt8 = ignoringCase ? 0x20 : 0
+        for index in 0..<count where self[index] | mask != text[index] | mask { return false }
+        return true
     }
 }

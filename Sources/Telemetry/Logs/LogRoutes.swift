@@ -130,13 +130,6 @@ extension APIRequest {
 extension LogQuery {
     /// From the query of a request.
     init(_ request: APIRequest, now: Timestamp) throws {
-        func moment(_ name: String) throws -> Int64? {
-            guard let text = request.queryValue(name), !text.isEmpty else { return nil }
-            guard let time = LogTime(text, now: now) else {
-                throw Problem.invalid(name, "RFC 3339, nanoseconds since 1970, or how long ago, such as 15m, 2h or 7d")
-            }
-            return time.nanoseconds
-        }
         self.init()
         id = request.queryValue("correlationId").flatMap { $0.isEmpty ? nil : $0 }
         let fields = [
@@ -158,9 +151,7 @@ extension LogQuery {
         guard conditions.count <= Self.conditionsMax else {
             throw Problem.invalid("q", "at most \(Self.conditionsMax) words")
         }
-        let (since, until) = (try moment("since") ?? 0, try moment("until") ?? .max)
-        guard since <= until else { throw Problem.invalid("until", "a time behind `since`") }
-        times = since..<until
+        times = try LogTime.range(request, now: now)
         switch request.queryValue("order") ?? "desc" {
         case "desc", "": isNewestFirst = true
         case "asc": isNewestFirst = false

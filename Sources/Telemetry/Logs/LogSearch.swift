@@ -11,9 +11,6 @@ public struct LogFindings: Sendable {
 
 /// Looks for log records in the archive, block by block in the order of time, and no further than it must.
 struct LogSearch {
-    /// Blocks whose extents are read at a time.
-    private static let pageBlocks = 256
-
     private let archive: Archive
     private let query: LogQuery
     private let times: Range<Int64>
@@ -48,34 +45,25 @@ struct LogSearch {
         let record: LogRecord
     }
 
-    /// The blocks of a file that are still to be looked at.
-    private struct Cursor {
-        let part: ArchivePart
-        var page: [BlockExtent] = []
-        var place = 0
-        var isDone = false
-
-        var next: BlockExtent? { place < page.count ? page[place] : nil }
-    }
-
     func run() -> LogFindings {
         var findings = LogFindings()
         guard query.limit > 0, !times.isEmpty else { return findings }
         var plan = LogPlan(query.conditions)
-        var cursors = archive.parts(.logs).filter { plan.mayHave($0.category) }.map { Cursor(part: $0) }
-        for index in cursors.indices { fill(&cursors[index]) }
+        var cursor = BlockCursor(
+            archive: archive, kind: .logs, times: times, key: query.id.map(archive.key.id),
+            isNewestFirst: query.isNewestFirst
+        ) { plan.mayHave($0.category) }
         var found: [Found] = []
-        while let index = best(cursors), let extent = cursors[index].next {
-            if found.count >= limit, let worst = found.last, !mayBeat(extent, worst.time) { break }
+        while let ahead = cursor.ahead {
+            if found.count >= limit, let worst = found.last, !mayBeat(ahead, worst.time) { break }
             guard !isOver(), plan.stepsLeft >= 0 else {
                 findings.isComplete = false
                 break
             }
-            found += look(into: extent, of: cursors[index].part, &plan)
+            guard let (part, extent) = cursor.next() else { break }
+            found += look(into: extent, of: part, &plan)
             found.sort(by: isBefore)
             if found.count > limit { found.removeLast(found.count - limit) }
-            cursors[index].place += 1
-            fill(&cursors[index])
         }
         if plan.stepsLeft < 0 { findings.isComplete = false }
         let shown = found.dropFirst(skip).prefix(query.limit)
@@ -88,32 +76,9 @@ struct LogSearch {
         return findings
     }
 
-    /// Reads the next page of a file's blocks where the one before is used up.
-    private func fill(_ cursor: inout Cursor) {
-        guard cursor.next == nil, !cursor.isDone else { return }
-        let (last, key) = (cursor.page.last, query.id.map(archive.key.id))
-        cursor.page =
-            archive.read(cursor.part) { file in
-                query.isNewestFirst
-                    ? try file.newest(times, key: key, behind: last, max: Self.pageBlocks)
-                    : try file.oldest(times, key: key, behind: last, max: Self.pageBlocks)
-            } ?? []
-        cursor.place = 0
-        cursor.isDone = cursor.page.count < Self.pageBlocks
-    }
-
-    /// The file whose next block begins first, in the order that is asked for.
-    private func best(_ cursors: [Cursor]) -> Int? {
-        cursors.indices.filter { cursors[$0].next != nil }.min { left, right in
-            guard let left = cursors[left].next?.times, let right = cursors[right].next?.times else { return false }
-            return query.isNewestFirst
-                ? left.upperBound > right.upperBound : left.lowerBound < right.lowerBound
-        }
-    }
-
     /// A block with records of the last moment counts: a page must end in the same place whatever its size.
-    private func mayBeat(_ extent: BlockExtent, _ time: Int64) -> Bool {
-        query.isNewestFirst ? extent.times.upperBound >= time : extent.times.lowerBound <= time
+    private func mayBeat(_ times: ClosedRange<Int64>, _ time: Int64) -> Bool {
+        query.isNewestFirst ? times.upperBound >= time : times.lowerBound <= time
     }
 
     private func isBefore(_ left: Found, _ right: Found) -> Bool {
@@ -142,11 +107,12 @@ struct LogSearch {
                 return query.isNewestFirst ? left > right : left < right
             }
             let shown = rows.prefix(limit)
-            let others = shown.isEmpty ? [] : try bodies.others()
+            let rests = try bodies.rest(of: shown)
             return try shown.map { row in
                 Found(
                     time: heads.times[row], part: part, block: extent.id, row: row,
-                    record: try LogRecord(row, of: heads, bodies, others[row], category: part.category))
+                    record: try LogRecord(
+                        row, of: heads, bodies, rests[row] ?? LogBodies.Rest(), category: part.category))
             }
         }
         return found ?? []
@@ -156,7 +122,7 @@ struct LogSearch {
 extension LogRecord {
     /// The record of a block's row.
     init(
-        _ row: Int, of heads: LogHeads, _ bodies: LogBodies, _ others: (span: String?, turn: Int64?, duration: Double?),
+        _ row: Int, of heads: LogHeads, _ bodies: LogBodies, _ rest: LogBodies.Rest,
         category: TelemetryCategory
     ) throws {
         func text(_ field: Int) -> String? { heads.text(field, of: row) }
@@ -170,7 +136,7 @@ extension LogRecord {
         tool = text(LogRow.Field.tool)
         traceID = text(LogRow.Field.trace)
         labels = text(LogRow.Field.labels).map { LogLabels(text: $0) } ?? LogLabels()
-        (spanID, turn, durationMs) = (others.span, others.turn, others.duration)
+        (spanID, turn, durationMs) = (rest.span, rest.turn, rest.duration)
         self.category = category
         message = String(decoding: bodies.message(row), as: UTF8.self)
         let text = bodies.attributes(row)

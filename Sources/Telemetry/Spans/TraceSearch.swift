@@ -1,0 +1,111 @@
+import Kernel
+
+/// Which traces somebody asks for.
+public struct TraceQuery: Sendable {
+    /// Traces of one answer.
+    public static let limitMax = 200
+    public static let limitDefault = 50
+
+    /// A correlation id, or the trace's own.
+    public var id: String?
+    public var service: String?
+    public var agent: String?
+    public var session: String?
+    /// Only those with an error somewhere.
+    public var isFailed = false
+    /// Nanoseconds since 1970; a trace counts that has a span within.
+    public var times: Range<Int64> = 0..<Int64.max
+    public var limit = TraceQuery.limitDefault
+
+    public init() {}
+}
+
+/// What a list says of a trace.
+public struct TraceSummary: Sendable, Equatable {
+    public let id: TraceID
+    /// The span without a parent, or with one that is not there; of several the first.
+    public let root: SpanHead
+    public let startedAt: Int64
+    public let endedAt: Int64
+    public let spans: Int
+    public let errors: Int
+    public let tokens: Int64
+    public let correlationID: String
+
+    /// - Parameter heads: Of one trace, by their start; `nil` for none.
+    init?(_ heads: [SpanHead]) {
+        guard let first = heads.first else { return nil }
+        let ids = Set(heads.map(\.spanID))
+        root = heads.first { $0.parentID.map { !ids.contains($0) } ?? true } ?? first
+        id = first.traceID
+        startedAt = first.startedAt
+        endedAt = heads.map(\.endedAt).max() ?? first.endedAt
+        spans = heads.count
+        errors = heads.count { $0.status == .error }
+        tokens = heads.reduce(0) { $0 + ($1.usage?.total ?? 0) }
+        correlationID = heads.lazy.compactMap(\.correlationID).first ?? first.traceID.description
+    }
+}
+
+extension SpanUsage {
+    /// All tokens, in and out.
+    public var total: Int64 { input + cacheRead + cacheWrite + output + reasoning }
+}
+
+/// What a search for traces found.
+public struct TraceFindings: Sendable {
+    public var traces: [TraceSummary] = []
+    /// Whether all of the time that was asked for was looked at, or as many found as were asked for.
+    public var isComplete = true
+}
+
+/// Looks for the traces with the latest spans, block by block backwards in time.
+struct TraceSearch {
+    private let archive: Archive
+    private let query: TraceQuery
+    private let isOver: () -> Bool
+
+    /// - Parameter isOver: Asked between blocks: whether there was enough time.
+    init(archive: Archive, query: TraceQuery, isOver: @escaping () -> Bool) {
+        self.archive = archive
+        self.query = query
+        self.isOver = isOver
+    }
+
+    func run() -> TraceFindings {
+        var findings = TraceFindings()
+        var seen: Set<TraceID> = []
+        let key = query.id.map(archive.key.id)
+        var cursor = BlockCursor(archive: archive, kind: .spans, times: query.times, key: key, isNewestFirst: true)
+        while findings.traces.count < query.limit, let (part, extent) = cursor.next() {
+            guard !isOver() else {
+                findings.isComplete = false
+                break
+            }
+            for head in meant(part, extent) where seen.insert(head.traceID).inserted {
+                guard findings.traces.count < query.limit else { break }
+                guard let summary = TraceSummary(archive.spans(of: head.traceID).map(\.head)) else { continue }
+                if !query.isFailed || summary.errors > 0 { findings.traces.append(summary) }
+            }
+        }
+        findings.traces.sort { ($0.startedAt, $0.id) > ($1.startedAt, $1.id) }
+        return findings
+    }
+
+    /// The spans of a block that are as asked, the latest first.
+    private func meant(_ part: ArchivePart, _ extent: BlockExtent) -> [SpanHead] {
+        let heads: [SpanHead]? = archive.read(part) { file in
+            try file.head(of: extent.id).map { try SpanColumns.read($0).map(\.head) } ?? []
+        }
+        return (heads ?? []).filter(isMeant).sorted { ($0.endedAt, $0.traceID) > ($1.endedAt, $1.traceID) }
+    }
+
+    private func isMeant(_ head: SpanHead) -> Bool {
+        guard head.startedAt < query.times.upperBound, head.endedAt >= query.times.lowerBound else { return false }
+        if let id = query.id, head.correlationID != id, head.traceID.description != id.lowercased() { return false }
+        if let service = query.service, head.service != service { return false }
+        if let agent = query.agent, head.agent != agent { return false }
+        if let session = query.session, head.session != session { return false }
+        return true
+    }
+}
