@@ -43,9 +43,9 @@ import Testing
         let settings = try settings()
         var meters = CallMeters()
         for record in records { meters.observe(record, model: settings.resolve(record.model), at: now) }
-        var text = MetricText(agent: agent)
-        meters.write(to: &text, at: now)
-        return String(decoding: text.bytes, as: UTF8.self)
+        var page = MetricPage(agent: agent)
+        meters.collect(into: &page, at: now)
+        return String(decoding: MetricText.bytes(of: page), as: UTF8.self)
     }
 
     @Test("Each token is counted once over the types, and money exactly")
@@ -170,9 +170,9 @@ import Testing
         let settings = try Self.settings()
         var meters = CallMeters()
         func ratio(at now: Timestamp) -> [Substring] {
-            var text = MetricText()
-            meters.write(to: &text, at: now)
-            return String(decoding: text.bytes, as: UTF8.self).split(separator: "\n").filter {
+            var page = MetricPage()
+            meters.collect(into: &page, at: now)
+            return String(decoding: MetricText.bytes(of: page), as: UTF8.self).split(separator: "\n").filter {
                 $0.hasPrefix("agent_context_utilization_ratio{")
             }
         }

@@ -9,9 +9,9 @@ import Testing
     private func lines(_ records: [CallRecord], model: String? = "mini") -> [String] {
         var meters = GatewayMeters()
         for record in records { meters.observe(record, model: model ?? record.model) }
-        var text = MetricText()
-        meters.write(to: &text)
-        return String(decoding: text.bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        var page = MetricPage()
+        meters.collect(into: &page)
+        return String(decoding: MetricText.bytes(of: page), as: UTF8.self).split(separator: "\n").map(String.init)
             .filter { !$0.hasPrefix("#") }
     }
 

@@ -6,10 +6,10 @@ import Testing
 @Suite struct MetricTextTests {
     static let calls = Metric.counter("calls_total", "Calls\nby \\ who.", labels: ["agent", "type"], open: ["agent"])
 
-    static func text(agent: String? = nil, _ write: (inout MetricText) -> Void) -> String {
-        var text = MetricText(agent: agent)
-        write(&text)
-        return String(decoding: text.bytes, as: UTF8.self)
+    static func text(agent: String? = nil, _ collect: (inout MetricPage) -> Void) -> String {
+        var page = MetricPage(agent: agent)
+        collect(&page)
+        return String(decoding: MetricText.bytes(of: page), as: UTF8.self)
     }
 
     @Test func aCounterWithLabels() {
@@ -19,7 +19,7 @@ import Testing
         family.add(1, ["bob", "out"])
         family.add(-7, ["bob", "out"])
         #expect(
-            Self.text { $0.write(family) } == """
+            Self.text { $0.add(family) } == """
                 # HELP calls_total Calls\\nby \\\\ who.
                 # TYPE calls_total counter
                 calls_total{agent="ann",type="in"} 5
@@ -30,13 +30,13 @@ import Testing
 
     @Test func aFamilyWithoutSeriesStillSaysWhatItIs() {
         #expect(
-            Self.text { $0.write(GaugeFamily(.gauge("empty", "Nothing."))) }
+            Self.text { $0.add(GaugeFamily(.gauge("empty", "Nothing."))) }
                 == "# HELP empty Nothing.\n# TYPE empty gauge\n")
     }
 
     @Test func aGaugeWithoutLabels() {
         #expect(
-            Self.text { $0.write(.gauge("up", "Up."), 0.5) } == "# HELP up Up.\n# TYPE up gauge\nup 0.5\n")
+            Self.text { $0.add(.gauge("up", "Up."), 0.5) } == "# HELP up Up.\n# TYPE up gauge\nup 0.5\n")
     }
 
     @Test(
@@ -49,7 +49,7 @@ import Testing
     func escaping(value: String, expected: String) {
         var family = CounterFamily(Self.calls)
         family.add(1, [value, "in"])
-        let lines = Self.text { $0.write(family) }.split(separator: "\n")
+        let lines = Self.text { $0.add(family) }.split(separator: "\n")
         #expect(lines.count == 3)
         #expect(lines.last == "calls_total{agent=\"\(expected)\",type=\"in\"} 1")
     }
@@ -58,7 +58,7 @@ import Testing
         var family = HistogramFamily(.histogram("took_seconds", "Took.", labels: ["model"]), bounds: [0.1, 1])
         for value in [0.05, 0.1, 0.5, 7, .nan, .infinity] { family.observe(value, ["m"]) }
         #expect(
-            Self.text { $0.write(family) } == """
+            Self.text { $0.add(family) } == """
                 # HELP took_seconds Took.
                 # TYPE took_seconds histogram
                 took_seconds_bucket{model="m",le="0.1"} 2
@@ -76,7 +76,7 @@ import Testing
             (1e300, "1e+300"), (1e-7, "1e-07"),
         ])
     func numbers(value: Double, expected: String) {
-        #expect(MetricText.number(value) == expected)
+        #expect(MetricLines.number(value) == expected)
     }
 
     @Test(
@@ -85,7 +85,7 @@ import Testing
             (.max, "9223372036.854775807"), (-5, "-0.000000005"),
         ])
     func exactDecimals(value: Int64, expected: String) {
-        #expect(MetricText.decimal(value, digits: 9) == expected)
+        #expect(MetricLines.decimal(value, digits: 9) == expected)
     }
 
     @Test func sumsSaturate() {
@@ -103,8 +103,8 @@ import Testing
         var other = CounterFamily(.counter("all_total", "All.", labels: ["model"]))
         other.add(4, ["m"])
         let text = Self.text(agent: "bob") {
-            $0.write(family)
-            $0.write(other)
+            $0.add(family)
+            $0.add(other)
         }
         #expect(!text.contains("ann") && text.contains("bob") && text.contains("all_total{model=\"m\"} 4"))
     }

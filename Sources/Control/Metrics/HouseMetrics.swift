@@ -50,14 +50,14 @@ public struct HouseMetrics: Sendable {
     }
 
     /// Where the store does not answer, the rest is shown all the same: that is when somebody looks.
-    func write(to text: inout MetricText) async {
+    func collect(into page: inout MetricPage) async {
         var build = GaugeFamily(Self.build)
         build.set(1, [ReeveVersion.current])
-        text.write(build)
-        text.write(Self.start, Double(startedAt.microseconds) / 1e6)
+        page.add(build)
+        page.add(Self.start, Double(startedAt.microseconds) / 1e6)
         let found = try? await storage.read { try counts(in: $0) }
-        text.write(Self.store, found == nil ? 0 : 1)
-        if let found { write(found, to: &text) }
+        page.add(Self.store, found == nil ? 0 : 1)
+        if let found { collect(found, into: &page) }
     }
 
     private func counts(in transaction: Transaction) throws -> Counts {
@@ -68,15 +68,15 @@ public struct HouseMetrics: Sendable {
             events: try log.store.lastSeq(in: transaction))
     }
 
-    private func write(_ counts: Counts, to text: inout MetricText) {
+    private func collect(_ counts: Counts, into page: inout MetricPage) {
         var agents = GaugeFamily(Self.agents)
         for status in AgentStatus.allCases { agents.set(Double(counts.agents[status] ?? 0), [status.rawValue]) }
-        text.write(agents)
+        page.add(agents)
         var tasks = GaugeFamily(Self.tasks)
         for state in TaskState.allCases where !state.isTerminal {
             tasks.set(Double(counts.tasks[state] ?? 0), [state.rawValue])
         }
-        text.write(tasks)
+        page.add(tasks)
         var queued = GaugeFamily(Self.queued)
         var oldest = GaugeFamily(Self.oldest)
         for (name, depth) in counts.queues {
@@ -85,10 +85,10 @@ public struct HouseMetrics: Sendable {
             queued.add(Double(depth.held), [name, "held"])
             if let since = depth.oldestReadyAt { oldest.raise(max(0, (world.now - since).seconds), [name]) }
         }
-        text.write(queued)
-        text.write(oldest)
+        page.add(queued)
+        page.add(oldest)
         var events = CounterFamily(Self.events)
         events.add(counts.events, [])
-        text.write(events)
+        page.add(events)
     }
 }

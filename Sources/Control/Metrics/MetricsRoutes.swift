@@ -23,11 +23,11 @@ public struct MetricsRoutes: Sendable {
 
     /// An agent's key sees its own agent's series alone, of metrics that tell agents apart.
     private func scrape(_ request: APIRequest) async -> APIReply {
-        var text = MetricText(agent: request.principal.agent)
-        await house.write(to: &text)
-        for source in sources { source.write(to: &text) }
+        var page = MetricPage(agent: request.principal.agent)
+        await house.collect(into: &page)
+        for source in sources { source.collect(into: &page) }
         return APIReply(
             status: 200, headers: [("content-type", MetricText.contentType), ("cache-control", "no-store")],
-            body: .bytes(text.bytes))
+            body: .bytes(MetricText.bytes(of: page)))
     }
 }

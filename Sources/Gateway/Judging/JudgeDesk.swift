@@ -71,11 +71,11 @@ final class JudgeDesk: Sendable {
         state.withLock { ($0.waiting.count, $0.running, $0.verdicts.count) }
     }
 
-    func write(to text: inout MetricText) {
+    func collect(into page: inout MetricPage) {
         let (outcomes, scores, waiting) = state.withLock { ($0.outcomes, $0.scores, $0.waiting.count) }
-        text.write(outcomes)
-        text.write(scores)
-        text.write(JudgeMetrics.waiting, Double(waiting))
+        page.add(outcomes)
+        page.add(scores)
+        page.add(JudgeMetrics.waiting, Double(waiting))
     }
 }
 

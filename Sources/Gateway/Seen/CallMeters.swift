@@ -169,11 +169,11 @@ struct CallMeters: Sendable {
 
     private static func key(_ model: String, _ target: String) -> String { "\(model)\n\(target)" }
 
-    func write(to text: inout MetricText, at now: Timestamp) {
-        for family in [tokens, cost, unpriced, calls, errors, attempts, retries] { text.write(family) }
-        text.write(context.family(at: now))
-        for family in [duration, firstToken, overhead, usage, operation, serverFirstToken] { text.write(family) }
-        gateway.write(to: &text)
+    func collect(into page: inout MetricPage, at now: Timestamp) {
+        for family in [tokens, cost, unpriced, calls, errors, attempts, retries] { page.add(family) }
+        page.add(context.family(at: now))
+        for family in [duration, firstToken, overhead, usage, operation, serverFirstToken] { page.add(family) }
+        gateway.collect(into: &page)
     }
 }
 

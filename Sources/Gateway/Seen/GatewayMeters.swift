@@ -78,30 +78,30 @@ struct GatewayMeters: Sendable {
         }
     }
 
-    func write(to text: inout MetricText) {
+    func collect(into page: inout MetricPage) {
         let families = [
             hits, misses, joins, saved, queueRefusals, refusals, retries, fallbacks, joints, jointCalls,
         ]
-        for family in families { text.write(family) }
-        text.write(queueWait)
+        for family in families { page.add(family) }
+        page.add(queueWait)
     }
 }
 
 extension ModelGateway {
     /// What is read at the moment of a scrape. Takes each lock for as long as counting takes.
-    func writeStanding(to text: inout MetricText) {
+    func collectStanding(into page: inout MetricPage) {
         var lines = GaugeFamily(GatewayMetrics.queueCalls)
         for model in settings.models {
             for state in targets(of: model) {
                 lines.add(Double(state.standing.withLock { $0.line.count }), [model.name, state.target.label])
             }
         }
-        text.write(lines)
-        text.write(GatewayMetrics.streams, Double(streamCount))
+        page.add(lines)
+        page.add(GatewayMetrics.streams, Double(streamCount))
         let held = clerk?.book.held ?? .zero
-        text.write(GatewayMetrics.held, Double(held.nanoUSD) / 1e9)
+        page.add(GatewayMetrics.held, Double(held.nanoUSD) / 1e9)
         let counts = clerk?.book.counts ?? (holds: 0, waiting: 0)
-        text.write(GatewayMetrics.holds, Double(counts.holds))
-        text.write(GatewayMetrics.loans, Double(counts.waiting))
+        page.add(GatewayMetrics.holds, Double(counts.holds))
+        page.add(GatewayMetrics.loans, Double(counts.waiting))
     }
 }

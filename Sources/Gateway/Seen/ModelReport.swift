@@ -138,11 +138,11 @@ extension ModelGateway: MetricSource {
         }
     }
 
-    public func write(to text: inout MetricText) {
+    public func collect(into page: inout MetricPage) {
         count()
-        // Written from a copy: nobody waits for a scrape.
+        // Collected from a copy: nobody waits for a scrape.
         let meters = meters.withLock { $0 }
-        meters.write(to: &text, at: world.now)
+        meters.collect(into: &page, at: world.now)
         var states = GaugeFamily(CallMetrics.breaker)
         var changes = GaugeFamily(CallMetrics.breakerChanged)
         var openings = CounterFamily(CallMetrics.openings)
@@ -152,18 +152,18 @@ extension ModelGateway: MetricSource {
             openings.add(Int64(breaker.openings), [model, target])
             if let at = breaker.changedAt { changes.raise(Double(at.microseconds) / 1e6, [model, target]) }
         }
-        text.write(states)
+        page.add(states)
         var shares = GaugeFamily(CallMetrics.dispatchShare, first: 1)
         // The lowest shows where models share a series.
         for model in settings.models { shares.lower(dispatch.standing(of: model.name)?.share ?? 1, [model.name]) }
-        text.write(shares)
-        text.write(changes)
-        text.write(openings)
+        page.add(shares)
+        page.add(changes)
+        page.add(openings)
         let counts = counts
-        text.write(CallMetrics.inFlight, Double(counts.running))
-        text.write(CallMetrics.waiting, Double(counts.waiting))
-        writeStanding(to: &text)
-        judges.write(to: &text)
+        page.add(CallMetrics.inFlight, Double(counts.running))
+        page.add(CallMetrics.waiting, Double(counts.waiting))
+        collectStanding(into: &page)
+        judges.collect(into: &page)
     }
 
     private static func number(_ state: Breaker.State) -> Double {

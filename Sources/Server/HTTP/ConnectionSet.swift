@@ -39,5 +39,5 @@ final class ConnectionSet: Sendable {
 }
 
 extension ConnectionSet: MetricSource {
-    func write(to text: inout MetricText) { text.write(Self.metric, Double(count)) }
+    func collect(into page: inout MetricPage) { page.add(Self.metric, Double(count)) }
 }

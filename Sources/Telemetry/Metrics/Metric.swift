@@ -37,6 +37,6 @@ public struct Metric: Sendable {
 
 /// Something that has metrics to show.
 public protocol MetricSource: Sendable {
-    /// Called for each scrape; answers from memory.
-    func write(to text: inout MetricText)
+    /// Puts what it counts on the page. Called for each scrape; answers from memory.
+    func collect(into page: inout MetricPage)
 }

@@ -78,4 +78,13 @@ public struct HistogramFamily: Sendable {
             spread.sum += value
         }
     }
+
+    /// How many values were at most as large as each bound; the last is infinite and counts all.
+    public func buckets(of spread: Spread) -> [(bound: Double, count: UInt64)] {
+        var count: UInt64 = 0
+        return zip(bounds + [.infinity], spread.counts).map { bound, part in
+            count += part
+            return (bound, count)
+        }
+    }
 }

@@ -31,7 +31,7 @@ public struct SeriesTable<Value: Sendable>: Sendable {
     /// Where the series of these label values stands, made if it is new: for whoever comes again and again.
     public mutating func place(of labels: [String]) -> Int {
         let isLong = labels.contains { $0.utf8.count > SeriesNames.valueBytesMax }
-        return find(isLong ? labels.map(MetricText.clipped) : labels)
+        return find(isLong ? labels.map(SeriesNames.clipped) : labels)
     }
 
     public func value(_ labels: [String]) -> Value? { places[labels].map { series[$0].value } }
@@ -73,4 +73,17 @@ public enum SeriesNames {
     public static let histogramSeriesMax = 200
     /// Bytes of a label's value.
     public static let valueBytesMax = 200
+
+    /// At most ``valueBytesMax`` bytes, cut between characters.
+    static func clipped(_ value: String) -> String {
+        guard value.utf8.count > valueBytesMax else { return value }
+        var kept = String.UnicodeScalarView()
+        var count = 0
+        for scalar in value.unicodeScalars {
+            count += scalar.utf8.count
+            guard count <= valueBytesMax else { break }
+            kept.append(scalar)
+        }
+        return String(kept)
+    }
 }
