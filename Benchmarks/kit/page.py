@@ -8,6 +8,7 @@ TITLES = {
     "gateway": "Model calls",
     "spans": "Spans",
     "logs": "Logs",
+    "metrics": "Counting",
     "footprint": "Memory, idleness and start",
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import httpx
 import openai
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as strict_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from browser_page import logged_in
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("plain")
 PROMTOOL = shutil.which("promtool")
 PROMETHEUS = shutil.which("prometheus")
 MAIN, BACKUP = f"main/{PINNED}", f"backup/{CLAUDE}"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SAID = {"gen_ai_operation_name": "chat", "gen_ai_request_model": "mini"}
 
 
@@ -174,7 +176,7 @@ def test_errors_retries_and_invented_names(reeve: Server, asker, main: str) -> N
     assert grown("reeve_model_attempts_total", target=MAIN, result="server_error") == 1
     assert grown("reeve_model_retries_total", model="mini", reason="same_target_retry") == 1
     assert grown("reeve_model_call_errors_total", model="mini", **{"class": "invalid_request"}) == 1
-    assert grown("reeve_model_call_errors_total", model="other", **{"class": "not_found"}) == 3
+    assert grown("reeve_model_call_errors_total", model="__other__", **{"class": "not_found"}) == 3
     assert not any("made-up" in str(key) or "evil" in str(key) for key in now)
 
 
@@ -282,6 +284,37 @@ def test_scrapes_beside_calls_lose_nothing(reeve: Server, asker) -> None:
     assert total(scrape(reeve), "reeve_model_calls_total", agent=asker.agent) == 150
 
 
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+
+def test_openmetrics_says_the_same_and_points_to_traces(reeve: Server, asker) -> None:
+    asker.ask(extra_headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
+    reply = httpx.get(f"{reeve.url}/metrics", headers=bearer(reeve.admin_key) | {"accept": OPENMETRICS})
+    assert reply.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert reply.headers["vary"] == "accept" and reply.text.endswith("\n# EOF\n")
+    families = list(strict_families(reply.text))
+    names = {f.name + ("_total" if f.type == "counter" else "") for f in families}
+    plain = httpx.get(f"{reeve.url}/metrics", headers=bearer(reeve.admin_key)).text
+    assert names == set(re.findall(r"^# TYPE (\S+)", plain, re.M))
+    assert {f.name: f.unit for f in families}["reeve_model_call_duration_seconds"] == "seconds"
+    found = {}
+    for family in families:
+        for sample in family.samples:
+            if sample.exemplar:
+                assert sum(len(k + v) for k, v in sample.exemplar.labels.items()) <= 128
+                found.setdefault(sample.name, set()).add(sample.exemplar.labels["trace_id"])
+                if sample.name.endswith("_bucket"):
+                    assert sample.exemplar.value <= float(sample.labels["le"])
+    for name in ("reeve_model_calls_total", "reeve_model_call_duration_seconds_bucket"):
+        assert TRACE in found[name], found
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/plain", "application/json", "application/openmetrics-text;q=0"])
+def test_who_asks_for_nothing_else_gets_text(reeve: Server, accept: str) -> None:
+    reply = httpx.get(f"{reeve.url}/metrics", headers=bearer(reeve.admin_key) | {"accept": accept})
+    assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
 @pytest.mark.skipif(not PROMTOOL, reason="promtool is not installed")
 def test_promtool_finds_nothing_wrong(reeve: Server, asker) -> None:
     asker.ask()
@@ -319,7 +352,7 @@ def test_promtool_takes_the_guides_examples(tmp_path) -> None:
 
 @pytest.mark.skipif(not PROMETHEUS, reason="prometheus is not installed")
 def test_prometheus_scrapes_and_answers(reeve: Server, asker, tmp_path) -> None:
-    asker.ask()
+    asker.ask(extra_headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
     (tmp_path / "key").write_text(reeve.make_key("viewer"))
     settings = {
         "global": {"scrape_interval": "1s"},
@@ -336,7 +369,7 @@ def test_prometheus_scrapes_and_answers(reeve: Server, asker, tmp_path) -> None:
     process = subprocess.Popen(
         [
             PROMETHEUS, f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
+            f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage",
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent,
     )
@@ -354,6 +387,14 @@ def test_prometheus_scrapes_and_answers(reeve: Server, asker, tmp_path) -> None:
         assert ask('up{job="reeve"}')[0]["value"][1] == "1"
         quantile = "histogram_quantile(0.9, sum by (le) (gen_ai_client_operation_duration_seconds_bucket))"
         assert float(ask(quantile)[0]["value"][1]) > 0
+        # It asked for OpenMetrics, so the call's trace came along.
+        now = time.time()
+        exemplars = httpx.get(
+            f"http://127.0.0.1:{port}/api/v1/query_exemplars",
+            params={"query": "reeve_model_calls_total", "start": now - 600, "end": now + 60},
+        ).json()["data"]
+        found = {exemplar["labels"]["trace_id"] for series in exemplars for exemplar in series["exemplars"]}
+        assert TRACE in found
     finally:
         process.terminate()
         process.wait(20)

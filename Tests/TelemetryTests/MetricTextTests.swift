@@ -120,11 +120,11 @@ import Testing
         #expect(family.table.series.reduce(0) { $0 + $1.value } == 5_000)
         // Who came first keeps a series; of the others the models and types are still told apart.
         #expect(family.table.value(["m0", "in", "agent-0"]) == 1)
-        #expect(family.table.value(["m1", "out", "other"]) == 829)
+        #expect(family.table.value(["m1", "out", "__other__"]) == 829)
         for number in 0..<5_000 { family.add(1, ["model-\(number)", "type-\(number)", "agent-\(number)"]) }
         #expect(family.table.series.count == 40)
         #expect(family.table.series.reduce(0) { $0 + $1.value } == 10_000)
-        #expect((family.table.value(["other", "other", "other"]) ?? 0) > 4_900)
+        #expect((family.table.value(["__other__", "__other__", "__other__"]) ?? 0) > 4_900)
     }
 
     @Test func longValuesAreCutBetweenCharacters() {

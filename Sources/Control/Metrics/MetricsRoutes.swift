@@ -14,10 +14,12 @@ public struct MetricsRoutes: Sendable {
     public var routes: [Route] {
         var shape = RouteShape(reply: ["type": "string"])
         shape.contentType = "text/plain"
+        shape.otherTypes = ["application/openmetrics-text"]
         return [
             Route(
-                .get, "/metrics", .read, "Metrics, as Prometheus reads them (text format 0.0.4)", shape: shape,
-                handler: scrape)
+                .get, "/metrics", .read,
+                "Metrics, as Prometheus reads them (text format 0.0.4, or OpenMetrics 1.0.0 where Accept asks for it)",
+                shape: shape, handler: scrape)
         ]
     }
 
@@ -26,8 +28,8 @@ public struct MetricsRoutes: Sendable {
         var page = MetricPage(agent: request.principal.agent)
         await house.collect(into: &page)
         for source in sources { source.collect(into: &page) }
-        return APIReply(
-            status: 200, headers: [("content-type", MetricText.contentType), ("cache-control", "no-store")],
-            body: .bytes(MetricText.bytes(of: page)))
+        let format = MetricFormat(accept: request.headers["accept"])
+        let headers = [("content-type", format.contentType), ("cache-control", "no-store"), ("vary", "accept")]
+        return APIReply(status: 200, headers: headers, body: .bytes(format.bytes(of: page)))
     }
 }

@@ -66,8 +66,12 @@ struct CallMeters: Sendable {
             calls.place(of: [key.model, key.agent, key.door.name, key.status.rawValue])
         }
         calls.add(1, at: place)
+        let exemplar = record.exemplar(1)
+        calls.point(at: place, to: exemplar)
         if record.status != .done {
-            errors.add(1, at: lane.place(.errors) { errors.place(of: [key.model, key.failure]) })
+            let place = lane.place(.errors) { errors.place(of: [key.model, key.failure]) }
+            errors.add(1, at: place)
+            errors.point(at: place, to: exemplar)
         }
         if let buckets = record.usage?.buckets {
             for kind in TokenKind.allCases where buckets[kind] > 0 {
@@ -94,11 +98,15 @@ struct CallMeters: Sendable {
 
     private mutating func time(_ record: CallRecord, _ key: CallLane.Key, _ lane: inout CallLane) {
         let seconds = record.duration.seconds
-        duration.observe(seconds, at: lane.place(.duration) { duration.place(of: [key.model, key.status.rawValue]) })
+        let place = lane.place(.duration) { duration.place(of: [key.model, key.status.rawValue]) }
+        duration.observe(seconds, at: place)
+        duration.point(at: place, to: record.exemplar(seconds))
         overhead.observe(
             record.overhead.seconds, at: lane.place(.overhead) { overhead.place(of: [key.door.name]) })
         if let span = record.firstToken {
-            firstToken.observe(span.seconds, at: lane.place(.firstToken) { firstToken.place(of: [key.model]) })
+            let place = lane.place(.firstToken) { firstToken.place(of: [key.model]) }
+            firstToken.observe(span.seconds, at: place)
+            firstToken.point(at: place, to: record.exemplar(span.seconds))
         }
         // What OpenTelemetry calls an operation: a call that was sent to a provider.
         guard let attempt = record.attempts.last, record.provider != nil else { return }
@@ -106,7 +114,9 @@ struct CallMeters: Sendable {
             let system = GenAIName.system(ofProvider: key.provider)
             return [GenAIName.operation(key.door), key.provider, system, key.model]
         }
-        operation.observe(seconds, at: lane.place(.operation) { operation.place(of: labels() + [key.failure]) })
+        let called = lane.place(.operation) { operation.place(of: labels() + [key.failure]) }
+        operation.observe(seconds, at: called)
+        operation.point(at: called, to: record.exemplar(seconds))
         if let span = record.firstToken {
             serverFirstToken.observe(
                 (record.startedAt + span - attempt.startedAt).seconds,
@@ -174,6 +184,14 @@ struct CallMeters: Sendable {
         page.add(context.family(at: now))
         for family in [duration, firstToken, overhead, usage, operation, serverFirstToken] { page.add(family) }
         gateway.collect(into: &page)
+    }
+}
+
+extension CallRecord {
+    /// The call's trace beside a value of it; `nil` where the call has none.
+    fileprivate func exemplar(_ value: Double) -> Exemplar? {
+        guard !trace.isEmpty else { return nil }
+        return Exemplar(trace: trace, value: value, at: Double((startedAt + duration).microseconds) / 1e6)
     }
 }
 

@@ -3,6 +3,8 @@ public struct CounterFamily: Sendable {
     public private(set) var table: SeriesTable<Int64>
     /// Digits behind the point: 9 where billionths are counted and whole ones shown.
     let digits: Int
+    /// The last that was counted with a trace, by the place of its series.
+    private(set) var exemplars: [Int: Exemplar] = [:]
 
     public init(_ metric: Metric, digits: Int = 0, seriesMax: Int = SeriesNames.seriesMax) {
         table = SeriesTable(metric, first: 0, seriesMax: seriesMax)
@@ -20,6 +22,11 @@ public struct CounterFamily: Sendable {
             let (sum, isOver) = value.addingReportingOverflow(max(0, amount))
             value = isOver ? .max : sum
         }
+    }
+
+    /// Shows `exemplar` with the series from now on.
+    public mutating func point(at place: Int, to exemplar: Exemplar?) {
+        if let exemplar { exemplars[place] = exemplar }
     }
 }
 
@@ -40,28 +47,28 @@ public struct GaugeFamily: Sendable {
     /// Keeps the smaller one, of a series that begins with the largest.
     public mutating func lower(_ value: Double, _ labels: [String]) { table.update(labels) { $0 = min($0, value) } }
 
-    /// For numbers of which several may share the series `other`.
+    /// For numbers of which several may share the series ``SeriesNames/other``.
     public mutating func add(_ value: Double, _ labels: [String]) { table.update(labels) { $0 += value } }
 }
 
-/// How values are spread, by label values: how many were at most as large as each of a few bounds, and their sum.
+/// How values are spread, by label values: how many were at most as large as each of a few bounds, their sum, and
+/// quantiles. See ``Spread`` for how exact they are.
 public struct HistogramFamily: Sendable {
-    public struct Spread: Sendable, Equatable {
-        /// Values above the bound before and up to this one; the last place is for those above all bounds.
-        public var counts: [UInt64]
-        public var sum = 0.0
-
-        public var count: UInt64 { counts.reduce(0, +) }
-    }
-
     public private(set) var table: SeriesTable<Spread>
     /// In rising order.
-    public let bounds: [Double]
+    public var bounds: [Double] { grid.bounds }
+    let grid: SpreadGrid
+    /// The last of a bucket that was seen with a trace, by the place of its series and the number of the bucket.
+    private(set) var exemplars: [ExemplarPlace: Exemplar] = [:]
+
+    struct ExemplarPlace: Hashable {
+        let series: Int
+        let bucket: Int
+    }
 
     public init(_ metric: Metric, bounds: [Double], seriesMax: Int = SeriesNames.histogramSeriesMax) {
-        self.bounds = bounds
-        let first = Spread(counts: [UInt64](repeating: 0, count: bounds.count + 1))
-        table = SeriesTable(metric, first: first, seriesMax: seriesMax)
+        grid = SpreadGrid(bounds: bounds)
+        table = SeriesTable(metric, first: Spread(), seriesMax: seriesMax)
     }
 
     /// What is no number is passed over.
@@ -72,19 +79,34 @@ public struct HistogramFamily: Sendable {
 
     public mutating func observe(_ value: Double, at place: Int) {
         guard value.isFinite else { return }
-        let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
-        table.update(at: place) { spread in
-            spread.counts[bucket] += 1
-            spread.sum += value
-        }
+        let key = grid.key(of: value)
+        table.update(at: place) { $0.add(value, key) }
     }
 
-    /// How many values were at most as large as each bound; the last is infinite and counts all.
-    public func buckets(of spread: Spread) -> [(bound: Double, count: UInt64)] {
-        var count: UInt64 = 0
-        return zip(bounds + [.infinity], spread.counts).map { bound, part in
-            count += part
-            return (bound, count)
-        }
+    /// Shows `exemplar` with the bucket that its value belongs to.
+    public mutating func point(at place: Int, to exemplar: Exemplar?) {
+        guard let exemplar, exemplar.value.isFinite else { return }
+        exemplars[ExemplarPlace(series: place, bucket: grid.bucket(of: exemplar.value))] = exemplar
+    }
+
+    /// How many values were at most as large as each bound, exactly; the last is infinite and counts all.
+    public func buckets(of spread: Spread) -> [(bound: Double, count: UInt64)] { grid.buckets(of: spread) }
+
+    /// The value below which a share of all lies; `nil` where there are none. See ``Spread`` for its error.
+    ///
+    /// - Parameter share: From 0 to 1.
+    public func quantile(_ share: Double, of spread: Spread) -> Double? { grid.quantile(share, of: spread) }
+}
+
+/// A trace in which what a series counts can be looked at (OpenMetrics specification, "Exemplars").
+public struct Exemplar: Sendable, Equatable {
+    /// 32 hexadecimal digits.
+    public let trace: String
+    public let value: Double
+    /// Seconds since 1970.
+    public let at: Double
+
+    public init(trace: String, value: Double, at: Double) {
+        (self.trace, self.value, self.at) = (trace, value, at)
     }
 }

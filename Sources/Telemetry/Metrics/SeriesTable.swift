@@ -66,10 +66,10 @@ public struct SeriesTable<Value: Sendable>: Sendable {
 /// Words that stand for series.
 public enum SeriesNames {
     /// The value of a label that has too many values.
-    public static let other = "other"
+    public static let other = "__other__"
     /// Series of a counter or gauge.
-    public static let seriesMax = 2_000
-    /// Series of a histogram, each of which has about fifteen lines.
+    public static let seriesMax = 5_000
+    /// Series of a histogram, each of which has up to twenty lines.
     public static let histogramSeriesMax = 200
     /// Bytes of a label's value.
     public static let valueBytesMax = 200
