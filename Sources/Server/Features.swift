@@ -46,6 +46,8 @@ public struct Features: Sendable {
     /// What keeps the records of model calls.
     let ledger: GatewayLedger
     private let house: HouseMetrics
+    /// What agents do, from calls and spans.
+    let agentMeters: AgentMeters
     private let idempotency = IdempotencyStore()
     private let settings: Settings
     private let world: World
@@ -59,10 +61,7 @@ public struct Features: Sendable {
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
         world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil
     ) {
-        (self.storage, self.spans) = (storage, spans)
-        self.blobs = blobs
-        self.settings = settings
-        self.world = world
+        (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         events = Events(world: world)
         exchange = Exchange(storage: storage, world: world)
         audit = AuditService(world: world)
@@ -84,6 +83,7 @@ public struct Features: Sendable {
         fleetTasks = FleetTasks(tasks: tasks, events: events, storage: storage)
         vault = StoredBudgetVault(storage: storage, events: events)
         let logger = Logger(label: "reeve.budgets")
+        agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:))
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         budgetClerk = BudgetClerk(
             book: book, vault: vault, replicaID: replicaID, world: world, onReplay: GatewayLedger.riders,
@@ -91,7 +91,8 @@ public struct Features: Sendable {
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
             projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
-            dispatch: models.ramps, world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
+            dispatch: models.ramps, agentMeters: agentMeters, world: world,
+            eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
         ledger = GatewayLedger(
@@ -115,6 +116,15 @@ public struct Features: Sendable {
         eventRoutes = EventRoutes(
             events: events, storage: storage, access: access, world: world, limits: settings.limits,
             retention: .hours(24 * Int64(settings.events.retentionDays)))
+        countSpans()
+    }
+
+    /// The gateway's calls come first: spans that tell of them are known by that.
+    private func countSpans() {
+        spans?.tell { [gateway, agentMeters] spans in
+            gateway.count()
+            agentMeters.observe(spans)
+        }
     }
 
     /// What agents held and which models were out before this start: known before it listens.
@@ -161,7 +171,7 @@ public struct Features: Sendable {
             eventRoutes.routes,
             ModelRoutes(gateway: gateway).routes,
             ModelStatusRoutes(live: gateway, audit: audit, exchange: exchange).routes,
-            MetricsRoutes(house: house, sources: [gateway, connections]).routes,
+            MetricsRoutes(house: house, sources: [gateway, agentMeters, connections]).routes,
             BatchRoutes(service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals).routes,
             MessageBatchRoutes(
                 service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals,

@@ -42,9 +42,15 @@ import Testing
     static func text(_ records: [CallRecord], at now: Timestamp = start, agent: String? = nil) throws -> String {
         let settings = try settings()
         var meters = CallMeters()
-        for record in records { meters.observe(record, model: settings.resolve(record.model), at: now) }
+        let agents = AgentMeters(world: World(time: ManualTime(now), entropy: World.live.entropy))
+        for record in records {
+            let model = settings.resolve(record.model)
+            meters.observe(record, model: model)
+            agents.observe([AgentCall(record, model: model)])
+        }
         var page = MetricPage(agent: agent)
-        meters.collect(into: &page, at: now)
+        meters.collect(into: &page)
+        agents.collect(into: &page)
         return String(decoding: MetricText.bytes(of: page), as: UTF8.self)
     }
 
@@ -165,31 +171,39 @@ import Testing
         }
     }
 
-    @Test("How full contexts are: the fullest session of the last minutes, by agent")
+    @Test("How full contexts are: the fullest open session's last call, by agent")
     func context() throws {
-        let settings = try Self.settings()
-        var meters = CallMeters()
-        func ratio(at now: Timestamp) -> [Substring] {
-            var page = MetricPage()
-            meters.collect(into: &page, at: now)
-            return String(decoding: MetricText.bytes(of: page), as: UTF8.self).split(separator: "\n").filter {
-                $0.hasPrefix("agent_context_utilization_ratio{")
-            }
-        }
-        let now = Timestamp(microseconds: 300_000_000 * 10)
-        for record in [Self.talk("s-1", 200), Self.talk("s-2", 900), Self.talk("s-1", 400), Self.talk(nil, 150)] {
-            meters.observe(record, model: settings.resolve("mini"), at: now)
-        }
-        meters.observe(Self.talk("s-1", 500, agent: "bob"), model: settings.resolve("mini"), at: now)
-        let full = #"agent_context_utilization_ratio{model="mini",agent="ann"} 0.9"#
-        let half = #"agent_context_utilization_ratio{model="mini",agent="bob"} 0.5"#
-        #expect(ratio(at: now).map(String.init) == [full, half])
-        #expect(ratio(at: now + .minutes(5)).map(String.init) == [full, half])
-        // Nobody was heard of for a whole window.
-        #expect(ratio(at: now + .minutes(10)).isEmpty)
-        meters.observe(Self.talk("s-1", 250), model: settings.resolve("mini"), at: now + .minutes(5))
+        let records = [
+            Self.talk("s-1", 950), Self.talk("s-2", 900), Self.talk("s-1", 400), Self.talk(nil, 150),
+            Self.talk("s-1", 500, agent: "bob"),
+        ]
+        let lines = try Self.text(records).split(separator: "\n")
         #expect(
-            ratio(at: now + .minutes(10)) == [#"agent_context_utilization_ratio{model="mini",agent="ann"} 0.25"#])
+            Set(lines.filter { $0.hasPrefix("agent_context_utilization_ratio{") }) == [
+                #"agent_context_utilization_ratio{model="mini",agent="ann"} 0.9"#,
+                #"agent_context_utilization_ratio{model="mini",agent="bob"} 0.5"#,
+            ])
+        #expect(
+            lines.contains(
+                #"agent_context_utilization_distribution_bucket{model="mini",agent="ann",le="0.9"} 3"#))
+    }
+
+    @Test("What agents' metrics hear of a call")
+    func agentCall() throws {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        let record = Self.record { record in
+            record.trace = trace
+            record.session = "s"
+            record.usage = TokenUsage(buckets: TokenBuckets([.input: 5, .cacheRead: 3, .output: 2, .reasoning: 1]))
+            record.cost = NanoDollars(7)
+        }
+        let call = AgentCall(record, model: try Self.settings().resolve("mini"))
+        #expect((call.agent, call.model, call.session) == ("ann", "mini", "s"))
+        #expect(call.trace == TraceID(trace) && call.isTurn && call.contextTokens == 1_000 && call.nanoUSD == 7)
+        #expect((call.inputTokens, call.outputTokens) == (8, 3))
+        #expect(call.endedAt == Self.start + .milliseconds(300))
+        let failed = AgentCall(Self.record { $0.status = .failed }, model: nil)
+        #expect(!failed.isTurn && failed.model == "__other__" && failed.trace == nil && failed.tokens.isEmpty)
     }
 
     @Test("A target's last minutes, bounded in number and age")

@@ -1,5 +1,6 @@
 import Foundation
 import Kernel
+import Synchronization
 
 @testable import Telemetry
 
@@ -63,4 +64,15 @@ func withTelemetryFolder<Value>(_ body: (String) async throws -> Value) async th
     let path = FileManager.default.temporaryDirectory.path + "/telemetry-\(UInt64.random(in: 0 ... .max))"
     defer { try? FileManager.default.removeItem(atPath: path) }
     return try await body(path)
+}
+
+/// A clock that stands where it was set.
+final class SetTime: TimeSource {
+    private let time: Mutex<Timestamp>
+
+    init(_ time: Timestamp) { self.time = Mutex(time) }
+
+    func set(_ time: Timestamp) { self.time.withLock { $0 = time } }
+    var now: Timestamp { time.withLock { $0 } }
+    func sleep(for span: Span) async throws {}
 }

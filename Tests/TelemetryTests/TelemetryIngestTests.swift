@@ -170,17 +170,6 @@ struct TelemetryIngestTests {
         #expect(asked == 21)
     }
 
-    /// A clock that stands where it was set.
-    private final class SetTime: TimeSource {
-        private let time: Mutex<Timestamp>
-
-        init(_ time: Timestamp) { self.time = Mutex(time) }
-
-        func set(_ time: Timestamp) { self.time.withLock { $0 = time } }
-        var now: Timestamp { time.withLock { $0 } }
-        func sleep(for span: Span) async throws {}
-    }
-
     @Test("records go with their day, each category after its own time")
     func retention() async throws {
         try await withTelemetryFolder { folder in

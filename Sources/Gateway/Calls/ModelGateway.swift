@@ -2,6 +2,7 @@ import Kernel
 import NIOCore
 import NIOSSL
 import Synchronization
+import Telemetry
 
 /// Model calls: whoever asks at a ``ModelDoor`` is answered by a target of the model that was asked for.
 ///
@@ -34,6 +35,8 @@ public final class ModelGateway: Sendable {
 
     /// What is known of calls that ended, counted by batches.
     let meters = Mutex(CallMeters())
+    /// What hears of each call that ended, for its agent's metrics.
+    let agentMeters: AgentMeters?
     let breakerWatch = Mutex(BreakerWatch())
     /// How far the tasks of each model are handed out.
     public let dispatch: DispatchRamps
@@ -42,8 +45,9 @@ public final class ModelGateway: Sendable {
     public init(
         _ settings: GatewaySettings, keys: ProviderKeyring, clerk: BudgetClerk? = nil,
         projects: (any AgentProjects)? = nil, tasks: (any AgentTasks)? = nil, dispatch: DispatchRamps? = nil,
-        world: World, eventLoops: some EventLoopGroup
+        agentMeters: AgentMeters? = nil, world: World, eventLoops: some EventLoopGroup
     ) {
+        self.agentMeters = agentMeters
         self.clerk = clerk
         self.projects = projects
         self.tasks = tasks

@@ -168,6 +168,12 @@ public struct GatewaySettings: Sendable, Equatable {
     /// Whether it is a tier's name and no model's.
     public func isTier(_ name: String) -> Bool { model(name) == nil && ModelTier(name: name) != nil }
 
+    /// Tokens that a model's context holds, by its name here or by its provider's; `nil` where nothing is said of it.
+    public func contextTokens(of name: String) -> Int64? {
+        if let model = model(name) { return model.contextTokens }
+        return models.first { $0.contextTokens != nil && $0.targets.contains { $0.model == name } }?.contextTokens
+    }
+
     func model(_ name: String) -> ModelSettings? { modelsByName[name].map { models[$0] } }
 
     /// The models of a tier, in the file's order: the first is the one that the tier stands for.

@@ -28,11 +28,11 @@ struct CallLane: Sendable {
         case duration, overhead, firstToken, operation, serverFirstToken, inputTotal, outputTotal
     }
 
-    /// By slot, then by kind of token; negative where nobody asked yet.
+    /// By slot; negative where nobody asked yet.
     private var places: [Int32]
 
     init() {
-        places = [Int32](repeating: -1, count: Slot.allCases.count + TokenKind.allCases.count)
+        places = [Int32](repeating: -1, count: Slot.allCases.count)
     }
 
     private init(places: [Int32]) {
@@ -43,14 +43,8 @@ struct CallLane: Sendable {
     static let empty = CallLane(places: [])
 
     /// - Parameter find: Asked once.
-    mutating func place(_ slot: Slot, _ find: () -> Int) -> Int { place(at: slot.rawValue, find) }
-
-    mutating func place(_ kind: TokenKind, _ find: () -> Int) -> Int {
-        place(at: Slot.allCases.count + kind.index, find)
-    }
-
-    private mutating func place(at index: Int, _ find: () -> Int) -> Int {
-        if places[index] < 0 { places[index] = Int32(clamping: find()) }
-        return Int(places[index])
+    mutating func place(_ slot: Slot, _ find: () -> Int) -> Int {
+        if places[slot.rawValue] < 0 { places[slot.rawValue] = Int32(clamping: find()) }
+        return Int(places[slot.rawValue])
     }
 }

@@ -3,7 +3,6 @@ import Telemetry
 
 /// Counts calls that ended. Pure; fed with batches, away from the calls themselves.
 struct CallMeters: Sendable {
-    private var tokens = CounterFamily(CallMetrics.tokens)
     private var cost = CounterFamily(CallMetrics.cost, digits: NanoDollars.digits)
     private var unpriced = CounterFamily(CallMetrics.unpriced)
     private var calls = CounterFamily(CallMetrics.calls)
@@ -17,7 +16,6 @@ struct CallMeters: Sendable {
     private var operation = HistogramFamily(CallMetrics.operation, bounds: CallMetrics.durationBounds)
     private var serverFirstToken = HistogramFamily(
         CallMetrics.serverFirstToken, bounds: CallMetrics.firstTokenBounds)
-    private var context = ContextMeter()
     private var gateway = GatewayMeters()
     private var histories = RecentTable<TargetHistory>(capacity: CallMeters.historiesMax)
     private var lanes: [CallLane] = []
@@ -30,7 +28,7 @@ struct CallMeters: Sendable {
     static let lanesMax = 2_048
 
     /// - Parameter model: What the caller's word for a model stands for; `nil` where there is no such model.
-    mutating func observe(_ record: CallRecord, model: ModelSettings?, at now: Timestamp) {
+    mutating func observe(_ record: CallRecord, model: ModelSettings?) {
         // Whoever has a key can invent names of models: they share one series.
         let key = CallLane.Key(record, model: model == nil ? SeriesNames.other : record.model)
         let index = place(of: key)
@@ -42,7 +40,6 @@ struct CallMeters: Sendable {
         time(record, key, &lane)
         gateway.observe(record, model: key.model)
         if let model {
-            context.observe(record, model: model, at: now)
             for (index, attempt) in record.attempts.enumerated()
             where index >= record.attemptsElsewhere && !Self.isAbandoned(index, of: record) {
                 remember(attempt, isLast: index == record.attempts.count - 1, of: record, model: model.name)
@@ -73,14 +70,8 @@ struct CallMeters: Sendable {
             errors.add(1, at: place)
             errors.point(at: place, to: exemplar)
         }
-        if let buckets = record.usage?.buckets {
-            for kind in TokenKind.allCases where buckets[kind] > 0 {
-                let place = lane.place(kind) { tokens.place(of: [key.model, kind.label, key.agent]) }
-                tokens.add(buckets[kind], at: place)
-            }
-            if record.cost == nil, !buckets.isEmpty {
-                unpriced.add(1, at: lane.place(.unpriced) { unpriced.place(of: [key.model]) })
-            }
+        if let buckets = record.usage?.buckets, record.cost == nil, !buckets.isEmpty {
+            unpriced.add(1, at: lane.place(.unpriced) { unpriced.place(of: [key.model]) })
         }
         if let cost = record.cost {
             self.cost.add(cost.value, at: lane.place(.cost) { self.cost.place(of: [key.model, key.agent]) })
@@ -179,9 +170,8 @@ struct CallMeters: Sendable {
 
     private static func key(_ model: String, _ target: String) -> String { "\(model)\n\(target)" }
 
-    func collect(into page: inout MetricPage, at now: Timestamp) {
-        for family in [tokens, cost, unpriced, calls, errors, attempts, retries] { page.add(family) }
-        page.add(context.family(at: now))
+    func collect(into page: inout MetricPage) {
+        for family in [cost, unpriced, calls, errors, attempts, retries] { page.add(family) }
         for family in [duration, firstToken, overhead, usage, operation, serverFirstToken] { page.add(family) }
         gateway.collect(into: &page)
     }
@@ -195,55 +185,24 @@ extension CallRecord {
     }
 }
 
-/// How full the contexts of sessions are, by model and agent: sessions are too many to be told apart.
-struct ContextMeter: Sendable {
-    /// The fullest session of this window and of the one before it.
-    private struct Fullest: Sendable {
-        var window: Int64 = .min
-        var ratio = 0.0
-        var ratioBefore = 0.0
-
-        mutating func move(to now: Int64) {
-            guard now != window else { return }
-            ratioBefore = now == window &+ 1 ? ratio : 0
-            ratio = 0
-            window = now
+extension AgentCall {
+    /// - Parameter model: See ``CallMeters/observe(_:model:)``.
+    init(_ record: CallRecord, model: ModelSettings?) {
+        self.init(
+            agent: record.agent, model: model == nil ? SeriesNames.other : record.model, startedAt: record.startedAt,
+            endedAt: record.startedAt + record.duration)
+        session = record.session
+        trace = TraceID(record.trace)
+        if let buckets = record.usage?.buckets {
+            tokens = buckets.byType
+            inputTokens = buckets.inputTotal
+            outputTokens = buckets.outputTotal
+        }
+        contextTokens = model?.contextTokens
+        nanoUSD = record.cost?.value
+        switch record.door {
+        case .chat, .responses, .messages: isTurn = record.status == .done
+        case .embeddings, .countTokens: break
         }
     }
-
-    /// A session that was not heard of for so long no longer counts; it does for at least as long.
-    static let window = Span.minutes(5)
-
-    private var sessions = ContextGauge()
-    private var series = SeriesTable<Fullest>(
-        CallMetrics.context, first: Fullest(), seriesMax: SeriesNames.seriesMax)
-
-    mutating func observe(_ record: CallRecord, model: ModelSettings, at now: Timestamp) {
-        let input = record.inputTokens
-        guard let window = model.contextTokens, input > 0 else { return }
-        var ratio = Double(input) / Double(window)
-        if let session = record.session {
-            let name = "\(record.agent ?? "")\n\(session)"
-            let reading = sessions.record(session: name, input: Int(input), window: Int(window))
-            ratio = reading?.utilization ?? ratio
-        }
-        let number = Self.number(now)
-        if series.series.count >= series.seriesMax / 2 { series.removeAll { $0.window < number - 1 } }
-        series.update([record.model, record.agent ?? ""]) { fullest in
-            fullest.move(to: number)
-            fullest.ratio = max(fullest.ratio, ratio)
-        }
-    }
-
-    func family(at now: Timestamp) -> GaugeFamily {
-        var family = GaugeFamily(CallMetrics.context)
-        for (labels, value) in series.series where value.window >= Self.number(now) - 1 {
-            var value = value
-            value.move(to: Self.number(now))
-            family.set(max(value.ratio, value.ratioBefore), labels)
-        }
-        return family
-    }
-
-    private static func number(_ now: Timestamp) -> Int64 { max(0, now.microseconds) / window.microseconds }
 }

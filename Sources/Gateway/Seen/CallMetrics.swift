@@ -5,13 +5,6 @@ import Telemetry
 /// Three names are OpenTelemetry's for generative AI (semantic conventions 1.41, "Generative AI metrics") as its
 /// Prometheus exporters write them: dots become underscores, seconds a suffix, `{token}` nothing.
 enum CallMetrics {
-    static let tokens = Metric.counter(
-        "agent_tokens_consumed_total", "Tokens that models used, each counted once over all types.",
-        labels: ["model", "type", "agent"], open: ["agent", "model"])
-    static let context = Metric.gauge(
-        "agent_context_utilization_ratio",
-        "How full the model's context was in the agent's fullest session of the last minutes; 1 is full.",
-        labels: ["model", "agent"], open: ["agent", "model"])
     static let cost = Metric.counter(
         "reeve_model_cost_dollars_total", "What model calls cost, in US dollars, by the prices of their day.",
         labels: ["model", "agent"], open: ["agent", "model"])
@@ -73,8 +66,8 @@ enum CallMetrics {
         "reeve_model_records_waiting", "Records of ended model calls that wait to be stored.")
 
     static let all = [
-        tokens, context, cost, unpriced, calls, errors, attempts, retries, duration, firstToken, overhead, usage,
-        operation, serverFirstToken, breaker, breakerChanged, openings, dispatchShare, inFlight, waiting,
+        cost, unpriced, calls, errors, attempts, retries, duration, firstToken, overhead, usage, operation,
+        serverFirstToken, breaker, breakerChanged, openings, dispatchShare, inFlight, waiting,
     ]
 
     /// Bounds that the conventions recommend for these metrics.

@@ -132,17 +132,18 @@ extension ModelGateway: MetricSource {
     public func count() {
         let batch = uncounted()
         guard !batch.isEmpty else { return }
-        let now = world.now
+        let calls = batch.map { (record: $0.record, model: entry($0.record.model)?.settings) }
         meters.withLock { meters in
-            for call in batch { meters.observe(call.record, model: entry(call.record.model)?.settings, at: now) }
+            for call in calls { meters.observe(call.record, model: call.model) }
         }
+        agentMeters?.observe(calls.map { AgentCall($0.record, model: $0.model) })
     }
 
     public func collect(into page: inout MetricPage) {
         count()
         // Collected from a copy: nobody waits for a scrape.
         let meters = meters.withLock { $0 }
-        meters.collect(into: &page, at: world.now)
+        meters.collect(into: &page)
         var states = GaugeFamily(CallMetrics.breaker)
         var changes = GaugeFamily(CallMetrics.breakerChanged)
         var openings = CounterFamily(CallMetrics.openings)

@@ -30,6 +30,8 @@ struct ArchiveFlush {
         /// Blocks that wait for the end of their request.
         var ended: [ArchiveBlock] = []
         var counts = Counts()
+        /// The spans in ``spans`` and ``ended``.
+        var fresh: [StoredSpan] = []
 
         mutating func end(_ key: ArchiveKey) {
             if let block = spans.finish() { ended.append(ArchiveBlock(block, key: key)) }
@@ -52,6 +54,7 @@ struct ArchiveFlush {
     private var day = 0
     private var gatherings: [ArchivePart: Gathering] = [:]
     private var counts: [TelemetrySignal: Counts] = [:]
+    private var fresh: [StoredSpan] = []
     /// How far each part was at the start, and is now; asked for where something may be in it already.
     private var reachedBefore: [ArchivePart: Int64] = [:]
     private var reached: [ArchivePart: Int64] = [:]
@@ -63,6 +66,12 @@ struct ArchiveFlush {
     mutating func takeCounts() -> [TelemetrySignal: Counts] {
         defer { counts = [:] }
         return counts
+    }
+
+    /// Spans that were put into the archive since the last call.
+    mutating func takeFresh() -> [StoredSpan] {
+        defer { fresh = [] }
+        return fresh
     }
 
     /// All of the requests are in the archive, or those behind a failure come again with the next call.
@@ -102,6 +111,7 @@ struct ArchiveFlush {
         if !gathering.ended.isEmpty {
             try archive.append(gathering.ended, to: part, through: number)
             reached[part] = number
+            fresh += gathering.fresh
             if part.kind == .spans { for key in gathering.ended.flatMap(\.keys) { filter?.insert(key) } }
         }
         let signal = TelemetrySignal(part.kind)
@@ -126,7 +136,10 @@ struct ArchiveFlush {
                 gatherings[part, default: Gathering()].counts.duplicate += 1
                 continue
             }
-            spans.body.withUnsafeBytes { gatherings[part, default: Gathering()].spans.add(item, of: $0) }
+            spans.body.withUnsafeBytes { body in
+                gatherings[part, default: Gathering()].spans.add(item, of: body)
+                gatherings[part]?.fresh.append(StoredSpan(item, of: body))
+            }
             endStretched(part)
         }
     }

@@ -49,6 +49,7 @@ public final class TelemetryIngest: Sendable {
     private let world: World
     private let state: Mutex<State>
     private let keeping: Mutex<Keeping>
+    private let hearer = Mutex<(@Sendable ([StoredSpan]) -> Void)?>(nil)
     private let worker = DispatchQueue(label: "reeve.telemetry.archive")
     private let reader = DispatchQueue(label: "reeve.telemetry.reader")
     private let searcher = DispatchQueue(label: "reeve.telemetry.search")
@@ -140,6 +141,9 @@ public final class TelemetryIngest: Sendable {
 
     // MARK: to the archive
 
+    /// Has spans told of once each, when they are in the archive. Called by one who holds up all others.
+    public func tell(_ hear: @escaping @Sendable ([StoredSpan]) -> Void) { hearer.withLock { $0 = hear } }
+
     /// Puts what waits into the archive.
     public func flush() async throws { try await onWorker { try self.flushNow() } }
 
@@ -151,6 +155,8 @@ public final class TelemetryIngest: Sendable {
         try keeping.withLock { keeping in
             if let last = waiting.last {
                 let result = keeping.flush.keep(waiting, now: world.now)
+                let fresh = keeping.flush.takeFresh()
+                if !fresh.isEmpty { hearer.withLock { $0 }?(fresh) }
                 state.withLock { state in
                     for (signal, counts) in keeping.flush.takeCounts() {
                         state.ledgers[signal].received -= counts.replayed

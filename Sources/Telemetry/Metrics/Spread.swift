@@ -1,9 +1,9 @@
 /// How the values of one series are spread, in buckets that are as wide as their values are large: each doubling of a
 /// value has 64 of equal width, as in an HdrHistogram of two digits (Gil Tene, hdrhistogram.org).
 ///
-/// A quantile is the middle of a bucket, so it is off by at most half a bucket's width: 1/128 of the value, below 0.8 %.
-/// That holds from 2^-20 (about a millionth) to 2^40 (about 10^12); what is smaller or larger is counted at these ends.
-/// Buckets are cut at the bounds of their family too, so counts by bounds are exact. Only buckets that have something
+/// A quantile is the middle of a bucket, so it is off by at most half a bucket's width: 1/128 of the value, which is
+/// below 0.8 %. That holds from 2^-20 (about a millionth) to 2^40 (about 10^12); what is smaller or larger is counted at
+/// these ends. Buckets are cut at the bounds of their family too, so counts by bounds are exact. Only buckets that have something
 /// take room, eight bytes each.
 public struct Spread: Sendable, Equatable {
     /// In rising order: a bucket's key in the upper 13 bits, what it counts below.
