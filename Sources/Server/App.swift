@@ -50,6 +50,7 @@ public struct App: Sendable {
                 .init(service: StorageCloser(storage: features.storage, ledger: features.ledger)),
                 .init(service: BudgetCloser(clerk: features.budgetClerk)),
                 .init(service: SpanCloser(spans: features.spans)),
+                .init(service: SeriesCloser(metrics: features.metrics)),
                 .init(service: ScriptedCloser(scripted: scripted)),
                 .init(service: loops),
                 .init(service: listener),
@@ -79,12 +80,18 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
         let spans = try TelemetryIngest(
             folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes, world: world
         ) { telemetryLogger.warning("\($0)") }
+        let metrics = MetricIngest(
+            store: try SeriesStore(
+                folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
+                days: settings.telemetry.metricsDays, world: world
+            ) { telemetryLogger.warning("\($0)") }, world: world)
         let features = Features(
             storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings,
             catalogue: scripted.settings, world: world,
             journal: try HoldJournal(
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
-            replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans)
+            replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans,
+            metrics: metrics)
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.goOn()
         let logger = Logger(label: "reeve.gateway")

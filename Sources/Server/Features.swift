@@ -29,6 +29,8 @@ public struct Features: Sendable {
     private let batchRunner: BatchRunner
     /// Where spans come in; `nil` where none do, as in simulations.
     public let spans: TelemetryIngest?
+    /// Where metrics come in, and are found; `nil` where none are, as in simulations.
+    public let metrics: MetricIngest?
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
@@ -57,11 +59,14 @@ public struct Features: Sendable {
     ///   - journal: Where holds are written; `nil` where none are made, as for the reference.
     ///   - replicaID: The data directory's own name.
     ///   - spans: What takes spans in.
+    ///   - metrics: What takes metrics in.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
-        world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil
+        world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil,
+        metrics: MetricIngest? = nil
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
+        self.metrics = metrics
         events = Events(world: world)
         exchange = Exchange(storage: storage, world: world)
         audit = AuditService(world: world)
@@ -171,7 +176,7 @@ public struct Features: Sendable {
             eventRoutes.routes,
             ModelRoutes(gateway: gateway).routes,
             ModelStatusRoutes(live: gateway, audit: audit, exchange: exchange).routes,
-            MetricsRoutes(house: house, sources: [gateway, agentMeters, connections]).routes,
+            ownMetrics.routes,
             BatchRoutes(service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals).routes,
             MessageBatchRoutes(
                 service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals,
@@ -179,6 +184,8 @@ public struct Features: Sendable {
             ).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
             spans.map(telemetryRoutes) ?? [],
+            metrics.map { MetricIngestRoutes(ingest: $0).routes } ?? [],
+            metrics.map { QueryRoutes(reader: $0.store, ingest: $0, world: world).routes } ?? [],
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
@@ -191,7 +198,7 @@ public struct Features: Sendable {
     }
 
     private func telemetryRoutes(_ ingest: TelemetryIngest) -> [Route] {
-        TraceRoutes(ingest: ingest, world: world).routes + LogRoutes(ingest: ingest, world: world).routes
+        TraceRoutes(ingest: ingest, metrics: metrics, world: world).routes + LogRoutes(ingest: ingest, world: world).routes
             + LokiRoutes(ingest: ingest, world: world).routes
     }
 
@@ -221,6 +228,7 @@ public struct Features: Sendable {
             BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
             [Loop("budgets.exchange", every: BudgetClerk.interval) { await budgetClerk.keepUp() }],
             spans.map(telemetryLoops) ?? [],
+            metrics.map { metricLoops($0.store) } ?? [],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now
@@ -229,6 +237,22 @@ public struct Features: Sendable {
             ],
         ]
         return parts.flatMap(\.self)
+    }
+
+    private var ownMetrics: MetricsRoutes { MetricsRoutes(house: house, sources: [gateway, agentMeters, connections]) }
+
+    private func metricLoops(_ store: SeriesStore) -> [Loop] {
+        let source = ownMetrics
+        let sampler = MetricSampler(
+            store: store, instance: "\(settings.http.host):\(settings.http.port)", world: world
+        ) { await source.page() }
+        return [
+            Loop("metrics.sample", every: .seconds(Int64(settings.telemetry.sampleInterval))) {
+                try await sampler.sample()
+            },
+            Loop("metrics.flush", every: SeriesStore.flushInterval) { try await store.flushIfDue() },
+            Loop("metrics.retention", every: .minutes(10)) { try await store.forget() },
+        ]
     }
 
     private func telemetryLoops(_ spans: TelemetryIngest) -> [Loop] {

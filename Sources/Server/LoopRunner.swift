@@ -72,6 +72,16 @@ struct BudgetCloser: ServiceLifecycle.Service {
 }
 
 /// Puts the last spans into the archive, once none come in any more.
+/// Keeps samples until the last is in its day's file.
+struct SeriesCloser: ServiceLifecycle.Service {
+    let metrics: MetricIngest?
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        try? await metrics?.store.close()
+    }
+}
+
 struct SpanCloser: ServiceLifecycle.Service {
     let spans: TelemetryIngest?
 

@@ -23,11 +23,19 @@ public struct MetricsRoutes: Sendable {
         ]
     }
 
-    /// An agent's key sees its own agent's series alone, of metrics that tell agents apart.
-    private func scrape(_ request: APIRequest) async -> APIReply {
-        var page = MetricPage(agent: request.principal.agent)
+    /// All metrics of this moment.
+    ///
+    /// - Parameter agent: Whose they are, of metrics that tell agents apart; `nil` for all.
+    public func page(agent: String? = nil) async -> MetricPage {
+        var page = MetricPage(agent: agent)
         await house.collect(into: &page)
         for source in sources { source.collect(into: &page) }
+        return page
+    }
+
+    /// An agent's key sees its own agent's series alone, of metrics that tell agents apart.
+    private func scrape(_ request: APIRequest) async -> APIReply {
+        let page = await page(agent: request.principal.agent)
         let format = MetricFormat(accept: request.headers["accept"])
         let headers = [("content-type", format.contentType), ("cache-control", "no-store"), ("vary", "accept")]
         return APIReply(status: 200, headers: headers, body: .bytes(format.bytes(of: page)))

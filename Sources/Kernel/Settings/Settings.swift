@@ -124,6 +124,8 @@ public struct Settings: Sendable {
         public var systemDays = 30
         public var errorDays = 90
         public var auditDays = 365
+        public var metricsDays = 30
+        public var sampleInterval = 15
 
         public init() {}
     }

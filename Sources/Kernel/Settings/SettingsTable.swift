@@ -188,6 +188,10 @@ public enum SettingsTable {
         kept("system", \.telemetry.systemDays, "what is none of the others"),
         kept("error", \.telemetry.errorDays, "what failed"),
         kept("audit", \.telemetry.auditDays, "what was said to be for the audit"),
+        kept("metrics", \.telemetry.metricsDays, "samples of metrics"),
+        .int(
+            "telemetry.sampleInterval", \.telemetry.sampleInterval, 1...3_600, "seconds",
+            "How often Reeve's own metrics become samples that queries find."),
         .int(
             "telemetry.spoolBytes", \.telemetry.spoolBytes, 1 << 20...1 << 40, "bytes",
             "How much telemetry may wait on the disk for its place in the archive; beyond it senders are told to come "

@@ -2,7 +2,7 @@ import Kernel
 
 /// What kinds of records there are, by OpenTelemetry's names.
 public enum TelemetrySignal: String, Sendable, CaseIterable {
-    case traces, logs
+    case traces, logs, metrics
 }
 
 /// What became of every record: received = stored + rejected + duplicate, once all that waits is in the archive.

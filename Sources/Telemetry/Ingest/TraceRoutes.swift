@@ -5,8 +5,12 @@ public struct TraceRoutes: Sendable {
     let ingest: TelemetryIngest
     let world: World
 
-    public init(ingest: TelemetryIngest, world: World) {
+    private let metrics: MetricIngest?
+
+    /// - Parameter metrics: Whose ledger is shown beside those of traces and logs.
+    public init(ingest: TelemetryIngest, metrics: MetricIngest? = nil, world: World) {
         self.ingest = ingest
+        self.metrics = metrics
         self.world = world
     }
 
@@ -96,7 +100,11 @@ public struct TraceRoutes: Sendable {
         return .json(found.json)
     }
 
-    private func ledger(_: APIRequest) async throws -> APIReply { .json(["items": ingest.ledgers.json]) }
+    private func ledger(_: APIRequest) async throws -> APIReply {
+        var ledgers = ingest.ledgers
+        if let metrics { ledgers[.metrics] = metrics.ledger }
+        return .json(["items": ledgers.json])
+    }
 
     private static func traceID(_ request: APIRequest) throws -> TraceID {
         guard let id = TraceID(request.parameter("id")) else {

@@ -10,6 +10,10 @@ public enum RecordFlaw: String, Error, Sendable, CaseIterable {
     case notAnObject = "not_an_object"
     case noMessage = "no_message"
     case badTimestamp = "bad_timestamp"
+    case outOfOrder = "out_of_order"
+    case outOfTime = "out_of_time"
+    case tooManySeries = "too_many_series"
+    case noTemporality = "no_temporality"
 
     /// For whoever sent it.
     public var message: String {
@@ -25,6 +29,10 @@ public enum RecordFlaw: String, Error, Sendable, CaseIterable {
         case .noMessage: "has no `message`"
         case .badTimestamp: "has a `timestamp` that is neither RFC 3339 nor a number of seconds since 1970"
         case .tooMany: "is beyond the \(TelemetryLimits.recordsPerRequest) records of one request"
+        case .outOfOrder: "is older than the last one of its series, or of the same time and another value"
+        case .outOfTime: "is older than what is kept, or ahead of the clock"
+        case .tooManySeries: "begins a series beyond the \(SeriesStore.seriesMax) that there may be"
+        case .noTemporality: "is neither cumulative nor a delta, or nothing that is known"
         }
     }
 }

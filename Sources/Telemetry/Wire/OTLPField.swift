@@ -78,6 +78,57 @@ enum OTLPField {
         static let code = 3
     }
 
+    enum Metric {
+        static let name = 1
+        static let description = 2
+        static let unit = 3
+        static let gauge = 5
+        static let sum = 7
+        static let histogram = 9
+        static let exponentialHistogram = 10
+        static let summary = 11
+    }
+
+    /// `Gauge`, `Sum`, `Histogram`, `ExponentialHistogram` and `Summary` (`metrics/v1`).
+    enum MetricData {
+        static let points = 1
+        static let temporality = 2
+        static let isMonotonic = 3
+    }
+
+    /// What the data points have in common, and what a `NumberDataPoint` has besides.
+    enum Point {
+        static let startedAt = 2
+        static let time = 3
+        static let double = 4
+        static let int = 6
+        static let attributes = 7
+        static let flags = 8
+        /// Of the flags: there was no value.
+        static let noValue: UInt64 = 1
+    }
+
+    /// `HistogramDataPoint`; count and sum are alike in the others.
+    enum HistogramPoint {
+        static let count = 4
+        static let sum = 5
+        static let counts = 6
+        static let bounds = 7
+        static let attributes = 9
+        static let flags = 10
+    }
+
+    enum ExponentialPoint {
+        static let attributes = 1
+        static let flags = 10
+    }
+
+    enum SummaryPoint {
+        static let quantiles = 6
+        static let quantile = 1
+        static let value = 2
+    }
+
     enum KeyValue {
         static let key = 1
         static let value = 2

@@ -48,7 +48,7 @@ enum OTLPJSON {
 
     // MARK: what is around the records
 
-    private static func objects(
+    static func objects(
         _ value: JSONValue, _ name: String
     ) throws(ProtobufReader.Malformed) -> [JSONValue] {
         guard let object = value.object else { throw ProtobufReader.Malformed() }
@@ -59,7 +59,7 @@ enum OTLPJSON {
         return elements
     }
 
-    private static func resource(_ group: JSONValue) throws(ProtobufReader.Malformed) -> [UInt8]? {
+    static func resource(_ group: JSONValue) throws(ProtobufReader.Malformed) -> [UInt8]? {
         guard let object = group["resource"]?.object else { return nil }
         var writer = ProtobufWriter()
         do { try write(attributes: object, OTLPField.Resource.attributes, to: &writer) } catch {
@@ -68,7 +68,7 @@ enum OTLPJSON {
         return writer.bytes
     }
 
-    private static func scope(_ group: JSONValue) throws(ProtobufReader.Malformed) -> [UInt8]? {
+    static func scope(_ group: JSONValue) throws(ProtobufReader.Malformed) -> [UInt8]? {
         guard let object = group["scope"]?.object else { return nil }
         var writer = ProtobufWriter()
         do {
@@ -163,7 +163,7 @@ enum OTLPJSON {
 
     // MARK: values
 
-    private static func write(
+    static func write(
         attributes object: JSONObject, _ number: Int, to writer: inout ProtobufWriter
     ) throws(RecordFlaw) {
         for attribute in try list(object, "attributes") { writer.bytes(number, try pair(attribute, depth: 0)) }
@@ -215,7 +215,7 @@ enum OTLPJSON {
         return writer.bytes
     }
 
-    private static func list(_ object: JSONObject, _ name: String) throws(RecordFlaw) -> [JSONObject] {
+    static func list(_ object: JSONObject, _ name: String) throws(RecordFlaw) -> [JSONObject] {
         guard let value = object[name], !value.isNull else { return [] }
         guard let elements = value.array else { throw .malformed }
         var objects: [JSONObject] = []
@@ -226,7 +226,7 @@ enum OTLPJSON {
         return objects
     }
 
-    private static func text(_ object: JSONObject, _ name: String) throws(RecordFlaw) -> String? {
+    static func text(_ object: JSONObject, _ name: String) throws(RecordFlaw) -> String? {
         guard let value = object[name], !value.isNull else { return nil }
         guard let text = value.string else { throw .malformed }
         return text
@@ -237,13 +237,13 @@ enum OTLPJSON {
         try text(object, name).map { Hexadecimal.decode($0) ?? [] }
     }
 
-    private static func int(_ value: JSONValue) throws(RecordFlaw) -> Int64 {
+    static func int(_ value: JSONValue) throws(RecordFlaw) -> Int64 {
         guard let number = value.int ?? value.string.flatMap(Int64.init) else { throw .malformed }
         return number
     }
 
     /// A whole number that is not negative.
-    private static func count(_ object: JSONObject, _ name: String) throws(RecordFlaw) -> UInt64? {
+    static func count(_ object: JSONObject, _ name: String) throws(RecordFlaw) -> UInt64? {
         guard let value = object[name], !value.isNull else { return nil }
         guard let number = value.int.flatMap(UInt64.init(exactly:)) ?? value.string.flatMap(UInt64.init) else {
             throw .malformed

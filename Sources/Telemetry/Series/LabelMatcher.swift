@@ -1,0 +1,44 @@
+/// What a selector asks of one label. A label that is absent has the empty value.
+public struct LabelMatcher: Sendable {
+    public enum Kind: String, Sendable {
+        case equal = "="
+        case notEqual = "!="
+        case matches = "=~"
+        case matchesNot = "!~"
+    }
+
+    public let name: String
+    public let kind: Kind
+    public let value: String
+    private let pattern: LabelPattern?
+
+    /// - Throws: ``LabelPattern/Failure`` for a regular expression that is none.
+    public init(_ name: String, _ kind: Kind, _ value: String) throws {
+        self.name = name
+        self.kind = kind
+        self.value = value
+        pattern = kind == .matches || kind == .matchesNot ? try LabelPattern(value) : nil
+    }
+
+    public func matches(_ text: String) -> Bool {
+        switch kind {
+        case .equal: text.utf8.elementsEqual(value.utf8)
+        case .notEqual: !text.utf8.elementsEqual(value.utf8)
+        case .matches: pattern?.isMatch(text) == true
+        case .matchesNot: pattern?.isMatch(text) == false
+        }
+    }
+
+    public func matches(_ labels: LabelSet) -> Bool { matches(labels[name]) }
+}
+
+extension LabelMatcher: CustomStringConvertible {
+    public var description: String { "\(name)\(kind.rawValue)\(QueryText.quoted(value))" }
+}
+
+extension [LabelMatcher] {
+    func match(_ labels: LabelSet) -> Bool { allSatisfy { $0.matches(labels) } }
+
+    /// The metric that is asked for by its name.
+    var metricName: String? { first { $0.name == LabelSet.metricName && $0.kind == .equal }?.value }
+}

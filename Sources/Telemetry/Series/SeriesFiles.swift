@@ -1,0 +1,144 @@
+import Foundation
+import Kernel
+import Synchronization
+
+/// All series that are kept, in a file for each day of their samples. To forget a day is to delete its file.
+///
+/// Work on it blocks its thread.
+final class SeriesFiles: Sendable {
+    /// Files that are open at a time.
+    static let openFilesMax = 40
+
+    private struct State {
+        var open: [Int: (file: SeriesDayStore, usedAt: Int)] = [:]
+        var uses = 0
+        /// Ids of the series of the day that was written last.
+        var known: (day: Int, ids: [LabelSet: Int64]) = (-1, [:])
+    }
+
+    static let millisecondsPerDay: Int64 = 86_400_000
+
+    private let folder: String
+    private let onWarning: @Sendable (String) -> Void
+    private let state = Mutex(State())
+
+    /// - Parameter onWarning: Hears of files that cannot be read; the others are.
+    init(folder: String, onWarning: @escaping @Sendable (String) -> Void) throws {
+        self.folder = folder
+        self.onWarning = onWarning
+        try DurableFile.makeFolder(folder)
+    }
+
+    /// Days since 1970, UTC.
+    static func day(_ time: Int64) -> Int { Int(max(0, time) / millisecondsPerDay) }
+
+    private func path(_ day: Int) -> String { "\(folder)/metrics-\(day).db" }
+
+    /// The days there are, the oldest first.
+    func days() -> [Int] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.compactMap { name -> Int? in
+            guard name.hasPrefix("metrics-"), name.hasSuffix(".db") else { return nil }
+            return Int(name.dropFirst(8).dropLast(3))
+        }.sorted()
+    }
+
+    private func file(_ day: Int, _ state: inout State) throws -> SeriesDayStore {
+        state.uses += 1
+        if let known = state.open[day] {
+            state.open[day]?.usedAt = state.uses
+            return known.file
+        }
+        if state.open.count >= Self.openFilesMax,
+            let oldest = state.open.min(by: { $0.value.usedAt < $1.value.usedAt })
+        {
+            state.open[oldest.key] = nil
+            try oldest.value.file.close()
+        }
+        let file = try SeriesDayStore(path: path(day))
+        state.open[day] = (file, state.uses)
+        return file
+    }
+
+    // MARK: Writing
+
+    /// Writes chunks that lie on one day.
+    func write(_ chunks: [(labels: LabelSet, row: SeriesDayStore.Row)], day: Int) throws {
+        try state.withLock { state in
+            let file = try file(day, &state)
+            if state.known.day != day { state.known = (day, [:]) }
+            try file.write(chunks, known: &state.known.ids)
+        }
+    }
+
+    /// Makes sure that all that was written survives the machine's end.
+    func sync() throws {
+        try state.withLock { state in for one in state.open.values { try one.file.sync() } }
+    }
+
+    /// Deletes the days before this one, and says how many.
+    func drop(before day: Int) throws -> Int {
+        let old = days().filter { $0 < day }
+        try letGo(before: day)
+        for day in old {
+            for suffix in ["", "-wal", "-shm"] { unlink(path(day) + suffix) }
+        }
+        return old.count
+    }
+
+    /// Closes the files of the days before this one.
+    func letGo(before day: Int) throws {
+        try state.withLock { state in
+            for old in state.open.keys where old < day { try state.open.removeValue(forKey: old)?.file.close() }
+        }
+    }
+
+    func close() throws { try letGo(before: .max) }
+
+    // MARK: Reading
+
+    /// What a day's file tells; `nil`, and a warning, for one that cannot be read: it must not stand in the others' way.
+    private func read<Value>(_ day: Int, _ body: (SeriesDayStore) throws -> Value) throws -> Value? {
+        do { return try state.withLock { try body(try file(day, &$0)) } } catch let fault as TooManySamples {
+            throw fault
+        } catch {
+            onWarning("metrics-\(day).db cannot be read: \(error)")
+            return nil
+        }
+    }
+
+    private func days(_ times: ClosedRange<Int64>) -> [Int] {
+        let asked = Self.day(times.lowerBound)...max(Self.day(times.lowerBound), Self.day(times.upperBound))
+        return days().filter(asked.contains)
+    }
+
+    /// Shows the chunks of matching series in these times, by series and time within a day, day by day.
+    func each(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, _ body: (LabelSet, SeriesDayStore.Row) throws -> Void
+    ) throws {
+        for day in days(times) {
+            let found = try read(day) { file in
+                try file.series(metric: matchers.metricName).filter { matchers.match($0.labels) }
+            }
+            for series in found ?? [] {
+                for row in try read(day, { try $0.chunks(series.id, in: times) }) ?? [] { try body(series.labels, row) }
+            }
+        }
+    }
+
+    func labelSets(_ matchers: [LabelMatcher], in times: ClosedRange<Int64>) throws -> Set<LabelSet> {
+        var found: Set<LabelSet> = []
+        for day in days(times) {
+            let whole = Int64(day) * Self.millisecondsPerDay
+            let isWhole = times.lowerBound <= whole && times.upperBound >= whole + Self.millisecondsPerDay
+            let series = try read(day) { file in
+                try file.series(metric: matchers.metricName).filter { series in
+                    guard matchers.match(series.labels) else { return false }
+                    return try isWhole || file.has(series.id, in: times)
+                }
+            }
+            found.formUnion((series ?? []).lazy.map(\.labels))
+        }
+        return found
+    }
+}

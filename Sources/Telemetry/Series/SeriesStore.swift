@@ -1,0 +1,267 @@
+import Foundation
+import Kernel
+import Synchronization
+
+/// Series over time: the recent past in memory, all of it in files by day.
+///
+/// Samples are in a spool on the disk before ``keep(_:)`` returns and in a day's file some minutes later. What a crash
+/// leaves in the spool is read again; samples that are there already change nothing.
+public final class SeriesStore: SeriesReader, Sendable {
+    /// Series with samples of late, at most; samples of further ones are refused.
+    public static let seriesMax = 250_000
+    /// Series of one metric that come from outside; those beyond are put together.
+    public static let seriesOfMetricMax = 5_000
+    /// What queries find in memory.
+    static let recent = Span.hours(2)
+    /// How often samples go to their files; more often where the spool fills.
+    static let flushEvery = Span.minutes(5)
+    /// How often that is looked at.
+    public static let flushInterval = Span.seconds(10)
+    /// How far ahead of the clock a sample may be.
+    static let aheadMax = Span.minutes(10)
+    private static let batchKind: UInt8 = 1
+
+    /// What became of the samples of a batch.
+    struct Counts: Sendable {
+        var added = 0
+        var duplicate = 0
+        var refused = 0
+    }
+
+    private struct State {
+        var memory: SeriesMemory
+        /// The spool's entry up to which everything is in memory.
+        var applied: Int64 = 0
+        /// The moment from which on memory has all samples.
+        var completeFrom: Int64
+        var flushedAt: Timestamp
+    }
+
+    private let state: Mutex<State>
+    private let files: SeriesFiles
+    /// The same files, for those who look: they hold nothing up.
+    private let reading: SeriesFiles
+    private let spool: Spool
+    private let world: World
+    private let days: Int
+    private let worker = DispatchQueue(label: "reeve.telemetry.series")
+
+    /// - Parameters:
+    ///   - folder: The folder of all telemetry, made where it is absent.
+    ///   - quota: Bytes that the spool may take.
+    ///   - days: How many whole days samples are kept behind today.
+    ///   - onWarning: Hears of what cannot be read.
+    public convenience init(
+        folder: String, quota: Int, days: Int, world: World, onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws {
+        try self.init(
+            folder: folder, quota: quota, days: days, seriesMax: Self.seriesMax, world: world, onWarning: onWarning)
+    }
+
+    init(
+        folder: String, quota: Int, days: Int, seriesMax: Int, world: World,
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws {
+        self.world = world
+        self.days = days
+        files = try SeriesFiles(folder: folder, onWarning: onWarning)
+        reading = try SeriesFiles(folder: folder, onWarning: onWarning)
+        let now = world.now
+        let from = Self.milliseconds(now - Self.recent)
+        var memory = SeriesMemory(seriesMax: seriesMax)
+        try files.each([], in: from...Int64.max) { labels, row in
+            row.data.withUnsafeBufferPointer { bytes in
+                var reader = SampleChunkReader(bytes, count: row.samples)
+                var samples: [Sample] = []
+                while let sample = reader.next() { samples.append(sample) }
+                memory.restore(labels, samples)
+            }
+        }
+        var applied: Int64 = 0
+        spool = try Spool(
+            folder: "\(folder)/metric-spool", quota: quota, after: 0,
+            replay: { number, entry in
+                applied = number
+                guard entry.kind == Self.batchKind, let batch = try? SampleBatch(entry.payload) else { return }
+                _ = Self.apply(batch, to: &memory)
+            }, damage: onWarning)
+        state = Mutex(State(memory: memory, applied: applied, completeFrom: from, flushedAt: now))
+    }
+
+    static func milliseconds(_ time: Timestamp) -> Int64 { time.microseconds / 1_000 }
+
+    /// Whether samples of this time are taken: no older than what is kept, and not ahead of the clock.
+    func isTaken(_ time: Int64) -> Bool {
+        let now = world.now
+        return time <= Self.milliseconds(now + Self.aheadMax)
+            && SeriesFiles.day(time) >= SeriesFiles.day(Self.milliseconds(now)) - days && time > 0
+    }
+
+    // MARK: Writing
+
+    /// Keeps samples: they are on the disk, and found by queries, when this returns.
+    ///
+    /// Within a series times only rise: a sample of an earlier time, or of the same time and another value, is passed
+    /// over.
+    @discardableResult
+    func keep(_ batch: SampleBatch) async throws(Spool.Fault) -> Counts {
+        guard !batch.isEmpty else { return Counts() }
+        let entry = SpoolEntry(kind: Self.batchKind, receivedAt: world.now.microseconds, payload: batch.bytes)
+        let counts = CountsBox()
+        try await spool.append(entry) { number in
+            self.state.withLock { state in
+                counts.value.withLock { $0 = Self.apply(batch, to: &state.memory) }
+                state.applied = number
+            }
+        }
+        return counts.value.withLock { $0 }
+    }
+
+    private final class CountsBox: Sendable {
+        let value = Mutex(Counts())
+    }
+
+    private static func apply(_ batch: SampleBatch, to memory: inout SeriesMemory) -> Counts {
+        var counts = Counts()
+        for (place, sample) in batch.samples {
+            switch memory.append(batch.series[place], sample) {
+            case .added: counts.added += 1
+            case .duplicate: counts.duplicate += 1
+            case .outOfOrder, .tooManySeries: counts.refused += 1
+            }
+        }
+        return counts
+    }
+
+    /// Looks at what there is, and holds writers up for so long.
+    func withMemory<Value>(_ body: (SeriesMemory) throws -> Value) rethrows -> Value {
+        try state.withLock { try body($0.memory) }
+    }
+
+    // MARK: To the files
+
+    /// Puts samples into their files, where it is time.
+    public func flushIfDue() async throws {
+        let since = world.now - state.withLock { $0.flushedAt }
+        guard since >= Self.flushEvery || since < .zero || spool.isPressed else { return }
+        try await flush()
+    }
+
+    public func flush() async throws { try await onWorker { try self.flushNow() } }
+
+    private func flushNow() throws {
+        struct Chunk {
+            let place: Int32
+            let labels: LabelSet
+            let row: SeriesDayStore.Row
+        }
+        let (applied, chunks) = state.withLock { state in
+            var chunks: [Int: [Chunk]] = [:]
+            for (place, series) in state.memory.series where series.hasUnwritten {
+                for chunk in series.chunks where chunk.written < chunk.samples.count {
+                    let row = SeriesDayStore.Row(
+                        first: chunk.samples.first, last: chunk.samples.last, samples: chunk.samples.count,
+                        data: chunk.samples.bytes)
+                    chunks[chunk.day, default: []].append(Chunk(place: place, labels: series.labels, row: row))
+                }
+            }
+            return (state.applied, chunks)
+        }
+        for (day, ones) in chunks.sorted(by: { $0.key < $1.key }) {
+            try files.write(ones.map { ($0.labels, $0.row) }, day: day)
+        }
+        try files.sync()
+        let now = world.now
+        state.withLock { state in
+            for one in chunks.values.joined() {
+                state.memory.note(written: one.row.samples, of: one.place, first: one.row.first)
+            }
+            let from = Self.milliseconds(now - Self.recent)
+            state.memory.forget(before: from)
+            state.completeFrom = max(state.completeFrom, from)
+            state.flushedAt = now
+        }
+        spool.release(through: applied)
+    }
+
+    /// Deletes the files of days that are kept no longer, and says how many.
+    @discardableResult
+    public func forget() async throws -> Int {
+        let first = SeriesFiles.day(Self.milliseconds(world.now)) - days
+        return try await onWorker {
+            // First whoever looks lets go of them: the disk has room only once nobody holds a file.
+            try self.reading.letGo(before: first)
+            return try self.files.drop(before: first)
+        }
+    }
+
+    /// Puts the last into the files and closes them.
+    public func close() async throws {
+        spool.close()
+        try await onWorker {
+            try self.flushNow()
+            try self.files.close()
+            try self.reading.close()
+        }
+    }
+
+    private func onWorker<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            worker.async { continuation.resume(with: Result { try body() }) }
+        }
+    }
+
+    // MARK: Reading
+
+    public func series(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int
+    ) throws -> [SeriesSamples] {
+        let (recent, completeFrom) = state.withLock { ($0.memory.matching(matchers), $0.completeFrom) }
+        var count = 0
+        var found: [LabelSet: SeriesSamples] = [:]
+        if times.lowerBound < completeFrom {
+            let old = times.lowerBound...min(times.upperBound, completeFrom)
+            try reading.each(matchers, in: old) { labels, row in
+                row.data.withUnsafeBufferPointer { bytes in
+                    var reader = SampleChunkReader(bytes, count: row.samples)
+                    found[labels, default: SeriesSamples(labels)].append(&reader, in: old)
+                }
+                count += row.samples
+                guard count <= samplesMax else { throw TooManySamples() }
+            }
+        }
+        var result: [SeriesSamples] = []
+        result.reserveCapacity(recent.count)
+        for one in recent {
+            var samples = SeriesSamples(one.labels)
+            one.read(in: times, to: &samples)
+            count += samples.times.count
+            guard count <= samplesMax else { throw TooManySamples() }
+            if let old = found.removeValue(forKey: one.labels) { samples.merge(old) }
+            if !samples.times.isEmpty { result.append(samples) }
+        }
+        result += found.values.filter { !$0.times.isEmpty }
+        return result.sorted { $0.labels < $1.labels }
+    }
+
+    public func labelSets(_ matchers: [LabelMatcher], in times: ClosedRange<Int64>) throws -> Set<LabelSet> {
+        let (recent, completeFrom) = state.withLock { ($0.memory.matching(matchers), $0.completeFrom) }
+        var found: Set<LabelSet> = []
+        for one in recent
+        where one.chunks.contains(where: { $0.samples.first <= times.upperBound && $0.samples.last >= times.lowerBound })
+        { found.insert(one.labels) }
+        if times.lowerBound < completeFrom {
+            found.formUnion(
+                try reading.labelSets(matchers, in: times.lowerBound...min(times.upperBound, completeFrom)))
+        }
+        return found
+    }
+
+    /// Series and samples in memory, and bytes of their chunks.
+    public var extent: (series: Int, samples: Int, bytes: Int) {
+        state.withLock { state in
+            let extent = state.memory.extent
+            return (state.memory.count, extent.samples, extent.bytes)
+        }
+    }
+}
