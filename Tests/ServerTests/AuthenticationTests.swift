@@ -75,7 +75,8 @@ struct AuthenticationTests {
                     let reply = try await client.send(route.method.rawValue, path, key: key, body: body)
                     #expect(reply.status == 403, "\(route.method.rawValue) \(route.path)")
                     // Doors of other protocols refuse in their own words.
-                    let words = reply["error"]?["code"]?.string ?? reply["error"]?["type"]?.string
+                    let words =
+                        reply["error"]?["code"]?.string ?? reply["error"]?["type"]?.string
                         ?? reply["errorType"]?.string
                     let expected = ["forbidden", "permission_denied", "permission_error"]
                     // PERMISSION_DENIED of google.rpc.Code, as OTLP has it.

@@ -120,7 +120,9 @@ private struct PointSorting {
                     continue
                 }
                 if point.change == .delta, point.samples.contains(where: { isBeyond($0.labels, memory) }) {
-                    for one in point.samples { addOther(one.labels, Sample(point.time, one.value), .count, isDelta: true) }
+                    for one in point.samples {
+                        addOther(one.labels, Sample(point.time, one.value), .count, isDelta: true)
+                    }
                     stored += 1
                     continue
                 }

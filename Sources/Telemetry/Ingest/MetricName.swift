@@ -34,7 +34,8 @@ enum MetricName {
         let halves = unit.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         func word(_ text: String, _ table: [String: String]) -> String {
             guard !text.contains("{") else { return "" }
-            return table[text] ?? text.unicodeScalars.split { !isWord($0) }
+            return table[text]
+                ?? text.unicodeScalars.split { !isWord($0) }
                 .map { String(String.UnicodeScalarView($0)) }.joined(separator: "_")
         }
         let main = halves.first.map { word($0, units) } ?? ""

@@ -75,15 +75,20 @@ extension Evaluation {
         case .quantile:
             let shares = try parameter(aggregation, grid)
             return try groups.map { group in
-                QueryColumn(labels: group.labels, values: try values(group.members, columns, grid) { values, index in
-                    RangeFunctions.quantile(shares[index], values)
-                })
+                QueryColumn(
+                    labels: group.labels,
+                    values: try values(group.members, columns, grid) { values, index in
+                        RangeFunctions.quantile(shares[index], values)
+                    })
             }
         case .countValues:
             guard let name = try aggregation.parameter.map(string) else { return [] }
             return try counted(name, groups, columns, grid)
-        default: return try groups.map { QueryColumn(
-            labels: $0.labels, values: try folded(aggregation.operator, $0.members, columns, grid)) }
+        default:
+            return try groups.map {
+                QueryColumn(
+                    labels: $0.labels, values: try folded(aggregation.operator, $0.members, columns, grid))
+            }
         }
     }
 
@@ -126,8 +131,10 @@ extension Evaluation {
     private func ranked(
         _ members: [QueryColumn], _ counts: [Int], isTop: Bool, _ grid: QueryGrid
     ) throws -> [QueryColumn] {
-        var chosen = members.map { QueryColumn(
-            labels: $0.labels, values: [Double](repeating: Sample.stale, count: grid.count)) }
+        var chosen = members.map {
+            QueryColumn(
+                labels: $0.labels, values: [Double](repeating: Sample.stale, count: grid.count))
+        }
         var order = Array(members.indices)
         for index in 0..<grid.count where counts[index] > 0 {
             try tick(members.count * 4)

@@ -61,7 +61,8 @@ extension Evaluation {
             var values = column.values
             for index in values.indices where !values[index].isStale {
                 let (value, scalar) = (values[index], scalars[index])
-                let element = isSwapped
+                let element =
+                    isSwapped
                     ? Self.element(binary, scalar, value) : Self.element(binary, value, scalar)
                 // It is always the series' value that is kept.
                 let isKept = isSwapped && binary.operator.isComparison && !binary.isBool && !element.isStale
@@ -131,7 +132,8 @@ extension Evaluation {
                 for index in 0..<grid.count {
                     let (value, other) = (column.values[index], partner.values[index])
                     guard !value.isStale, !other.isStale else { continue }
-                    values[index] = isSwapped
+                    values[index] =
+                        isSwapped
                         ? Self.element(binary, other, value) : Self.element(binary, value, other)
                 }
                 let labels = Self.labels(column.labels, partner.labels, binary)

@@ -10,8 +10,9 @@ enum HistogramQuantile {
         switch text.lowercased() {
         case "+inf", "inf", "infinity", "+infinity": .infinity
         case "-inf", "-infinity": -.infinity
-        default: text.utf8.allSatisfy { (48...57).contains($0) || [43, 45, 46, 69, 101].contains($0) }
-            ? Double(text) : nil
+        default:
+            text.utf8.allSatisfy { (48...57).contains($0) || [43, 45, 46, 69, 101].contains($0) }
+                ? Double(text) : nil
         }
     }
 

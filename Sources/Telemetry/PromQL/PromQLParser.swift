@@ -365,7 +365,8 @@ public struct PromQLParser {
             while !isSign("}") {
                 let matcher = try self.matcher()
                 if name != nil, matcher.name == LabelSet.metricName {
-                    throw failure("metric name must not be set twice: \"\(name ?? "")\" or \"\(matcher.value)\"",
+                    throw failure(
+                        "metric name must not be set twice: \"\(name ?? "")\" or \"\(matcher.value)\"",
                         start..<token.place.upperBound)
                 }
                 matchers.append(matcher)

@@ -32,6 +32,11 @@ public struct QueryRoutes: Sendable {
                 route(
                     .get, "label/{name}/values", "The values of a label", Self.shape(["match[]", "start", "end"]),
                     labelValues),
+                // Clients look at the root to see whether anybody is there.
+                Route(
+                    .get, "\(Self.root)/", .operateOrView, "Whether Prometheus' HTTP API is here",
+                    shape: Self.shape([]), refusal: { problem, _ in QueryReply.refusal(problem) }
+                ) { _ in QueryReply.success(.string("Reeve answers here as Prometheus does, below /api/v1.")) },
                 route(.get, "metadata", "What metrics are", Self.shape(["metric"]), metadata),
                 route(.get, "rules", "Rules; none are kept here", Self.shape([])) { _ in
                     QueryReply.success(["groups": .array([])])

@@ -66,6 +66,7 @@ enum QueryText {
         let rest = milliseconds % 1_000
         guard rest != 0 else { return "\(seconds)" }
         let text = "\(rest.magnitude)"
-        return "\(milliseconds < 0 ? "-" : "")\(seconds.magnitude).\(String(repeating: "0", count: 3 - text.count))\(text)"
+        return
+            "\(milliseconds < 0 ? "-" : "")\(seconds.magnitude).\(String(repeating: "0", count: 3 - text.count))\(text)"
     }
 }

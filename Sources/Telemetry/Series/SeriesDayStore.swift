@@ -72,7 +72,11 @@ struct SeriesDayStore: Sendable {
                 WHERE series = \(series) AND first_at <= \(times.upperBound) AND last_at >= \(times.lowerBound)
                 ORDER BY first_at
                 """
-            ).map { Row(first: $0.int("first_at"), last: $0.int("last_at"), samples: Int($0.int("samples")), data: $0.blob("data")) }
+            ).map {
+                Row(
+                    first: $0.int("first_at"), last: $0.int("last_at"), samples: Int($0.int("samples")),
+                    data: $0.blob("data"))
+            }
         }
     }
 

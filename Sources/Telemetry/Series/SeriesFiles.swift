@@ -97,7 +97,7 @@ final class SeriesFiles: Sendable {
 
     // MARK: Reading
 
-    /// What a day's file tells; `nil`, and a warning, for one that cannot be read: it must not stand in the others' way.
+    /// What a day's file tells; `nil`, and a warning, for one that cannot be read: the others are.
     private func read<Value>(_ day: Int, _ body: (SeriesDayStore) throws -> Value) throws -> Value? {
         do { return try state.withLock { try body(try file(day, &$0)) } } catch let fault as TooManySamples {
             throw fault

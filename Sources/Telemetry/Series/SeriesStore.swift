@@ -248,8 +248,8 @@ public final class SeriesStore: SeriesReader, Sendable {
         let (recent, completeFrom) = state.withLock { ($0.memory.matching(matchers), $0.completeFrom) }
         var found: Set<LabelSet> = []
         for one in recent
-        where one.chunks.contains(where: { $0.samples.first <= times.upperBound && $0.samples.last >= times.lowerBound })
-        { found.insert(one.labels) }
+        where one.chunks.contains(where: { $0.samples.first <= times.upperBound && $0.samples.last >= times.lowerBound }
+        ) { found.insert(one.labels) }
         if times.lowerBound < completeFrom {
             found.formUnion(
                 try reading.labelSets(matchers, in: times.lowerBound...min(times.upperBound, completeFrom)))

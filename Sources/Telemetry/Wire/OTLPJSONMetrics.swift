@@ -59,7 +59,9 @@ extension OTLPJSON {
             var inner = ProtobufWriter()
             for point in try objects(data, "dataPoints") {
                 guard let point = point.object else { continue }
-                do { inner.bytes(OTLPField.MetricData.points, try self.point(point, of: field)) } catch { refuse(error) }
+                do { inner.bytes(OTLPField.MetricData.points, try self.point(point, of: field)) } catch {
+                    refuse(error)
+                }
             }
             do {
                 if let temporality = try count(members, "aggregationTemporality") {
@@ -136,7 +138,8 @@ extension OTLPJSON {
 
     /// A number, or one of the words that protobuf's JSON has for what is none.
     private static func number(_ value: JSONValue) -> Double? {
-        value.double ?? value.string.flatMap { $0 == "Infinity" ? .infinity : $0 == "-Infinity" ? -.infinity : Double($0) }
+        value.double
+            ?? value.string.flatMap { $0 == "Infinity" ? .infinity : $0 == "-Infinity" ? -.infinity : Double($0) }
     }
 
     private static func double(_ object: JSONObject, _ name: String) throws(RecordFlaw) -> Double? {
