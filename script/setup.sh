@@ -69,25 +69,31 @@ need_clients() {
   cp "$list" "$stamp"
 }
 
-# Prometheus and promtool, which read what /metrics says. Their package is unpacked, not installed: installed, it would
-# start a server on the reader's machine.
-need_prometheus() {
-  local folder="$root/.build/tools/prometheus" work
-  command -v promtool >/dev/null && command -v prometheus >/dev/null && return 0
-  if [ ! -x "$folder/usr/bin/promtool" ] && command -v dpkg-deb >/dev/null; then
-    say "Unpacking Prometheus into .build/tools …"
+# Unpacks a Debian package into .build/tools and puts its programs on the PATH, where the named one is not there yet.
+# Installed, these packages would start servers on the reader's machine.
+need_unpacked() {
+  local package=$1 program=$2 folder="$root/.build/tools/$1" work
+  command -v "$program" >/dev/null && return 0
+  if [ ! -x "$folder/usr/bin/$program" ] && command -v dpkg-deb >/dev/null; then
+    say "Unpacking $package into .build/tools …"
     work=$(mktemp -d)
     chmod 755 "$work"
-    (cd "$work" && quietly prometheus-download apt-get -o APT::Sandbox::User=root download prometheus) || {
+    (cd "$work" && quietly "$package-download" apt-get -o APT::Sandbox::User=root download "$package") || {
       [ "$(id -u)" -eq 0 ] || fail "Debian's lists of packages are missing. Run: sudo apt-get update"
       quietly apt-update apt-get update
-      (cd "$work" && quietly prometheus-download apt-get -o APT::Sandbox::User=root download prometheus)
+      (cd "$work" && quietly "$package-download" apt-get -o APT::Sandbox::User=root download "$package")
     }
     mkdir -p "$folder"
-    quietly prometheus-unpack dpkg-deb --extract "$work"/prometheus_*.deb "$folder"
+    quietly "$package-unpack" dpkg-deb --extract "$work/$package"_*.deb "$folder"
     rm -rf "$work"
   fi
   export PATH="$folder/usr/bin:$PATH"
+}
+
+# Prometheus and promtool, which read what /metrics says and what `reeve export` writes; amtool, which reads the latter.
+need_prometheus() {
+  need_unpacked prometheus promtool
+  need_unpacked prometheus-alertmanager amtool
 }
 
 # Whether a build's stamp is newer than everything that goes into it.

@@ -6,14 +6,10 @@ import Testing
 @testable import Telemetry
 
 /// A clock that stands until it is set.
-private final class SetTime: TimeSource {
-    private let moment: Mutex<Timestamp>
+extension SetTime {
+    convenience init(milliseconds: Int64) { self.init(Timestamp(microseconds: milliseconds * 1_000)) }
 
-    init(_ milliseconds: Int64) { moment = Mutex(Timestamp(microseconds: milliseconds * 1_000)) }
-
-    var now: Timestamp { moment.withLock { $0 } }
-    func set(_ milliseconds: Int64) { moment.withLock { $0 = Timestamp(microseconds: milliseconds * 1_000) } }
-    func sleep(for _: Span) async throws {}
+    func set(milliseconds: Int64) { set(Timestamp(microseconds: milliseconds * 1_000)) }
 }
 
 @Suite("Series over time")
@@ -105,7 +101,7 @@ struct SeriesStoreTests {
     @Test("a sample is found at once, after a flush, and after a start; times only rise")
     func found() async throws {
         try await withTelemetryFolder { folder in
-            let time = SetTime(Self.noon)
+            let time = SetTime(milliseconds: Self.noon)
             let store = try Self.store(folder, time)
             let label = Self.labels("a")
             let counts = try await store.keep(
@@ -134,7 +130,7 @@ struct SeriesStoreTests {
     @Test("what was acknowledged is there after a process that ended without a word, once")
     func crash() async throws {
         try await withTelemetryFolder { folder in
-            let time = SetTime(Self.noon)
+            let time = SetTime(milliseconds: Self.noon)
             let first = try Self.store(folder, time)
             for number in 0..<500 {
                 let at = Self.noon + Int64(number) * 100
@@ -156,13 +152,13 @@ struct SeriesStoreTests {
     @Test("what memory lets go of is found in the files, across days, in its order")
     func files() async throws {
         try await withTelemetryFolder { folder in
-            let time = SetTime(Self.noon)
+            let time = SetTime(milliseconds: Self.noon)
             let store = try Self.store(folder, time)
             var all: [Sample] = []
             // A minute apart over two days and a half.
             for minute in 0..<3_600 {
                 let sample = Sample(Self.noon + Int64(minute) * 60_000, Double(minute))
-                time.set(sample.time)
+                time.set(milliseconds: sample.time)
                 all.append(sample)
                 guard minute % 50 == 49 else { continue }
                 try await store.keep(Self.batch(all.suffix(50).map { (Self.labels("a"), $0.time, $0.value) }))
@@ -187,10 +183,10 @@ struct SeriesStoreTests {
     func retention() async throws {
         try await withTelemetryFolder { folder in
             let day: Int64 = 86_400_000
-            let time = SetTime(Self.noon)
+            let time = SetTime(milliseconds: Self.noon)
             let store = try Self.store(folder, time, days: 2)
             for number in 0..<4 {
-                time.set(Self.noon + Int64(number) * day)
+                time.set(milliseconds: Self.noon + Int64(number) * day)
                 try await store.keep(Self.batch([(Self.labels("a"), time.now.microseconds / 1_000, Double(number))]))
                 try await store.flush()
             }
@@ -206,11 +202,11 @@ struct SeriesStoreTests {
     @Test("series are bounded, and make room once they have ended")
     func bound() async throws {
         try await withTelemetryFolder { folder in
-            let time = SetTime(Self.noon)
+            let time = SetTime(milliseconds: Self.noon)
             let store = try Self.store(folder, time, seriesMax: 10)
             let counts = try await store.keep(Self.batch((0..<12).map { (Self.labels("a", $0), Self.noon, 1) }))
             #expect(counts.added == 10 && counts.refused == 2 && store.extent.series == 10)
-            time.set(Self.noon + 3 * 3_600_000)
+            time.set(milliseconds: Self.noon + 3 * 3_600_000)
             try await store.flush()
             #expect(store.extent.series == 0)
             let more = try await store.keep(Self.batch([(Self.labels("b"), Self.noon + 3 * 3_600_000, 1)]))
@@ -222,7 +218,7 @@ struct SeriesStoreTests {
     @Test("a damaged file is told of and stands in nobody's way")
     func damage() async throws {
         try await withTelemetryFolder { folder in
-            let time = SetTime(Self.noon)
+            let time = SetTime(milliseconds: Self.noon)
             let store = try Self.store(folder, time)
             try await store.keep(Self.batch([(Self.labels("a"), Self.noon, 1)]))
             try await store.close()

@@ -10,16 +10,7 @@ public final class MetricIngest: Sendable {
     /// The value of labels of a metric that has too many series.
     static let other = "__other__"
 
-    /// Why a request is refused as a whole.
-    public enum Fault: Error, Sendable, Equatable {
-        case malformed
-        /// There is no room for the moment: the sender comes again.
-        case overloaded
-        /// More than the spool may ever have.
-        case tooLarge
-        /// The disk fails; the text is for the log.
-        case failed(String)
-    }
+    public typealias Fault = TelemetryIngest.Fault
 
     private struct State {
         var ledger = TelemetryLedger()

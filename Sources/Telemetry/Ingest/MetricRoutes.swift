@@ -20,12 +20,14 @@ public struct MetricIngestRoutes: Sendable {
     private func take(_ request: APIRequest) async throws -> APIReply {
         let reply = try OTLPReply(request)
         do {
-            let refused = try await keep(try reply.body(of: request), of: request, reply)
+            let refused = try await keep(try request.unpackedBody(), of: request, reply)
             return reply.success(rejected: refused, name: "DataPoints")
         } catch let problem as Problem {
             return reply.refusal(problem)
         } catch let fault as MetricIngest.Fault {
-            let problem = Self.problem(fault)
+            let problem = fault.problem(
+                "ExportMetricsServiceRequest",
+                hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")
             // What fails here is for the log as well.
             guard problem.code.status < 500 else { throw problem }
             return reply.refusal(problem)
@@ -50,23 +52,4 @@ public struct MetricIngestRoutes: Sendable {
 
     /// Each level of a value is four of its document's.
     private static let jsonDepthMax = 20 + 4 * AttributeValue.depthMax
-
-    private static func problem(_ fault: MetricIngest.Fault) -> Problem {
-        switch fault {
-        case .malformed:
-            Problem(
-                .badRequest, "The body is no ExportMetricsServiceRequest.",
-                hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")
-        case .tooLarge:
-            Problem(
-                .bodyTooLarge, "The request has more bytes than the spool may take.",
-                hint: "Send fewer points a request, or raise telemetry.spoolBytes.")
-        case .overloaded:
-            Problem(.overloaded, "There is no room for more telemetry at this moment.", retryAfterSeconds: 2)
-        case .failed(let text):
-            Problem(
-                .overloaded, "Telemetry cannot be kept at this moment.", retryAfterSeconds: 3,
-                cause: Spool.Fault.failed(text))
-        }
-    }
 }

@@ -1,0 +1,67 @@
+import Kernel
+
+/// The settings of a Prometheus that scrapes Reeve and evaluates the shipped rules.
+public struct PrometheusExport: Sendable {
+    /// `host:port` of each replica.
+    public var targets: [String]
+    /// Whether Reeve is reached by TLS.
+    public var isTLS: Bool
+    /// Where Prometheus finds a viewer's key, from its settings file on.
+    public var credentialsFile: String
+    /// `host:port` of each Alertmanager.
+    public var alertmanagers: [String]
+
+    public init(targets: [String], isTLS: Bool, credentialsFile: String, alertmanagers: [String]) {
+        self.targets = targets
+        self.isTLS = isTLS
+        self.credentialsFile = credentialsFile
+        self.alertmanagers = alertmanagers
+    }
+
+    /// `prometheus.yml`, `rules/` and the rules' `tests/`.
+    public var files: [ExportFile] {
+        [ExportFile(path: "prometheus.yml", text: settings)]
+            + ShippedRules.entries.flatMap { entry in
+                [
+                    ExportFile(path: "rules/\(entry.file.name).yml", text: Self.rules(entry.file)),
+                    ExportFile(path: "tests/\(entry.file.name).yml", text: Self.tests(entry)),
+                ]
+            }
+    }
+
+    private var settings: String {
+        let scrape: JSONValue = [
+            "job_name": "reeve", "scheme": .string(isTLS ? "https" : "http"),
+            "authorization": ["credentials_file": .string(credentialsFile)],
+            "static_configs": [["targets": .list(targets)]],
+        ]
+        let document: JSONValue = [
+            "global": ["scrape_interval": "15s", "evaluation_interval": "15s"],
+            "rule_files": ["rules/*.yml"], "scrape_configs": [scrape],
+            "alerting": ["alertmanagers": [["static_configs": [["targets": .list(alertmanagers)]]]]],
+        ]
+        return """
+            # Prometheus beside Reeve, by `reeve export prometheus`. The key is one of the role viewer:
+            #   reeve keys create --role viewer --name prometheus
+            # `promtool check config prometheus.yml` and `promtool test rules tests/*.yml` say whether all is well.
+
+            """ + YAMLDocument.text(document)
+    }
+
+    private static func rules(_ file: RuleFile) -> String {
+        "# Rules that Reeve ships; tests/\(file.name).yml proves them.\n" + YAMLDocument.text(file.json)
+    }
+
+    private static func tests(_ entry: ShippedRules.Entry) -> String {
+        let alerts = entry.file.alerts
+        let cases = entry.cases.compactMap { each in
+            alerts.first { $0.name == each.alert }.map(each.json)
+        }
+        let document: JSONValue = [
+            "rule_files": ["../rules/\(entry.file.name).yml".json], "evaluation_interval": "1m",
+            "tests": .array(cases),
+        ]
+        return "# What each alert does with a known history: promtool test rules \(entry.file.name).yml\n"
+            + YAMLDocument.text(document)
+    }
+}

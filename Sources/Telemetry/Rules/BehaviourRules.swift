@@ -1,0 +1,133 @@
+/// What agents do that servers do not: fill their context, run in circles, call tools in a storm.
+enum BehaviourRules {
+    static let entry = ShippedRules.Entry(
+        file: RuleFile(
+            name: "behaviour",
+            groups: [
+                RuleGroup(
+                    name: "reeve.behaviour.contexts", rules: [.recording(contexts), .alert(contextExhaustion)]),
+                RuleGroup(
+                    name: "reeve.behaviour.tools",
+                    rules: toolGuard.rules(
+                        part: "sum by (agent) (increase(agent_tool_repeat_calls_total[5m]))",
+                        whole: "sum by (agent) (increase(agent_tool_calls_total[5m]))") + [.alert(toolStorm)]),
+                RuleGroup(
+                    name: "reeve.behaviour.sessions", intervalSeconds: 300,
+                    rules: [.recording(sessions), .recording(usualSessions), .alert(sessionAbnormal)]),
+            ]),
+        cases: contextCases + toolCases + sessionCases)
+
+    private static let contexts = RecordingRule(
+        name: "agent_model:agent_context_utilization:p95_10m",
+        expression: "histogram_quantile(0.95, "
+            + "sum by (le, agent, model) (rate(agent_context_utilization_distribution_bucket[10m])))")
+
+    static let contextExhaustion = AlertRule(
+        name: "ContextExhaustion", severity: .warning,
+        expression: "\(contexts.name) > 0.9 "
+            + "and sum by (agent, model) (increase(agent_context_utilization_distribution_count[10m])) > 5",
+        holdsFor: "5m",
+        summary: "Agent {{ $labels.agent }} runs out of context",
+        detail: "One in twenty of its calls to {{ $labels.model }} fills more than {{ $value | humanizePercentage "
+            + "}} of the "
+            + "model's context window; above 90 % answers get worse or stop.",
+        action: "Let the agent sum up or forget earlier turns, split its task, or give it a model with a larger "
+            + "window.")
+
+    private static let toolGuard = RatioGuard(
+        part: "agent:agent_tool_repeat_calls", whole: "agent:agent_tool_calls", window: "5m")
+
+    static let toolStorm = AlertRule(
+        name: "ToolStorm", severity: .critical, expression: toolGuard.condition(above: 0.5, eventsOfPart: 30),
+        summary: "Agent {{ $labels.agent }} calls the same tools again and again",
+        detail: "{{ $value | humanizePercentage }} of its tool calls of the last 5 minutes repeated an earlier "
+            + "one with "
+            + "the same arguments, more than 30 times.",
+        action: "Pause the agent and look at the last trace: what does the tool answer that it asks again?")
+
+    private static let sessions = RecordingRule(
+        name: "agent_type:agent_session_duration_seconds:p95_1h",
+        expression: "histogram_quantile(0.95, "
+            + "sum by (le, agent_type) (rate(agent_session_duration_seconds_bucket[1h])))")
+    private static let usualSessions = RecordingRule(
+        name: "agent_type:agent_session_duration_seconds:p95_7d",
+        expression: "histogram_quantile(0.95, "
+            + "sum by (le, agent_type) (rate(agent_session_duration_seconds_bucket[7d])))")
+
+    static let sessionAbnormal = AlertRule(
+        name: "SessionAbnormal", severity: .warning,
+        expression: "\(sessions.name) > 3 * \(usualSessions.name) "
+            + "and sum by (agent_type) (increase(agent_session_duration_seconds_count[1h])) > 5 "
+            + "and sum by (agent_type) (increase(agent_session_duration_seconds_count[7d])) > 50",
+        holdsFor: "15m",
+        summary: "Sessions last much longer than usual",
+        detail: "One in twenty sessions of the last hour lasted more than {{ $value | humanizeDuration }}: more "
+            + "than three "
+            + "times what it was over the last 7 days.",
+        action: "Open a trace of a long session. Many turns of the same kind are a loop; few long ones are a slow "
+            + "tool or "
+            + "model.")
+}
+
+// MARK: Histories
+
+extension BehaviourRules {
+    private static func filled(_ bound: String) -> String {
+        "agent_context_utilization_distribution_bucket{agent=\"ann\",model=\"m\",le=\"\(bound)\"}"
+    }
+
+    private static let filledCount = #"agent_context_utilization_distribution_count{agent="ann",model="m"}"#
+
+    private static let contextCases: [RuleCase] = [
+        RuleCase(
+            title: "a fifth of the calls is nearly full", alert: "ContextExhaustion",
+            series: [
+                (filled("0.5"), "0+8x30"), (filled("0.9"), "0+8x30"), (filled("1"), "0+10x30"),
+                (filled("+Inf"), "0+10x30"), (filledCount, "0+10x30"),
+            ], at: "20m", firing: [.init(labels: [("agent", "ann"), ("model", "m")], shown: ["97.5%"])]),
+        RuleCase(
+            title: "half full", alert: "ContextExhaustion",
+            series: [
+                (filled("0.5"), "0+9x30"), (filled("0.9"), "0+10x30"), (filled("1"), "0+10x30"),
+                (filled("+Inf"), "0+10x30"), (filledCount, "0+10x30"),
+            ], at: "20m"),
+    ]
+
+    private static let toolCases: [RuleCase] = [
+        RuleCase(
+            title: "nine of ten calls are repeated", alert: "ToolStorm",
+            series: [
+                (#"agent_tool_calls_total{agent="ann",tool="search",status="ok"}"#, "0+10x10"),
+                (#"agent_tool_repeat_calls_total{agent="ann",tool="search"}"#, "0+9x10"),
+            ], at: "8m", firing: [.init(labels: [("agent", "ann")], shown: ["90%"])]),
+        RuleCase(
+            title: "many calls, all of them new; and few repeated", alert: "ToolStorm",
+            series: [
+                (#"agent_tool_calls_total{agent="ann",tool="search",status="ok"}"#, "0+100x10"),
+                (#"agent_tool_calls_total{agent="bob",tool="search",status="ok"}"#, "0+1x10"),
+                (#"agent_tool_repeat_calls_total{agent="bob",tool="search"}"#, "0+1x10"),
+            ], at: "8m"),
+    ]
+
+    private static func lasted(_ bound: String) -> String {
+        "agent_session_duration_seconds_bucket{agent_type=\"writer\",le=\"\(bound)\"}"
+    }
+
+    private static let lastedCount = #"agent_session_duration_seconds_count{agent_type="writer"}"#
+
+    /// Two sessions in five minutes: for two days of up to a minute, then for two hours of up to an hour.
+    private static let sessionCases: [RuleCase] = [
+        RuleCase(
+            title: "sessions of an hour where a minute was usual", alert: "SessionAbnormal", interval: "5m",
+            series: [
+                (lasted("60"), "0+2x576 1152x24"), (lasted("600"), "0+2x576 1152x24"), (lasted("3600"), "0+2x600"),
+                (lasted("+Inf"), "0+2x600"), (lastedCount, "0+2x600"),
+            ], at: "50h", firing: [.init(labels: [("agent_type", "writer")], shown: ["57m 30s"])]),
+        RuleCase(
+            title: "sessions of an hour, as always", alert: "SessionAbnormal", interval: "5m",
+            series: [
+                (lasted("60"), "0x600"), (lasted("600"), "0x600"), (lasted("3600"), "0+2x600"),
+                (lasted("+Inf"), "0+2x600"), (lastedCount, "0+2x600"),
+            ], at: "50h"),
+    ]
+}

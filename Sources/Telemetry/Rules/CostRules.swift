@@ -1,0 +1,42 @@
+/// What model calls cost.
+enum CostRules {
+    static let entry = ShippedRules.Entry(
+        file: RuleFile(
+            name: "costs",
+            groups: [
+                RuleGroup(
+                    name: "reeve.costs", intervalSeconds: 300, rules: [.recording(daily), .alert(costSpike)])
+            ]),
+        cases: cases)
+
+    private static let daily = RecordingRule(
+        name: "agent_type:agent_cost_usd:increase1d",
+        expression: "sum by (agent_type) (increase(agent_cost_usd_total[1d]))")
+
+    /// The average leaves the last day out, or a spike would hide itself; and it needs a history of three days.
+    static let costSpike = AlertRule(
+        name: "CostSpike", severity: .warning,
+        expression: "\(daily.name) > 2 * avg_over_time(\(daily.name)[7d] offset 1d) and \(daily.name) > 5 "
+            + "and present_over_time(\(daily.name)[1d] offset 3d)",
+        summary: "Agents of the type {{ $labels.agent_type }} cost more than twice what they usually do",
+        detail: "They cost ${{ $value | humanize }} in the last 24 hours: more than twice the average day of the week "
+            + "before, and more than $5.",
+        action: "The page of costs says which agent, task and model it was. A budget holds them to a sum.")
+
+    private static let cost = #"agent_cost_usd_total{agent="ann",agent_type="writer",model="m"}"#
+
+    /// A day is 24 samples.
+    private static let cases: [RuleCase] = [
+        RuleCase(
+            title: "from 12 dollars a day to 48", alert: "CostSpike", interval: "1h",
+            series: [(cost, "0+0.5x120 62+2x24")], at: "145h",
+            firing: [.init(labels: [("agent_type", "writer")], shown: ["48"])]),
+        RuleCase(
+            title: "from 2 cents a day to 48 cents", alert: "CostSpike", interval: "1h",
+            series: [(cost, "0+0.001x120 0.14+0.02x24")], at: "144h"),
+        RuleCase(title: "as much as ever", alert: "CostSpike", interval: "1h", series: [(cost, "0+2x150")], at: "144h"),
+        RuleCase(
+            title: "the second day of a new fleet", alert: "CostSpike", interval: "1h",
+            series: [(cost, "0+0.5x24 14+2x24")], at: "48h"),
+    ]
+}

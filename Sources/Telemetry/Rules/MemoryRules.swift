@@ -1,0 +1,47 @@
+/// The store of what agents remember.
+enum MemoryRules {
+    static let entry = ShippedRules.Entry(
+        file: RuleFile(
+            name: "memory",
+            groups: [RuleGroup(name: "reeve.memory", rules: [.recording(latency), .alert(memoryStoreSlow)])]),
+        cases: cases)
+
+    private static let latency = RecordingRule(
+        name: "operation:agent_memory_operation_duration_seconds:p99_10m",
+        expression: "histogram_quantile(0.99, "
+            + "sum by (le, operation) (rate(agent_memory_operation_duration_seconds_bucket[10m])))")
+
+    static let memoryStoreSlow = AlertRule(
+        name: "MemoryStoreSlow", severity: .warning,
+        expression: "\(latency.name) > 0.5 "
+            + "and sum by (operation) (increase(agent_memory_operation_duration_seconds_count[10m])) > 20",
+        holdsFor: "5m",
+        summary: "The memory store is slow to {{ $labels.operation }}",
+        detail: "One in a hundred operations of the last 10 minutes took {{ $value | humanizeDuration }} or more; "
+            + "half a "
+            + "second is what agents are to wait at most.",
+        action: "Look at the store's size and its disk, and at what the agents search for: the row Memory "
+            + "Performance of "
+            + "the dashboard has all three.")
+
+    private static func took(_ bound: String) -> String {
+        "agent_memory_operation_duration_seconds_bucket{operation=\"search\",le=\"\(bound)\"}"
+    }
+
+    private static let count = #"agent_memory_operation_duration_seconds_count{operation="search"}"#
+
+    private static let cases: [RuleCase] = [
+        RuleCase(
+            title: "a tenth takes a second", alert: "MemoryStoreSlow",
+            series: [
+                (took("0.1"), "0+9x30"), (took("0.5"), "0+9x30"), (took("1"), "0+10x30"), (took("+Inf"), "0+10x30"),
+                (count, "0+10x30"),
+            ], at: "20m", firing: [.init(labels: [("operation", "search")], shown: ["950ms"])]),
+        RuleCase(
+            title: "all is fast", alert: "MemoryStoreSlow",
+            series: [
+                (took("0.1"), "0+10x30"), (took("0.5"), "0+10x30"), (took("1"), "0+10x30"), (took("+Inf"), "0+10x30"),
+                (count, "0+10x30"),
+            ], at: "20m"),
+    ]
+}

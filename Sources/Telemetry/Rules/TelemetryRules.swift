@@ -1,0 +1,43 @@
+/// What watches the watching.
+enum TelemetryRules {
+    static let entry = ShippedRules.Entry(
+        file: RuleFile(
+            name: "telemetry", groups: [RuleGroup(name: "reeve.telemetry", rules: [.alert(loss), .alert(watchdog)])]),
+        cases: cases)
+
+    static let loss = AlertRule(
+        name: "TelemetryLoss", severity: .warning,
+        expression: "sum by (signal, outcome) "
+            + #"(increase(reeve_telemetry_records_total{outcome=~"rejected|shed"}[10m])) > 0"#,
+        summary: "Telemetry is lost: {{ $labels.signal }} {{ $labels.outcome }}",
+        detail: "{{ $value | humanize }} records of the last 10 minutes were {{ $labels.outcome }}. SDKs do not "
+            + "say so to "
+            + "anybody.",
+        action: "The ledger of telemetry names the reasons: records that cannot be read are the sender's to mend, "
+            + "shed "
+            + "ones want more room.")
+
+    /// Always fires. Whoever hears nothing of it knows that the way of alerts is broken.
+    static let watchdog = AlertRule(
+        name: "Watchdog", severity: .none, expression: "vector(1)",
+        summary: "Alerts come through",
+        detail: "This alert always fires. Send it to something that calls when it stops (a dead man's switch).",
+        action: "Nothing.")
+
+    private static func records(_ outcome: String) -> String {
+        "reeve_telemetry_records_total{signal=\"traces\",outcome=\"\(outcome)\"}"
+    }
+
+    private static let cases: [RuleCase] = [
+        RuleCase(
+            title: "records are rejected", alert: "TelemetryLoss",
+            series: [(records("stored"), "0+10x20"), (records("rejected"), "0+1x20")], at: "15m",
+            firing: [.init(labels: [("signal", "traces"), ("outcome", "rejected")], shown: ["10"])]),
+        RuleCase(
+            title: "all is kept", alert: "TelemetryLoss",
+            series: [(records("stored"), "0+10x20"), (records("rejected"), "3x20"), (records("duplicate"), "0+1x20")],
+            at: "15m"),
+        RuleCase(title: "it always fires", alert: "Watchdog", series: [], at: "0m", firing: [.init()]),
+        RuleCase(title: "it does so at any time", alert: "Watchdog", series: [], at: "100h", firing: [.init()]),
+    ]
+}
