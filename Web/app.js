@@ -397,7 +397,7 @@
   }
 
   // --- Keyboard ---------------------------------------------------------------------------------------------------
-  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets" };
+  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", x: "/traces", v: "/overview" };
   let isGoing = false;
 
   const rows = () => $$("[data-row]");
@@ -558,8 +558,20 @@
   }
 
   // --- Wiring -----------------------------------------------------------------------------------------------------
+  // A page with a script of its own names it; the script looks at the page at each of these events.
+  function loadScripts() {
+    for (const { dataset } of $$("main [data-script]")) {
+      if ($$("script[src]").some((script) => script.getAttribute("src") === dataset.script)) continue;
+      const script = document.createElement("script");
+      script.src = dataset.script;
+      document.head.append(script);
+    }
+    document.dispatchEvent(new Event("reeve:settle"));
+  }
+
   function settle() {
     refreshTimes();
+    loadScripts();
     showPicked();
     drawCharts();
     if (isFrozen) showFrozen();

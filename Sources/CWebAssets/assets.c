@@ -17,6 +17,12 @@ static const unsigned char app_css[] = {
 static const unsigned char app_js[] = {
 #embed "../../Web/app.js"
 };
+static const unsigned char overview_js[] = {
+#embed "../../Web/overview.js"
+};
+static const unsigned char trace_js[] = {
+#embed "../../Web/trace.js"
+};
 static const unsigned char favicon_svg[] = {
 #embed "../../Web/favicon.svg"
 };
@@ -36,7 +42,9 @@ static const struct web_asset assets[] = {
     {"chart.min.js", chart_js, sizeof chart_js},
     {"favicon.svg", favicon_svg, sizeof favicon_svg},
     {"htmx.min.js", htmx_js, sizeof htmx_js},
+    {"overview.js", overview_js, sizeof overview_js},
     {"sse.js", sse_js, sizeof sse_js},
+    {"trace.js", trace_js, sizeof trace_js},
 };
 
 size_t web_asset_count(void) { return sizeof assets / sizeof assets[0]; }

@@ -190,7 +190,7 @@ public struct Features: Sendable {
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
-                audit: audit,
+                audit: audit, traces: spans,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]

@@ -20,7 +20,12 @@ struct AssetTests {
 
     @Test
     func servesEveryFileThatPagesNeed() async throws {
-        #expect(Assets().names == ["app.css", "app.js", "chart.min.js", "favicon.svg", "htmx.min.js", "sse.js"])
+        #expect(
+            Assets().names
+                == [
+                    "app.css", "app.js", "chart.min.js", "favicon.svg", "htmx.min.js", "overview.js", "sse.js",
+                    "trace.js",
+                ])
         for name in Assets().names {
             let reply = try await get(name)
             guard case .bytes(let bytes) = reply.body else { continue }

@@ -9,6 +9,8 @@ public struct PageAssets: PageView {
     public var htmx = "/assets/htmx.min.js"
     public var sse = "/assets/sse.js"
     public var chart = "/assets/chart.min.js"
+    public var trace = "/assets/trace.js"
+    public var overview = "/assets/overview.js"
 
     public init() {}
 
@@ -20,12 +22,15 @@ public struct PageAssets: PageView {
         htmx = address("htmx.min.js")
         sse = address("sse.js")
         chart = address("chart.min.js")
+        trace = address("trace.js")
+        overview = address("overview.js")
     }
 }
 
 /// The places of the navigation.
 public enum PagePlace: String, Sendable, CaseIterable {
-    case fleet, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, events, audit, keys
+    case fleet, overview, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces
+    case events, audit, keys
 
     var path: String { self == .fleet ? "/" : "/\(rawValue)" }
     var label: String { PageText.label(rawValue) }
@@ -34,6 +39,7 @@ public enum PagePlace: String, Sendable, CaseIterable {
     public var permission: Permission {
         switch self {
         case .audit: .operate
+        case .overview, .traces: .operateOrView
         case .keys: .administer
         default: .read
         }

@@ -1,4 +1,5 @@
 import Kernel
+import Telemetry
 
 /// Every page, over the services that it shows.
 public struct Pages: Sendable {
@@ -9,6 +10,7 @@ public struct Pages: Sendable {
         storage: any Storage, blobs: any Blobs, events: Events, tasks: TaskService, agents: AgentService,
         queues: QueueService, workload: any QueueWorkload, calls: CallService, costs: CostService,
         budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
+        traces: (any TraceReading)? = nil,
         assets: PageAssets,
         world: World
     ) {
@@ -32,6 +34,8 @@ public struct Pages: Sendable {
             ModelPages(shell: shell, live: models).routes,
             CostPages(shell: shell, storage: storage, costs: costs).routes,
             BudgetPages(shell: shell, storage: storage, budgets: budgets).routes,
+            OverviewPages(shell: shell).routes,
+            traces.map { TracePages(shell: shell, traces: $0).routes } ?? [],
         ]
         routes = parts.flatMap(\.self)
     }

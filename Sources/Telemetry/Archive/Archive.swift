@@ -186,6 +186,15 @@ final class Archive: Sendable {
         return found
     }
 
+    func has(_ trace: TraceID) -> Bool {
+        var isFound = false
+        each(trace, since: 0) { _, _ in
+            isFound = true
+            return false
+        }
+        return isFound
+    }
+
     /// Spans of one trace that are shown.
     static let spansMax = 100_000
 

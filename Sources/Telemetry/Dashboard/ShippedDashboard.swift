@@ -124,7 +124,7 @@ private enum BehaviourPanels {
             detail: "A repeated call has the same arguments as an earlier one. More than half is a storm.",
             queries: [
                 .init(
-                    expression: #"sum(rate(agent_tool_calls_total{agent=~"$agent",status="error"}[$window]))"#
+                    expression: #"sum(rate(agent_tool_calls_total{agent=~"$agent",status!="success"}[$window]))"#
                         + #" / sum(rate(agent_tool_calls_total{agent=~"$agent"}[$window]))"#, legend: "failed"),
                 .init(
                     expression: #"sum(rate(agent_tool_repeat_calls_total{agent=~"$agent"}[$window]))"#
@@ -139,11 +139,12 @@ private enum BehaviourPanels {
         DashboardPanel(
             id: "sessions", title: "Length of sessions", form: .lines, unit: .seconds,
             detail: "Three times the usual is an alert: a loop, or a slow tool.",
-            queries: ShippedDashboard.percentiles("agent_session_duration_seconds"), page: "/traces"),
+            queries: ShippedDashboard.percentiles("agent_session_duration_seconds", #"{agent=~"$agent"}"#),
+            page: "/traces"),
         DashboardPanel(
             id: "turns", title: "Turns of a session", form: .lines, unit: .count,
             detail: "A sudden rise means that agents go in circles.",
-            queries: ShippedDashboard.percentiles("agent_turns_per_session"), page: "/traces"),
+            queries: ShippedDashboard.percentiles("agent_turns_per_session", #"{agent=~"$agent"}"#), page: "/traces"),
     ]
 }
 
@@ -175,7 +176,8 @@ private enum MemoryPanels {
             detail: "By operation.",
             queries: [
                 .init(
-                    expression: #"sum by (operation) (rate(agent_memory_operations_total{status="error"}[$window]))"#
+                    expression: #"sum by (operation) "#
+                        + #"(rate(agent_memory_operations_total{status!="success"}[$window]))"#
                         + " / sum by (operation) (rate(agent_memory_operations_total[$window]))",
                     legend: "{{operation}}")
             ], page: "/traces?status=error"),

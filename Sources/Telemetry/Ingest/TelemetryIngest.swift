@@ -217,6 +217,11 @@ public final class TelemetryIngest: Sendable {
         try await Self.on(reader) { self.reading.spans(of: id).map(\.head) }
     }
 
+    /// Whether the archive has spans of a trace, without reading all of them.
+    public func hasTrace(_ id: TraceID) async throws -> Bool {
+        try await Self.on(reader) { self.reading.has(id) }
+    }
+
     /// All of a span; `nil` where there is none.
     public func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
         try await Self.on(reader) {

@@ -116,5 +116,5 @@ public struct TraceRoutes: Sendable {
 
 extension Permission {
     /// Whoever may look at all of the fleet.
-    static let operateOrView = Permission.roles([.admin, .operator_, .viewer])
+    public static let operateOrView = Permission.roles([.admin, .operator_, .viewer])
 }

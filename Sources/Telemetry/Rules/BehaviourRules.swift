@@ -46,21 +46,21 @@ enum BehaviourRules {
         action: "Pause the agent and look at the last trace: what does the tool answer that it asks again?")
 
     private static let sessions = RecordingRule(
-        name: "agent_type:agent_session_duration_seconds:p95_1h",
+        name: "agent:agent_session_duration_seconds:p95_1h",
         expression: "histogram_quantile(0.95, "
-            + "sum by (le, agent_type) (rate(agent_session_duration_seconds_bucket[1h])))")
+            + "sum by (le, agent) (rate(agent_session_duration_seconds_bucket[1h])))")
     private static let usualSessions = RecordingRule(
-        name: "agent_type:agent_session_duration_seconds:p95_7d",
+        name: "agent:agent_session_duration_seconds:p95_7d",
         expression: "histogram_quantile(0.95, "
-            + "sum by (le, agent_type) (rate(agent_session_duration_seconds_bucket[7d])))")
+            + "sum by (le, agent) (rate(agent_session_duration_seconds_bucket[7d])))")
 
     static let sessionAbnormal = AlertRule(
         name: "SessionAbnormal", severity: .warning,
         expression: "\(sessions.name) > 3 * \(usualSessions.name) "
-            + "and sum by (agent_type) (increase(agent_session_duration_seconds_count[1h])) > 5 "
-            + "and sum by (agent_type) (increase(agent_session_duration_seconds_count[7d])) > 50",
+            + "and sum by (agent) (increase(agent_session_duration_seconds_count[1h])) > 5 "
+            + "and sum by (agent) (increase(agent_session_duration_seconds_count[7d])) > 50",
         holdsFor: "15m",
-        summary: "Sessions last much longer than usual",
+        summary: "Sessions of agent {{ $labels.agent }} last much longer than usual",
         detail: "One in twenty sessions of the last hour lasted more than {{ $value | humanizeDuration }}: more "
             + "than three "
             + "times what it was over the last 7 days.",
@@ -97,23 +97,23 @@ extension BehaviourRules {
         RuleCase(
             title: "nine of ten calls are repeated", alert: "ToolStorm",
             series: [
-                (#"agent_tool_calls_total{agent="ann",tool="search",status="ok"}"#, "0+10x10"),
+                (#"agent_tool_calls_total{agent="ann",tool="search",status="success"}"#, "0+10x10"),
                 (#"agent_tool_repeat_calls_total{agent="ann",tool="search"}"#, "0+9x10"),
             ], at: "8m", firing: [.init(labels: [("agent", "ann")], shown: ["90%"])]),
         RuleCase(
             title: "many calls, all of them new; and few repeated", alert: "ToolStorm",
             series: [
-                (#"agent_tool_calls_total{agent="ann",tool="search",status="ok"}"#, "0+100x10"),
-                (#"agent_tool_calls_total{agent="bob",tool="search",status="ok"}"#, "0+1x10"),
+                (#"agent_tool_calls_total{agent="ann",tool="search",status="success"}"#, "0+100x10"),
+                (#"agent_tool_calls_total{agent="bob",tool="search",status="success"}"#, "0+1x10"),
                 (#"agent_tool_repeat_calls_total{agent="bob",tool="search"}"#, "0+1x10"),
             ], at: "8m"),
     ]
 
     private static func lasted(_ bound: String) -> String {
-        "agent_session_duration_seconds_bucket{agent_type=\"writer\",le=\"\(bound)\"}"
+        "agent_session_duration_seconds_bucket{agent=\"ann\",le=\"\(bound)\"}"
     }
 
-    private static let lastedCount = #"agent_session_duration_seconds_count{agent_type="writer"}"#
+    private static let lastedCount = #"agent_session_duration_seconds_count{agent="ann"}"#
 
     /// Two sessions in five minutes: for two days of up to a minute, then for two hours of up to an hour.
     private static let sessionCases: [RuleCase] = [
@@ -122,7 +122,7 @@ extension BehaviourRules {
             series: [
                 (lasted("60"), "0+2x576 1152x24"), (lasted("600"), "0+2x576 1152x24"), (lasted("3600"), "0+2x600"),
                 (lasted("+Inf"), "0+2x600"), (lastedCount, "0+2x600"),
-            ], at: "50h", firing: [.init(labels: [("agent_type", "writer")], shown: ["57m 30s"])]),
+            ], at: "50h", firing: [.init(labels: [("agent", "ann")], shown: ["57m 30s"])]),
         RuleCase(
             title: "sessions of an hour, as always", alert: "SessionAbnormal", interval: "5m",
             series: [

@@ -13,6 +13,13 @@ public struct SpanHead: Sendable, Equatable {
         static let all = [Status.unset, .ok, .error]
     }
 
+    /// How far it is.
+    public enum State: String, Sendable, CaseIterable {
+        case running, ended
+        /// It began, and nobody will hear of its end.
+        case lost
+    }
+
     public let traceID: TraceID
     public let spanID: SpanID
     public var parentID: SpanID?
@@ -33,6 +40,7 @@ public struct SpanHead: Sendable, Equatable {
     public var tool: String?
     public var usage: SpanUsage?
     public var category = TelemetryCategory.system
+    public var state = State.ended
 
     /// What a resource without a name is called (OpenTelemetry semantic conventions, `service.name`).
     public static let unknownService = "unknown_service"

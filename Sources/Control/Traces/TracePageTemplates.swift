@@ -1,0 +1,89 @@
+/// Traces: the list, the tree beside its times, and the replay. The rows of the last two are drawn by `trace.js`: a
+/// trace may have more than a browser could hold.
+enum TracePageTemplates {
+    static let all = [list, detail, replay]
+
+    static let list = PageTemplate(
+        "traces",
+        #"""
+        <div class="head"><h1>Traces</h1><span class="sub">what agents did, step by step</span></div>
+        <form class="filters" action="/traces" role="search">
+          <input type="search" name="id" placeholder="Trace id" aria-label="Trace id" spellcheck="false">
+          {{#isListed}}
+          <input name="service" value="{{service}}" placeholder="Service" aria-label="Service">
+          <input name="agent" value="{{agent}}" placeholder="Agent" aria-label="Agent">
+          <input name="correlationId" value="{{correlation}}" placeholder="Correlation id" aria-label="Correlation id">
+          {{/isListed}}
+          <button type="submit">{{#isListed}}Filter{{/isListed}}{{^isListed}}Open{{/isListed}}</button>{{#isFiltered}}<a
+            class="button quiet" href="/traces">Clear</a>{{/isFiltered}}
+        </form>
+        {{#unknown}}<p class="notice" data-state="held" role="alert"><b>{{unknown}}</b> is no trace id: one has 32
+          hexadecimal digits.</p>{{/unknown}}
+        <section class="panel" id="trace-list" aria-label="Traces">
+          {{#hasTraces}}
+          <table class="table cards">
+            <thead><tr><th>Trace</th><th>State</th><th>Agent</th><th class="num">Spans</th><th class="num">Tokens</th>
+              <th class="num">Took</th><th class="num">Began</th></tr></thead>
+            <tbody>{{#traces}}
+              <tr id="row-{{id}}" data-trace="{{id}}" data-state="{{state}}" data-row>
+                <td class="title"><a class="open" href="{{path}}">{{name}}</a><span
+                  class="second"><span>{{service}}</span>{{#correlation}}<span>{{correlation}}</span>{{/correlation}}</span></td>
+                <td>{{> state}}</td>
+                <td data-label="Agent">{{#agent}}<a href="{{path}}">{{label}}</a>{{/agent}}</td>
+                <td class="num nowrap" data-label="Spans">{{spans}}{{#errors}}<span
+                  class="second">{{errors}}</span>{{/errors}}</td>
+                <td class="num nowrap" data-label="Tokens">{{tokens}}</td>
+                <td class="num nowrap" data-label="Took">{{took}}</td>
+                <td class="num nowrap">{{#began}}{{> time}}{{/began}}</td>
+              </tr>{{/traces}}
+            </tbody>
+          </table>
+          {{/hasTraces}}
+          {{^hasTraces}}{{#isListed}}{{#noTraces}}{{> empty}}{{/noTraces}}{{/isListed}}
+          {{^isListed}}<div class="empty"><strong>Open a trace by its id</strong>Calls name theirs on their
+            pages.</div>{{/isListed}}{{/hasTraces}}
+          {{> pager}}
+        </section>
+        """#)
+
+    static let detail = PageTemplate(
+        "trace",
+        #"""
+        <div class="head"><h1>Trace <code>{{short}}…</code></h1><span class="sub" id="trace-sub">loading</span>
+          <span class="actions">
+            <button class="tiny" type="button" data-trace-act="previous-error" disabled
+              title="Previous error (Shift e)">Previous error</button>
+            <button class="tiny" type="button" data-trace-act="next-error" disabled
+              title="Next error (e)">Next error</button>
+            <button class="tiny" type="button" data-trace-act="unfold">Unfold all</button>
+            <button class="tiny" type="button" data-trace-act="fold">Fold all</button>
+            <a class="button tiny" href="/traces/{{id}}/replay">Replay</a></span></div>
+        <div class="trace" id="trace" data-keep data-trace="{{id}}" data-source="/ui/traces/{{id}}"
+          data-spans="/api/v1/traces/{{id}}/spans/" data-script="{{assets.trace}}">
+          <section class="panel trace-rows" aria-label="Spans">
+            <div class="trace-head" aria-hidden="true"><span>Step</span><span class="trace-axis"></span></div>
+            <div class="trace-scroll" role="treegrid" tabindex="0" aria-label="Spans as a tree"
+              aria-describedby="trace-sub" aria-colcount="2"><div class="trace-space"></div></div>
+          </section>
+          <aside class="panel trace-detail" id="trace-detail" aria-live="polite" aria-label="The chosen span">
+            <div class="empty">Choose a step to see all of it.</div></aside>
+        </div>
+        """#)
+
+    static let replay = PageTemplate(
+        "trace-replay",
+        #"""
+        <div class="head"><h1>Replay <code>{{short}}…</code></h1><span class="sub" id="trace-sub">loading</span>
+          <span class="actions"><a class="button tiny" href="/traces/{{id}}">Tree and times</a></span></div>
+        <section class="panel replay" id="trace-replay" data-keep data-trace="{{id}}" data-source="/ui/traces/{{id}}"
+          data-spans="/api/v1/traces/{{id}}/spans/" data-script="{{assets.trace}}">
+          <header>
+            <button type="button" data-replay="back" title="Back (left arrow)">Back</button>
+            <button type="button" class="primary" data-replay="on" title="Next (right arrow)">Next</button>
+            <input type="range" min="1" value="1" aria-label="Step" data-replay="seek">
+            <span class="end"><span data-meter="step">–</span><span data-meter="time">–</span><span
+              data-meter="tokens">–</span></span></header>
+          <div class="replay-step" aria-live="polite"><div class="empty">Loading the steps.</div></div>
+        </section>
+        """#)
+}

@@ -1,0 +1,168 @@
+import Kernel
+import Telemetry
+
+/// Traces: the list of them, one as a tree beside its times, and one step after the other.
+public struct TracePages: Sendable {
+    let shell: PageShell
+    let traces: any TraceReading
+    /// `nil` where nobody lists traces.
+    let list: (any TraceList)?
+
+    public init(shell: PageShell, traces: any TraceReading, list: (any TraceList)? = nil) {
+        self.shell = shell
+        self.traces = traces
+        self.list = list
+    }
+
+    public var routes: [Route] {
+        [
+            shell.route("/traces", .operateOrView, "The traces", handler: showList),
+            shell.route("/traces/{id}", .operateOrView, "One trace", handler: show),
+            shell.route("/traces/{id}/replay", .operateOrView, "One trace, step by step", handler: replay),
+            Route(
+                .get, "/ui/traces/{id}", .operateOrView, "A trace's rows as columns, for its page", shape: .page,
+                handler: columns),
+        ]
+    }
+
+    private func show(_ request: APIRequest) async throws -> APIReply {
+        try await page(request, template: "trace", title: "Trace")
+    }
+
+    private func replay(_ request: APIRequest) async throws -> APIReply {
+        try await page(request, template: "trace-replay", title: "Replay")
+    }
+
+    private func page(_ request: APIRequest, template: String, title: String) async throws -> APIReply {
+        let id = try await known(request)
+        let view = TracePageView(id: id.description, short: String(id.description.prefix(16)))
+        return try await shell.page(title, at: .traces, template: template, view: view, topics: [], request: request)
+    }
+
+    /// What is not in the archive may still run.
+    private func known(_ request: APIRequest) async throws -> TraceID {
+        let text = request.parameter("id")
+        if let id = TraceID(text) {
+            if try await traces.hasTrace(id) { return id }
+            if try await !traces.trace(id).isEmpty { return id }
+        }
+        throw Problem(
+            .notFound, "There is no trace \(PageText.clipped(text, 64)).",
+            hint: "Its spans may not have come yet, or their time to be kept is over. An id has 32 hexadecimal digits.")
+    }
+
+    private func columns(_ request: APIRequest) async throws -> APIReply {
+        guard let id = TraceID(request.parameter("id")) else {
+            throw Problem.notFound("trace", request.parameter("id"))
+        }
+        let spans = try await traces.trace(id)
+        guard !spans.isEmpty else { throw Problem.notFound("trace", id.description) }
+        return APIReply(
+            status: 200, headers: [("content-type", "application/json"), ("cache-control", "no-store")],
+            body: .bytes(TraceColumns(id, spans).bytes))
+    }
+
+    // MARK: The list
+
+    private func showList(_ request: APIRequest) async throws -> APIReply {
+        if let id = request.queryValue("id").flatMap({ TraceID($0.trimmed) }) {
+            return .redirect("/traces/\(id.description)")
+        }
+        var query = TraceListQuery(page: try request.page())
+        func value(_ name: String) -> String? { request.queryValue(name).flatMap { $0.isEmpty ? nil : $0 } }
+        query.service = value("service")
+        query.agent = value("agent")
+        query.status = value("status")
+        query.correlationID = value("correlationId")
+        let found = try await list?.traces(query) ?? (items: [], next: nil)
+        let isFiltered = [query.service, query.agent, query.status, query.correlationID] != [nil, nil, nil, nil]
+        func path(after: String?) -> String {
+            PagePath.query(
+                "/traces",
+                [
+                    ("service", query.service), ("agent", query.agent), ("status", query.status),
+                    ("correlationId", query.correlationID), ("after", after),
+                ])
+        }
+        let view = TraceListView(
+            isListed: list != nil, unknown: value("id"), service: query.service ?? "", agent: query.agent ?? "",
+            correlation: query.correlationID ?? "", isFiltered: isFiltered,
+            hasTraces: !found.items.isEmpty, traces: found.items.map { TraceRowView($0, now: shell.world.now) },
+            noTraces: Self.nothing(request, isFiltered: isFiltered),
+            first: query.page.after.map { _ in path(after: nil) },
+            next: found.next.map { path(after: $0) })
+        return try await shell.page(
+            "Traces", at: .traces, template: "traces", view: view, topics: [], request: request)
+    }
+
+    private static func nothing(_ request: APIRequest, isFiltered: Bool) -> EmptyView {
+        if isFiltered {
+            return EmptyView(headline: "No trace is like that", explanation: "Change the filter, or clear it.")
+        }
+        return EmptyView(
+            headline: "No traces yet", explanation: "OpenTelemetry's SDKs send them here, in any language:",
+            command: """
+                export OTEL_EXPORTER_OTLP_ENDPOINT=\(request.origin)
+                export OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer $REEVE_KEY"
+                """)
+    }
+}
+
+extension String {
+    fileprivate var trimmed: String { String(drop { $0.isWhitespace }.prefix { !$0.isWhitespace }) }
+}
+
+// MARK: - Views
+
+struct TracePageView: PageView {
+    let id: String
+    let short: String
+}
+
+struct TraceListView: PageView {
+    let isListed: Bool
+    /// What was asked for as an id and is none.
+    let unknown: String?
+    let service: String
+    let agent: String
+    let correlation: String
+    let isFiltered: Bool
+    let hasTraces: Bool
+    let traces: [TraceRowView]
+    let noTraces: EmptyView
+    let first: String?
+    let next: String?
+}
+
+struct TraceRowView: PageView {
+    let id: String
+    let path: String
+    let name: String
+    let service: String
+    let agent: LinkView?
+    let state: String
+    let stateLabel: String
+    let spans: String
+    let errors: String?
+    let tokens: String?
+    let took: String
+    let began: TimeView
+    let correlation: String?
+
+    init(_ trace: TraceSummary, now: Timestamp) {
+        id = trace.traceID.description
+        path = "/traces/\(id)"
+        name = trace.rootName
+        service = trace.service
+        agent = .agent(trace.agent)
+        let isBroken = trace.errors > 0 && trace.state == .ended
+        state = isBroken ? "failed" : trace.state == .ended ? "done" : trace.state.rawValue
+        stateLabel = isBroken ? "With errors" : PageText.label(trace.state.rawValue)
+        spans = PageText.count(Int64(trace.spans))
+        errors = trace.errors > 0 ? PageText.plural(trace.errors, "error") : nil
+        tokens = trace.tokens > 0 ? CallText.tokens(trace.tokens) : nil
+        took = CallText.milliseconds(trace.duration.microseconds / 1_000)
+        began = .ago(trace.startedAt, now: now)
+        correlation = trace.correlationID == id ? nil : trace.correlationID
+    }
+}
