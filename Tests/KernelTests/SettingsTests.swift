@@ -54,6 +54,7 @@ struct SettingsTests {
     /// An acceptable value that is not the default.
     private static func sample(_ entry: SettingsEntry) -> String {
         if let number = entry.show(Settings()).int { return String(number + 1) }
+        if let flag = entry.show(Settings()).bool { return String(!flag) }
         return switch entry.path {
         case "log.level": "critical"
         case "log.format": "text"

@@ -118,6 +118,8 @@ public struct Settings: Sendable {
     /// Traces that agents send.
     public struct Telemetry: Sendable {
         public var spoolBytes = 256 << 20
+        public var ownSpans = true
+        public var liveSilenceSeconds = 900
         public var reasoningDays = 7
         public var toolDays = 30
         public var modelDays = 30

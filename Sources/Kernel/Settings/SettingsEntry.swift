@@ -98,6 +98,21 @@ extension SettingsEntry {
             })
     }
 
+    static func flag(
+        _ path: String, _ field: any WritableKeyPath<Settings, Bool> & Sendable, _ summary: String,
+        effect: Effect = .restart
+    ) -> SettingsEntry {
+        SettingsEntry(
+            path: path, type: "switch", unit: "", allowed: "true or false", summary: summary, effect: effect,
+            isSecret: false,
+            show: { .bool($0[keyPath: field]) },
+            apply: { settings, input in
+                guard let value = input.string.flatMap(Bool.init) else { return false }
+                settings[keyPath: field] = value
+                return true
+            })
+    }
+
     static func text(
         _ path: String, _ field: any WritableKeyPath<Settings, String> & Sendable, _ summary: String,
         effect: Effect = .restart

@@ -196,6 +196,12 @@ public enum SettingsTable {
             "telemetry.spoolBytes", \.telemetry.spoolBytes, 1 << 20...1 << 40, "bytes",
             "How much telemetry may wait on the disk for its place in the archive; beyond it senders are told to come "
                 + "again."),
+        .flag(
+            "telemetry.ownSpans", \.telemetry.ownSpans,
+            "Whether Reeve tells of tasks and model calls as spans of its own."),
+        .int(
+            "telemetry.liveSilenceSeconds", \.telemetry.liveSilenceSeconds, 1...604_800, "seconds",
+            "After how long without a sign of life a span that runs counts as lost."),
     ]
 
     private static let events: [SettingsEntry] = [

@@ -112,7 +112,7 @@ final class Archive: Sendable {
     func spanIDs(of trace: TraceID, since day: Int, max: Int) -> Set<UInt64>? {
         var found: Set<UInt64> = []
         each(trace, since: day) { head, _ in
-            found.insert(head.spanID.value)
+            found.insert(head.identity)
             return found.count <= max
         }
         return found.count <= max ? found : nil
@@ -180,8 +180,9 @@ final class Archive: Sendable {
     func span(_ id: SpanID, of trace: TraceID) -> (head: SpanHead, place: Place)? {
         var found: (head: SpanHead, place: Place)?
         each(trace, since: 0) { head, place in
-            if head.spanID == id { found = (head, place) }
-            return found == nil
+            // A lost span may have ended after all.
+            if head.spanID == id, found == nil || head.state == .ended { found = (head, place) }
+            return found?.head.state != .ended
         }
         return found
     }

@@ -31,6 +31,7 @@ enum SpanColumns {
             for head in heads { columns.append(SpanHead.Status.all.firstIndex(of: head.status) ?? 0) }
             for head in heads { columns.append(SpanOperation.allCases.firstIndex(of: head.operation) ?? 0) }
             for head in heads { columns.append(TelemetryCategory.allCases.firstIndex(of: head.category) ?? 0) }
+            for head in heads { columns.append(SpanHead.State.allCases.firstIndex(of: head.state) ?? 0) }
             for text in SpanColumns.texts {
                 for head in heads { columns.append(number(of: text(head))) }
             }
@@ -96,6 +97,7 @@ enum SpanColumns {
         for row in rows { heads[row].status = try element(SpanHead.Status.all, try reader.count()) }
         for row in rows { heads[row].operation = try element(SpanOperation.allCases, try reader.count()) }
         for row in rows { heads[row].category = try element(TelemetryCategory.allCases, try reader.count()) }
+        for row in rows { heads[row].state = try element(SpanHead.State.allCases, try reader.count()) }
         func text() throws -> String? {
             let number = try reader.count()
             return number == 0 ? nil : try element(table, number - 1)

@@ -19,6 +19,8 @@ struct ArchiveFlush {
     struct Counts {
         var stored = 0
         var duplicate = 0
+        /// Those that only said that they had begun.
+        var pending = 0
         /// Those that an earlier process had put into the archive.
         var replayed = 0
     }
@@ -48,6 +50,8 @@ struct ArchiveFlush {
     }
 
     private let archive: Archive
+    private let live: LiveSpans
+    private let bindings: TraceBindings
     private var known = KnownSpans()
     /// Of the traces of `day` and later; made when the first come in.
     private var filter: TraceFilter?
@@ -59,8 +63,14 @@ struct ArchiveFlush {
     private var reachedBefore: [ArchivePart: Int64] = [:]
     private var reached: [ArchivePart: Int64] = [:]
     private var hasFailed = false
+    /// Spans of these requests that run: told of once all of them are through.
+    private var pending = 0
 
-    init(_ archive: Archive) { self.archive = archive }
+    init(_ archive: Archive, live: LiveSpans, bindings: TraceBindings) {
+        self.archive = archive
+        self.live = live
+        self.bindings = bindings
+    }
 
     /// Counts since the last call.
     mutating func takeCounts() -> [TelemetrySignal: Counts] {
@@ -77,6 +87,7 @@ struct ArchiveFlush {
     /// All of the requests are in the archive, or those behind a failure come again with the next call.
     mutating func keep(_ requests: [WaitingRequest], now: Timestamp) -> Result<Void, any Error> {
         learnTraces(now)
+        pending = 0
         var replayed: [TelemetrySignal: Int] = [:]
         do {
             for request in requests {
@@ -100,6 +111,7 @@ struct ArchiveFlush {
             hasFailed = true
             return .failure(error)
         }
+        counts[.traces, default: Counts()].pending += pending
         for (signal, count) in replayed { counts[signal, default: Counts()].replayed += count }
         hasFailed = false
         return .success(())
@@ -126,6 +138,13 @@ struct ArchiveFlush {
     ) throws {
         for var item in spans.items {
             if let agent { item.head.agent = agent }
+            if item.head.correlationID == nil {
+                item.head.correlationID = bindings.correlationID(of: item.head.traceID)
+            }
+            if spans.body.withUnsafeBytes({ live.take(item, of: $0, arrivedAt: request.arrivedAt) }) {
+                pending += 1
+                continue
+            }
             let part = ArchivePart(.spans, item.head.category, at: request.arrivedAt)
             guard !isKept(request, part, &replayed) else { continue }
             let isNew = known.insert(item.head) { [archive, filter, day] trace in

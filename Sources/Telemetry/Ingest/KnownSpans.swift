@@ -40,7 +40,7 @@ struct KnownSpans {
             count -= known
             return true
         }
-        guard traces[head.traceID]?.spans?.insert(head.spanID.value).inserted == true else { return false }
+        guard traces[head.traceID]?.spans?.insert(head.identity).inserted == true else { return false }
         count += 1
         forgetBeyond()
         return true

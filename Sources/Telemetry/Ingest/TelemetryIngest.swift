@@ -40,6 +40,11 @@ public final class TelemetryIngest: Sendable {
         var syncedAt: Timestamp?
     }
 
+    /// What traces belong to whose spans do not say it.
+    public let bindings = TraceBindings()
+    /// The spans that run.
+    public let live: LiveSpans
+    private let liveFile: LiveSpansFile
     /// Which labels tell streams of logs apart.
     let streams: StreamLabels
     private let archive: Archive
@@ -64,9 +69,11 @@ public final class TelemetryIngest: Sendable {
         self.world = world
         let archive = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
         self.archive = archive
+        live = LiveSpans(world: world)
+        liveFile = LiveSpansFile(folder: folder, live: live)
         streams = StreamLabels(StreamLabels.few(archive.labels()))
         reading = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
-        keeping = Mutex(Keeping(flush: ArchiveFlush(archive)))
+        keeping = Mutex(Keeping(flush: ArchiveFlush(archive, live: live, bindings: bindings)))
         var state = State()
         spool = try Spool(
             folder: "\(folder)/spool", quota: quota, after: archive.progress(),
@@ -77,6 +84,7 @@ public final class TelemetryIngest: Sendable {
                 state.ledgers[waiting.content.signal].received += waiting.content.count
             }, damage: onWarning)
         self.state = Mutex(state)
+        liveFile.load(onWarning)
     }
 
     // MARK: in
@@ -162,6 +170,7 @@ public final class TelemetryIngest: Sendable {
                         state.ledgers[signal].received -= counts.replayed
                         state.ledgers[signal].stored += counts.stored
                         state.ledgers[signal].duplicate += counts.duplicate
+                        state.ledgers[signal].pending += counts.pending
                     }
                     switch result {
                     case .success: state.bytes -= waiting.reduce(0) { $0 + $1.bytes }
@@ -181,6 +190,7 @@ public final class TelemetryIngest: Sendable {
         let isDue = keeping.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true
         guard keeping.flushed > 0, isDue || spool.isPressed else { return }
         try archive.sync()
+        try liveFile.keep()
         spool.release(through: keeping.flushed)
         keeping.syncedAt = now
     }
@@ -191,6 +201,7 @@ public final class TelemetryIngest: Sendable {
         try await onWorker {
             try self.flushNow()
             try self.archive.sync()
+            try self.liveFile.keep()
             self.spool.release(through: self.keeping.withLock { $0.flushed })
             try self.archive.close()
             try self.reading.close()
@@ -210,11 +221,15 @@ public final class TelemetryIngest: Sendable {
 
     // MARK: out
 
+    var now: Timestamp { world.now }
+
     public var ledgers: TelemetryLedgers { state.withLock { $0.ledgers } }
 
-    /// The heads of a trace's spans, by their start.
+    /// The heads of a trace's spans, by their start, with those that run.
     public func trace(_ id: TraceID) async throws -> [SpanHead] {
-        try await Self.on(reader) { self.reading.spans(of: id).map(\.head) }
+        // Before the archive is asked: what ends meanwhile is found there.
+        let running = live.heads(of: id)
+        return try await Self.on(reader) { TraceHeads.merged(self.reading.spans(of: id).map(\.head), running) }
     }
 
     /// Whether the archive has spans of a trace, without reading all of them.
@@ -225,7 +240,9 @@ public final class TelemetryIngest: Sendable {
     /// All of a span; `nil` where there is none.
     public func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
         try await Self.on(reader) {
-            guard let found = self.reading.span(id, of: trace) else { return nil }
+            guard let found = self.reading.span(id, of: trace) else {
+                return try self.live.detail(id, of: trace)
+            }
             return try self.reading.detail(of: found.head, at: found.place)
         }
     }

@@ -4,12 +4,16 @@ import Kernel
 public struct TraceRoutes: Sendable {
     let ingest: TelemetryIngest
     let world: World
-
+    /// Those whose work is seen while it is done.
+    private let running: [any RunningSpans]
     private let metrics: MetricIngest?
 
     /// - Parameter metrics: Whose ledger is shown beside those of traces and logs.
-    public init(ingest: TelemetryIngest, metrics: MetricIngest? = nil, world: World) {
+    public init(
+        ingest: TelemetryIngest, running: [any RunningSpans] = [], metrics: MetricIngest? = nil, world: World
+    ) {
         self.ingest = ingest
+        self.running = running
         self.metrics = metrics
         self.world = world
     }
@@ -87,9 +91,14 @@ public struct TraceRoutes: Sendable {
 
     private func show(_ request: APIRequest) async throws -> APIReply {
         let id = try Self.traceID(request)
-        let spans = try await ingest.trace(id)
+        let own = running.flatMap { $0.heads(of: id, at: ingest.now) }
+        let spans = TraceHeads.merged(try await ingest.trace(id), own)
         guard !spans.isEmpty else { throw Problem.notFound("trace", id.description) }
-        return .json(["traceId": .string(id.description), "spans": .array(spans.map(\.json))])
+        return .json([
+            "traceId": .string(id.description), "state": .string(TraceHeads.state(of: spans).rawValue),
+            "currentSpanId": .of(TraceHeads.current(of: spans)?.spanID.description),
+            "spans": .array(spans.map(\.json)),
+        ])
     }
 
     private func showSpan(_ request: APIRequest) async throws -> APIReply {

@@ -6,13 +6,15 @@ public enum TraceShapes {
     private static let optionalText: JSONValue = ["type": ["string", "null"]]
     private static let count: JSONValue = ["type": "integer", "minimum": 0]
 
+    private static let states: JSONValue = ["type": "string", "enum": .list(SpanHead.State.allCases.map(\.rawValue))]
+
     private static let head: [(String, JSONValue)] = [
         ("spanId", text), ("parentSpanId", optionalText), ("name", text),
         ("status", ["type": "string", "enum": ["unset", "ok", "error"]]), ("service", text), ("agent", optionalText),
-        ("state", ["type": "string", "enum": ["ended"]]),
+        ("state", states),
         ("operation", ["type": "string", "enum": .list(SpanOperation.allCases.map(\.rawValue))]),
         ("category", ["type": "string", "enum": .list(TelemetryCategory.allCases.map(\.rawValue))]),
-        ("startTime", text), ("endTime", text), ("durationMs", ["type": "number", "minimum": 0]),
+        ("startTime", text), ("endTime", optionalText), ("durationMs", ["type": ["number", "null"], "minimum": 0]),
     ]
 
     static let search: RouteShape = RouteShape(
@@ -40,7 +42,11 @@ public enum TraceShapes {
         ("Span", object(head)),
         (
             "Trace",
-            object([("traceId", text), ("spans", ["type": "array", "items": ["$ref": "#/components/schemas/Span"]])])
+            object([
+                ("traceId", text), ("state", states),
+                ("currentSpanId", optionalText),
+                ("spans", ["type": "array", "items": ["$ref": "#/components/schemas/Span"]]),
+            ])
         ),
         (
             "SpanDetail",
@@ -62,7 +68,8 @@ public enum TraceShapes {
                         "type": "array",
                         "items": object([
                             ("signal", text), ("received", count), ("stored", count), ("rejected", count),
-                            ("duplicate", count), ("rejectedByReason", ["type": "object"]), ("refusedRequests", count),
+                            ("duplicate", count), ("pending", count), ("rejectedByReason", ["type": "object"]),
+                            ("refusedRequests", count),
                         ]),
                     ]
                 )

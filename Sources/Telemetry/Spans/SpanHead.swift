@@ -42,6 +42,9 @@ public struct SpanHead: Sendable, Equatable {
     public var category = TelemetryCategory.system
     public var state = State.ended
 
+    /// Tells records apart of which each is kept once: a lost span may be followed by its end.
+    var identity: UInt64 { state == .lost ? ~spanID.value : spanID.value }
+
     /// What a resource without a name is called (OpenTelemetry semantic conventions, `service.name`).
     public static let unknownService = "unknown_service"
 

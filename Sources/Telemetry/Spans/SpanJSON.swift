@@ -4,21 +4,26 @@ extension SpanHead: JSONConvertible {
     public var json: JSONValue { .object(object) }
 
     var object: JSONObject {
-        JSONObject([
-            .init(name: "spanId", value: .string(spanID.description)),
-            .init(name: "parentSpanId", value: .of(parentID?.description)),
-            .init(name: "name", value: .string(name)),
-            .init(name: "status", value: .string(status.rawValue)),
-            .init(name: "service", value: .string(service)),
-            .init(name: "agent", value: .of(agent)),
-            .init(name: "state", value: "ended"),
-            .init(name: "operation", value: .string(operation.rawValue)),
-            .init(name: "category", value: .string(category.rawValue)),
-            .init(name: "startTime", value: .string(Self.time(startedAt))),
-            .init(name: "endTime", value: .string(Self.time(endedAt))),
-            .init(name: "durationMs", value: .double(Double(endedAt &- startedAt) / 1_000_000)),
-        ])
+        JSONObject(
+            [
+                .init(name: "spanId", value: .string(spanID.description)),
+                .init(name: "parentSpanId", value: .of(parentID?.description)),
+                .init(name: "name", value: .string(name)),
+                .init(name: "status", value: .string(status.rawValue)),
+                .init(name: "service", value: .string(service)),
+                .init(name: "agent", value: .of(agent)),
+                .init(name: "state", value: .string(state.rawValue)),
+                .init(name: "operation", value: .string(operation.rawValue)),
+                .init(name: "category", value: .string(category.rawValue)),
+                .init(name: "startTime", value: .string(Self.time(startedAt))),
+                .init(name: "endTime", value: state == .running ? .null : .string(Self.time(endedAt))),
+                .init(name: "durationMs", value: state == .running ? .null : milliseconds),
+            ]
+                // Of one that runs, the end is the moment at which it was looked at.
+                + (state == .running ? [.init(name: "elapsedMs", value: milliseconds)] : []))
     }
+
+    private var milliseconds: JSONValue { .double(Double(endedAt &- startedAt) / 1_000_000) }
 
     static func time(_ nanoseconds: Int64) -> String { Timestamp(microseconds: nanoseconds / 1_000).rfc3339 }
 }

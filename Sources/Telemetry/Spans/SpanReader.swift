@@ -72,6 +72,30 @@ struct FoundRoles {
     func count(_ role: SpanRole) -> Int64? { value(role)?.int }
 }
 
+/// What a span says of how far it is.
+enum SpanMark {
+    case none, pending, lost
+    /// It stands for the span that it names as its parent.
+    case pendingBelow
+
+    static func state(_ text: String?) -> SpanMark {
+        switch text {
+        case OwnNames.pending: .pending
+        case OwnNames.lost: .lost
+        case "pending_span": .pendingBelow
+        default: .none
+        }
+    }
+
+    var state: SpanHead.State {
+        switch self {
+        case .none: .ended
+        case .pending, .pendingBelow: .running
+        case .lost: .lost
+        }
+    }
+}
+
 /// Reads what a span's head has out of an OTLP `Span` message, and makes sure that the rest can be read.
 enum SpanReader {
     /// Unicode scalars of a name that is kept apart from its span's body; the body has all of it. Not characters: one
@@ -89,8 +113,14 @@ enum SpanReader {
         var reader = ProtobufReader(message)
         while let field = try reader.field() { try parts.take(field) }
         guard let traceID = parts.traceID else { throw .invalidTraceID }
-        guard let spanID = parts.spanID else { throw .invalidSpanID }
+        guard var spanID = parts.spanID else { throw .invalidSpanID }
+        let state = SpanMark.state(parts.found.text(.state))
+        if case .pendingBelow = state, let real = parts.parentID {
+            spanID = real
+            parts.parentID = parts.found.text(.pendingParent).flatMap { SpanID($0) }
+        }
         var head = SpanHead(traceID, spanID)
+        head.state = state.state
         head.parentID = parts.parentID
         head.name = cut(parts.name)
         head.status = parts.status

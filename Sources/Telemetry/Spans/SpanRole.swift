@@ -1,7 +1,7 @@
 /// What an attribute of a span tells, whatever its instrumentation calls it.
 enum SpanRole: Int, CaseIterable {
     case agent, session, correlation, task, operation, kind, provider, model, tool, entity
-    case inputTokens, outputTokens, cacheRead, cacheWrite, reasoning, category
+    case inputTokens, outputTokens, cacheRead, cacheWrite, reasoning, category, state, pendingParent
 
     /// The names of each, the first that is there counts: OpenTelemetry's conventions for generative AI (those of
     /// today, then older ones), OpenInference, OpenLLMetry, and the log schema's own names.
@@ -43,6 +43,9 @@ enum SpanRole: Int, CaseIterable {
             "llm.token_count.completion_details.reasoning",
         ],
         .category: ["reeve.category", "category"],
+        // Pydantic Logfire sends pending spans with ids of their own, below the span that they stand for.
+        .state: ["reeve.span.state", "logfire.span_type"],
+        .pendingParent: ["logfire.pending_parent_id"],
     ]
 
     /// A name with its role, and its place among the role's names.
