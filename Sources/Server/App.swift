@@ -37,7 +37,9 @@ public struct App: Sendable {
         // What the libraries have to say of a start and a stop is for those who look for it.
         var quiet = Logger(label: "reeve.server")
         quiet.logLevel = max(quiet.logLevel, .warning)
-        let admission = Admission(routes: routes, access: features.access, limits: settings.limits, world: world)
+        let admission = Admission(
+            routes: routes, access: features.access, limits: settings.limits, world: world,
+            bindings: features.spans?.bindings)
         let listener = Listener(
             host: settings.http.host, port: settings.http.port,
             responder: Responder(
@@ -49,7 +51,9 @@ public struct App: Sendable {
             services: [
                 .init(service: StorageCloser(storage: features.storage, ledger: features.ledger)),
                 .init(service: BudgetCloser(clerk: features.budgetClerk)),
-                .init(service: SpanCloser(spans: features.spans)),
+                .init(
+                    service: SpanCloser(
+                        spans: features.spans, ownSpans: features.ownSpans, ledger: features.ledger)),
                 .init(service: SeriesCloser(metrics: features.metrics)),
                 .init(service: ScriptedCloser(scripted: scripted)),
                 .init(service: loops),

@@ -31,6 +31,8 @@ public struct Features: Sendable {
     public let spans: TelemetryIngest?
     /// Where metrics come in, and are found; `nil` where none are, as in simulations.
     public let metrics: MetricIngest?
+    /// Reeve's own spans; `nil` where they are switched off.
+    let ownSpans: OwnSpans?
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
@@ -67,6 +69,7 @@ public struct Features: Sendable {
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         self.metrics = metrics
+        ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         events = Events(world: world)
         exchange = Exchange(storage: storage, world: world)
         audit = AuditService(world: world)
@@ -81,7 +84,7 @@ public struct Features: Sendable {
         budgets = BudgetService(memory: book, events: events, audit: audit, world: world)
         tasks = TaskService(
             store: taskStore, queues: queues, agents: agents, audit: audit, caps: budgets, models: models,
-            events: events, wakeups: wakeups,
+            spans: ownSpans.map(TaskSpans.init), events: events, wakeups: wakeups,
             policy: TaskPolicy(settings.tasks, failoverGraceSeconds: settings.agents.failoverGraceSeconds),
             limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
@@ -101,7 +104,8 @@ public struct Features: Sendable {
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
         ledger = GatewayLedger(
-            gateway: gateway, calls: calls, storage: storage, rounds: journal?.records ?? RecordRounds())
+            gateway: gateway, calls: calls, storage: storage, rounds: journal?.records ?? RecordRounds(),
+            spans: ownSpans)
         dispatch = GatewayDispatch(
             ramps: models.ramps, outages: ModelOutageService(events: events, replica: replicaID), wakeups: wakeups,
             storage: storage, world: world)
@@ -119,8 +123,8 @@ public struct Features: Sendable {
             batchLogger.error("a batch's round failed", metadata: ["batch": .string(id), "cause": .string("\(error)")])
         }
         eventRoutes = EventRoutes(
-            events: events, storage: storage, access: access, world: world, limits: settings.limits,
-            retention: .hours(24 * Int64(settings.events.retentionDays)))
+            events: events, tasks: taskStore, storage: storage, access: access, world: world,
+            limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
         countSpans()
     }
 
@@ -156,6 +160,7 @@ public struct Features: Sendable {
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
+        + TimelineRoutes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -184,6 +189,7 @@ public struct Features: Sendable {
             ).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
             spans.map(telemetryRoutes) ?? [],
+            TimelineRoutes(sources: timeline).routes,
             metrics.map { MetricIngestRoutes(ingest: $0).routes } ?? [],
             metrics.map { QueryRoutes(reader: $0.store, ingest: $0, world: world).routes } ?? [],
             assets.routes,
@@ -198,8 +204,17 @@ public struct Features: Sendable {
     }
 
     private func telemetryRoutes(_ ingest: TelemetryIngest) -> [Route] {
-        TraceRoutes(ingest: ingest, metrics: metrics, world: world).routes + LogRoutes(ingest: ingest, world: world).routes
-            + LokiRoutes(ingest: ingest, world: world).routes
+        let running: [any RunningSpans] = ownSpans == nil ? [] : [gateway]
+        return TraceRoutes(ingest: ingest, running: running, metrics: metrics, world: world).routes
+            + LogRoutes(ingest: ingest, world: world).routes + LokiRoutes(ingest: ingest, world: world).routes
+    }
+
+    /// Whose things stand in timelines.
+    private var timeline: [any TimelineSource] {
+        [
+            TaskTimeline(service: tasks, storage: storage), CallTimeline(service: calls, storage: storage),
+            EventTimeline(events: events, tasks: taskStore, storage: storage),
+        ] + (spans.map { [SpanTimeline(spans: $0)] } ?? [])
     }
 
     private var doorRefusals: DoorRefusals {
@@ -227,7 +242,7 @@ public struct Features: Sendable {
             ],
             BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
             [Loop("budgets.exchange", every: BudgetClerk.interval) { await budgetClerk.keepUp() }],
-            spans.map(telemetryLoops) ?? [],
+            spans.map(telemetryLoops) ?? [], ownSpans?.loops ?? [],
             metrics.map { metricLoops($0.store) } ?? [],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
@@ -239,7 +254,10 @@ public struct Features: Sendable {
         return parts.flatMap(\.self)
     }
 
-    private var ownMetrics: MetricsRoutes { MetricsRoutes(house: house, sources: [gateway, agentMeters, connections]) }
+    private var ownMetrics: MetricsRoutes {
+        let own: [any MetricSource] = ownSpans.map { [$0] } ?? []
+        return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections] + own)
+    }
 
     private func metricLoops(_ store: SeriesStore) -> [Loop] {
         let source = ownMetrics
@@ -258,8 +276,13 @@ public struct Features: Sendable {
     private func telemetryLoops(_ spans: TelemetryIngest) -> [Loop] {
         let retention = TelemetryRetention(settings.telemetry)
         return [
-            Loop("telemetry.spans", every: TelemetryIngest.flushInterval) { try await spans.flush() },
-            Loop("telemetry.retention", every: .minutes(10)) { try await spans.forget(retention) },
+            Loop("telemetry.spans", every: TelemetryIngest.flushInterval) { try await spans.flush() }
         ]
+            + LostSpans(
+                live: spans.live, intake: spans, agents: agents, events: events, storage: storage,
+                silence: .seconds(Int64(settings.telemetry.liveSilenceSeconds)), world: world
+            ).loops + [
+                Loop("telemetry.retention", every: .minutes(10)) { try await spans.forget(retention) }
+            ]
     }
 }

@@ -60,9 +60,12 @@ final class FleetTasks: AgentTasks {
         var tasks: [String: Set<String>] = [:]
         /// What the tasks ask for that ask for something.
         var models: [String: String] = [:]
+        /// Where their calls belong.
+        var traces: [String: TaskTrace] = [:]
 
-        mutating func set(_ task: String, to agent: String?, model: String?) {
+        mutating func set(_ task: String, to agent: String?, model: String?, trace: TaskTrace?) {
             models[task] = agent == nil ? nil : model ?? models[task]
+            traces[task] = agent == nil ? nil : trace ?? traces[task]
             if let owner = owners[task] {
                 guard owner != agent else { return }
                 owners[task] = nil
@@ -71,6 +74,7 @@ final class FleetTasks: AgentTasks {
             }
             guard let agent, owners.count < claimsMax else {
                 models[task] = nil
+                traces[task] = nil
                 return
             }
             owners[task] = agent
@@ -84,7 +88,12 @@ final class FleetTasks: AgentTasks {
                 guard let task = event.taskID, event.taskSeq != nil, let state = event.data["to"]?.string else {
                     continue
                 }
-                set(task, to: leased.contains(state) ? event.agent : nil, model: event.data["model"]?.string)
+                let trace = event.data["traceparent"]?.string.map {
+                    TaskTrace(traceparent: $0, correlationID: event.correlationID)
+                }
+                set(
+                    task, to: leased.contains(state) ? event.agent : nil, model: event.data["model"]?.string,
+                    trace: trace)
             }
         }
     }
@@ -105,6 +114,13 @@ final class FleetTasks: AgentTasks {
             catchUp(&state)
             guard state.owners[task] != nil else { return .unknown }
             return state.models[task].map(TaskWish.model) ?? .nothing
+        }
+    }
+
+    func trace(of task: String, by agent: String?) -> TaskTrace? {
+        state.withLock { state in
+            catchUp(&state)
+            return agent != nil && state.owners[task] == agent ? state.traces[task] : nil
         }
     }
 
@@ -152,7 +168,10 @@ final class FleetTasks: AgentTasks {
         }
         state.withLock { state in
             guard state.seen == nil else { return }
-            for (task, agent, model) in held { state.set(task, to: agent, model: model) }
+            for held in held {
+                let trace = held.traceparent.map { TaskTrace(traceparent: $0, correlationID: held.correlationID) }
+                state.set(held.task, to: held.agent, model: held.model, trace: trace)
+            }
             state.seen = last
         }
     }

@@ -2,6 +2,7 @@ import Control
 import Gateway
 import Kernel
 import Synchronization
+import Telemetry
 
 /// Keeps what model calls leave behind: the gateway knows its calls until the store does.
 ///
@@ -16,6 +17,8 @@ struct GatewayLedger: Sendable {
     let gateway: ModelGateway
     let calls: CallService
     let storage: any Storage
+    /// Where calls are told of as spans; `nil` where nobody looks.
+    let spans: OwnSpans?
     private let rounds: RecordRounds
     /// Whether the last records went in for certain. If not, some of those that come again may be there already.
     private let isCertain = Certainty()
@@ -24,7 +27,10 @@ struct GatewayLedger: Sendable {
         let holds = Atomic(true)
     }
 
-    init(gateway: ModelGateway, calls: CallService, storage: any Storage, rounds: RecordRounds) {
+    init(
+        gateway: ModelGateway, calls: CallService, storage: any Storage, rounds: RecordRounds, spans: OwnSpans? = nil
+    ) {
+        self.spans = spans
         self.gateway = gateway
         self.calls = calls
         self.storage = storage
@@ -43,6 +49,7 @@ struct GatewayLedger: Sendable {
             try await storage.write { try calls.record(entries, areNew: areNew, in: $0) }
             isCertain.holds.store(true, ordering: .releasing)
             gateway.kept(batch.count)
+            spans?.record(batch.flatMap(\.record.spans))
             // What ended during the commit waits for the next round: else each commit would bring the next one on.
             if batch.count < Self.batchMax { return rounds.finish(round) }
         }
@@ -103,5 +110,7 @@ extension Call {
             overheadMicroseconds: record.status == .running ? nil : record.overhead.microseconds,
             requestBytes: Int64(record.requestBytes), responseBytes: Int64(record.answerBytes),
             decision: record.decision)
+        traceID = record.traceID?.description
+        spanID = record.traceID.map { _ in SpanID(of: record.id).description }
     }
 }

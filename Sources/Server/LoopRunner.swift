@@ -71,7 +71,6 @@ struct BudgetCloser: ServiceLifecycle.Service {
     }
 }
 
-/// Puts the last spans into the archive, once none come in any more.
 /// Keeps samples until the last is in its day's file.
 struct SeriesCloser: ServiceLifecycle.Service {
     let metrics: MetricIngest?
@@ -82,11 +81,17 @@ struct SeriesCloser: ServiceLifecycle.Service {
     }
 }
 
+/// Puts the last spans into the archive, once none come in any more.
 struct SpanCloser: ServiceLifecycle.Service {
     let spans: TelemetryIngest?
+    let ownSpans: OwnSpans?
+    let ledger: GatewayLedger
 
     func run() async throws {
         try? await gracefulShutdown()
+        // The last calls are spans as well.
+        try? await ledger.flush()
+        await ownSpans?.flush()
         try? await spans?.close()
     }
 }

@@ -53,7 +53,7 @@ struct TaskFixture {
     func create(_ json: JSONValue = [:]) async throws -> AgentTask {
         let draft = try TaskDraft(Fields(json.object ?? JSONObject(), limits: Limits()), policy: TaskPolicy())
         return try await storage.write { [tasks] in
-            try tasks.create(draft, by: Self.operatorKey, correlationID: nil, in: $0).task
+            try tasks.create(draft, by: Self.operatorKey, from: .nobody, in: $0).task
         }
     }
 
@@ -63,7 +63,7 @@ struct TaskFixture {
                 Fields(item.object ?? JSONObject(), limits: Limits(), path: "tasks/\(index)"), policy: TaskPolicy())
         }
         return try await storage.write { [tasks] in
-            try tasks.createGraph(drafts, by: Self.operatorKey, correlationID: nil, in: $0)
+            try tasks.createGraph(drafts, by: Self.operatorKey, from: .nobody, in: $0)
         }
     }
 

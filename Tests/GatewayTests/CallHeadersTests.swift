@@ -65,7 +65,8 @@ struct CallHeadersTests {
     ) -> [String] {
         var head = ByteBuffer()
         CallHeaders.write(
-            request, to: provider, target: "/v1/chat", key: key, length: length, isNative: isNative, into: &head)
+            request, to: provider, target: "/v1/chat", key: key, length: length, isNative: isNative,
+            traceparent: request.traceparent, correlationID: request.correlationID, into: &head)
         return String(buffer: head).replacing("\r\n", with: "\n").split(
             separator: "\n", omittingEmptySubsequences: false
         ).map(String.init)

@@ -35,6 +35,10 @@ CREATE TABLE audit (
   key_id TEXT NOT NULL, target TEXT NOT NULL, detail TEXT NOT NULL, previous TEXT NOT NULL,
   hash TEXT NOT NULL, CHECK (number > 0)) STRICT;
 
+-- 0005_events_correlation
+CREATE INDEX events_correlation ON events (correlation_id, seq)
+WHERE correlation_id IS NOT NULL AND task_id IS NULL;
+
 -- 0010_agents
 CREATE TABLE agents (
   name TEXT NOT NULL PRIMARY KEY, project TEXT NOT NULL, labels TEXT NOT NULL,
@@ -199,6 +203,19 @@ ALTER TABLE tasks ADD COLUMN model TEXT;
 ALTER TABLE tasks_finished ADD COLUMN model TEXT;
 ALTER TABLE lanes ADD COLUMN model TEXT NOT NULL DEFAULT '';
 
+-- 0026_tasks_correlation
+ALTER TABLE tasks ADD COLUMN traceparent TEXT;
+ALTER TABLE tasks_finished ADD COLUMN traceparent TEXT;
+ALTER TABLE tasks ADD COLUMN tracestate TEXT;
+ALTER TABLE tasks_finished ADD COLUMN tracestate TEXT;
+ALTER TABLE deliverables ADD COLUMN correlation_id TEXT;
+CREATE TABLE task_correlations (
+  correlation_id TEXT NOT NULL, task_id TEXT NOT NULL, PRIMARY KEY (correlation_id, task_id)
+  ) STRICT, WITHOUT ROWID;
+INSERT INTO task_correlations (correlation_id, task_id)
+SELECT correlation_id, id FROM tasks WHERE correlation_id IS NOT NULL
+UNION SELECT correlation_id, id FROM tasks_finished WHERE correlation_id IS NOT NULL;
+
 -- 0030_schedules
 CREATE TABLE schedules (
   id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, cron TEXT NOT NULL, timezone TEXT NOT NULL,
@@ -283,6 +300,11 @@ CREATE TABLE cost_sums (
   aborted_nano_usd INTEGER NOT NULL, saved_nano_usd INTEGER NOT NULL,
   PRIMARY KEY (kind, day, agent, project, name)) STRICT, WITHOUT ROWID;
 CREATE INDEX cost_sums_name ON cost_sums (kind, name, day) WHERE kind <> 'model';
+
+-- 0051_calls_correlation
+ALTER TABLE calls ADD COLUMN trace_id TEXT;
+ALTER TABLE calls ADD COLUMN span_id TEXT;
+CREATE INDEX calls_correlation ON calls (correlation_id, id) WHERE correlation_id IS NOT NULL;
 
 -- 0070_batches
 CREATE TABLE batch_files (

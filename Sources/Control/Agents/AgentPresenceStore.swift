@@ -59,6 +59,19 @@ struct AgentPresenceStore: Sendable {
         return row.map(Self.standing)
     }
 
+    func contacts(of names: [String], in transaction: Transaction) throws -> [String: AgentContact] {
+        let rows = try transaction.rows(
+            "SELECT name, status, last_contact_at FROM agents WHERE name IN \(list: names)")
+        return Dictionary(
+            uniqueKeysWithValues: rows.map { row in
+                (
+                    row.text("name"),
+                    AgentContact(
+                        lastContactAt: row.optionalTime("last_contact_at"), isSilent: AgentStore.status(row).isSilent)
+                )
+            })
+    }
+
     /// Agents whose status may have changed by now, the longest due first.
     func due(now: Timestamp, limit: Int, in transaction: Transaction) throws -> [AgentStanding] {
         let rows = try transaction.rows(

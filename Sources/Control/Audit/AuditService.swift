@@ -20,6 +20,12 @@ public struct AuditService: Sendable {
     public func record(
         _ action: String, by principal: Principal, target: String, detail: JSONValue = [:], in transaction: Transaction
     ) throws {
+        var detail = detail
+        // Within the chain, like all that an entry says.
+        if let id = principal.correlationID, var object = detail.object {
+            object["correlationId"] = .string(id)
+            detail = .object(object)
+        }
         let last = try store.last(in: transaction)
         let entry = AuditEntry(
             number: (last?.number ?? 0) + 1, at: world.now, action: action, actor: principal.actor,

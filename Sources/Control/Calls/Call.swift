@@ -30,6 +30,9 @@ public struct Call: Sendable, Equatable, Identified {
     public var keyID: String?
     public var tags: [String]
     public var correlationID: String?
+    /// The trace and the span that tell of it, in hexadecimal digits.
+    public var traceID: String?
+    public var spanID: String?
 
     // For what.
     /// The door that it came in by, with its dialect: `openai.chat`, `anthropic.messages`.
@@ -160,6 +163,7 @@ extension Call: JSONConvertible {
             ("failure", failure), ("httpStatus", httpStatus), ("cache", cache), ("startedAt", startedAt),
             ("durationMs", durationMs), ("ttftMs", ttftMs), ("overheadMicroseconds", overheadMicroseconds),
             ("requestBytes", requestBytes), ("responseBytes", responseBytes), ("correlationId", correlationID),
+            ("traceId", traceID), ("spanId", spanID),
             ("bundle", bundle),
         ]
         for (name, value) in course { object.append(name, .of(value)) }

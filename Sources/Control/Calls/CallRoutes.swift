@@ -16,6 +16,7 @@ public struct CallRoutes: Sendable {
         ("task", text, "Only calls made for this task, by its id"),
         ("session", text, "Only calls of this session"), ("model", text, "Only this model, as callers name it"),
         ("tag", text, "Only calls with this tag"),
+        ("correlationId", text, "Only calls that belong to this correlation id"),
         ("status", text, "`running`, `done`, `failed`, `canceled`; several with commas"),
         ("since", ["type": "string"], "Only calls that began then or later, such as 2026-11-20T08:15:30Z"),
     ]
@@ -72,6 +73,7 @@ public struct CallRoutes: Sendable {
         filter.session = value("session")
         filter.model = value("model")
         filter.tag = value("tag")
+        filter.correlationID = value("correlationId")
         filter.statuses = try (request.queryList("status") ?? []).map { word in
             guard let status = Call.Status(rawValue: word) else {
                 let words = Call.Status.allCases.map(\.rawValue).joined(separator: ", ")

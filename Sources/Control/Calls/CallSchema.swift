@@ -47,6 +47,12 @@ public enum CallSchema {
                   PRIMARY KEY (kind, day, agent, project, name)) STRICT, WITHOUT ROWID
                 """,
                 "CREATE INDEX cost_sums_name ON cost_sums (kind, name, day) WHERE kind <> 'model'",
-            ])
+            ]),
+        Migration(
+            "0051_calls_correlation",
+            [
+                "ALTER TABLE calls ADD COLUMN trace_id TEXT", "ALTER TABLE calls ADD COLUMN span_id TEXT",
+                "CREATE INDEX calls_correlation ON calls (correlation_id, id) WHERE correlation_id IS NOT NULL",
+            ]),
     ]
 }

@@ -96,6 +96,7 @@ extension Call {
         func isAsked(_ wanted: String?, _ value: String?) -> Bool { wanted == nil || wanted == value }
         return isAsked(filter.agent, agent) && isAsked(filter.project, project) && isAsked(filter.taskID, taskID)
             && isAsked(filter.session, session) && isAsked(filter.model, model)
+            && isAsked(filter.correlationID, correlationID)
             && (filter.tag.map(tags.contains) ?? true) && (filter.since.map { startedAt >= $0 } ?? true)
             && (filter.statuses.isEmpty || filter.statuses.contains(status))
     }

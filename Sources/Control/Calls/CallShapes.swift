@@ -48,6 +48,7 @@ public enum CallShapes {
             ("failure", optionalText), ("httpStatus", optionalCount), ("cache", optionalText), ("startedAt", time),
             ("durationMs", optionalCount), ("ttftMs", optionalCount), ("overheadMicroseconds", optionalCount),
             ("requestBytes", count), ("responseBytes", count), ("correlationId", optionalText),
+            ("traceId", optionalText), ("spanId", optionalText),
             ("bundle", optionalText),
         ],
         optional: [

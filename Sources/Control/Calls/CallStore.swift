@@ -8,6 +8,7 @@ public struct CallFilter: Sendable {
     public var session: String?
     public var model: String?
     public var tag: String?
+    public var correlationID: String?
     public var statuses: [Call.Status] = []
     public var since: Timestamp?
 
@@ -69,6 +70,29 @@ public struct CallStore: Sendable {
         try transaction.rows(listing(filter, page)).map(CallRow.call)
     }
 
+    /// Calls that belong to a correlation id, the oldest first.
+    func list(
+        correlation id: String, from time: Timestamp, after: String, limit: Int, in transaction: Transaction
+    ) throws -> [Call] {
+        try transaction.rows(
+            """
+            SELECT \(sql: Self.columns) FROM calls WHERE correlation_id = \(id)
+              AND (started_at > \(time) OR (started_at = \(time) AND id > \(after)))
+            ORDER BY started_at, id LIMIT \(limit)
+            """
+        ).map(CallRow.call)
+    }
+
+    /// The traces of those, of the newest.
+    func traces(of correlationID: String, limit: Int, in transaction: Transaction) throws -> [String] {
+        try transaction.rows(
+            """
+            SELECT trace_id FROM calls WHERE correlation_id = \(correlationID) AND trace_id IS NOT NULL
+            ORDER BY id DESC LIMIT \(limit)
+            """
+        ).map { $0.text("trace_id") }
+    }
+
     /// A list's statement, apart so that a test can ask for its plan.
     func listing(_ filter: CallFilter, _ page: Page) -> SQLText {
         var sql: SQLText
@@ -86,6 +110,7 @@ public struct CallStore: Sendable {
         if let taskID = filter.taskID { sql += "AND task_id = \(taskID)" }
         if let session = filter.session { sql += "AND session = \(session)" }
         if let model = filter.model { sql += "AND model = \(model)" }
+        if let id = filter.correlationID { sql += "AND correlation_id = \(id)" }
         if !filter.statuses.isEmpty {
             sql += "AND status IN \(list: filter.statuses.map(\.rawValue))"
             // In the index's own words, as an engine takes a partial one only then.
@@ -170,6 +195,7 @@ enum CallRow {
         "buckets", "estimated", "nano_usd", "price_from", "booked_nano_usd", "booked_price_from", "repriced_at",
         "saved_nano_usd", "holds", "refusal", "failure", "http_status", "cache", "duration_ms", "ttft_ms",
         "overhead_us", "request_bytes", "response_bytes", "bundle", "decision",
+        "trace_id", "span_id",
     ]
 
     /// Appends the values in the order of ``columns``, each as what it is: a list of existentials costs more than the
@@ -209,6 +235,8 @@ enum CallRow {
         row.append(.integer(call.responseBytes))
         row.append(call.bundle.sqlValue)
         row.append(call.decision.sqlValue)
+        row.append(call.traceID.sqlValue)
+        row.append(call.spanID.sqlValue)
     }
 
     private static let emptyList = SQLValue.text("[]")
@@ -234,6 +262,8 @@ enum CallRow {
             bundle: row.optionalText("bundle"), decision: row.json("decision"))
         call.bookedCost = cost(row, "booked_nano_usd", "booked_price_from")
         call.repricedAt = row.optionalTime("repriced_at")
+        call.traceID = row.optionalText("trace_id")
+        call.spanID = row.optionalText("span_id")
         return call
     }
 

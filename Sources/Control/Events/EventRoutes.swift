@@ -1,9 +1,16 @@
 import Kernel
 import Synchronization
 
+/// Says which tasks belong to a correlation id; their events are found by them.
+public protocol CorrelatedTasks: Sendable {
+    /// The oldest first.
+    func ids(ofCorrelation id: String, limit: Int, in transaction: Transaction) throws -> [String]
+}
+
 /// The event log over HTTP: in pages, and as a live stream.
 public struct EventRoutes: Sendable {
     let events: Events
+    let tasks: any CorrelatedTasks
     let storage: any Storage
     let access: AccessService
     let world: World
@@ -12,8 +19,10 @@ public struct EventRoutes: Sendable {
     private let streams: StreamCount
 
     public init(
-        events: Events, storage: any Storage, access: AccessService, world: World, limits: Limits, retention: Span
+        events: Events, tasks: any CorrelatedTasks, storage: any Storage, access: AccessService, world: World,
+        limits: Limits, retention: Span
     ) {
+        self.tasks = tasks
         self.retention = retention
         self.events = events
         self.storage = storage
@@ -40,6 +49,8 @@ public struct EventRoutes: Sendable {
 
     /// Events forgotten in one transaction; the loop goes on at once while there are more.
     static let forgetMax = 1_000
+    /// Tasks of one correlation id whose events are listed.
+    public static let tasksMax = 1_000
 
     /// What the log does by itself: it forgets what is too old, and on PostgreSQL it looks for what other replicas
     /// wrote.
@@ -62,8 +73,12 @@ public struct EventRoutes: Sendable {
         let page = try request.page()
         let after = try page.sequenceCursor()
         let filter = try filter(request)
-        let found = try await storage.read {
-            try events.store.list(after: after, limit: page.limit + 1, filter: filter, in: $0)
+        let found = try await storage.read { transaction in
+            var filter = filter
+            if let id = filter.correlationID {
+                filter.tasks = try tasks.ids(ofCorrelation: id, limit: Self.tasksMax, in: transaction)
+            }
+            return try events.store.list(after: after, limit: page.limit + 1, filter: filter, in: transaction)
         }
         let (items, next) = page.cut(found) { String($0.seq) }
         return .list(items, next: next)
@@ -112,15 +127,18 @@ public struct EventRoutes: Sendable {
                 .forbidden, "This key belongs to the agent \"\(own)\" and sees that agent's events alone.",
                 hint: "Leave `agent` out, or use a viewer key.", field: "agent")
         }
-        return EventFilter(
+        var filter = EventFilter(
             agent: request.principal.agent ?? named,
             taskID: request.queryValue("task").flatMap { $0.isEmpty ? nil : $0 },
             type: request.queryValue("type").flatMap { $0.isEmpty ? nil : $0 })
+        filter.correlationID = request.queryValue("correlationId").flatMap { $0.isEmpty ? nil : $0 }
+        return filter
     }
 
     private static let filterQuery: [(name: String, schema: JSONValue, summary: String)] = [
         ("agent", ["type": "string"], "Events of this agent"),
         ("task", ["type": "string"], "Events of this task"),
+        ("correlationId", ["type": "string"], "Events that belong to this correlation id"),
         ("type", ["type": "string"], "Events of this type, or with `.*` of all that begin so"),
     ]
 

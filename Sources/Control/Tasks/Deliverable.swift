@@ -24,6 +24,8 @@ public struct Deliverable: Sendable, Equatable {
     /// Whether the task it belongs to is done with this revision.
     public var isApproved: Bool
     public let createdAt: Timestamp
+    /// Its task's.
+    public let correlationID: String?
 
     var asApproved: Deliverable {
         var approved = self
@@ -48,7 +50,7 @@ extension Deliverable: JSONConvertible {
             "id": id.json, "taskId": taskID.json, "name": .string(name), "revision": .int(revision),
             "contentType": .string(contentType), "size": .int(size), "sha256": .string(sha256),
             "agent": .string(agent), "round": .int(round), "approved": .bool(isApproved), "url": .string(url),
-            "createdAt": createdAt.json,
+            "createdAt": createdAt.json, "correlationId": .of(correlationID),
         ]
     }
 }

@@ -46,7 +46,7 @@ extension TaskService {
             id: DeliverableID(world), taskID: task.id, name: draft.name, revision: (sameName.last?.revision ?? 0) + 1,
             contentType: draft.contentType, size: Int64(draft.content.count), sha256: sha256,
             agent: worker ?? principal.name, keyID: principal.keyID, fence: draft.fence, round: task.reviewRounds,
-            isApproved: false, createdAt: world.now)
+            isApproved: false, createdAt: world.now, correlationID: task.correlationID)
         try deliverables.insert(deliverable, in: transaction)
         let hasBegun = task.state.isLeased ? try start(&task, by: principal, in: transaction) != nil : false
         if hasBegun { try journal.startAttempt(of: task, in: transaction) }

@@ -8,11 +8,11 @@ public struct DeliverableStore: Sendable {
         try transaction.run(
             """
             INSERT INTO deliverables (id, task_id, name, revision, content_type, size, sha256, agent, key_id, fence,
-              round, is_approved, created_at)
+              round, is_approved, created_at, correlation_id)
             VALUES (\(deliverable.id), \(deliverable.taskID), \(deliverable.name), \(deliverable.revision),
               \(deliverable.contentType), \(deliverable.size), \(deliverable.sha256), \(deliverable.agent),
               \(deliverable.keyID), \(deliverable.fence), \(deliverable.round), \(deliverable.isApproved),
-              \(deliverable.createdAt))
+              \(deliverable.createdAt), \(deliverable.correlationID))
             """)
     }
 
@@ -24,6 +24,14 @@ public struct DeliverableStore: Sendable {
     public func all(of id: TaskID, in transaction: Transaction) throws -> [Deliverable] {
         try transaction.rows("SELECT * FROM deliverables WHERE task_id = \(id) ORDER BY name, revision")
             .map(Deliverable.init(row:))
+    }
+
+    /// Every revision of several tasks, the oldest first.
+    func all(of ids: [TaskID], limit: Int, in transaction: Transaction) throws -> [Deliverable] {
+        guard !ids.isEmpty else { return [] }
+        return try transaction.rows(
+            "SELECT * FROM deliverables WHERE task_id IN \(list: ids) ORDER BY created_at, id LIMIT \(limit)"
+        ).map(Deliverable.init(row:))
     }
 
     /// The newest revision of each name.
@@ -106,7 +114,8 @@ extension Deliverable {
             id: row.id("id"), taskID: row.id("task_id"), name: row.text("name"), revision: row.int("revision"),
             contentType: row.text("content_type"), size: row.int("size"), sha256: row.text("sha256"),
             agent: row.text("agent"), keyID: row.text("key_id"), fence: row.int("fence"), round: row.int("round"),
-            isApproved: row.bool("is_approved"), createdAt: row.time("created_at"))
+            isApproved: row.bool("is_approved"), createdAt: row.time("created_at"),
+            correlationID: row.optionalText("correlation_id"))
     }
 }
 

@@ -32,6 +32,9 @@ public struct AgentTask: Sendable, Equatable {
     public let onExhausted: ExhaustedPolicy
     public let supersedes: TaskID?
     public let correlationID: String?
+    /// Where its trace goes on: of whoever had it made (W3C Trace Context).
+    public var traceparent: String?
+    public var tracestate: String?
     public let createdBy: String
     public let createdAt: Timestamp
 

@@ -1,4 +1,5 @@
 import Kernel
+import Telemetry
 
 /// A task as a client asks for it: every field checked, nothing looked up yet.
 public struct TaskDraft: Sendable {
@@ -32,8 +33,13 @@ public struct TaskDraft: Sendable {
     var scheduledFor: Timestamp?
     var uniqueKey: String?
     var concurrencyKey: String?
+    var correlationID: String?
+    var traceparent: String?
+    var tracestate: String?
     var onLeaseLost: LeaseLostPolicy
     var onExhausted: ExhaustedPolicy
+
+    static let typeDefault = "task"
 
     /// Seconds of a million years: far beyond use, far from overflow.
     private static let secondsMax = 1e9
@@ -43,7 +49,7 @@ public struct TaskDraft: Sendable {
         ref = try fields.optionalName("ref")
         project = try fields.optionalName("project") ?? "default"
         queue = try fields.optionalName("queue") ?? "default"
-        type = try fields.optionalName("type") ?? "task"
+        type = try fields.optionalName("type") ?? Self.typeDefault
         title = try fields.optionalString("title", max: 1_000) ?? type
         input = fields.object["input"] ?? .null
         model = try ModelWish.read(fields)
@@ -64,8 +70,33 @@ public struct TaskDraft: Sendable {
         startBy = try fields.optionalTime("startBy")
         uniqueKey = try fields.optionalString("uniqueKey", max: fields.limits.nameCharacters)
         concurrencyKey = try fields.optionalString("concurrencyKey", max: fields.limits.nameCharacters)
+        (correlationID, traceparent, tracestate) = try Self.place(fields)
         onLeaseLost = try fields.optionalChoice("onLeaseLost", LeaseLostPolicy.self) ?? .retry
         onExhausted = try fields.optionalChoice("onExhausted", ExhaustedPolicy.self) ?? .hold
+    }
+
+    /// What it belongs to, where the request says so in its body.
+    private static func place(
+        _ fields: Fields
+    ) throws -> (correlationID: String?, traceparent: String?, tracestate: String?) {
+        let id = try fields.optionalString("correlationId", max: CorrelationID.bytesMax)
+        if let id, CorrelationID.accepted(id) == nil {
+            throw Problem.invalid(
+                fields.path("correlationId"), "1 to \(CorrelationID.bytesMax) visible ASCII characters are expected")
+        }
+        let trace = try fields.optionalString("traceparent", max: CorrelationID.bytesMax)
+        if let trace, TraceContext(trace) == nil {
+            throw Problem.invalid(
+                fields.path("traceparent"), "a traceparent of version 00 is expected",
+                hint: "Send 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case (W3C Trace Context).")
+        }
+        let state = try fields.optionalString("tracestate", max: TraceContext.stateBytesMax)
+        if let state, trace == nil || TraceContext.acceptedState(state) == nil {
+            throw Problem.invalid(
+                fields.path("tracestate"),
+                "at most \(TraceContext.stateBytesMax) printable ASCII characters beside a traceparent are expected")
+        }
+        return (id, trace, state)
     }
 
     private static func dependencies(_ fields: Fields) throws -> [Dependency] {
@@ -134,7 +165,7 @@ public struct TaskDraft: Sendable {
 
     /// The task as it begins, its dependencies counted by the caller.
     func task(
-        _ id: TaskID, pending: Int, by principal: Principal, correlationID: String?, supersedes: TaskID? = nil,
+        _ id: TaskID, pending: Int, by principal: Principal, in place: TaskPlace, supersedes: TaskID? = nil,
         now: Timestamp
     ) -> AgentTask {
         var task = AgentTask(
@@ -143,7 +174,8 @@ public struct TaskDraft: Sendable {
             deliverableSchema: deliverableSchema, review: review, budget: budget, lease: lease,
             startWithin: startWithin, timeout: timeout, progressWithin: progressWithin, startBy: startBy,
             uniqueKey: uniqueKey, concurrencyKey: concurrencyKey, onLeaseLost: onLeaseLost, onExhausted: onExhausted,
-            supersedes: supersedes, correlationID: correlationID, createdBy: principal.actor, createdAt: now,
+            supersedes: supersedes, correlationID: place.correlationID, traceparent: place.traceparent,
+            tracestate: place.tracestate, createdBy: principal.actor, createdAt: now,
             state: .ready, priority: priority, maxAttempts: maxAttempts, updatedAt: now)
         task.pinnedAgent = agent
         task.scheduledFor = scheduledFor

@@ -7,6 +7,8 @@ struct TaskJournal: Sendable {
     let events: Events
     let agents: AgentService
     var caps: (any TaskCaps)?
+    /// Where tasks are told of as spans; `nil` where nobody looks.
+    var spans: TaskSpans?
     let wakeups: Wakeups
     let world: World
 
@@ -23,6 +25,9 @@ struct TaskJournal: Sendable {
         document["to"] = .string(task.state.rawValue)
         if let reason = task.reason, document["reason"] == nil { document["reason"] = .string(reason) }
         if task.fence > 0 { document["fence"] = .int(task.fence) }
+        if task.state == .claimed, before?.state != .claimed {
+            document["traceparent"] = .string(task.attemptContext(task.fence).traceparent)
+        }
         document["queue"] = .string(task.queue)
         document["title"] = .string(task.title)
         if let model = task.model, task.state.isLeased || before == nil { document["model"] = .string(model) }
@@ -36,8 +41,22 @@ struct TaskJournal: Sendable {
                 type, actor: actor, project: task.project, agent: task.owner ?? before?.owner, taskID: task.id.text,
                 taskSeq: task.eventCount, correlationID: task.correlationID, data: .object(document)),
             in: transaction)
+        if let spans { tell(spans, of: task, from: before, type, document, in: transaction) }
         if let budget = task.budget { try settleCap(budget, of: task, from: before, in: transaction) }
         try settle(&task, from: before, in: transaction)
+    }
+
+    private func tell(
+        _ spans: TaskSpans, of task: AgentTask, from before: AgentTask?, _ type: String, _ data: JSONObject,
+        in transaction: Transaction
+    ) {
+        if task.state == .claimed, before?.state != .claimed {
+            spans.claimed(task, at: world.now, in: transaction)
+        } else if type == "task.deliverable_sealed" {
+            spans.sealed(data, of: task, at: world.now, in: transaction)
+        } else if let verdict = data["verdict"]?.string {
+            spans.reviewed(task, verdict, at: world.now, in: transaction)
+        }
     }
 
     /// The budget's cap on model calls is there with the task, and known wherever its worker is.
@@ -122,6 +141,9 @@ struct TaskJournal: Sendable {
 
     /// Ends the row of the attempt that has this task's lease, or had it last.
     func endAttempt(of task: AgentTask, fence: Int64, _ end: AttemptEnd, in transaction: Transaction) throws {
+        try spans?.ended(task, fence: fence, end, at: world.now, in: transaction) {
+            try store.attempt(of: task.id, fence: fence, in: transaction)
+        }
         try store.end(end, at: world.now, attemptOf: task.id, fence: fence, in: transaction)
     }
 }

@@ -50,7 +50,7 @@ extension TaskService {
         if let input { draft.input = input }
         if let agent { draft.agent = agent }
         let task = try insert(
-            draft, id: TaskID(world), edges: [], by: principal, correlationID: ended.correlationID,
+            draft, id: TaskID(world), edges: [], by: principal, from: TaskCaller(again: ended),
             supersedes: ended.id, in: transaction)
         try record("task.superseded", ended, ["by": task.id.json], by: principal, in: transaction)
         return task

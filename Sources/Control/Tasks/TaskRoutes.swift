@@ -16,6 +16,7 @@ public struct TaskRoutes: Sendable {
         ("agent", ["type": "string"], "Only tasks that this agent has, did, or is assigned"),
         ("project", ["type": "string"], "Only this project"),
         ("type", ["type": "string"], "Only this type"),
+        ("correlationId", ["type": "string"], "Only tasks that belong to this correlation id"),
         ("q", ["type": "string"], "Part of the title, or an id"),
     ]
 
@@ -76,7 +77,7 @@ public struct TaskRoutes: Sendable {
         let draft = try TaskDraft(request.fields(), policy: service.policy)
         return try await exchange.commit(request) { transaction in
             let (task, isNew) = try service.create(
-                draft, by: request.principal, correlationID: request.correlationID, in: transaction)
+                draft, by: request.principal, from: TaskCaller(request), in: transaction)
             return .json(try service.view(task, in: transaction).json, status: isNew ? 201 : 200)
         }
     }
@@ -88,7 +89,7 @@ public struct TaskRoutes: Sendable {
         guard !drafts.isEmpty else { throw Problem.invalid("tasks", "it is empty") }
         return try await exchange.commit(request) { transaction in
             let tasks = try service.createGraph(
-                drafts, by: request.principal, correlationID: request.correlationID, in: transaction)
+                drafts, by: request.principal, from: TaskCaller(request), in: transaction)
             return .created(["items": .list(try service.views(tasks, in: transaction)), "next": .null])
         }
     }
@@ -102,6 +103,7 @@ public struct TaskRoutes: Sendable {
         filter.agent = request.queryValue("agent")
         filter.project = request.queryValue("project")
         filter.type = request.queryValue("type")
+        filter.correlationID = request.queryValue("correlationId").flatMap { $0.isEmpty ? nil : $0 }
         filter.text = request.queryValue("q").flatMap { $0.isEmpty ? nil : $0 }
         filter.states = try (request.queryList("status") ?? []).map { word in
             guard let state = TaskState(rawValue: word) else {

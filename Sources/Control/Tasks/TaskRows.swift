@@ -20,6 +20,7 @@ extension AgentTask {
             onLeaseLost: LeaseLostPolicy(rawValue: row.text("on_lease_lost")) ?? .hold,
             onExhausted: ExhaustedPolicy(rawValue: row.text("on_exhausted")) ?? .hold,
             supersedes: row.optionalID("supersedes"), correlationID: row.optionalText("correlation_id"),
+            traceparent: row.optionalText("traceparent"), tracestate: row.optionalText("tracestate"),
             createdBy: row.text("created_by"), createdAt: row.time("created_at"),
             state: TaskState(rawValue: row.text("state")) ?? .held, priority: row.int("priority"),
             maxAttempts: row.int("max_attempts"), updatedAt: row.time("updated_at"))
@@ -75,6 +76,7 @@ extension AgentTask {
         "id", "project", "queue", "type", "title", "requires", "deliverable_schema", "review", "budget", "lease_us",
         "start_within_us", "timeout_us", "progress_within_us", "start_by", "unique_key", "concurrency_key",
         "on_lease_lost", "on_exhausted", "supersedes", "correlation_id", "created_by", "created_at", "model",
+        "traceparent", "tracestate",
     ]
 
     /// The values of ``requestColumns``, in their order.
@@ -86,6 +88,7 @@ extension AgentTask {
             progressWithin.sqlValue, startBy.sqlValue, uniqueKey.sqlValue, concurrencyKey.sqlValue,
             onLeaseLost.rawValue.sqlValue, onExhausted.rawValue.sqlValue, supersedes.sqlValue,
             correlationID.sqlValue, createdBy.sqlValue, createdAt.sqlValue, model.sqlValue,
+            traceparent.sqlValue, tracestate.sqlValue,
         ]
     }
 

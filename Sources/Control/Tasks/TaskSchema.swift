@@ -143,5 +143,25 @@ public enum TaskSchema {
                 "ALTER TABLE tasks ADD COLUMN model TEXT", "ALTER TABLE tasks_finished ADD COLUMN model TEXT",
                 "ALTER TABLE lanes ADD COLUMN model TEXT NOT NULL DEFAULT ''",
             ]),
+        // Found by a table of its own: an index on the tasks would be left and entered with each change of table.
+        Migration(
+            "0026_tasks_correlation",
+            [
+                "ALTER TABLE tasks ADD COLUMN traceparent TEXT",
+                "ALTER TABLE tasks_finished ADD COLUMN traceparent TEXT",
+                "ALTER TABLE tasks ADD COLUMN tracestate TEXT",
+                "ALTER TABLE tasks_finished ADD COLUMN tracestate TEXT",
+                "ALTER TABLE deliverables ADD COLUMN correlation_id TEXT",
+                """
+                CREATE TABLE task_correlations (
+                  correlation_id TEXT NOT NULL, task_id TEXT NOT NULL, PRIMARY KEY (correlation_id, task_id)
+                  ) STRICT, WITHOUT ROWID
+                """,
+                """
+                INSERT INTO task_correlations (correlation_id, task_id)
+                SELECT correlation_id, id FROM tasks WHERE correlation_id IS NOT NULL
+                UNION SELECT correlation_id, id FROM tasks_finished WHERE correlation_id IS NOT NULL
+                """,
+            ]),
     ]
 }

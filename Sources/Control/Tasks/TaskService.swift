@@ -22,7 +22,8 @@ public struct TaskService: Sendable {
 
     public init(
         store: TaskStore, queues: QueueService, agents: AgentService, audit: AuditService,
-        caps: (any TaskCaps)? = nil, models: (any TaskModels)? = nil, events: Events, wakeups: Wakeups,
+        caps: (any TaskCaps)? = nil, models: (any TaskModels)? = nil, spans: TaskSpans? = nil, events: Events,
+        wakeups: Wakeups,
         policy: TaskPolicy, limits: Limits, world: World
     ) {
         self.models = models
@@ -35,14 +36,14 @@ public struct TaskService: Sendable {
         self.world = world
         startedAt = world.now
         journal = TaskJournal(
-            store: store, events: events, agents: agents, caps: caps, wakeups: wakeups, world: world)
+            store: store, events: events, agents: agents, caps: caps, spans: spans, wakeups: wakeups, world: world)
     }
 
     // MARK: Creation
 
     /// 1: makes a task. One with the same `uniqueKey` that still lives is returned in its stead, with `isNew` false.
     public func create(
-        _ draft: TaskDraft, by principal: Principal, correlationID: String?, in transaction: Transaction
+        _ draft: TaskDraft, by principal: Principal, from caller: TaskCaller, in transaction: Transaction
     ) throws -> (task: AgentTask, isNew: Bool) {
         if let existing = try existing(draft, in: transaction) { return (existing, false) }
         try checkModel(of: draft)
@@ -50,13 +51,13 @@ public struct TaskService: Sendable {
             (dependency, try parent(dependency, in: transaction))
         }
         let task = try insert(
-            draft, id: TaskID(world), edges: edges, by: principal, correlationID: correlationID, in: transaction)
+            draft, id: TaskID(world), edges: edges, by: principal, from: caller, in: transaction)
         return (task, true)
     }
 
     /// Makes a graph of tasks, all or none. Tasks name each other by `ref`; order does not matter.
     public func createGraph(
-        _ drafts: [TaskDraft], by principal: Principal, correlationID: String?, in transaction: Transaction
+        _ drafts: [TaskDraft], by principal: Principal, from caller: TaskCaller, in transaction: Transaction
     ) throws -> [AgentTask] {
         let order = try TaskGraph.order(drafts)
         var byRef: [String: AgentTask] = [:]
@@ -71,8 +72,7 @@ public struct TaskService: Sendable {
                     (dependency, try byRef[dependency.name] ?? parent(dependency, in: transaction))
                 }
                 byIndex[index] = try insert(
-                    draft, id: TaskID(world), edges: edges, by: principal, correlationID: correlationID,
-                    in: transaction)
+                    draft, id: TaskID(world), edges: edges, by: principal, from: caller, in: transaction)
             }
             if let ref = draft.ref, let task = byIndex[index] { byRef[ref] = task }
         }
@@ -100,7 +100,7 @@ public struct TaskService: Sendable {
 
     func insert(
         _ draft: TaskDraft, id: TaskID, edges: [(TaskDraft.Dependency, AgentTask)], by principal: Principal,
-        correlationID: String?, supersedes: TaskID? = nil, in transaction: Transaction
+        from caller: TaskCaller, supersedes: TaskID? = nil, in transaction: Transaction
     ) throws -> AgentTask {
         let now = world.now
         try queues.ensure(queue: draft.queue, project: draft.project, in: transaction)
@@ -116,12 +116,13 @@ public struct TaskService: Sendable {
         }
         for dependency in dependencies { try store.insert(dependency, in: transaction) }
         let pending = dependencies.count { $0.state == .pending }
-        var task = draft.task(
-            id, pending: pending, by: principal, correlationID: correlationID, supersedes: supersedes, now: now)
+        let place = TaskPlace(draft, id, caller, parent: edges.first?.1) { journal.spans?.correlationID(of: $0) }
+        var task = draft.task(id, pending: pending, by: principal, in: place, supersedes: supersedes, now: now)
         var data = JSONObject()
         if !dependencies.isEmpty { data["dependsOn"] = .list(dependencies.map(\.dependsOn)) }
         if let supersedes { data["supersedes"] = supersedes.json }
         try journal.keep(&task, from: nil, "task.created", by: principal.actor, data, in: transaction)
+        if place.isRoot { journal.spans?.created(task, at: now, in: transaction) }
         // A parent may have ended otherwise than done already: then its edge is settled at once.
         for (_, parent) in edges where parent.state.isTerminal && parent.state != .done {
             try conclude(parent, in: transaction)
@@ -198,10 +199,10 @@ public struct TaskService: Sendable {
 
     // MARK: Looking
 
-    /// Which agent has which task by a live claim, and the model that the task asks for.
+    /// Which agent has which task by a live claim.
     public func leased(
         limit: Int, in transaction: Transaction
-    ) throws -> [(task: String, agent: String, model: String?)] {
+    ) throws -> [LeasedTask] {
         try store.leasedOwners(limit: limit, in: transaction)
     }
 

@@ -149,6 +149,11 @@ public enum TaskShapes {
         "startSeconds": ["type": "number", "minimum": 1, "maximum": 86_400],
         "progressSeconds": ["type": "number", "minimum": 1], "scheduledFor": time, "startBy": time,
         "uniqueKey": ["type": "string", "maxLength": 200], "concurrencyKey": ["type": "string", "maxLength": 200],
+        "correlationId": ["type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x21-\\x7E]+$"],
+        "traceparent": [
+            "type": "string", "pattern": "^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$",
+        ],
+        "tracestate": ["type": "string", "maxLength": 512],
         "onLeaseLost": words(LeaseLostPolicy.self), "onExhausted": words(ExhaustedPolicy.self),
     ])
 
@@ -163,6 +168,7 @@ public enum TaskShapes {
                     "dependsOn": ["type": "array", "items": text],
                     "deliverables": ["type": "array", "items": RouteShape.ref("Deliverable")], "output": anything,
                     "submission": ["type": ["object", "null"]], "model": textOrNull, "tier": textOrNull,
+                    "correlationId": textOrNull, "traceparent": textOrNull, "tracestate": textOrNull,
                     "createdAt": time, "updatedAt": time,
                     "finishedAt": timeOrNull,
                 ],
@@ -179,7 +185,11 @@ public enum TaskShapes {
                     "items": [
                         "type": "array",
                         "items": object(
-                            ["task": RouteShape.ref("Task"), "attempt": whole, "fence": whole, "leaseExpiresAt": time],
+                            [
+                                "task": RouteShape.ref("Task"), "attempt": whole, "fence": whole,
+                                "leaseExpiresAt": time, "correlationId": textOrNull, "traceparent": text,
+                                "tracestate": textOrNull,
+                            ],
                             required: ["task", "attempt", "fence", "leaseExpiresAt"]),
                     ]
                 ], required: ["items"])
@@ -199,6 +209,7 @@ public enum TaskShapes {
                 [
                     "id": text, "taskId": text, "name": text, "revision": whole, "contentType": text, "size": whole,
                     "sha256": text, "agent": text, "approved": flag, "url": text, "createdAt": time,
+                    "correlationId": textOrNull,
                 ], required: ["id", "name", "revision", "sha256", "url"])
         ),
         (

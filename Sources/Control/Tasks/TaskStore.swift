@@ -1,7 +1,7 @@
 import Kernel
 
 /// The only SQL on tasks, their holds, dependencies and attempts. Verbs without rules.
-public struct TaskStore: Sendable {
+public struct TaskStore: Sendable, CorrelatedTasks {
     public init() {}
 
     // MARK: Tasks
@@ -16,7 +16,28 @@ public struct TaskStore: Sendable {
         let values = SQLText.columns((task.request + standing).map { ("", $0) })
         try transaction.run("INSERT INTO tasks (\(sql: Self.columns)) VALUES (\(sql: values))")
         task.origin = TaskOrigin(standing)
+        if let id = task.correlationID {
+            try transaction.run(
+                "INSERT INTO task_correlations (correlation_id, task_id) VALUES (\(id), \(task.id))")
+        }
         if task.state == .ready { try ensureLane(task.lane, in: transaction) }
+    }
+
+    /// Tasks, live and finished, in no order.
+    func tasks(_ ids: [String], in transaction: Transaction) throws -> [AgentTask] {
+        guard !ids.isEmpty else { return [] }
+        let live = try transaction.rows("SELECT * FROM tasks WHERE id IN \(list: ids)")
+        let ended = try transaction.rows("SELECT * FROM tasks_finished WHERE id IN \(list: ids)")
+        return (live + ended).map(AgentTask.init(row:))
+    }
+
+    /// The tasks that belong to a correlation id, the oldest first.
+    public func ids(ofCorrelation id: String, limit: Int, in transaction: Transaction) throws -> [String] {
+        try transaction.rows(
+            """
+            SELECT task_id FROM task_correlations WHERE correlation_id = \(id) ORDER BY task_id LIMIT \(limit)
+            """
+        ).map { $0.text("task_id") }
     }
 
     /// Writes what differs from the row that the task was read from; a terminal task moves out of the live table.
@@ -135,6 +156,11 @@ public struct TaskStore: Sendable {
     func forget(_ ids: [TaskID], in transaction: Transaction) throws {
         try transaction.run("DELETE FROM task_attempts WHERE task_id IN \(list: ids)")
         try transaction.run("DELETE FROM task_dependencies WHERE task_id IN \(list: ids)")
+        try transaction.run(
+            """
+            DELETE FROM task_correlations WHERE task_id IN \(list: ids) AND correlation_id IN (
+              SELECT correlation_id FROM tasks_finished WHERE id IN \(list: ids))
+            """)
         try transaction.run("DELETE FROM tasks_finished WHERE id IN \(list: ids)")
     }
 

@@ -1,4 +1,5 @@
 import Kernel
+import Telemetry
 
 /// Which tasks a list shows.
 public struct TaskFilter: Sendable {
@@ -7,6 +8,7 @@ public struct TaskFilter: Sendable {
     public var agent: String?
     public var project: String?
     public var type: String?
+    public var correlationID: String?
     /// Part of the title or the id.
     public var text: String?
 
@@ -22,6 +24,17 @@ struct OpenLane {
     let model: String?
     /// The order key of its first task.
     var head: Int64
+}
+
+/// A task that an agent holds by a live claim, as those see it who follow along.
+public struct LeasedTask: Sendable {
+    public let task: String
+    public let agent: String
+    /// What it asks for.
+    public let model: String?
+    /// Of the attempt.
+    public let traceparent: String?
+    public let correlationID: String?
 }
 
 /// How a queue stands.
@@ -174,6 +187,9 @@ extension TaskStore {
         if let queue = filter.queue { sql += "AND queue = \(queue)" }
         if let project = filter.project { sql += "AND project = \(project)" }
         if let type = filter.type { sql += "AND type = \(type)" }
+        if let id = filter.correlationID {
+            sql += "AND id IN (SELECT task_id FROM task_correlations WHERE correlation_id = \(id))"
+        }
         if let agent = filter.agent { sql += "AND (owner = \(agent) OR (owner IS NULL AND pinned_agent = \(agent)))" }
         if !filter.states.isEmpty { sql += "AND state IN \(list: filter.states.map(\.rawValue))" }
         if let text = filter.text {
@@ -270,13 +286,20 @@ extension TaskStore {
 
     func leasedOwners(
         limit: Int, in transaction: Transaction
-    ) throws -> [(task: String, agent: String, model: String?)] {
+    ) throws -> [LeasedTask] {
         try transaction.rows(
             """
-            SELECT id, owner, model FROM tasks WHERE owner > '' AND state IN ('claimed', 'running')
+            SELECT id, owner, model, fence, traceparent, correlation_id FROM tasks
+            WHERE owner > '' AND state IN ('claimed', 'running')
             ORDER BY owner, state LIMIT \(limit)
             """
-        ).map { ($0.text("id"), $0.text("owner"), $0.optionalText("model")) }
+        ).map { row in
+            let place = row.optionalText("traceparent").flatMap(TraceContext.init)
+            return LeasedTask(
+                task: row.text("id"), agent: row.text("owner"), model: row.optionalText("model"),
+                traceparent: place?.child(SpanID(of: row.text("id"), row.int("fence"))).traceparent,
+                correlationID: row.optionalText("correlation_id"))
+        }
     }
 
     func inHand(of agent: String, limit: Int, in transaction: Transaction) throws -> [AgentTask] {

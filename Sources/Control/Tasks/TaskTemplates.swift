@@ -18,6 +18,6 @@ extension TaskService: TaskCreation {
     ) throws -> String {
         var draft = try TaskDraft(Fields(template.object ?? JSONObject(), limits: limits), policy: policy)
         draft.uniqueKey = draft.uniqueKey ?? key
-        return try create(draft, by: principal, correlationID: nil, in: transaction).task.id.text
+        return try create(draft, by: principal, from: .nobody, in: transaction).task.id.text
     }
 }

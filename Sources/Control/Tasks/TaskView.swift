@@ -95,6 +95,9 @@ struct ClaimView: Sendable, JSONConvertible {
         return [
             "task": .object(object), "attempt": .int(claim.attempt), "fence": .int(claim.task.fence),
             "leaseExpiresAt": .of(claim.task.leaseExpiresAt),
+            "correlationId": .of(claim.task.correlationID),
+            "traceparent": .string(claim.task.attemptContext(claim.task.fence).traceparent),
+            "tracestate": .of(claim.task.tracestate),
         ]
     }
 
@@ -147,6 +150,8 @@ extension TaskView: JSONConvertible {
         object.append("onExhausted", .string(task.onExhausted.rawValue))
         object.append("supersedes", .of(task.supersedes))
         object.append("correlationId", .of(task.correlationID))
+        object.append("traceparent", .of(task.traceparent))
+        object.append("tracestate", .of(task.tracestate))
     }
 
     private func addStanding(to object: inout JSONObject) {

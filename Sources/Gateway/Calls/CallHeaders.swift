@@ -13,6 +13,7 @@ enum CallHeaders {
     static let call = "x-reeve-call"
     static let dropped = "x-reeve-dropped"
     static let cache = "x-reeve-cache"
+    static let correlation = "x-correlation-id"
 
     /// The Anthropic API's version that translated calls are written for (Anthropic API reference, "Versions").
     static let anthropicVersion = "2023-06-01"
@@ -22,8 +23,8 @@ enum CallHeaders {
     private static let keptBack: Set<String> = [
         "host", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
         "trailer", "transfer-encoding", "upgrade", "content-length", "expect", "cookie", "accept-encoding",
-        "authorization", "x-api-key", "api-key", "x-vault-token", "traceparent", "x-correlation-id", "origin",
-        "referer", "forwarded", "via",
+        "authorization", "x-api-key", "api-key", "x-vault-token", "traceparent", "tracestate", "x-correlation-id",
+        "origin", "referer", "forwarded", "via",
     ]
 
     /// Characters of a name that a caller gives to what it works on, and how many tags a call may have.
@@ -47,10 +48,12 @@ enum CallHeaders {
 
     /// Writes the head of the request to a provider (RFC 9112 §3), up to the empty line behind it.
     ///
-    /// - Parameter target: What stands on the request line.
+    /// - Parameters:
+    ///   - target: What stands on the request line.
+    ///   - traceparent: Of the attempt that it is sent for.
     static func write(
         _ request: DoorRequest, to provider: ProviderSettings, target: String, key: String?, length: Int,
-        isNative: Bool, into head: inout ByteBuffer
+        isNative: Bool, traceparent: String, correlationID: String, into head: inout ByteBuffer
     ) {
         head.writeStaticString("POST ")
         head.writeString(target)
@@ -63,8 +66,9 @@ enum CallHeaders {
             if provider.kind == .anthropic { write("anthropic-version", anthropicVersion, into: &head) }
         }
         write("content-length", String(length), into: &head)
-        write("traceparent", request.traceparent, into: &head)
-        write("x-correlation-id", request.correlationID, into: &head)
+        write("traceparent", traceparent, into: &head)
+        if let state = request.tracestate { write("tracestate", state, into: &head) }
+        write(correlation, correlationID, into: &head)
         for pair in provider.headers { write(pair.name, pair.value, into: &head) }
         if let key {
             let pair = provider.keyHeader(for: key)

@@ -11,6 +11,7 @@ public struct CallNote: Sendable {
         object.append("model", record.model)
         object.append("key", record.keyID)
         object.append("correlation", record.correlationID)
+        object.append("trace", record.trace.traceparent)
         if record.isStreamed { object.append("stream", true) }
         if let agent = record.agent { object.append("agent", agent) }
         if let project = record.project { object.append("project", project) }
@@ -36,6 +37,7 @@ public struct CallNote: Sendable {
         record.tags = note["tags"]?.array?.compactMap(\.string) ?? []
         record.target = note["target"]?.string
         record.isStreamed = note["stream"]?.bool ?? false
+        record.trace.traceparent = note["trace"]?.string ?? ""
         record.status = call.isEstimated ? .failed : .done
         if call.isEstimated { record.failure = "process_ended" }
         record.cost = NanoDollars(call.amounts.nanoUSD)

@@ -97,6 +97,8 @@ public protocol AgentTasks: Sendable {
     func held(by agent: String) -> String?
     /// What a task asks for that an agent holds by a live claim. From memory too.
     func wish(of task: String) -> TaskWish
+    /// Where the calls belong that this agent makes for a task that it holds by a live claim. From memory too.
+    func trace(of task: String, by agent: String?) -> TaskTrace?
 }
 
 extension DialectError {

@@ -57,8 +57,7 @@ public struct CallRecord: Sendable {
     /// The class of the failure that the caller was told.
     public var failure: String?
     public var correlationID: String
-    /// The trace that it belongs to, as 32 hexadecimal digits; empty where it is not known.
-    public var trace = ""
+    public var trace = CallTrace()
     public let startedAt: Timestamp
     public var duration = Span.zero
     public var firstToken: Span?

@@ -72,6 +72,7 @@ final class ModelCall: AnsweredCall {
         record.trace = String(request.traceparent.dropFirst(3).prefix(32))
         record.requestBytes = request.body.count
         record.task = namedTask ?? record.agent.flatMap { gateway.tasks?.held(by: $0) }
+        record.join(request, record.task.flatMap { gateway.tasks?.trace(of: $0, by: record.agent) })
         record.session = CallHeaders.name(request.headers[CallHeaders.session])
         record.tags = CallHeaders.names(request.headers[CallHeaders.tags])
     }
@@ -258,7 +259,8 @@ final class ModelCall: AnsweredCall {
         var bytes = ByteBufferAllocator().buffer(capacity: UpstreamRequest.capacity(length))
         CallHeaders.write(
             request, to: provider, target: state.requestTarget(endpoint), key: gateway.keys.key(resolution.source),
-            length: length, isNative: isNative, into: &bytes)
+            length: length, isNative: isNative, traceparent: record.traceparentOfNextAttempt,
+            correlationID: record.correlationID, into: &bytes)
         return (UpstreamRequest(head: bytes, body: pieces, length: length), passage)
     }
 
@@ -405,6 +407,9 @@ final class ModelCall: AnsweredCall {
         var headers = [(name: CallHeaders.call, value: record.id)] + moreHeaders
         if !dialect.isOpenAI { headers.append(("request-id", request.requestID)) }
         if let cache = record.cache { headers.append((CallHeaders.cache, cache == "shared" ? "hit" : cache)) }
+        if record.correlationID != request.correlationID {
+            headers.append((CallHeaders.correlation, record.correlationID))
+        }
         if !dropped.paths.isEmpty { headers.append((CallHeaders.dropped, dropped.headerValue)) }
         return headers
     }

@@ -78,10 +78,16 @@ public struct DoorRequest: Sendable {
     public let requestID: String
     public let correlationID: String
     public let traceparent: String
+    /// Whether the caller named the trace, and not Reeve; likewise the correlation id.
+    public let isTraced: Bool
+    public let isCorrelated: Bool
+    /// What goes on beside the trace.
+    public let tracestate: String?
 
     public init(
         door: ModelDoor, headers: RequestHeaders, body: [UInt8], principal: Principal, requestID: String,
-        correlationID: String, traceparent: String
+        correlationID: String, traceparent: String, isTraced: Bool = false, isCorrelated: Bool = false,
+        tracestate: String? = nil
     ) {
         self.door = door
         self.headers = headers
@@ -90,5 +96,8 @@ public struct DoorRequest: Sendable {
         self.requestID = requestID
         self.correlationID = correlationID
         self.traceparent = traceparent
+        self.isTraced = isTraced
+        self.isCorrelated = isCorrelated
+        self.tracestate = tracestate
     }
 }

@@ -59,7 +59,8 @@ extension ModelCall {
         let request = DoorRequest(
             door: .embeddings, headers: first.request.headers, body: EmbeddingRequest.joined(members.map(\.asked)),
             principal: first.request.principal, requestID: first.request.requestID,
-            correlationID: first.request.correlationID, traceparent: first.request.traceparent)
+            correlationID: first.request.correlationID, traceparent: first.request.traceparent,
+            isTraced: first.request.isTraced)
         let answer = HeldAnswer()
         let call = ModelCall(request, gateway: gateway, answer: answer, on: loop)
         call.onEnd = { record in share(answer, record, members, gateway, on: loop) }

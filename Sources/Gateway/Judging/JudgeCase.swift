@@ -10,6 +10,8 @@ struct JudgeCase: Sendable {
     let call: String
     let model: String
     let correlationID: String
+    /// Of that call.
+    var traceparent = ""
     /// Who answered.
     let target: TargetState
     let settings: JudgeSettings

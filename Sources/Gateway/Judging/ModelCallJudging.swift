@@ -12,8 +12,9 @@ extension ModelCall {
             let document, let asked = try? dialect.readRequest(document)
         else { return }
         let new = JudgeCase(
-            call: record.id, model: model?.settings.name ?? record.model, correlationID: record.correlationID,
-            target: target, settings: judge, question: JudgeCase.question(of: asked),
+            call: record.id, model: model?.settings.name ?? record.model,
+            correlationID: record.correlationID, traceparent: record.traceparentOfCall, target: target, settings: judge,
+            question: JudgeCase.question(of: asked),
             answer: JudgeCase.answer(of: said))
         guard let now = gateway.judges.submit(new) else { return }
         let (loop, gateway) = (loop, gateway)
@@ -28,15 +29,11 @@ extension ModelGateway {
     fileprivate func ask(_ judged: JudgeCase, on loop: any EventLoop) {
         let principal = Principal(
             keyID: Principal.system.keyID, name: Principal.system.name, role: .agent, agent: judged.settings.agent)
-        let trace = world.entropy.bytes(24).map { byte in
-            let text = String(byte, radix: 16)
-            return text.utf8.count < 2 ? "0\(text)" : text
-        }.joined()
         let request = DoorRequest(
             door: .chat,
             headers: RequestHeaders([("content-type", "application/json"), (CallHeaders.tags, "judge")]),
             body: judged.body, principal: principal, requestID: judged.call, correlationID: judged.correlationID,
-            traceparent: "00-\(trace.prefix(32))-\(trace.suffix(16))-00")
+            traceparent: judged.traceparent, isTraced: true, isCorrelated: true)
         let gateway = self
         let answer = InnerAnswer { status, call, body in
             let judgement = Self.judgement(of: judged, status: status, call: call, body: body)

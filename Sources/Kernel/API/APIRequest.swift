@@ -23,6 +23,14 @@ public struct APIRequest: Sendable {
     public let principal: Principal
     public let requestID: String
     public let correlationID: String
+    /// Whether the client named the correlation id; without it the trace's id stands for one.
+    public let isCorrelated: Bool
+    /// The request's place in a trace (W3C Trace Context), made where the client named none; empty where nobody did.
+    public let traceparent: String
+    /// Whether the client named the trace.
+    public let isTraced: Bool
+    /// What the client passes on beside the trace.
+    public let tracestate: String?
     public let remoteAddress: String
     public let limits: Limits
 
@@ -30,7 +38,8 @@ public struct APIRequest: Sendable {
         method: Method, route: String, path: String, parameters: [String: String] = [:],
         query: [(name: String, value: String)] = [], headers: RequestHeaders = [:], isHead: Bool = false,
         body: [UInt8] = [],
-        principal: Principal, requestID: String = "", correlationID: String = "", remoteAddress: String = "",
+        principal: Principal, requestID: String = "", correlationID: String = "", isCorrelated: Bool = false,
+        traceparent: String = "", isTraced: Bool = false, tracestate: String? = nil, remoteAddress: String = "",
         limits: Limits = Limits()
     ) {
         self.method = method
@@ -44,6 +53,10 @@ public struct APIRequest: Sendable {
         self.principal = principal
         self.requestID = requestID
         self.correlationID = correlationID
+        self.isCorrelated = isCorrelated
+        self.traceparent = traceparent
+        self.isTraced = isTraced
+        self.tracestate = tracestate
         self.remoteAddress = remoteAddress
         self.limits = limits
     }

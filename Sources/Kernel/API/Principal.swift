@@ -19,6 +19,8 @@ public struct Principal: Sendable, Equatable {
     public let role: Role
     /// The agent that the key is bound to; present for the role `agent` and only there.
     public let agent: String?
+    /// What the request belongs to, for whoever writes down what the principal did.
+    public private(set) var correlationID: String?
 
     public init(keyID: String, name: String, role: Role, agent: String? = nil) {
         self.keyID = keyID
@@ -29,6 +31,17 @@ public struct Principal: Sendable, Equatable {
 
     /// Reeve itself: sweeps, schedules and migrations act as this.
     public static let system = Principal(keyID: "system", name: "reeve", role: .admin)
+
+    /// The same, within what a request belongs to.
+    public func on(_ correlationID: String) -> Principal {
+        var principal = self
+        principal.correlationID = correlationID
+        return principal
+    }
+
+    public static func == (left: Principal, right: Principal) -> Bool {
+        (left.keyID, left.name, left.role, left.agent) == (right.keyID, right.name, right.role, right.agent)
+    }
 
     /// How events and the audit log name this principal.
     public var actor: String {

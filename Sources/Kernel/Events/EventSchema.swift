@@ -12,6 +12,15 @@ public enum EventSchema {
                 """,
                 "CREATE INDEX events_task ON events (task_id, task_seq) WHERE task_id IS NOT NULL",
                 "CREATE INDEX events_agent ON events (agent, seq) WHERE agent IS NOT NULL",
-            ])
+            ]),
+        // Events of tasks are found by their tasks; to add each to one more index would slow all of them down.
+        Migration(
+            "0005_events_correlation",
+            [
+                """
+                CREATE INDEX events_correlation ON events (correlation_id, seq)
+                WHERE correlation_id IS NOT NULL AND task_id IS NULL
+                """
+            ]),
     ]
 }

@@ -4,6 +4,9 @@ public struct EventFilter: Sendable {
     public var taskID: String?
     /// The event's type, or its first part with `.*`: `task.*`.
     public var type: String?
+    public var correlationID: String?
+    /// The tasks that belong to ``correlationID``, where they are known: their events are then found by an index.
+    public var tasks: [String]?
 
     public init(agent: String? = nil, taskID: String? = nil, type: String? = nil) {
         self.agent = agent
@@ -15,6 +18,7 @@ public struct EventFilter: Sendable {
     public func matches(_ event: Event) -> Bool {
         if let agent, event.agent != agent { return false }
         if let taskID, event.taskID != taskID { return false }
+        if let correlationID, event.correlationID != correlationID { return false }
         guard let type else { return true }
         return type.hasSuffix(".*") ? event.type.utf8.starts(with: type.utf8.dropLast()) : event.type == type
     }
@@ -59,6 +63,18 @@ public struct EventStore: Sendable {
         return rows.map(event)
     }
 
+    /// Events of a moment with a number above `seq`, and those of later moments, by their time.
+    public func list(
+        from time: Timestamp, after seq: Int64, limit: Int, filter: EventFilter, exceptTypes: [String],
+        in transaction: Transaction
+    ) throws -> [Event] {
+        try transaction.addWaiting()
+        let rows = try transaction.rows(
+            "SELECT * FROM events WHERE (at > \(time) OR (at = \(time) AND seq > \(seq)))" + clause(filter)
+                + "AND type NOT IN \(list: exceptTypes) ORDER BY at, seq LIMIT \(limit)")
+        return rows.map(event)
+    }
+
     /// The newest events with a number below `before`, newest first.
     public func latest(
         before: Int64 = .max, limit: Int, filter: EventFilter = EventFilter(), in transaction: Transaction
@@ -94,6 +110,15 @@ public struct EventStore: Sendable {
         var sql: SQLText = ""
         if let agent = filter.agent { sql += "AND agent = \(agent)" }
         if let taskID = filter.taskID { sql += "AND task_id = \(taskID)" }
+        if let id = filter.correlationID {
+            let others: SQLText = "task_id IS NULL AND correlation_id = \(id)"
+            switch filter.tasks {
+            case nil: sql += "AND correlation_id = \(id)"
+            case []?: sql += "AND \(sql: others)"
+            case let tasks?:
+                sql += "AND ((\(sql: others)) OR (task_id IN \(list: tasks) AND correlation_id = \(id)))"
+            }
+        }
         if let type = filter.type {
             if type.hasSuffix(".*") {
                 // A range instead of LIKE: the prefix is the client's, and may hold wildcards. "/" stands behind ".".

@@ -1,5 +1,6 @@
 import Control
 import Kernel
+import Telemetry
 
 /// The guards that a request passes before its body is looked at, in this order: the address's and the key's rate, the
 /// key, the route's permission, the body's size.
@@ -8,11 +9,16 @@ struct Admission: Sendable {
     private let access: AccessService
     private let limits: Limits
     private let ids: TraceIDs
+    /// What traces belong to; `nil` where nobody keeps spans.
+    private let bindings: TraceBindings?
     private let world: World
     private let keyRate: RateLimiter
     private let addressRate: RateLimiter
 
-    init(routes: [Route], access: AccessService, limits: Limits, world: World) {
+    init(
+        routes: [Route], access: AccessService, limits: Limits, world: World, bindings: TraceBindings? = nil
+    ) {
+        self.bindings = bindings
         self.routes = RouteTable(routes)
         self.access = access
         self.limits = limits
@@ -33,16 +39,25 @@ struct Admission: Sendable {
             let requestID: String
             let correlationID: String
             let traceparent: String
+            /// Whether the client named them, now or with an earlier request of the trace.
+            let isCorrelated: Bool
+            let isTraced: Bool
 
             init(
-                _ head: RequestHead, remoteAddress: String, requestID: String, correlationID: String,
-                traceparent: String
+                _ head: RequestHead, remoteAddress: String, requestID: String, _ ids: TraceIDs,
+                _ bindings: TraceBindings?
             ) {
+                let traceparent = TraceIDs.acceptedTraceparent(head.headers["traceparent"])
+                let correlationID =
+                    CorrelationID.accepted(head.headers["x-correlation-id"])
+                    ?? traceparent.flatMap { bindings?.correlationID(of: $0) }
                 self.head = head
                 self.remoteAddress = remoteAddress
                 self.requestID = requestID
-                self.correlationID = correlationID
-                self.traceparent = traceparent
+                self.traceparent = traceparent ?? ids.traceparent()
+                self.correlationID = correlationID ?? TraceIDs.traceID(of: self.traceparent)
+                isCorrelated = correlationID != nil
+                isTraced = traceparent != nil
             }
         }
 
@@ -73,6 +88,10 @@ struct Admission: Sendable {
         var requestID: String { arrival.requestID }
         var correlationID: String { arrival.correlationID }
         var traceparent: String { arrival.traceparent }
+        var isCorrelated: Bool { arrival.isCorrelated }
+        var isTraced: Bool { arrival.isTraced }
+        /// What goes on beside the trace (W3C Trace Context §3.3).
+        var tracestate: String? { isTraced ? TraceContext.acceptedState(head.headers["tracestate"]) : nil }
         var route: Route? { entry?.route }
         var parameters: [String: String] { entry?.parameters ?? [:] }
         var query: [(name: String, value: String)] { entry?.query ?? [] }
@@ -94,10 +113,7 @@ struct Admission: Sendable {
     func begin(_ head: RequestHead, from remoteAddress: String, _ passes: inout Passes) -> Verdict {
         let requestID = ids.request()
         var visit = Visit(
-            arrival: Visit.Arrival(
-                head, remoteAddress: remoteAddress, requestID: requestID,
-                correlationID: TraceIDs.acceptedCorrelation(head.headers["x-correlation-id"]) ?? requestID,
-                traceparent: TraceIDs.acceptedTraceparent(head.headers["traceparent"]) ?? ids.traceparent()))
+            arrival: Visit.Arrival(head, remoteAddress: remoteAddress, requestID: requestID, ids, bindings))
         do {
             if let pass = passes.pass(head, revocations: access.revocations, at: world.now) {
                 visit.entry = pass
@@ -277,13 +293,23 @@ struct Admission: Sendable {
         return reply
     }
 
+    /// A request that names both says which correlation id its trace belongs to. One that only looks says nothing.
+    func bind(_ visit: Visit) {
+        guard let bindings, visit.isCorrelated, visit.isTraced, visit.head.method != .get,
+            let context = TraceContext(visit.traceparent)
+        else { return }
+        bindings.bind(context.traceID, to: visit.correlationID)
+    }
+
     /// The request as its handler sees it.
     func request(_ visit: Visit, route: Route, body: [UInt8]) -> APIRequest {
-        APIRequest(
+        bind(visit)
+        return APIRequest(
             method: route.method, route: route.path, path: visit.head.path, parameters: visit.parameters,
             query: visit.query, headers: visit.head.headers, isHead: visit.head.isHead, body: body,
-            principal: visit.principal, requestID: visit.requestID, correlationID: visit.correlationID,
-            remoteAddress: visit.remoteAddress, limits: limits)
+            principal: visit.principal.on(visit.correlationID), requestID: visit.requestID,
+            correlationID: visit.correlationID, isCorrelated: visit.isCorrelated, traceparent: visit.traceparent,
+            isTraced: visit.isTraced, tracestate: visit.tracestate, remoteAddress: visit.remoteAddress, limits: limits)
     }
 }
 

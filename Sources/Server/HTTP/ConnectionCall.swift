@@ -9,10 +9,12 @@ extension ConnectionHandler {
         guard let name = visit.route?.door, let door = ModelDoor(rawValue: name) else {
             preconditionFailure("a route names a door that there is not")
         }
+        responder.admission.bind(visit)
         let answer = ConnectionAnswer(self)
         let request = DoorRequest(
             door: door, headers: visit.head.headers, body: intake.body, principal: visit.principal,
-            requestID: visit.requestID, correlationID: visit.correlationID, traceparent: visit.traceparent)
+            requestID: visit.requestID, correlationID: visit.correlationID, traceparent: visit.traceparent,
+            isTraced: visit.isTraced, isCorrelated: visit.isCorrelated, tracestate: visit.tracestate)
         // The call may answer before it is known here.
         state = .running(Run(visit: visit, start: intake.start, work: .call(answer)))
         answer.call = responder.gateway.open(request, to: answer, on: context.eventLoop)

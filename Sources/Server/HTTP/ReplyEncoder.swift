@@ -113,10 +113,12 @@ enum ReplyEncoder {
         buffer.writeStaticString(lineEnd)
         var isPage = false
         var hasCacheControl = false
+        var hasCorrelation = false
         for (name, value) in reply.headers {
             switch name {
             case "content-type": isPage = value.hasPrefix("text/html")
             case "cache-control": hasCacheControl = true
+            case "x-correlation-id": hasCorrelation = true
             default: break
             }
             write(name, clean(value), to: &buffer)
@@ -125,7 +127,7 @@ enum ReplyEncoder {
         buffer.writeStaticString(isPage ? pageHeaders : dataHeaders)
         if let visit {
             write("x-request-id", visit.requestID, to: &buffer)
-            write("x-correlation-id", visit.correlationID, to: &buffer)
+            if !hasCorrelation { write("x-correlation-id", visit.correlationID, to: &buffer) }
             write("traceparent", visit.traceparent, to: &buffer)
         }
         if framing.isLast { buffer.writeStaticString("connection: close\r\n") }

@@ -70,19 +70,20 @@ struct TraceIDs: Sendable {
         return start + 16
     }
 
-    /// A correlation id from outside, if it may stand in headers and logs: 1 to 200 visible ASCII characters.
-    static func acceptedCorrelation(_ text: String?) -> String? {
-        guard let text, (1...200).contains(text.utf8.count), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
-        else { return nil }
-        return text
+    /// The trace's id in a `traceparent`, which stands for a correlation id where none was sent.
+    static func traceID(of traceparent: String) -> String {
+        String(decoding: traceparent.utf8.dropFirst(3).prefix(32), as: UTF8.self)
     }
+
+    /// In lower case (W3C Trace Context §3.2.2).
+    private static func isDigit(_ byte: UInt8) -> Bool { Hexadecimal.isDigit(byte) && !(0x41...0x46).contains(byte) }
 
     /// A `traceparent` from outside, if it has the form of version 00 and names a trace and a parent.
     static func acceptedTraceparent(_ text: String?) -> String? {
         guard let text, text.utf8.count == 55, text.hasPrefix("00-") else { return nil }
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.map(\.utf8.count) == [2, 32, 16, 2],
-            parts.allSatisfy({ $0.utf8.allSatisfy(Hexadecimal.isDigit) }),
+            parts.allSatisfy({ $0.utf8.allSatisfy(isDigit) }),
             parts[1].contains(where: { $0 != "0" }), parts[2].contains(where: { $0 != "0" })
         else { return nil }
         return text

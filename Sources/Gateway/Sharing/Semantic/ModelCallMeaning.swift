@@ -28,10 +28,11 @@ extension ModelCall {
         let body: JSONValue = [
             "model": .string(semantic.settings.model), "input": .string(question.text), "encoding_format": "float",
         ]
+        let context = record.traceparentOfCall
         let asked = DoorRequest(
             door: .embeddings, headers: ["content-type": "application/json"], body: body.bytes,
-            principal: request.principal, requestID: request.requestID, correlationID: request.correlationID,
-            traceparent: request.traceparent)
+            principal: request.principal, requestID: request.requestID, correlationID: record.correlationID,
+            traceparent: context, isTraced: true, isCorrelated: true)
         let loop = loop
         let answer = InnerAnswer { status, _, body in
             let reply = status == 200 ? try? JSONParser.parse(body.readableBytesView, depthMax: 8) : nil
