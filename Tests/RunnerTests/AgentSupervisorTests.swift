@@ -45,7 +45,7 @@ import Testing
         let log = LogFile()
         #expect(await supervise("echo alive; exit 5", server: server, log: log) == 5)
         #expect(log.lines().filter { $0.message == "alive" }.count == 5)
-        let event = server.snapshot.events.first
+        let event = server.snapshot.events.first { $0["type"] == "runner.crash_loop" }
         #expect(event?["type"] == "runner.crash_loop" && event?["deaths"] == 5)
     }
 

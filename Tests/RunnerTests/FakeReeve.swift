@@ -54,6 +54,8 @@ final class FakeReeve: Transport {
         var orders: JSONValue = ["nextHeartbeatSeconds": 1]
         var agentBeats: [JSONValue] = []
         var events: [JSONValue] = []
+        /// Requests of spans.
+        var spans: [JSONValue] = []
         var claims = 0
         var madeKeys: [String] = []
         var revokedKeys: [String] = []
@@ -137,6 +139,9 @@ final class FakeReeve: Transport {
             }
             state.agentBeats.append(body)
             return ok(state.orders)
+        case "/v1/traces":
+            state.spans.append(body)
+            return ok([:])
         case "/api/v1/tasks/claim":
             state.claims += 1
             let count = min(Int(body["limit"]?.int ?? 1), state.ready.count)

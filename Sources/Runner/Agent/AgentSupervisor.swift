@@ -125,8 +125,14 @@ public final class AgentSupervisor: Sendable {
         let output = OutputLog(log, agent: settings.agent.name, world: world)
         let startedAt = world.now
         let child: ChildProcess
+        let program = ProgramSpan(
+            settings.words, agent: settings.agent.name, parent: settings.inherited["TRACEPARENT"],
+            tracestate: settings.inherited["TRACESTATE"],
+            correlationID: settings.inherited["REEVE_CORRELATION_ID"], world: world)
         do {
-            child = try await ChildProcess.start(command, deathGuard: deathGuard, world: world) { output.take($0, $1) }
+            child = try await ChildProcess.start(command(program), deathGuard: deathGuard, world: world) {
+                output.take($0, $1)
+            }
         } catch let failure as SpawnFailure {
             return .notStarted(failure)
         } catch {
@@ -143,7 +149,21 @@ public final class AgentSupervisor: Sendable {
             output.finish()
             state.withLock { $0.child = nil }
         }
-        return await watch(child, startedAt, stop)
+        let round = await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.keepTelling(program) }
+            let round = await watch(child, startedAt, stop)
+            group.cancelAll()
+            return round
+        }
+        await client.tellEnd(of: program, agent: settings.agent.name, child.ended, isWhole: true)
+        return round
+    }
+
+    private func keepTelling(_ program: ProgramSpan) async {
+        while !Task.isCancelled {
+            await client.tell(program)
+            try? await world.time.sleep(for: ProgramSpan.renewal)
+        }
     }
 
     private func watch(_ child: ChildProcess, _ startedAt: Timestamp, _ stop: Promise<StopReason>) async -> Round {
@@ -198,11 +218,12 @@ public final class AgentSupervisor: Sendable {
         await pulse.event("runner.crash_loop", members)
     }
 
-    private var command: ChildCommand {
+    private func command(_ program: ProgramSpan) -> ChildCommand {
         ChildCommand(
             words: settings.words,
             environment: ChildEnvironment.make(
-                inherited: settings.inherited, url: client.url, key: client.key, agent: settings.agent.name,
+                inherited: settings.inherited.merging(program.environment) { $1 }, url: client.url, key: client.key,
+                agent: settings.agent.name,
                 overrides: settings.overrides))
     }
 

@@ -11,6 +11,8 @@ public struct ReeveClient: Sendable {
     public let key: String
     public let world: World
     private let transport: any Transport
+    /// What each request says of what it belongs to.
+    private var shared: [String: String] = [:]
 
     public init(url: String, key: String, world: World = .live, transport: any Transport = HTTPTransport()) {
         var url = url
@@ -24,6 +26,13 @@ public struct ReeveClient: Sendable {
     /// The same server with another key.
     public func with(key: String) -> ReeveClient {
         ReeveClient(url: url, key: key, world: world, transport: transport)
+    }
+
+    /// The same server, with headers that each request carries.
+    public func with(headers: [String: String]) -> ReeveClient {
+        var client = self
+        client.shared = headers
+        return client
     }
 
     /// A path with its segments percent-encoded: `path("api", "v1", "agents", name)`.

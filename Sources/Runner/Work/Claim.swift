@@ -8,6 +8,10 @@ public struct Claim: Sendable, Equatable {
     public let attempt: Int64
     public let fence: Int64
     public let leaseExpiresAt: Timestamp?
+    /// What the attempt belongs to.
+    public let correlationID: String?
+    public let traceparent: String?
+    public let tracestate: String?
 
     /// One item of a claim's reply; `nil` where it has not the form.
     public init?(_ item: JSONValue) {
@@ -16,7 +20,18 @@ public struct Claim: Sendable, Equatable {
         self.id = id
         self.fence = fence
         self.attempt = item["attempt"]?.int ?? 1
+        correlationID = item["correlationId"]?.string
+        traceparent = item["traceparent"]?.string
+        tracestate = item["tracestate"]?.string
         self.leaseExpiresAt = item["leaseExpiresAt"]?.string.flatMap(Timestamp.init(rfc3339:))
+    }
+
+    /// What requests for it carry.
+    var headers: [String: String] {
+        var headers: [String: String] = [:]
+        headers["x-correlation-id"] = correlationID
+        headers["traceparent"] = traceparent
+        return headers
     }
 
     public var title: String { task["title"]?.string ?? id }
@@ -56,6 +71,9 @@ public struct WorkerDesk: Sendable {
     public init(_ client: ReeveClient) {
         self.client = client
     }
+
+    /// The same for the requests of one claim.
+    func desk(for claim: Claim) -> WorkerDesk { WorkerDesk(client.with(headers: claim.headers)) }
 
     /// How long a claim waits for a task. Short, as a worker that stops lets the claim that is on its way end, so that
     /// no task is handed to somebody who is gone.

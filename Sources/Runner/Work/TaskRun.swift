@@ -110,8 +110,11 @@ struct TaskRun: Sendable {
     private func outcome(in folder: TaskFolder, _ output: OutputLog) async -> TaskOutcome {
         say(.info, "attempt \(claim.attempt): \(claim.title)")
         let child: ChildProcess
+        let program = ProgramSpan(
+            settings.words, agent: settings.agent.name, parent: claim.traceparent, tracestate: claim.tracestate,
+            correlationID: claim.correlationID, more: [("task_id", claim.id)], world: world)
         do {
-            child = try await ChildProcess.start(command(folder), deathGuard: deathGuard, world: world) {
+            child = try await ChildProcess.start(command(folder, program), deathGuard: deathGuard, world: world) {
                 output.take($0, $1)
             }
         } catch let failure as SpawnFailure {
@@ -120,7 +123,10 @@ struct TaskRun: Sendable {
             return .fail(class: "retryable", message: "\(error)")
         }
         watching(child)
+        async let told: Void = desk.client.tell(program)
         let end = await see(child)
+        await told
+        await desk.client.tellEnd(of: program, agent: settings.agent.name, end, isWhole: false)
         output.finish()
         let outcome = TaskOutcome.of(end, stop: stop.current, lastWords: output.lastErrorLines(20))
         say(end == .exited(0) ? .info : .warning, "the program ended: \(end)")
@@ -148,9 +154,10 @@ struct TaskRun: Sendable {
         }
     }
 
-    private func command(_ folder: TaskFolder) -> ChildCommand {
+    private func command(_ folder: TaskFolder, _ program: ProgramSpan) -> ChildCommand {
         var environment = ChildEnvironment.make(
-            inherited: settings.inherited, url: desk.client.url, key: desk.client.key, agent: settings.agent.name,
+            inherited: settings.inherited.merging(program.environment) { $1 }, url: desk.client.url,
+            key: desk.client.key, agent: settings.agent.name,
             overrides: settings.overrides)
         environment["REEVE_TASK_ID"] = claim.id
         environment["REEVE_TASK_FILE"] = folder.taskFile

@@ -182,7 +182,7 @@ public final class WorkLoop: Sendable {
         let stop = Promise<TaskStop>()
         state.withLock { $0.running[claim.id] = Running(title: claim.title, stop: stop) }
         let run = TaskRun(
-            claim: claim, desk: desk, settings: settings, log: log, deathGuard: deathGuard, stop: stop,
+            claim: claim, desk: desk.desk(for: claim), settings: settings, log: log, deathGuard: deathGuard, stop: stop,
             watching: { [self] child in state.withLock { $0.running[claim.id]?.child = child } })
         group.addTask { [self] in
             // A claim that was on its way when the stop came is not begun.
