@@ -154,6 +154,24 @@ def test_a_killed_reeve_still_knows_what_runs(own_server, program):
     process.wait()
 
 
+def test_a_killed_reeve_goes_on_with_the_spans_of_tasks(own_server):
+    own_server.start()
+    api, agent = own_server.api(), own_server.make_agent("clerk")
+    task = api.create("letters", type="letter")
+    claim = agent.claim("letters")
+    trace = task["traceparent"].split("-")[1]
+    once(api, trace, {"create task letter": "ended", "task letter": "running"})
+    own_server.kill()
+    own_server.start()
+    api = own_server.api()
+    before = once(api, trace, {"create task letter": "ended", "task letter": "running"})
+    claim.api.url = own_server.url
+    claim.complete()
+    after = once(api, trace, {"create task letter": "ended", "task letter": "ended"})
+    starts = [next(one["startTime"] for one in it["spans"] if one["name"] == "task letter") for it in (before, after)]
+    assert starts[0] == starts[1]
+
+
 def test_the_end_wins_over_a_loss(tmp_path, engine, program):
     with running(tmp_path / "reeve", {"telemetry": {"liveSilenceSeconds": 1}}, engine) as server:
         agent = server.make_agent("clerk")

@@ -24,7 +24,8 @@ struct TaskFixture {
     }
 
     init(
-        storage: any Storage, seed: UInt64 = 1, policy: TaskPolicy = TaskPolicy(), models: (any TaskModels)? = nil
+        storage: any Storage, seed: UInt64 = 1, policy: TaskPolicy = TaskPolicy(), models: (any TaskModels)? = nil,
+        spans: TaskSpans? = nil
     ) {
         self.storage = storage
         world = .test(seed: seed, time: time)
@@ -35,8 +36,8 @@ struct TaskFixture {
         agents = AgentService(world: world, events: events, audit: audit, workload: store)
         queues = QueueService(events: events, audit: audit, models: models, wakeups: wakeups, world: world)
         tasks = TaskService(
-            store: store, queues: queues, agents: agents, audit: audit, models: models, events: events,
-            wakeups: wakeups,
+            store: store, queues: queues, agents: agents, audit: audit, models: models, spans: spans,
+            events: events, wakeups: wakeups,
             policy: policy, limits: Limits(), world: world)
     }
 

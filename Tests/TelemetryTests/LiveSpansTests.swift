@@ -133,6 +133,9 @@ struct LiveSpansTests {
             try Self.take(live, "00000000000000" + (number < 16 ? "0" : "") + String(number, radix: 16))
         }
         #expect(live.counts.running <= 40 && live.counts.evicted >= 20)
+        let small = LiveSpans(world: Self.world, spansMax: 40, bytesMax: 3_000)
+        for number in 1...9 { try Self.take(small, "000000000000000" + String(number)) }
+        #expect((1...5).contains(small.counts.running), "nor beyond so many bytes")
     }
 
     @Test("an end is shown before a loss, and a loss before a beginning; the newest step is the current one")

@@ -14,6 +14,8 @@ public final class LostSpans: Sendable {
     static let ageMax = Span.hours(24)
     static let roundMax = 200
     static let eventsMax = 500
+    /// Agents that are asked about; spans of the others are lost by their own silence.
+    static let agentsMax = 5_000
     static let programsMax = 1_000
     /// What runners tell when a program ended.
     static let programEnded = "runner.program_ended"
@@ -61,7 +63,7 @@ public final class LostSpans: Sendable {
     func look() async throws {
         try await follow()
         guard live.counts.running > 0 else { return }
-        let names = live.agents.sorted()
+        let names = live.agents.sorted().prefix(Self.agentsMax).map(\.self)
         let known = names.isEmpty ? [:] : try await storage.read { [agents] in try agents.contacts(of: names, in: $0) }
         live.heard(known.compactMapValues(\.lastContactAt))
         let now = world.now

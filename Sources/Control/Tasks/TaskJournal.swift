@@ -51,7 +51,8 @@ struct TaskJournal: Sendable {
         in transaction: Transaction
     ) {
         if task.state == .claimed, before?.state != .claimed {
-            spans.claimed(task, at: world.now, in: transaction)
+            // As the attempt's row has it.
+            spans.claimed(task, at: task.leaseGrantedAt ?? world.now, in: transaction)
         } else if type == "task.deliverable_sealed" {
             spans.sealed(data, of: task, at: world.now, in: transaction)
         } else if let verdict = data["verdict"]?.string {

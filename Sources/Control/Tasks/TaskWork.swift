@@ -176,10 +176,11 @@ extension TaskService {
             let allowed = admitted(min(count, ready.count), from: lane, in: transaction)
             for var task in ready.prefix(allowed) {
                 let before = task
-                task.claim(by: agent, now: world.now)
+                let now = world.now
+                task.claim(by: agent, now: now)
                 let attempt = TaskAttempt(
                     taskID: task.id, number: task.claims, fence: task.fence, agent: agent, keyID: principal.keyID,
-                    state: .claimed, claimedAt: world.now, heartbeatAt: world.now, usage: TaskUsage())
+                    state: .claimed, claimedAt: now, heartbeatAt: now, usage: TaskUsage())
                 try store.insert(attempt, in: transaction)
                 try journal.keep(&task, from: before, "task.claimed", by: principal.actor, in: transaction)
                 claimed.append(ClaimedTask(task: task, attempt: task.claims))

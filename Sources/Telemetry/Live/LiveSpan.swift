@@ -19,6 +19,9 @@ struct LiveSpan: Sendable {
     var lastStep: String?
     var lastStepAt: Int64 = .min
 
+    /// About what it takes in memory.
+    var bytes: Int { span.count + resource.count + scope.count + 512 }
+
     /// A span of Reeve's own, which has an end of its own, whatever becomes of its agent.
     var isOwn: Bool { head.service == OwnNames.service }
 

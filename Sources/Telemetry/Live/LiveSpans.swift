@@ -6,6 +6,8 @@ import Synchronization
 public final class LiveSpans: Sendable {
     /// Spans that run at one time; beyond it the trace goes that was silent for longest.
     static let spansMax = 20_000
+    /// What is kept of them in bytes, likewise.
+    static let bytesMax = 32 << 20
     /// Spans that ended of late, whose beginning may still be on its way.
     static let endedMax = 50_000
     /// Levels of a tree that a step is told upwards.
@@ -26,6 +28,7 @@ public final class LiveSpans: Sendable {
     private struct State {
         var runs: [TraceID: Run] = [:]
         var count = 0
+        var bytes = 0
         var ended: Set<Key> = []
         var endedOrder: [Key] = []
         var isChanged = false
@@ -33,6 +36,7 @@ public final class LiveSpans: Sendable {
     }
 
     private let spansMax: Int
+    private let bytesMax: Int
     private let endedMax: Int
     private let world: World
     /// Whoever was silent before could not be heard.
@@ -42,13 +46,15 @@ public final class LiveSpans: Sendable {
     public init(world: World) {
         self.world = world
         startedAt = world.now
-        (spansMax, endedMax) = (Self.spansMax, Self.endedMax)
+        (spansMax, bytesMax, endedMax) = (Self.spansMax, Self.bytesMax, Self.endedMax)
     }
 
-    init(world: World, spansMax: Int, endedMax: Int = LiveSpans.endedMax) {
+    init(
+        world: World, spansMax: Int, bytesMax: Int = LiveSpans.bytesMax, endedMax: Int = LiveSpans.endedMax
+    ) {
         self.world = world
         startedAt = world.now
-        (self.spansMax, self.endedMax) = (spansMax, endedMax)
+        (self.spansMax, self.bytesMax, self.endedMax) = (spansMax, bytesMax, endedMax)
     }
 
     // MARK: What is heard
@@ -117,25 +123,19 @@ public final class LiveSpans: Sendable {
     }
 
     private func insert(_ span: LiveSpan, _ key: Key, at now: Timestamp, _ state: inout State) {
-        if state.count >= spansMax { evict(&state) }
+        while state.count >= spansMax || state.bytes + span.bytes > bytesMax, !state.runs.isEmpty { evict(&state) }
         let old = state.runs[key.trace, default: Run(heardAt: now)].spans.updateValue(span, forKey: key.span)
         if old == nil { state.count += 1 }
+        state.bytes += span.bytes - (old?.bytes ?? 0)
         hear(key.trace, at: now, &state)
         state.isChanged = true
     }
 
     private func end(_ key: Key, _ head: SpanHead, at now: Timestamp, _ state: inout State) {
         if state.runs[key.trace] != nil {
-            if state.runs[key.trace]?.spans.removeValue(forKey: key.span) != nil {
-                state.count -= 1
-                state.isChanged = true
-            }
-            if state.runs[key.trace]?.spans.isEmpty == true {
-                state.runs[key.trace] = nil
-            } else {
-                hear(key.trace, at: now, &state)
-                step(head, &state)
-            }
+            remove(key, &state)
+            hear(key.trace, at: now, &state)
+            step(head, &state)
         }
         guard head.state == .ended, state.ended.insert(key).inserted else { return }
         state.endedOrder.append(key)
@@ -143,6 +143,14 @@ public final class LiveSpans: Sendable {
         let gone = state.endedOrder.prefix(state.endedOrder.count / 2)
         for key in gone { state.ended.remove(key) }
         state.endedOrder.removeFirst(gone.count)
+    }
+
+    private func remove(_ key: Key, _ state: inout State) {
+        guard let span = state.runs[key.trace]?.spans.removeValue(forKey: key.span) else { return }
+        state.count -= 1
+        state.bytes -= span.bytes
+        state.isChanged = true
+        if state.runs[key.trace]?.spans.isEmpty == true { state.runs[key.trace] = nil }
     }
 
     /// Something began or ended: it is the newest step of all that it is a part of.
@@ -164,11 +172,10 @@ public final class LiveSpans: Sendable {
         let wanted = max(1, spansMax / 20)
         var gone = 0
         for (trace, run) in state.runs.sorted(by: { $0.value.heardAt < $1.value.heardAt }) where gone < wanted {
-            state.runs[trace] = nil
             gone += run.spans.count
+            state.evicted += run.spans.count
+            for id in run.spans.keys { remove(Key(trace: trace, span: id), &state) }
         }
-        state.count -= gone
-        state.evicted += gone
     }
 
     // MARK: What is asked
@@ -243,12 +250,7 @@ public final class LiveSpans: Sendable {
 
     /// What was lost is kept, or need not be.
     public func settled(_ loss: Loss) {
-        state.withLock { state in
-            guard state.runs[loss.traceID]?.spans.removeValue(forKey: loss.spanID) != nil else { return }
-            state.count -= 1
-            state.isChanged = true
-            if state.runs[loss.traceID]?.spans.isEmpty == true { state.runs[loss.traceID] = nil }
-        }
+        state.withLock { remove(Key(trace: loss.traceID, span: loss.spanID), &$0) }
     }
 }
 
