@@ -19,8 +19,8 @@ from reeve_server import BINARY, die_with_parent, until
 ON_ENGINES = ["sqlite"]
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "traces.md"
-# The helper as the guide gives it to users.
-HELPER = re.search(r"```python\n(# live_spans\.py.*?)```", GUIDE.read_text(), re.S)[1]
+# As the guide gives it to users.
+PROCESSOR = re.search(r"```python\n(# live_spans\.py.*?)```", GUIDE.read_text(), re.S)[1]
 
 AGENT = textwrap.dedent("""
     import sys, time
@@ -47,7 +47,7 @@ AGENT = textwrap.dedent("""
 
 @pytest.fixture
 def program(tmp_path):
-    (tmp_path / "live_spans.py").write_text(HELPER)
+    (tmp_path / "live_spans.py").write_text(PROCESSOR)
     path = tmp_path / "agent.py"
     path.write_text(AGENT)
     return path
