@@ -13,7 +13,7 @@ struct TaskSpansTests {
 
         func take(
             _ body: [UInt8], agent: String?, refusedBefore: [RecordFlaw: Int]
-        ) async throws(SpanIngest.Fault) -> [RecordFlaw: Int] {
+        ) async throws(TelemetryIngest.Fault) -> [RecordFlaw: Int] {
             let read = (try? ReceivedSpans(body).items.map(\.head)) ?? []
             heads.withLock { $0 += read }
             return [:]

@@ -9,6 +9,9 @@ public struct CallTrace: Sendable, Equatable {
     public var hasParent = false
     /// What the caller passes on beside it.
     public var tracestate: String?
+
+    /// The trace that it belongs to; `nil` where it is not known.
+    var traceID: TraceID? { TraceID(String(traceparent.dropFirst(3).prefix(32))) }
 }
 
 /// What a task says of where its calls belong.

@@ -69,7 +69,6 @@ final class ModelCall: AnsweredCall {
         record = CallRecord(
             id: Identifier<ModelCallID>(gateway.world).text, door: request.door, agent: request.principal.agent,
             keyID: request.principal.keyID, correlationID: request.correlationID, startedAt: gateway.world.now)
-        record.trace = String(request.traceparent.dropFirst(3).prefix(32))
         record.requestBytes = request.body.count
         record.task = namedTask ?? record.agent.flatMap { gateway.tasks?.held(by: $0) }
         record.join(request, record.task.flatMap { gateway.tasks?.trace(of: $0, by: record.agent) })

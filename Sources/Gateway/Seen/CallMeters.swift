@@ -180,8 +180,8 @@ struct CallMeters: Sendable {
 extension CallRecord {
     /// The call's trace beside a value of it; `nil` where the call has none.
     fileprivate func exemplar(_ value: Double) -> Exemplar? {
-        guard !trace.isEmpty else { return nil }
-        return Exemplar(trace: trace, value: value, at: Double((startedAt + duration).microseconds) / 1e6)
+        guard let trace = trace.traceID else { return nil }
+        return Exemplar(trace: trace.description, value: value, at: Double((startedAt + duration).microseconds) / 1e6)
     }
 }
 
@@ -192,7 +192,7 @@ extension AgentCall {
             agent: record.agent, model: model == nil ? SeriesNames.other : record.model, startedAt: record.startedAt,
             endedAt: record.startedAt + record.duration)
         session = record.session
-        trace = TraceID(record.trace)
+        trace = record.trace.traceID
         if let buckets = record.usage?.buckets {
             tokens = buckets.byType
             inputTokens = buckets.inputTotal

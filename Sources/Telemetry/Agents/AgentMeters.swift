@@ -59,9 +59,10 @@ public final class AgentMeters: Sendable {
         }
     }
 
-    /// Counts spans, each of which comes once.
+    /// Counts spans, each of which comes once; Reeve's own tell of what is counted by its records.
     public func observe(_ spans: [StoredSpan]) {
         let now = world.now
+        let spans = spans.filter { $0.head.service != OwnNames.service }
         state.withLock { state in
             for span in spans where span.head.usage != nil {
                 guard let parent = span.head.parentID else { continue }

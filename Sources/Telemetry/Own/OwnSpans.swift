@@ -85,11 +85,11 @@ extension OwnSpans: MetricSource {
     public static let metric = Metric.counter(
         "reeve_own_spans_total", "Spans of Reeve's own, by what became of them", labels: ["outcome"])
 
-    public func write(to text: inout MetricText) {
+    public func collect(into page: inout MetricPage) {
         let (recorded, dropped) = counts
         var family = CounterFamily(Self.metric)
         family.add(recorded, ["recorded"])
         family.add(dropped, ["dropped"])
-        text.write(family)
+        page.add(family)
     }
 }
