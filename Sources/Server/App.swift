@@ -43,8 +43,8 @@ public struct App: Sendable {
         let listener = Listener(
             host: settings.http.host, port: settings.http.port,
             responder: Responder(
-                admission: admission, limits: settings.limits, gateway: features.gateway, world: world,
-                logger: logger),
+                admission: admission, limits: settings.limits, gateway: features.gateway,
+                meters: features.requests, world: world, logger: logger),
             connections: features.connections, logger: quiet, onListening: onListening)
         let loops = LoopRunner(loops: features.loops, world: world, logger: Logger(label: "reeve.loops"))
         var configuration = ServiceGroupConfiguration(

@@ -37,6 +37,7 @@ public struct Features: Sendable {
     public let wakeups = Wakeups()
 
     let connections = ConnectionSet()
+    let requests = RequestMeters()
 
     private let taskStore = TaskStore()
     /// The keys of providers; empty until it is first loaded.
@@ -68,11 +69,9 @@ public struct Features: Sendable {
         metrics: MetricIngest? = nil
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
-        self.metrics = metrics
+        (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
-        events = Events(world: world)
         exchange = Exchange(storage: storage, world: world)
-        audit = AuditService(world: world)
         access = AccessService(
             storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
         let book = BudgetBook(journal: journal)
@@ -90,8 +89,9 @@ public struct Features: Sendable {
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
         fleetTasks = FleetTasks(tasks: tasks, events: events, storage: storage)
         vault = StoredBudgetVault(storage: storage, events: events)
-        let logger = Logger(label: "reeve.budgets")
-        agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:))
+        let (logger, batchLogger) = (Logger(label: "reeve.budgets"), Logger(label: "reeve.batches"))
+        let fleet = FleetMeters(tasks: tasks, events: events, storage: storage, world: world)
+        agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         budgetClerk = BudgetClerk(
             book: book, vault: vault, replicaID: replicaID, world: world, onReplay: GatewayLedger.riders,
@@ -112,9 +112,9 @@ public struct Features: Sendable {
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         house = HouseMetrics(
-            agents: agents, tasks: tasks, workload: taskStore, events: events, storage: storage, world: world)
+            agents: agents, tasks: tasks, workload: taskStore, meters: fleet, events: events, storage: storage,
+            world: world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
-        let batchLogger = Logger(label: "reeve.batches")
         batchRunner = BatchRunner(
             service: batches, storage: storage, blobs: blobs, access: access,
             calls: GatewayBatchCalls(
@@ -125,7 +125,6 @@ public struct Features: Sendable {
         eventRoutes = EventRoutes(
             events: events, tasks: taskStore, storage: storage, access: access, world: world,
             limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
-        countSpans()
     }
 
     /// The gateway's calls come first: spans that tell of them are known by that.
@@ -138,6 +137,8 @@ public struct Features: Sendable {
 
     /// What agents held and which models were out before this start: known before it listens.
     func goOn() async throws {
+        countSpans()
+        try await house.meters.look()
         try await fleetTasks.look()
         try await dispatch.resume(gateway.catalogue)
     }
@@ -232,7 +233,7 @@ public struct Features: Sendable {
             ScheduleLoops(service: schedules, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: DeliverableStore()).loops,
-            ledger.loops, stopper.loops, fleetTasks.loops,
+            ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
@@ -256,7 +257,7 @@ public struct Features: Sendable {
 
     private var ownMetrics: MetricsRoutes {
         let own: [any MetricSource] = ownSpans.map { [$0] } ?? []
-        return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections] + own)
+        return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections, requests] + own)
     }
 
     private func metricLoops(_ store: SeriesStore) -> [Loop] {

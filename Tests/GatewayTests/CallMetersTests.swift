@@ -192,7 +192,7 @@ import Testing
     func agentCall() throws {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         let record = Self.record { record in
-            record.trace = trace
+            record.trace.traceparent = "00-\(trace)-00f067aa0ba902b7-01"
             record.session = "s"
             record.usage = TokenUsage(buckets: TokenBuckets([.input: 5, .cacheRead: 3, .output: 2, .reasoning: 1]))
             record.cost = NanoDollars(7)

@@ -52,6 +52,14 @@ public struct AgentService: Sendable {
     public func statusCounts(project: String? = nil, in transaction: Transaction) throws -> [AgentStatus: Int] {
         try store.statusCounts(project: project, in: transaction)
     }
+
+    /// Every agent's part in metrics, ``rosterMax`` of them at most.
+    func roster(in transaction: Transaction) throws -> [RosterEntry] {
+        try store.roster(limit: Self.rosterMax, in: transaction)
+    }
+
+    /// Agents that metrics look at; those with names behind them are not seen there.
+    static let rosterMax = 20_000
 }
 
 // MARK: - Looking

@@ -122,6 +122,17 @@ struct AgentStore: Sendable {
         return counts
     }
 
+    /// Every agent's part in metrics, by name.
+    func roster(limit: Int, in transaction: Transaction) throws -> [RosterEntry] {
+        try transaction.rows("SELECT name, labels, status, last_heartbeat_at FROM agents ORDER BY name LIMIT \(limit)")
+            .map { row in
+                let isPlain = row.text("labels") == "{}"
+                return RosterEntry(
+                    name: row.text("name"), type: isPlain ? "" : row.json("labels")["type"]?.string ?? "",
+                    status: Self.status(row), lastHeartbeatAt: row.optionalTime("last_heartbeat_at"))
+            }
+    }
+
     static func status(_ row: StoredRow) -> AgentStatus {
         guard let status = AgentStatus(rawValue: row.text("status")) else {
             preconditionFailure("column status holds \(row.text("status")), against its check")

@@ -19,13 +19,15 @@ public struct HouseMetrics: Sendable {
     static let events = Metric.counter("reeve_events_total", "Events in the log, over all time.")
 
     /// What the metrics of the house are called.
-    public static let metrics = [build, start, store, agents, tasks, queued, oldest, events]
+    public static let metrics = [build, start, store, agents, tasks, queued, oldest, events] + FleetMetrics.all
 
     private struct Counts: Sendable {
         var agents: [AgentStatus: Int] = [:]
         var tasks: [TaskState: Int64] = [:]
         var queues: [(name: String, depth: QueueDepth)] = []
         var events: Int64 = 0
+        var roster: [RosterEntry] = []
+        var inProgress: [String: Timestamp] = [:]
     }
 
     let service: AgentService
@@ -34,12 +36,14 @@ public struct HouseMetrics: Sendable {
     let log: Events
     let storage: any Storage
     let world: World
+    public let meters: FleetMeters
     private let startedAt: Timestamp
 
     public init(
-        agents: AgentService, tasks: TaskService, workload: any QueueWorkload, events: Events, storage: any Storage,
-        world: World
+        agents: AgentService, tasks: TaskService, workload: any QueueWorkload, meters: FleetMeters, events: Events,
+        storage: any Storage, world: World
     ) {
+        self.meters = meters
         service = agents
         taskService = tasks
         self.workload = workload
@@ -57,7 +61,12 @@ public struct HouseMetrics: Sendable {
         page.add(Self.start, Double(startedAt.microseconds) / 1e6)
         let found = try? await storage.read { try counts(in: $0) }
         page.add(Self.store, found == nil ? 0 : 1)
-        if let found { collect(found, into: &page) }
+        if let found {
+            collect(found, into: &page)
+            collectFleet(found, into: &page)
+        }
+        try? await meters.look()
+        meters.collect(into: &page)
     }
 
     private func counts(in transaction: Transaction) throws -> Counts {
@@ -65,7 +74,36 @@ public struct HouseMetrics: Sendable {
             agents: try service.statusCounts(in: transaction),
             tasks: try taskService.store.counts(finishedSince: world.now, in: transaction),
             queues: try workload.depths(in: transaction).sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
-            events: try log.store.lastSeq(in: transaction))
+            events: try log.store.lastSeq(in: transaction), roster: try service.roster(in: transaction),
+            inProgress: try taskService.store.oldestInProgress(in: transaction))
+    }
+
+    private func collectFleet(_ counts: Counts, into page: inout MetricPage) {
+        meters.learn(counts.roster)
+        // Where agents share a series, the one shows that was silent longest.
+        var heartbeats = GaugeFamily(FleetMetrics.heartbeat, first: .infinity)
+        var statuses = GaugeFamily(FleetMetrics.status)
+        for agent in counts.roster {
+            if let at = agent.lastHeartbeatAt {
+                heartbeats.lower(Double(at.microseconds) / 1e6, [agent.name, agent.type])
+            }
+            statuses.add(1, [agent.name, agent.type, agent.status.rawValue])
+        }
+        page.add(heartbeats)
+        page.add(statuses)
+        var depths = GaugeFamily(FleetMetrics.depth)
+        for (name, depth) in counts.queues {
+            let parts = [
+                ("unassigned", depth.ready), ("leased", depth.leased), ("scheduled", depth.scheduled),
+                ("blocked", depth.blocked), ("waiting", depth.waiting), ("in_review", depth.inReview),
+                ("held", depth.held),
+            ]
+            for (state, count) in parts { depths.add(Double(count), [name, state]) }
+        }
+        page.add(depths)
+        var oldest = GaugeFamily(FleetMetrics.oldest)
+        for (type, since) in counts.inProgress { oldest.raise(max(0, (world.now - since).seconds), [type]) }
+        page.add(oldest)
     }
 
     private func collect(_ counts: Counts, into page: inout MetricPage) {

@@ -206,6 +206,11 @@ public struct TaskService: Sendable {
         try store.leasedOwners(limit: limit, in: transaction)
     }
 
+    /// Those of the tasks that have ended.
+    func finished(_ ids: [String], in transaction: Transaction) throws -> [FinishedTask] {
+        try store.finished(ids, in: transaction)
+    }
+
     public func task(_ id: String, in transaction: Transaction) throws -> AgentTask {
         guard let taskID = TaskID(id), let task = try store.task(taskID, in: transaction) else {
             throw Problem.notFound("task", id)

@@ -271,6 +271,36 @@ extension TaskStore {
         return try transaction.first(sql + Self.hint(live: [state]))?.optionalTime("at")
     }
 
+    /// Since when the task of each type is under way that is so for longest.
+    func oldestInProgress(in transaction: Transaction) throws -> [String: Timestamp] {
+        let rows = try transaction.rows(
+            """
+            SELECT type, MIN(COALESCE(started_at, updated_at)) AS since FROM tasks
+            WHERE owner > '' AND state IN ('claimed', 'running') GROUP BY type
+            """)
+        var oldest: [String: Timestamp] = [:]
+        for row in rows { oldest[row.text("type")] = row.time("since") }
+        return oldest
+    }
+
+    /// Those of the tasks that have ended.
+    func finished(_ ids: [String], in transaction: Transaction) throws -> [FinishedTask] {
+        guard !ids.isEmpty else { return [] }
+        return try transaction.rows(
+            """
+            SELECT id, type, state, owner, created_at, started_at, finished_at FROM tasks_finished
+            WHERE id IN \(list: ids)
+            """
+        ).compactMap { row in
+            guard let state = TaskState(rawValue: row.text("state")), let end = row.optionalTime("finished_at") else {
+                return nil
+            }
+            return FinishedTask(
+                id: row.text("id"), type: row.text("type"), state: state, agent: row.optionalText("owner") ?? "",
+                createdAt: row.time("created_at"), startedAt: row.optionalTime("started_at"), finishedAt: end)
+        }
+    }
+
     // MARK: What agents hold
 
     func inHand(of agents: [String], in transaction: Transaction) throws -> [(

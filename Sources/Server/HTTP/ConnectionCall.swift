@@ -16,7 +16,7 @@ extension ConnectionHandler {
             requestID: visit.requestID, correlationID: visit.correlationID, traceparent: visit.traceparent,
             isTraced: visit.isTraced, isCorrelated: visit.isCorrelated, tracestate: visit.tracestate)
         // The call may answer before it is known here.
-        state = .running(Run(visit: visit, start: intake.start, work: .call(answer)))
+        state = .running(Run(visit: visit, start: intake.start, work: .call(answer), responder.meters))
         answer.call = responder.gateway.open(request, to: answer, on: context.eventLoop)
     }
 }
@@ -42,7 +42,7 @@ final class ConnectionAnswer: Answering, AnsweredCall {
     func respond(_ status: Int, _ headers: [(name: String, value: String)], _ body: ByteBuffer) {
         guard let (handler, run, context) = current else { return release() }
         let reply = APIReply(status: status, headers: headers)
-        handler.responder.logEnd(run.visit, status: status, since: run.start)
+        handler.responder.ended(run.visit, status: status, since: run.start)
         handler.state = .idle
         let bytes = ReplyEncoder.whole(
             reply, run.visit, handler.framing(run.visit), body: body, context.channel.allocator)
@@ -73,7 +73,7 @@ final class ConnectionAnswer: Answering, AnsweredCall {
 
     func finish() {
         guard let (handler, run, context) = current else { return release() }
-        handler.responder.logEnd(run.visit, status: 200, since: run.start)
+        handler.responder.ended(run.visit, status: 200, since: run.start)
         handler.state = .idle
         let last = ReplyEncoder.streamEnd(handler.framing(run.visit), context.channel.allocator)
         release()

@@ -76,7 +76,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func end() {
         switch state {
         case .asking(let intake): intake.task?.cancel()
-        case .running(let run): run.cancel()
+        case .running(let run):
+            responder.left(run.visit, since: run.start)
+            run.cancel()
         default: break
         }
         blocked?.cancel()
@@ -247,12 +249,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 me.run { $0.endStream(error) }
             }
         }
-        state = .running(Run(visit: visit, start: intake.start, work: .task(task)))
+        state = .running(Run(visit: visit, start: intake.start, work: .task(task), responder.meters))
     }
 
     private func finish(_ reply: APIReply) {
         guard case .running(let run) = state else { return }
-        responder.logEnd(run.visit, status: reply.status, since: run.start)
+        responder.ended(run.visit, status: reply.status, since: run.start)
         state = .idle
         write(reply, run.visit)
     }
@@ -261,7 +263,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         _ visit: Admission.Visit, _ error: any Error, _ start: Timestamp, isComplete: Bool = false, isCut: Bool = false
     ) {
         let reply = responder.refusal(of: error, visit)
-        responder.logEnd(visit, status: reply.status, since: start)
+        responder.ended(visit, status: reply.status, since: start)
         bodyIsThere()
         // Who sends more than little has to stop; the connection cannot be used again.
         let head = visit.head
@@ -353,7 +355,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func endStream(_ error: (any Error)?) {
         guard case .running(let run) = state else { return }
-        responder.logEnd(run.visit, status: 200, since: run.start)
+        responder.ended(run.visit, status: 200, since: run.start)
         if let error, !(error is CancellationError), !(error is ChannelError) {
             responder.logBrokenStream(run.visit, error)
             // Without the last chunk the reader knows that something is missing.
@@ -471,6 +473,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             return
         }
         isLast = true
+        responder.meters.ended(nil, status: error.problem.code.status, after: .zero)
         write(.problem(error.problem, requestID: responder.admission.newRequestID()), nil)
     }
 

@@ -44,9 +44,11 @@ extension ConnectionHandler {
         let visit: Admission.Visit
         let start: Timestamp
         let work: Work
+        private let inFlight: RequestMeters.InFlight
         var isStream = false
 
-        init(visit: Admission.Visit, start: Timestamp, work: Work) {
+        init(visit: Admission.Visit, start: Timestamp, work: Work, _ meters: RequestMeters) {
+            inFlight = meters.begin()
             self.visit = visit
             self.start = start
             self.work = work

@@ -11,10 +11,12 @@ struct Responder: Sendable {
     let limits: Limits
     /// What answers model calls.
     let gateway: ModelGateway
+    let meters: RequestMeters
     private let world: World
     private let logger: Logger
 
-    init(admission: Admission, limits: Limits, gateway: ModelGateway, world: World, logger: Logger) {
+    init(admission: Admission, limits: Limits, gateway: ModelGateway, meters: RequestMeters, world: World, logger: Logger) {
+        self.meters = meters
         self.admission = admission
         self.limits = limits
         self.gateway = gateway
@@ -59,13 +61,19 @@ struct Responder: Sendable {
             level: problem.code.status == 500 ? .error : .warning, "\(problem.detail)", metadata: metadata)
     }
 
-    /// One line a request, at debug.
-    func logEnd(_ visit: Admission.Visit, status: Int, since start: Timestamp) {
+    /// Counts a request that was answered, and logs one line at debug.
+    func ended(_ visit: Admission.Visit, status: Int, since start: Timestamp) {
+        meters.ended(visit.route, status: status, after: max(.zero, world.now - start))
         guard logger.logLevel <= .debug else { return }
         var metadata = metadata(visit)
         metadata["status"] = .stringConvertible(status)
         metadata["duration_ms"] = .stringConvertible(Double((world.now - start).microseconds) / 1_000)
         logger.debug("request", metadata: metadata)
+    }
+
+    /// The client went away before it was answered.
+    func left(_ visit: Admission.Visit, since start: Timestamp) {
+        meters.ended(visit.route, status: nil, after: max(.zero, world.now - start))
     }
 
     /// A stream that broke off for another reason than its reader's leaving.

@@ -2,9 +2,9 @@
 /// value has 64 of equal width, as in an HdrHistogram of two digits (Gil Tene, hdrhistogram.org).
 ///
 /// A quantile is the middle of a bucket, so it is off by at most half a bucket's width: 1/128 of the value, which is
-/// below 0.8 %. That holds from 2^-20 (about a millionth) to 2^40 (about 10^12); what is smaller or larger is counted at
-/// these ends. Buckets are cut at the bounds of their family too, so counts by bounds are exact. Only buckets that have something
-/// take room, eight bytes each.
+/// below 0.8 %. That holds from 2^-20 (about a millionth) to 2^40 (about 10^12); what is smaller or larger counts at
+/// these ends. Buckets are cut at the bounds of their family too, so counts by bounds are exact. Only buckets that
+/// have something take room, eight bytes each.
 public struct Spread: Sendable, Equatable {
     /// In rising order: a bucket's key in the upper 13 bits, what it counts below.
     private(set) var cells: [UInt64] = []
@@ -61,8 +61,8 @@ struct SpreadGrid: Sendable {
         lastKeys = bounds.enumerated().map { Self.cell(of: $1) + $0 }
     }
 
-    /// 0 for all that is too small. The upper bits of a positive number's pattern are its exponent and the first of its
-    /// digits (IEEE 754), which together count the cells.
+    /// 0 for all that is too small. The upper bits of a positive number's pattern are its exponent and the first of
+    /// its digits (IEEE 754), which together count the cells.
     private static func cell(of value: Double) -> Int {
         guard value >= smallest else { return 0 }
         return Int(min(value, largest).bitPattern >> (52 - stepBits)) - origin + 1
