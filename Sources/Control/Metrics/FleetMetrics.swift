@@ -12,8 +12,7 @@ enum FleetMetrics {
         open: ["agent", "agent_type"])
     static let depth = Metric.gauge(
         "agent_queue_depth",
-        "Tasks of a queue by state: unassigned (ready, nobody has them), leased, scheduled, blocked, waiting, in_review, "
-            + "held.",
+        "Tasks of a queue by state: unassigned (ready), leased, scheduled, blocked, waiting, in_review, held.",
         labels: ["queue", "state"], open: ["queue"])
     static let oldest = Metric.gauge(
         "agent_task_oldest_in_progress_seconds", "How long ago the task began that an agent is at for longest.",

@@ -15,7 +15,10 @@ struct Responder: Sendable {
     private let world: World
     private let logger: Logger
 
-    init(admission: Admission, limits: Limits, gateway: ModelGateway, meters: RequestMeters, world: World, logger: Logger) {
+    init(
+        admission: Admission, limits: Limits, gateway: ModelGateway, meters: RequestMeters, world: World,
+        logger: Logger
+    ) {
         self.meters = meters
         self.admission = admission
         self.limits = limits
