@@ -9,7 +9,7 @@ struct TableReader: SeriesReader {
     let series: [SeriesSamples]
 
     func series(
-        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
     ) throws -> [SeriesSamples] {
         let found = series.filter { matchers.match($0.labels) }.map { one in
             let kept = one.times.indices.filter { times.contains(one.times[$0]) }
@@ -19,7 +19,7 @@ struct TableReader: SeriesReader {
         return found
     }
 
-    func labelSets(_ matchers: [LabelMatcher], in times: ClosedRange<Int64>) -> Set<LabelSet> {
+    func labelSets(_ matchers: [LabelMatcher], in _: ClosedRange<Int64>, isOver _: () -> Bool) -> Set<LabelSet> {
         Set(series.map(\.labels).filter(matchers.match))
     }
 
@@ -110,7 +110,7 @@ struct PromQLQueryTests {
 
     @Test("a query is bounded in samples, in steps and in time")
     func bounds() throws {
-        let small = try PromQLQuery("sum(g) + sum(a_total)", samplesMax: 24)
+        let small = try PromQLQuery("sum(g) + sum(a_total)", samplesMax: 30)
         _ = try small.answer(at: 300_000, from: Self.reader)
         for text in ["g[5m]", "sum_over_time(vector(1)[1h:1s])", "count_values('v', time() + g)"] {
             let query = try PromQLQuery(text, samplesMax: 11)
@@ -123,6 +123,11 @@ struct PromQLQueryTests {
             }
             #expect(fault?.description.contains("too many samples") == true, "\(text)")
         }
+        var text = "g"
+        for _ in 0..<20 { text = "label_replace(\(text), 'a', 'xx$1$1', 'a', '(.*)')" }
+        let growing = try PromQLQuery(text)
+        let tooLong = #expect(throws: QueryFault.self) { try growing.answer(at: 300_000, from: Self.reader) }
+        #expect(tooLong?.description.contains("\(QueryLimits.labelBytes) bytes") == true)
         let query = try PromQLQuery("g")
         #expect(throws: QueryFault.self) {
             try query.answer(

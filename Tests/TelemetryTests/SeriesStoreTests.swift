@@ -36,8 +36,10 @@ struct SeriesStoreTests {
     }
 
     private static func read(_ store: SeriesStore, _ name: String, _ times: ClosedRange<Int64>) throws -> [[Sample]] {
-        try store.series([LabelMatcher(LabelSet.metricName, .equal, name)], in: times, samplesMax: 1_000_000)
-            .map { zip($0.times, $0.values).map { Sample($0, $1) } }
+        try store.series(
+            [LabelMatcher(LabelSet.metricName, .equal, name)], in: times, samplesMax: 1_000_000, isOver: { false }
+        )
+        .map { zip($0.times, $0.values).map { Sample($0, $1) } }
     }
 
     @Test("samples of every kind come out of a chunk as they went in")
@@ -170,9 +172,16 @@ struct SeriesStoreTests {
             #expect(try Self.read(store, "a", Self.noon...end) == [all])
             let middle = Self.noon + 1_000 * 60_000...Self.noon + 3_500 * 60_000
             #expect(try Self.read(store, "a", middle) == [all.filter { middle.contains($0.time) }])
-            #expect(try store.labelSets([], in: Self.noon...Self.noon + 1) == [Self.labels("a")])
-            #expect(try store.labelSets([], in: 0...1).isEmpty)
-            #expect(throws: TooManySamples.self) { try store.series([], in: 0...end, samplesMax: 3_000) }
+            #expect(try store.labelSets([], in: Self.noon...Self.noon + 1, isOver: { false }) == [Self.labels("a")])
+            #expect(try store.labelSets([], in: 0...1, isOver: { false }).isEmpty)
+            for selector in [Self.noon...end, end - 60_000...end] {
+                #expect(throws: QueryFault.self) {
+                    try store.series([], in: selector, samplesMax: 10_000, isOver: { true })
+                }
+            }
+            #expect(throws: TooManySamples.self) {
+                try store.series([], in: 0...end, samplesMax: 3_000, isOver: { false })
+            }
             // Long behind, what is in the files alone begins anew without harm.
             let again = try Self.store(folder, time)
             #expect(try Self.read(again, "a", Self.noon...end) == [all])

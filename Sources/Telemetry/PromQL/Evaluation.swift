@@ -41,7 +41,7 @@ final class Evaluation {
     /// What `start()` and `end()` stand for.
     let bounds: (start: Int64, end: Int64)
     private let samplesMax: Int
-    private let isOver: () -> Bool
+    let isOver: () -> Bool
     private var live = 0
     private var ticks = 0
 

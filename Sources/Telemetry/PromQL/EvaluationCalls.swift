@@ -195,9 +195,17 @@ extension Evaluation {
         let columns = try vector(arguments[0], grid).map { column in
             try tick()
             guard let text = pattern.expand(template, with: column.labels[source]) else { return column }
-            return QueryColumn(labels: column.labels.setting(name, text), values: column.values)
+            return try labelled(column, name, text)
         }
         return try unique(columns)
+    }
+
+    private func labelled(_ column: QueryColumn, _ name: String, _ text: String) throws -> QueryColumn {
+        try tick()
+        guard text.utf8.count <= QueryLimits.labelBytes else {
+            throw QueryFault.execution("a label's value would have more than \(QueryLimits.labelBytes) bytes")
+        }
+        return QueryColumn(labels: column.labels.setting(name, text), values: column.values)
     }
 
     private func labelJoin(_ arguments: [PromQLNode], _ grid: QueryGrid) throws -> [QueryColumn] {
@@ -211,7 +219,7 @@ extension Evaluation {
         }
         let columns = try vector(arguments[0], grid).map { column in
             let text = sources.map { column.labels[$0] }.joined(separator: words[1])
-            return QueryColumn(labels: column.labels.setting(words[0], text), values: column.values)
+            return try labelled(column, words[0], text)
         }
         return try unique(columns)
     }

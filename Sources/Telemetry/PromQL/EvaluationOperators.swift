@@ -139,6 +139,7 @@ extension Evaluation {
                 let labels = Self.labels(column.labels, partner.labels, binary)
                 let product = QueryColumn(labels: labels, values: values)
                 guard !product.isEmpty else { continue }
+                try hold(grid.count)
                 try matches[key, default: MatchedGroup()].add(product, isGrouped: binary.grouping != nil)
                 result.append(product)
             }

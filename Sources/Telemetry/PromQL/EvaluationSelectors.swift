@@ -40,8 +40,9 @@ extension Evaluation {
         guard from <= through else { return [] }
         try tick()
         let found: [SeriesSamples]
-        do { found = try reader.series(matchers, in: from...through, samplesMax: samplesLeft) } catch is TooManySamples
-        { throw QueryFault.tooManySamples }
+        do {
+            found = try reader.series(matchers, in: from...through, samplesMax: samplesLeft, isOver: isOver)
+        } catch is TooManySamples { throw QueryFault.tooManySamples }
         try hold(found.reduce(0) { $0 + $1.times.count })
         return found
     }
@@ -59,6 +60,7 @@ extension Evaluation {
         columns.reserveCapacity(series.count)
         for one in series {
             try tick(grid.count)
+            try hold(grid.count)
             var values = [Double](repeating: Sample.stale, count: grid.count)
             var next = 0
             var isEmpty = true
@@ -126,6 +128,7 @@ extension Evaluation {
         var columns: [QueryColumn] = []
         columns.reserveCapacity(source.series.count)
         for series in source.series {
+            try hold(grid.count)
             var values = [Double](repeating: Sample.stale, count: grid.count)
             var isEmpty = true
             var low = 0

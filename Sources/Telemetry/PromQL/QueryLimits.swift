@@ -6,6 +6,8 @@ public enum QueryLimits {
     public static let textBytes = 32 << 10
     /// Levels of an expression, and of parentheses within each other.
     public static let depthMax = 100
+    /// Bytes of a label's value that a function makes: one within the other could double it with each.
+    public static let labelBytes = 4_096
     /// Milliseconds of a range, an offset or a step: a hundred years.
     public static let durationMax: Int64 = 3_153_600_000_000
     /// Samples, and points of results, that one query may have in memory at a time, of 16 bytes each.

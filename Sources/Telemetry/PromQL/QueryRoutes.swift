@@ -157,8 +157,7 @@ public struct QueryRoutes: Sendable {
         return try await runner.run { isOver in
             var found: Set<LabelSet> = []
             for selector in selectors.isEmpty ? [[]] : selectors {
-                guard !isOver() else { throw QueryFault.timeout }
-                found.formUnion(try reader.labelSets(selector, in: times))
+                found.formUnion(try reader.labelSets(selector, in: times, isOver: isOver))
             }
             return found
         }

@@ -38,7 +38,16 @@ public struct LabelSet: Sendable, Hashable, Comparable {
     }
 
     public static func < (left: LabelSet, right: LabelSet) -> Bool {
-        left.bytes.lexicographicallyPrecedes(right.bytes)
+        left.bytes.withUnsafeBytes { left in
+            right.bytes.withUnsafeBytes { right in
+                let shared = min(left.count, right.count)
+                guard shared > 0, let one = left.baseAddress, let other = right.baseAddress else {
+                    return left.count < right.count
+                }
+                let order = memcmp(one, other, shared)
+                return order == 0 ? left.count < right.count : order < 0
+            }
+        }
     }
 
     public static func == (left: LabelSet, right: LabelSet) -> Bool {

@@ -99,9 +99,7 @@ final class SeriesFiles: Sendable {
 
     /// What a day's file tells; `nil`, and a warning, for one that cannot be read: the others are.
     private func read<Value>(_ day: Int, _ body: (SeriesDayStore) throws -> Value) throws -> Value? {
-        do { return try state.withLock { try body(try file(day, &$0)) } } catch let fault as TooManySamples {
-            throw fault
-        } catch {
+        do { return try state.withLock { try body(try file(day, &$0)) } } catch {
             onWarning("metrics-\(day).db cannot be read: \(error)")
             return nil
         }
@@ -114,30 +112,32 @@ final class SeriesFiles: Sendable {
 
     /// Shows the chunks of matching series in these times, by series and time within a day, day by day.
     func each(
-        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, _ body: (LabelSet, SeriesDayStore.Row) throws -> Void
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, isOver: () -> Bool,
+        _ body: (LabelSet, SeriesDayStore.Row) throws -> Void
     ) throws {
         for day in days(times) {
-            let found = try read(day) { file in
-                try file.series(metric: matchers.metricName).filter { matchers.match($0.labels) }
-            }
-            for series in found ?? [] {
+            for series in try read(day, { try $0.series(metric: matchers.metricName) }) ?? [] {
+                if isOver() { throw QueryFault.timeout }
+                guard matchers.match(series.labels) else { continue }
                 for row in try read(day, { try $0.chunks(series.id, in: times) }) ?? [] { try body(series.labels, row) }
             }
         }
     }
 
-    func labelSets(_ matchers: [LabelMatcher], in times: ClosedRange<Int64>) throws -> Set<LabelSet> {
+    func labelSets(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, isOver: () -> Bool
+    ) throws -> Set<LabelSet> {
         var found: Set<LabelSet> = []
         for day in days(times) {
             let whole = Int64(day) * Self.millisecondsPerDay
             let isWhole = times.lowerBound <= whole && times.upperBound >= whole + Self.millisecondsPerDay
-            let series = try read(day) { file in
-                try file.series(metric: matchers.metricName).filter { series in
-                    guard matchers.match(series.labels) else { return false }
-                    return try isWhole || file.has(series.id, in: times)
+            for series in try read(day, { try $0.series(metric: matchers.metricName) }) ?? [] {
+                if isOver() { throw QueryFault.timeout }
+                guard matchers.match(series.labels) else { continue }
+                if try isWhole || read(day, { try $0.has(series.id, in: times) }) == true {
+                    found.insert(series.labels)
                 }
             }
-            found.formUnion((series ?? []).lazy.map(\.labels))
         }
         return found
     }

@@ -122,19 +122,12 @@ struct SeriesMemory {
 
     // MARK: Reading
 
-    /// The series that all matchers accept.
-    func matching(_ matchers: [LabelMatcher]) -> [Series] {
-        let exact = matchers.filter { $0.kind == .equal && !$0.value.isEmpty }
-        let rest = matchers.filter { $0.kind != .equal || $0.value.isEmpty }
-        let lists = exact.map { postings[LabelSet([($0.name, $0.value)])] ?? [] }
-        guard let shortest = lists.min(by: { $0.count < $1.count }) else {
-            return series.values.filter { matchers.match($0.labels) }
-        }
-        let checked = lists.count > 1 ? matchers : rest
-        return shortest.compactMap { place in
-            guard let one = series[place], checked.match(one.labels) else { return nil }
-            return one
-        }
+    /// The fewest series among which those must be that all matchers accept.
+    func candidates(_ matchers: [LabelMatcher]) -> [Series] {
+        let lists = matchers.filter { $0.kind == .equal && !$0.value.isEmpty }
+            .map { postings[LabelSet([($0.name, $0.value)])] ?? [] }
+        guard let shortest = lists.min(by: { $0.count < $1.count }) else { return Array(series.values) }
+        return shortest.compactMap { series[$0] }
     }
 
     /// Bytes of all chunks, and their samples.

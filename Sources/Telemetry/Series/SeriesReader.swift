@@ -39,12 +39,18 @@ public protocol SeriesReader: Sendable {
     /// The series that all matchers accept, each with its samples of these times, both ends included; series without
     /// any are left out.
     ///
-    /// - Parameter samplesMax: Beyond it ``TooManySamples`` is thrown, before memory runs out.
-    func series(_ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int) throws -> [SeriesSamples]
+    /// - Parameters:
+    ///   - samplesMax: Beyond it ``TooManySamples`` is thrown, before memory runs out.
+    ///   - isOver: Whether the time for it has run out; asked now and then, and then ``QueryFault/timeout`` is thrown.
+    func series(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
+    ) throws -> [SeriesSamples]
 
     /// The labels of the series that have samples about these times: a series whose block of samples touches them
     /// counts.
-    func labelSets(_ matchers: [LabelMatcher], in times: ClosedRange<Int64>) throws -> Set<LabelSet>
+    func labelSets(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, isOver: () -> Bool
+    ) throws -> Set<LabelSet>
 }
 
 /// A query asks for more samples than it may.

@@ -69,7 +69,7 @@ public final class SeriesStore: SeriesReader, Sendable {
         let now = world.now
         let from = Self.milliseconds(now - Self.recent)
         var memory = SeriesMemory(seriesMax: seriesMax)
-        try files.each([], in: from...Int64.max) { labels, row in
+        try files.each([], in: from...Int64.max, isOver: { false }) { labels, row in
             row.data.withUnsafeBufferPointer { bytes in
                 var reader = SampleChunkReader(bytes, count: row.samples)
                 var samples: [Sample] = []
@@ -214,14 +214,14 @@ public final class SeriesStore: SeriesReader, Sendable {
     // MARK: Reading
 
     public func series(
-        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
     ) throws -> [SeriesSamples] {
-        let (recent, completeFrom) = state.withLock { ($0.memory.matching(matchers), $0.completeFrom) }
+        let (recent, completeFrom) = try matching(matchers, isOver)
         var count = 0
         var found: [LabelSet: SeriesSamples] = [:]
         if times.lowerBound < completeFrom {
             let old = times.lowerBound...min(times.upperBound, completeFrom)
-            try reading.each(matchers, in: old) { labels, row in
+            try reading.each(matchers, in: old, isOver: isOver) { labels, row in
                 row.data.withUnsafeBufferPointer { bytes in
                     var reader = SampleChunkReader(bytes, count: row.samples)
                     found[labels, default: SeriesSamples(labels)].append(&reader, in: old)
@@ -232,7 +232,8 @@ public final class SeriesStore: SeriesReader, Sendable {
         }
         var result: [SeriesSamples] = []
         result.reserveCapacity(recent.count)
-        for one in recent {
+        for (index, one) in recent.enumerated() {
+            if index % Self.seriesPerLook == 0, isOver() { throw QueryFault.timeout }
             var samples = SeriesSamples(one.labels)
             one.read(in: times, to: &samples)
             count += samples.times.count
@@ -244,15 +245,36 @@ public final class SeriesStore: SeriesReader, Sendable {
         return result.sorted { $0.labels < $1.labels }
     }
 
-    public func labelSets(_ matchers: [LabelMatcher], in times: ClosedRange<Int64>) throws -> Set<LabelSet> {
-        let (recent, completeFrom) = state.withLock { ($0.memory.matching(matchers), $0.completeFrom) }
+    /// How many series are looked at between two looks at the time.
+    static let seriesPerLook = 100
+
+    /// The series in memory that match, and the moment from which on they have all samples.
+    ///
+    /// Patterns are matched once the lock is let go of: a costly one must not hold writers up.
+    private func matching(
+        _ matchers: [LabelMatcher], _ isOver: () -> Bool
+    ) throws -> ([SeriesMemory.Series], Int64) {
+        let (candidates, completeFrom) = state.withLock { ($0.memory.candidates(matchers), $0.completeFrom) }
+        var found: [SeriesMemory.Series] = []
+        for (index, one) in candidates.enumerated() {
+            if index % Self.seriesPerLook == 0, isOver() { throw QueryFault.timeout }
+            if matchers.match(one.labels) { found.append(one) }
+        }
+        return (found, completeFrom)
+    }
+
+    public func labelSets(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, isOver: () -> Bool
+    ) throws -> Set<LabelSet> {
+        let (recent, completeFrom) = try matching(matchers, isOver)
         var found: Set<LabelSet> = []
         for one in recent
         where one.chunks.contains(where: { $0.samples.first <= times.upperBound && $0.samples.last >= times.lowerBound }
         ) { found.insert(one.labels) }
         if times.lowerBound < completeFrom {
             found.formUnion(
-                try reading.labelSets(matchers, in: times.lowerBound...min(times.upperBound, completeFrom)))
+                try reading.labelSets(
+                    matchers, in: times.lowerBound...min(times.upperBound, completeFrom), isOver: isOver))
         }
         return found
     }
