@@ -145,6 +145,35 @@ struct PromQLQueryTests {
         #expect(asked.withLock { $0 } == 4)
     }
 
+    private final class Door: Sendable {
+        let gate = DispatchSemaphore(value: 0)
+        let started = Mutex(0)
+    }
+
+    @Test("so many queries are worked on at a time, and no more; one that ends makes room")
+    func runner() async throws {
+        let runner = QueryRunner()
+        let door = Door()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<QueryLimits.queriesMax {
+                group.addTask {
+                    try await runner.run { _ in
+                        door.started.withLock { $0 += 1 }
+                        door.gate.wait()
+                    }
+                }
+            }
+            while door.started.withLock({ $0 }) < QueryLimits.queriesMax { await Task.yield() }
+            await #expect(throws: QueryRunner.Busy.self) { try await runner.run { _ in } }
+            door.gate.signal()
+            try await group.next()
+            #expect(try await runner.run(for: .zero) { isOver in isOver() })
+            #expect(try await !runner.run { isOver in isOver() })
+            for _ in 1..<QueryLimits.queriesMax { door.gate.signal() }
+            try await group.waitForAll()
+        }
+    }
+
     @Test(
         "numbers are written as Go does",
         arguments: [
