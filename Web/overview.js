@@ -228,7 +228,7 @@
   function settle() {
     const root = document.querySelector("#overview");
     if (!root || root.dataset.isBegun) return;
-    root.dataset.isBegun = "";
+    root.dataset.isBegun = "yes";
     loadChart();
     shown = new Overview(root);
   }

@@ -498,7 +498,7 @@
   async function settle() {
     const root = document.querySelector("#trace, #trace-replay");
     if (!root || root.dataset.isBegun) return;
-    root.dataset.isBegun = "";
+    root.dataset.isBegun = "yes";
     const sub = document.querySelector("#trace-sub");
     const begun = performance.now();
     try {

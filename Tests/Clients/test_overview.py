@@ -50,7 +50,7 @@ def test_the_range_and_the_agent_are_asked_for(page, admin, agent):
     queries = page.script("return document.querySelector('#panel-tokens').dataset.queries")
     assert f'agent=~"{agent.agent.replace("-", "[-]")}"' in json.loads(queries)[0]["expr"]
     assert "[2880s]" in queries
-    assert admin.session.get(f"{admin.url}/overview?range=1y", timeout=20).status_code == 400
+    assert admin.session.get(f"{admin.url}/overview?range=1y", timeout=20).status_code == 422
 
 
 def test_what_nobody_counted_says_so(page):
@@ -58,6 +58,42 @@ def test_what_nobody_counted_says_so(page):
     until(lambda: settled(page), 20, "an answer for each panel")
     page.script("document.querySelector('#panel-tokens').scrollIntoView()")
     until(lambda: "No data yet" in text_of(page, "#panel-tokens"), 20, "that there are no tokens")
+
+
+ANSWERS = """
+const real = window.fetch;
+window.fetch = async (address, ...rest) => {
+  if (!String(address).startsWith("/prometheus")) return real(address, ...rest);
+  const query = new URL(address, location).searchParams;
+  const [start, end, step] = ["start", "end", "step"].map((name) => Number(query.get(name)));
+  const line = (metric, height) => ({ metric, values: Array.from({ length: (end - start) / step + 1 }, (_, place) =>
+    [start + place * step, String(height + height * Math.sin(place / 9))]).slice(20) });
+  const matrix = [line({ type: "input", model: "large", operation: "read", tool: "search" }, 40),
+    line({ type: "output", model: "small", operation: "search", tool: "fetch" }, 15)];
+  const result = query.has("step") ? matrix : [{ metric: {}, value: [0, "12.5"] }];
+  return new Response(JSON.stringify({ status: "success", data: { resultType: "matrix", result } }));
+};
+"""
+
+
+def test_answers_in_prometheus_shape_are_drawn(page):
+    page.open("/overview?range=1h")
+    until(lambda: settled(page), 20, "an answer for each panel")
+    page.script(ANSWERS)
+    page.script("document.querySelector('#panel-spend').scrollIntoView()")
+    until(lambda: page.attribute("#panel-spend", "data-lines") == "2", 20, "two lines")
+    label = "#panel-spend canvas"
+    until(lambda: "by model: large $" in (page.attribute(label, "aria-label") or ""), 20, "the lines in words")
+    painted = (
+        "const canvas = document.querySelector('#panel-spend canvas');"
+        "return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte)"
+    )
+    until(lambda: page.script(painted), 10, "a drawing")
+    page.shot("overview-lines")
+    page.script("document.querySelector('#panel-cost-today').scrollIntoView()")
+    until(lambda: text_of(page, "#panel-cost-today [data-value]") == "$12.50", 20, "a number with its unit")
+    page.keys("t")
+    page.shot("overview-dark")
 
 
 def test_who_may_see_it(viewer, agent):

@@ -133,6 +133,27 @@ def test_a_trace_is_a_tree_beside_its_times(page, told):
     page.shot("trace-dark")
 
 
+def test_a_page_that_is_fetched_anew_keeps_its_rows(page, told):
+    opened(page, told)
+    page.keys("e")
+    before, summary = names(page), page.find("#trace-sub").text
+    page.script("document.dispatchEvent(new Event('reeve:settle'))")
+    page.script("window.fetched = performance.getEntriesByType('resource').length")
+    # As after a reply of a page that comes by itself every 15 seconds.
+    until(
+        lambda: page.script(
+            "return performance.getEntriesByType('resource').slice(window.fetched)"
+            ".some((entry) => entry.name.endsWith(location.pathname))"
+        ),
+        30,
+        "the page, fetched anew",
+    )
+    page.script("document.dispatchEvent(new Event('reeve:settle'))")
+    assert names(page) == before and page.find("#trace-sub").text == summary
+    assert page.attribute("[data-trace-act=next-error]", "disabled") is None
+    assert "quota exceeded" in text_of(page, "#trace-detail")
+
+
 def test_it_is_walked_by_keyboard_and_errors_are_found(page, told):
     opened(page, told)
     page.keys("e")

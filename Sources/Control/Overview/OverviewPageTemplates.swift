@@ -4,7 +4,7 @@ enum OverviewPageTemplates {
         PageTemplate(
             "overview",
             #"""
-            <div class="head"><h1>Overview</h1><span class="sub" id="overview-sub">loading</span>
+            <div class="head"><h1>Overview</h1><span class="sub" id="overview-sub" data-keep>loading</span>
               <form class="actions" action="/overview" role="search">
                 <input type="hidden" name="range" value="{{range}}">
                 <input name="agent" value="{{agent}}" placeholder="All agents" aria-label="Agent">

@@ -49,8 +49,8 @@ enum TracePageTemplates {
     static let detail = PageTemplate(
         "trace",
         #"""
-        <div class="head"><h1>Trace <code>{{short}}…</code></h1><span class="sub" id="trace-sub">loading</span>
-          <span class="actions">
+        <div class="head"><h1>Trace <code>{{short}}…</code></h1><span class="sub" id="trace-sub" data-keep>loading</span>
+          <span class="actions" data-keep>
             <button class="tiny" type="button" data-trace-act="previous-error" disabled
               title="Previous error (Shift e)">Previous error</button>
             <button class="tiny" type="button" data-trace-act="next-error" disabled
@@ -73,7 +73,7 @@ enum TracePageTemplates {
     static let replay = PageTemplate(
         "trace-replay",
         #"""
-        <div class="head"><h1>Replay <code>{{short}}…</code></h1><span class="sub" id="trace-sub">loading</span>
+        <div class="head"><h1>Replay <code>{{short}}…</code></h1><span class="sub" id="trace-sub" data-keep>loading</span>
           <span class="actions"><a class="button tiny" href="/traces/{{id}}">Tree and times</a></span></div>
         <section class="panel replay" id="trace-replay" data-keep data-trace="{{id}}" data-source="/ui/traces/{{id}}"
           data-spans="/api/v1/traces/{{id}}/spans/" data-script="{{assets.trace}}">
