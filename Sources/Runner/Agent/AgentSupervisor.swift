@@ -155,7 +155,7 @@ public final class AgentSupervisor: Sendable {
             group.cancelAll()
             return round
         }
-        await client.tellEnd(of: program, agent: settings.agent.name, child.ended, isWhole: true)
+        await client.tellEnd(of: program, agent: settings.agent.name, child.ended, at: world.now, isWhole: true)
         return round
     }
 

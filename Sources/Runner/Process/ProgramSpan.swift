@@ -117,8 +117,10 @@ extension ReeveClient {
     /// Tells that a program ended, so that nobody waits for what it would have said.
     ///
     /// - Parameter isWhole: Whether all that its agent does has ended with it, and not the work in its trace alone.
-    func tellEnd(of span: ProgramSpan, agent: String, _ end: ProcessEnd?, isWhole: Bool) async {
-        await tell(span, ended: (end, world.now))
+    func tellEnd(
+        of span: ProgramSpan, agent: String, _ end: ProcessEnd?, at time: Timestamp, isWhole: Bool
+    ) async {
+        await tell(span, ended: (end, time))
         var event = JSONObject()
         event["type"] = "runner.program_ended"
         event["agent"] = .string(agent)

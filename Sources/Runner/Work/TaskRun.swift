@@ -97,8 +97,12 @@ struct TaskRun: Sendable {
         }
         let output = OutputLog(
             log, agent: settings.agent.name, taskID: claim.id, keepBytes: settings.limits.fileBytes, world: world)
-        let outcome = await outcome(in: folder, output)
+        let (outcome, ran) = await outcome(in: folder, output)
         let result = await report(outcome, folder, output)
+        // The result comes first: its lease does not wait.
+        if let ran {
+            await desk.client.tellEnd(of: ran.program, agent: settings.agent.name, ran.end, at: ran.at, isWhole: false)
+        }
         if result == .unreported {
             say(.error, "the server could not be told of the result; what was made stays in \(folder.path)")
         } else {
@@ -107,7 +111,9 @@ struct TaskRun: Sendable {
         return result
     }
 
-    private func outcome(in folder: TaskFolder, _ output: OutputLog) async -> TaskOutcome {
+    private typealias Ran = (program: ProgramSpan, end: ProcessEnd, at: Timestamp)
+
+    private func outcome(in folder: TaskFolder, _ output: OutputLog) async -> (TaskOutcome, Ran?) {
         say(.info, "attempt \(claim.attempt): \(claim.title)")
         let child: ChildProcess
         let program = ProgramSpan(
@@ -118,19 +124,19 @@ struct TaskRun: Sendable {
                 output.take($0, $1)
             }
         } catch let failure as SpawnFailure {
-            return .fail(class: "permanent", message: failure.description)
+            return (.fail(class: "permanent", message: failure.description), nil)
         } catch {
-            return .fail(class: "retryable", message: "\(error)")
+            return (.fail(class: "retryable", message: "\(error)"), nil)
         }
         watching(child)
         async let told: Void = desk.client.tell(program)
         let end = await see(child)
         await told
-        await desk.client.tellEnd(of: program, agent: settings.agent.name, end, isWhole: false)
+        let endedAt = world.now
         output.finish()
         let outcome = TaskOutcome.of(end, stop: stop.current, lastWords: output.lastErrorLines(20))
         say(end == .exited(0) ? .info : .warning, "the program ended: \(end)")
-        return outcome
+        return (outcome, (program, end, endedAt))
     }
 
     /// Waits for the program's end, and brings it about where it is asked for.
