@@ -72,8 +72,7 @@ public struct Features: Sendable {
         (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         exchange = Exchange(storage: storage, world: world)
-        access = AccessService(
-            storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
+        access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
         let book = BudgetBook(journal: journal)
         agents = AgentService(
             world: world, events: events, audit: audit, workload: taskStore,
@@ -103,12 +102,11 @@ public struct Features: Sendable {
             eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
-        ledger = GatewayLedger(
-            gateway: gateway, calls: calls, storage: storage, rounds: journal?.records ?? RecordRounds(),
-            spans: ownSpans)
+        let rounds = journal?.records ?? RecordRounds()
+        ledger = GatewayLedger(gateway: gateway, calls: calls, storage: storage, rounds: rounds, spans: ownSpans)
+        let outages = ModelOutageService(events: events, replica: replicaID)
         dispatch = GatewayDispatch(
-            ramps: models.ramps, outages: ModelOutageService(events: events, replica: replicaID), wakeups: wakeups,
-            storage: storage, world: world)
+            ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         house = HouseMetrics(
@@ -256,7 +254,8 @@ public struct Features: Sendable {
     }
 
     private var ownMetrics: MetricsRoutes {
-        let own: [any MetricSource] = ownSpans.map { [$0] } ?? []
+        var own: [any MetricSource] = ownSpans.map { [$0] } ?? []
+        own.append(LedgerMetrics(spans, metrics: metrics))
         return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections, requests] + own)
     }
 

@@ -38,7 +38,7 @@ private final class Script: Transport {
 
 @Suite struct ClientTests {
     private func client(_ script: Script) -> ReeveClient {
-        let world = World(time: FastTime(factor: 10), entropy: SystemEntropy())
+        let world = World(time: FastTime(factor: 4), entropy: SystemEntropy())
         return ReeveClient(url: "http://reeve/", key: "secret", world: world, transport: script)
     }
 

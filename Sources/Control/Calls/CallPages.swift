@@ -344,6 +344,9 @@ struct CallPageView: PageView {
         if let task = call.taskID {
             facts.append(FactView(name: "Task", link: LinkView(path: PagePath.task(task), label: task)))
         }
+        if let trace = call.traceID {
+            facts.append(FactView(name: "Trace", link: LinkView(path: PagePath.trace(trace), label: trace)))
+        }
         add("Session", call.session)
         add("Run", call.run)
         add("Key", call.keyID)

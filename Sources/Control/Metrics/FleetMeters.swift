@@ -73,7 +73,7 @@ public final class FleetMeters: Sendable {
         let now = world.now
         state.withLock { state in
             guard state.seen == nil else { return }
-            for (task, agent, _) in held { Self.move(task, to: agent, at: now, in: &state) }
+            for one in held { Self.move(one.task, to: one.agent, at: now, in: &state) }
             state.seen = last
         }
     }

@@ -10,7 +10,8 @@ enum OverviewPageTemplates {
                 <input name="agent" value="{{agent}}" placeholder="All agents" aria-label="Agent">
                 <span class="seg" role="group" aria-label="Time range">{{#ranges}}<a href="{{path}}"{{#isCurrent}}
                   aria-current="true"{{/isCurrent}}>{{label}}</a>{{/ranges}}</span></form></div>
-            <div id="overview" data-keep data-sha256="{{range}} {{agent}}" data-seconds="{{seconds}}" data-step="{{step}}"
+            <div id="overview" data-keep data-sha256="{{range}} {{agent}}" data-seconds="{{seconds}}"
+              data-step="{{step}}"
               data-api="/prometheus/api/v1" data-script="{{assets.overview}}">
             {{#rows}}
             <section class="overview-row" aria-label="{{title}}">

@@ -1,8 +1,8 @@
 import Kernel
 import Telemetry
 
-/// The fleet's numbers over time, in the four rows of the dashboard that `reeve export grafana` writes. The page asks the
-/// questions; `overview.js` has them answered at `/prometheus/api/v1` and draws.
+/// The fleet's numbers over time, in the four rows of the dashboard that `reeve export grafana` writes. The page asks
+/// the questions; `overview.js` has them answered at `/prometheus/api/v1` and draws.
 public struct OverviewPages: Sendable {
     let shell: PageShell
 

@@ -108,6 +108,13 @@ enum PageText {
 enum PagePath {
     static func task(_ id: String) -> String { "/tasks/\(encoded(id))" }
     static func agent(_ name: String) -> String { "/agents/\(encoded(name))" }
+    static func trace(_ id: String) -> String { "/traces/\(encoded(id))" }
+
+    /// The trace that a `traceparent` names (W3C Trace Context).
+    static func traceID(_ traceparent: String) -> String? {
+        let parts = traceparent.split(separator: "-")
+        return parts.count >= 2 && parts[1].utf8.count == 32 ? String(parts[1]) : nil
+    }
 
     /// A path with a query; pairs without a value are left out.
     static func query(_ path: String, _ pairs: [(name: String, value: String?)]) -> String {

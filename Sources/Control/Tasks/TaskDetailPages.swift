@@ -143,6 +143,9 @@ struct TaskPageView: PageView {
                 link: LinkView(path: PagePath.query("/tasks", [("project", task.project)]), label: task.project)),
             FactView(name: "Type", value: task.type),
         ]
+        if let trace = task.traceparent.flatMap(PagePath.traceID) {
+            facts.append(FactView(name: "Trace", link: LinkView(path: PagePath.trace(trace), label: trace)))
+        }
         if let owner = task.owner { facts.append(FactView(name: "Agent", link: .agent(owner))) }
         if let pinned = task.pinnedAgent { facts.append(FactView(name: "Only for", link: .agent(pinned))) }
         if !task.requires.isEmpty {

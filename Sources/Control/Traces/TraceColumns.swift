@@ -2,8 +2,8 @@ import Foundation
 import Kernel
 import Telemetry
 
-/// A trace's rows as columns of numbers: 50,000 spans in about two megabytes, which a browser reads at once. Words stand
-/// once in lists of their own; a column whose values are all the same is that value.
+/// A trace's rows as columns of numbers: 50,000 spans in about two megabytes, which a browser reads at once. Words
+/// stand once in lists of their own; a column whose values are all the same is that value.
 struct TraceColumns {
     /// Bits of the column `flags`.
     private enum Flag {

@@ -9,12 +9,12 @@ enum TracePageTemplates {
         <div class="head"><h1>Traces</h1><span class="sub">what agents did, step by step</span></div>
         <form class="filters" action="/traces" role="search">
           <input type="search" name="id" placeholder="Trace id" aria-label="Trace id" spellcheck="false">
-          {{#isListed}}
           <input name="service" value="{{service}}" placeholder="Service" aria-label="Service">
           <input name="agent" value="{{agent}}" placeholder="Agent" aria-label="Agent">
           <input name="correlationId" value="{{correlation}}" placeholder="Correlation id" aria-label="Correlation id">
-          {{/isListed}}
-          <button type="submit">{{#isListed}}Filter{{/isListed}}{{^isListed}}Open{{/isListed}}</button>{{#isFiltered}}<a
+          <label class="check"><input type="checkbox" name="status" value="error"{{#isFailed}} checked{{/isFailed}}>
+            With errors</label>
+          <button type="submit">Filter</button>{{#isFiltered}}<a
             class="button quiet" href="/traces">Clear</a>{{/isFiltered}}
         </form>
         {{#unknown}}<p class="notice" data-state="held" role="alert"><b>{{unknown}}</b> is no trace id: one has 32
@@ -27,7 +27,8 @@ enum TracePageTemplates {
             <tbody>{{#traces}}
               <tr id="row-{{id}}" data-trace="{{id}}" data-state="{{state}}" data-row>
                 <td class="title"><a class="open" href="{{path}}">{{name}}</a><span
-                  class="second"><span>{{service}}</span>{{#correlation}}<span>{{correlation}}</span>{{/correlation}}</span></td>
+                  class="second"><span>{{service}}</span>{{#correlation}}<span>{{correlation}}</span>{{/correlation}}
+                </span></td>
                 <td>{{> state}}</td>
                 <td data-label="Agent">{{#agent}}<a href="{{path}}">{{label}}</a>{{/agent}}</td>
                 <td class="num nowrap" data-label="Spans">{{spans}}{{#errors}}<span
@@ -39,17 +40,15 @@ enum TracePageTemplates {
             </tbody>
           </table>
           {{/hasTraces}}
-          {{^hasTraces}}{{#isListed}}{{#noTraces}}{{> empty}}{{/noTraces}}{{/isListed}}
-          {{^isListed}}<div class="empty"><strong>Open a trace by its id</strong>Calls name theirs on their
-            pages.</div>{{/isListed}}{{/hasTraces}}
-          {{> pager}}
+          {{^hasTraces}}{{#noTraces}}{{> empty}}{{/noTraces}}{{/hasTraces}}
         </section>
         """#)
 
     static let detail = PageTemplate(
         "trace",
         #"""
-        <div class="head"><h1>Trace <code>{{short}}…</code></h1><span class="sub" id="trace-sub" data-keep>loading</span>
+        <div class="head"><h1>Trace <code>{{short}}…</code></h1><span class="sub" id="trace-sub"
+          data-keep>loading</span>
           <span class="actions" data-keep>
             <button class="tiny" type="button" data-trace-act="previous-error" disabled
               title="Previous error (Shift e)">Previous error</button>
@@ -73,7 +72,8 @@ enum TracePageTemplates {
     static let replay = PageTemplate(
         "trace-replay",
         #"""
-        <div class="head"><h1>Replay <code>{{short}}…</code></h1><span class="sub" id="trace-sub" data-keep>loading</span>
+        <div class="head"><h1>Replay <code>{{short}}…</code></h1><span class="sub" id="trace-sub"
+          data-keep>loading</span>
           <span class="actions"><a class="button tiny" href="/traces/{{id}}">Tree and times</a></span></div>
         <section class="panel replay" id="trace-replay" data-keep data-trace="{{id}}" data-source="/ui/traces/{{id}}"
           data-spans="/api/v1/traces/{{id}}/spans/" data-script="{{assets.trace}}">

@@ -5,13 +5,10 @@ import Telemetry
 public struct TracePages: Sendable {
     let shell: PageShell
     let traces: any TraceReading
-    /// `nil` where nobody lists traces.
-    let list: (any TraceList)?
 
-    public init(shell: PageShell, traces: any TraceReading, list: (any TraceList)? = nil) {
+    public init(shell: PageShell, traces: any TraceReading) {
         self.shell = shell
         self.traces = traces
-        self.list = list
     }
 
     public var routes: [Route] {
@@ -68,29 +65,15 @@ public struct TracePages: Sendable {
         if let id = request.queryValue("id").flatMap({ TraceID($0.trimmed) }) {
             return .redirect("/traces/\(id.description)")
         }
-        var query = TraceListQuery(page: try request.page())
-        func value(_ name: String) -> String? { request.queryValue(name).flatMap { $0.isEmpty ? nil : $0 } }
-        query.service = value("service")
-        query.agent = value("agent")
-        query.status = value("status")
-        query.correlationID = value("correlationId")
-        let found = try await list?.traces(query) ?? (items: [], next: nil)
-        let isFiltered = [query.service, query.agent, query.status, query.correlationID] != [nil, nil, nil, nil]
-        func path(after: String?) -> String {
-            PagePath.query(
-                "/traces",
-                [
-                    ("service", query.service), ("agent", query.agent), ("status", query.status),
-                    ("correlationId", query.correlationID), ("after", after),
-                ])
-        }
+        // The page shows what is typed; what is no status means all.
+        let query = try TraceQuery(request, now: shell.world.now)
+        let found = try await traces.traces(query)
+        let isFiltered = query.isFailed || [query.service, query.agent, query.id] != [nil, nil, nil]
         let view = TraceListView(
-            isListed: list != nil, unknown: value("id"), service: query.service ?? "", agent: query.agent ?? "",
-            correlation: query.correlationID ?? "", isFiltered: isFiltered,
-            hasTraces: !found.items.isEmpty, traces: found.items.map { TraceRowView($0, now: shell.world.now) },
-            noTraces: Self.nothing(request, isFiltered: isFiltered),
-            first: query.page.after.map { _ in path(after: nil) },
-            next: found.next.map { path(after: $0) })
+            unknown: request.queryValue("id").flatMap { $0.isEmpty ? nil : $0 }, service: query.service ?? "",
+            agent: query.agent ?? "", correlation: query.id ?? "", isFailed: query.isFailed, isFiltered: isFiltered,
+            hasTraces: !found.traces.isEmpty, traces: found.traces.map { TraceRowView($0, now: shell.world.now) },
+            noTraces: Self.nothing(request, isFiltered: isFiltered))
         return try await shell.page(
             "Traces", at: .traces, template: "traces", view: view, topics: [], request: request)
     }
@@ -120,18 +103,16 @@ struct TracePageView: PageView {
 }
 
 struct TraceListView: PageView {
-    let isListed: Bool
     /// What was asked for as an id and is none.
     let unknown: String?
     let service: String
     let agent: String
     let correlation: String
+    let isFailed: Bool
     let isFiltered: Bool
     let hasTraces: Bool
     let traces: [TraceRowView]
     let noTraces: EmptyView
-    let first: String?
-    let next: String?
 }
 
 struct TraceRowView: PageView {
@@ -150,19 +131,19 @@ struct TraceRowView: PageView {
     let correlation: String?
 
     init(_ trace: TraceSummary, now: Timestamp) {
-        id = trace.traceID.description
+        id = trace.id.description
         path = "/traces/\(id)"
-        name = trace.rootName
-        service = trace.service
-        agent = .agent(trace.agent)
+        name = trace.root.name
+        service = trace.root.service
+        agent = .agent(trace.root.agent)
         let isBroken = trace.errors > 0 && trace.state == .ended
         state = isBroken ? "failed" : trace.state == .ended ? "done" : trace.state.rawValue
         stateLabel = isBroken ? "With errors" : PageText.label(trace.state.rawValue)
         spans = PageText.count(Int64(trace.spans))
         errors = trace.errors > 0 ? PageText.plural(trace.errors, "error") : nil
         tokens = trace.tokens > 0 ? CallText.tokens(trace.tokens) : nil
-        took = CallText.milliseconds(trace.duration.microseconds / 1_000)
-        began = .ago(trace.startedAt, now: now)
+        took = CallText.milliseconds((trace.endedAt - trace.startedAt) / 1_000_000)
+        began = .ago(Timestamp(microseconds: trace.startedAt / 1_000), now: now)
         correlation = trace.correlationID == id ? nil : trace.correlationID
     }
 }

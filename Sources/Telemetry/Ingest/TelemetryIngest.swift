@@ -251,7 +251,7 @@ public final class TelemetryIngest: Sendable {
     public func traces(_ query: TraceQuery) async throws -> TraceFindings {
         try await Self.on(searcher) {
             let end = ContinuousClock.now + Self.searchMax
-            return TraceSearch(archive: self.reading, query: query) { ContinuousClock.now > end }.run()
+            return TraceSearch(archive: self.reading, live: self.live, query: query) { ContinuousClock.now > end }.run()
         }
     }
 

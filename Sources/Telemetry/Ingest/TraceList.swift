@@ -2,7 +2,7 @@ import Kernel
 
 extension TraceQuery {
     /// From the query of a request.
-    init(_ request: APIRequest, now: Timestamp) throws {
+    public init(_ request: APIRequest, now: Timestamp) throws {
         func text(_ name: String) -> String? { request.queryValue(name).flatMap { $0.isEmpty ? nil : $0 } }
         self.init()
         (id, service, agent, session) = (text("correlationId"), text("service"), text("agent"), text("session"))
@@ -42,7 +42,7 @@ extension TraceSummary: JSONConvertible {
         [
             "traceId": .string(id.description), "rootName": .string(root.name),
             "status": .string(errors > 0 ? SpanHead.Status.error.rawValue : root.status.rawValue),
-            "service": .string(root.service), "agent": .of(root.agent), "state": "ended",
+            "service": .string(root.service), "agent": .of(root.agent), "state": .string(state.rawValue),
             "startTime": .string(SpanHead.time(startedAt)), "endTime": .string(SpanHead.time(endedAt)),
             "durationMs": .double(Double(endedAt - startedAt) / 1e6), "spans": .int(Int64(spans)),
             "errors": .int(Int64(errors)), "tokens": .int(tokens), "correlationId": .string(correlationID),

@@ -183,6 +183,13 @@ public final class LiveSpans: Sendable {
     /// Spans that run, and those that had to go for want of room.
     public var counts: (running: Int, evicted: Int) { state.withLock { ($0.count, $0.evicted) } }
 
+    /// Traces in which something runs, those that were heard of last first.
+    func traces(max: Int) -> [TraceID] {
+        state.withLock { state in
+            state.runs.sorted { ($0.value.heardAt, $0.key) > ($1.value.heardAt, $1.key) }.prefix(max).map(\.key)
+        }
+    }
+
     /// The spans of a trace that run, as they stand now.
     public func heads(of trace: TraceID) -> [SpanHead] {
         let now = world.now

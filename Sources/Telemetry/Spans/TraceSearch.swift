@@ -31,6 +31,7 @@ public struct TraceSummary: Sendable, Equatable {
     public let errors: Int
     public let tokens: Int64
     public let correlationID: String
+    public let state: SpanHead.State
 
     /// - Parameter heads: Of one trace, by their start; `nil` for none.
     init?(_ heads: [SpanHead]) {
@@ -43,6 +44,7 @@ public struct TraceSummary: Sendable, Equatable {
         spans = heads.count
         errors = heads.count { $0.status == .error }
         tokens = heads.reduce(0) { $0 + ($1.usage?.total ?? 0) }
+        state = TraceHeads.state(of: heads)
         correlationID = heads.lazy.compactMap(\.correlationID).first ?? first.traceID.description
     }
 }
@@ -62,12 +64,14 @@ public struct TraceFindings: Sendable {
 /// Looks for the traces with the latest spans, block by block backwards in time.
 struct TraceSearch {
     private let archive: Archive
+    private let live: LiveSpans
     private let query: TraceQuery
     private let isOver: () -> Bool
 
     /// - Parameter isOver: Asked between blocks: whether there was enough time.
-    init(archive: Archive, query: TraceQuery, isOver: @escaping () -> Bool) {
+    init(archive: Archive, live: LiveSpans, query: TraceQuery, isOver: @escaping () -> Bool) {
         self.archive = archive
+        self.live = live
         self.query = query
         self.isOver = isOver
     }
@@ -75,6 +79,9 @@ struct TraceSearch {
     func run() -> TraceFindings {
         var findings = TraceFindings()
         var seen: Set<TraceID> = []
+        for trace in live.traces(max: TraceQuery.limitMax) where live.heads(of: trace).contains(where: isMeant) {
+            add(trace, &findings, &seen)
+        }
         let key = query.id.map(archive.key.id)
         var cursor = BlockCursor(archive: archive, kind: .spans, times: query.times, key: key, isNewestFirst: true)
         while findings.traces.count < query.limit, let (part, extent) = cursor.next() {
@@ -82,14 +89,17 @@ struct TraceSearch {
                 findings.isComplete = false
                 break
             }
-            for head in meant(part, extent) where seen.insert(head.traceID).inserted {
-                guard findings.traces.count < query.limit else { break }
-                guard let summary = TraceSummary(archive.spans(of: head.traceID).map(\.head)) else { continue }
-                if !query.isFailed || summary.errors > 0 { findings.traces.append(summary) }
-            }
+            for head in meant(part, extent) { add(head.traceID, &findings, &seen) }
         }
         findings.traces.sort { ($0.startedAt, $0.id) > ($1.startedAt, $1.id) }
         return findings
+    }
+
+    private func add(_ trace: TraceID, _ findings: inout TraceFindings, _ seen: inout Set<TraceID>) {
+        guard findings.traces.count < query.limit, seen.insert(trace).inserted else { return }
+        let heads = TraceHeads.merged(archive.spans(of: trace).map(\.head), live.heads(of: trace))
+        guard let summary = TraceSummary(heads) else { return }
+        if !query.isFailed || summary.errors > 0 { findings.traces.append(summary) }
     }
 
     /// The spans of a block that are as asked, the latest first.

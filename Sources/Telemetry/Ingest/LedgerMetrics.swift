@@ -1,0 +1,29 @@
+/// What became of records, as a metric: what is not kept must be seen where people look.
+public struct LedgerMetrics: MetricSource {
+    public static let metric = Metric.counter(
+        "reeve_telemetry_records_total", "Records of telemetry since the start, by what became of them.",
+        labels: ["signal", "outcome"])
+
+    private let ingest: TelemetryIngest?
+    private let metrics: MetricIngest?
+
+    public init(_ ingest: TelemetryIngest?, metrics: MetricIngest?) {
+        self.ingest = ingest
+        self.metrics = metrics
+    }
+
+    public func collect(into page: inout MetricPage) {
+        var ledgers = ingest?.ledgers ?? TelemetryLedgers()
+        if let metrics { ledgers[.metrics] = metrics.ledger }
+        var family = CounterFamily(Self.metric)
+        for signal in TelemetrySignal.allCases {
+            let ledger = ledgers[signal]
+            for (outcome, count) in [
+                ("stored", ledger.stored), ("rejected", ledger.rejected), ("duplicate", ledger.duplicate),
+            ] {
+                family.add(Int64(count), [signal.rawValue, outcome])
+            }
+        }
+        page.add(family)
+    }
+}
