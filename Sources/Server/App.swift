@@ -18,9 +18,24 @@ public struct App: Sendable {
     fileprivate let scripted: ScriptedProviders
     fileprivate let directory: DataDirectory
     fileprivate let world: World
+    fileprivate let relay: LogRelay?
 
     /// Every address of the interface, for the server and for the reference.
     public var routes: [Route] { features.routes }
+
+    /// Reeve's own lines stand beside all others.
+    private var relayLoops: [Loop] {
+        guard let relay, let ingest = features.spans else { return [] }
+        return [
+            Loop("telemetry.own_logs", every: .seconds(1)) {
+                let (lines, dropped) = relay.drain()
+                if dropped > 0 {
+                    Logger(label: "reeve.telemetry").warning("\(dropped) of Reeve's own lines came too fast to keep")
+                }
+                if !lines.isEmpty { try await ingest.takeOwn(lines) }
+            }
+        ]
+    }
 
     /// The server as a group of services: run it, and tell it to stop.
     ///
@@ -46,7 +61,7 @@ public struct App: Sendable {
                 admission: admission, limits: settings.limits, gateway: features.gateway,
                 meters: features.requests, world: world, logger: logger),
             connections: features.connections, logger: quiet, onListening: onListening)
-        let loops = LoopRunner(loops: features.loops, world: world, logger: Logger(label: "reeve.loops"))
+        let loops = LoopRunner(loops: features.loops + relayLoops, world: world, logger: Logger(label: "reeve.loops"))
         var configuration = ServiceGroupConfiguration(
             services: [
                 .init(service: StorageCloser(storage: features.storage, ledger: features.ledger)),
@@ -67,8 +82,9 @@ public struct App: Sendable {
 
 /// Makes a Reeve: takes the data directory, opens and migrates the store, makes every feature, sees to the admin key.
 ///
+/// - Parameter relay: What Reeve itself logs, on its way to all other logs.
 /// - Throws: ``Problem``, in words for whoever starts it.
-public func buildApp(_ settings: Settings, world: World = .live) async throws -> App {
+public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay? = nil) async throws -> App {
     let catalogue = try ModelGateway.settings(settings.catalogue)
     let directory = try DataDirectory(settings.storage.dataDirectory)
     let location =
@@ -104,7 +120,7 @@ public func buildApp(_ settings: Settings, world: World = .live) async throws ->
         return App(
             features: features, settings: settings, adminKey: adminKey,
             loginLink: try await features.access.startLink(),
-            scripted: scripted, directory: directory, world: world)
+            scripted: scripted, directory: directory, world: world, relay: relay)
     } catch {
         await started?.close()
         await storage.close()

@@ -213,7 +213,7 @@ public struct Features: Sendable {
         [
             TaskTimeline(service: tasks, storage: storage), CallTimeline(service: calls, storage: storage),
             EventTimeline(events: events, tasks: taskStore, storage: storage),
-        ] + (spans.map { [SpanTimeline(spans: $0)] } ?? [])
+        ] + (spans.map { [SpanTimeline(spans: $0), LogTimeline(logs: $0)] } ?? [])
     }
 
     private var doorRefusals: DoorRefusals {

@@ -27,11 +27,13 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         do {
             let settings = try loadSettings()
-            LogLines.bootstrap(level: settings.log.level, style: settings.log.style, time: World.live.time)
+            let relay = LogRelay()
+            LogLines.bootstrap(
+                level: settings.log.level, style: settings.log.style, time: World.live.time, relay: relay)
             OpenFiles.raiseLimit()
             // Whatever is made from here on is its owner's alone.
             umask(0o077)
-            try await serve(settings)
+            try await serve(settings, relay)
         } catch let problem as Problem {
             Self.complain(problem)
             throw ExitCode(problem.code == .notFound ? 2 : 1)
@@ -49,8 +51,8 @@ struct ServeCommand: AsyncParsableCommand {
         return try SettingsLoader.load(file: path, environment: environment, flags: flags)
     }
 
-    private func serve(_ settings: Settings) async throws {
-        let app = try await buildApp(settings)
+    private func serve(_ settings: Settings, _ relay: LogRelay) async throws {
+        let app = try await buildApp(settings, relay: relay)
         if let advice = app.adminKey.advice { Self.say(advice, to: .standardError) }
         let services = app.services(stoppingAt: [.sigterm, .sigint]) { port in
             let address = settings.http.publicURL ?? "http://\(settings.http.linkHost):\(port)"

@@ -3,6 +3,8 @@
 import gzip
 import json
 import logging
+import os
+import subprocess
 import time
 
 import pytest
@@ -11,7 +13,7 @@ from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from reeve_server import until
+from reeve_server import BINARY, until
 
 # Logs are kept beside the store, so one engine tells as much as two.
 ON_ENGINES = ["sqlite"]
@@ -220,3 +222,47 @@ def test_an_acknowledged_record_survives_a_kill(own_server):
     server.start()
     items = found(server.api(), 30, correlationId="kill", order="asc")
     assert [item["message"] for item in items] == [f"line {number}" for number in range(30)]
+
+
+def test_reeves_own_lines_are_found_like_all_others(own_server):
+    own_server.settings["REEVE_LOG_LEVEL"] = "debug"
+    admin = own_server.start().api()
+    admin.call("GET", "/api/v1/agents", headers={"X-Correlation-ID": "look-at-me"})
+    (item,) = found(admin, 1, correlationId="look-at-me", service="reeve")
+    assert (item["logger"], item["level"], item["message"]) == ("reeve.http", "debug", "request")
+
+
+def command(server, *words):
+    environment = {**os.environ, "REEVE_URL": server.url, "REEVE_KEY": server.admin_key}
+    return subprocess.run([BINARY, *words], env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_a_supervised_programs_output_is_found_by_its_agent(server, admin, correlation):
+    script = f"""echo plain line; echo '{{"level":"error","msg":"structured","correlation_id":"{correlation}"}}' >&2"""
+    ran = command(server, "run", "--agent", f"ship-{correlation}", "--restart", "never", "--", "sh", "-c", script)
+    assert ran.returncode == 0, ran.stderr
+    items = found(admin, 2, agent=f"ship-{correlation}")
+    plain = next(item for item in items if item["message"] == "plain line")
+    assert (plain["service"], plain["logger"], plain["category"]) == (f"ship-{correlation}", "stdout", "system")
+    structured = next(item for item in items if item["message"] == "structured")
+    assert (structured["level"], structured["correlation_id"], structured["category"]) == ("error", correlation, "error")
+    # The program's span and its lines are one story.
+    timeline = admin.get("/api/v1/timeline", params={"correlationId": plain["correlation_id"]})["items"]
+    assert any(item["kind"] == "log" and item["title"] == "plain line" for item in timeline)
+
+
+def test_the_command_shows_and_follows(server, admin, correlation):
+    send(admin, {"message": "first", "service": "writer", "level": "warning"}, x_correlation_id=correlation)
+    found(admin, 1, correlationId=correlation)
+    shown = command(server, "logs", "--correlation", correlation)
+    assert shown.stdout.split(maxsplit=1)[1] == f"WARNING writer first  ({correlation})\n"
+    document = json.loads(command(server, "logs", "--correlation", correlation, "--json").stdout)
+    assert document == admin.get("/api/v1/logs", params={"correlationId": correlation, "limit": 100})
+    assert command(server, "logs", "--level", "loud").returncode == 1
+    environment = {**os.environ, "REEVE_URL": server.url, "REEVE_KEY": server.admin_key}
+    words = [BINARY, "logs", "--correlation", correlation, "-f", "--json"]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as following:
+        assert json.loads(following.stdout.readline())["message"] == "first"
+        send(admin, {"message": "second"}, x_correlation_id=correlation)
+        assert json.loads(following.stdout.readline())["message"] == "second"
+        following.terminate()

@@ -122,13 +122,14 @@ public final class AgentSupervisor: Sendable {
     /// Runs the program once, to its end or to a stop.
     private func round(_ pulse: AgentPulse, _ stop: Promise<StopReason>) async -> Round {
         if let reason = stop.current { return .stopped(reason, nil) }
-        let output = OutputLog(log, agent: settings.agent.name, world: world)
         let startedAt = world.now
         let child: ChildProcess
         let program = ProgramSpan(
             settings.words, agent: settings.agent.name, parent: settings.inherited["TRACEPARENT"],
             tracestate: settings.inherited["TRACESTATE"],
             correlationID: settings.inherited["REEVE_CORRELATION_ID"], world: world)
+        let output = OutputLog(
+            log, agent: settings.agent.name, correlationID: program.correlationID, world: world)
         do {
             child = try await ChildProcess.start(command(program), deathGuard: deathGuard, world: world) {
                 output.take($0, $1)

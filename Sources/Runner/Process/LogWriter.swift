@@ -15,15 +15,18 @@ public struct LogLine: Sendable, Equatable {
     /// Where a captured line came from; `nil` for the supervisor's own words.
     public var stream: OutputChannel?
     public var taskID: String?
+    public var correlationID: String?
 
     public init(
-        _ level: Level, _ message: String, agent: String, stream: OutputChannel? = nil, taskID: String? = nil
+        _ level: Level, _ message: String, agent: String, stream: OutputChannel? = nil, taskID: String? = nil,
+        correlationID: String? = nil
     ) {
         self.level = level
         self.message = message
         self.agent = agent
         self.stream = stream
         self.taskID = taskID
+        self.correlationID = correlationID
     }
 
     /// One JSON object without a line feed, with the keys that all of Reeve's logs have.
@@ -37,6 +40,7 @@ public struct LogLine: Sendable, Equatable {
         object["agent_id"] = .string(agent)
         if let stream { object["stream"] = .string(stream.rawValue) }
         if let taskID { object["task_id"] = .string(taskID) }
+        if let correlationID { object["correlation_id"] = .string(correlationID) }
         return JSONValue.object(object).text
     }
 
@@ -86,6 +90,7 @@ public final class LogWriter: Sendable {
     private let world: World
     private let pendingMax: Int
     private let state = Mutex(State())
+    private let shipper = Mutex<LogShipper?>(nil)
     private let queue = DispatchQueue(label: "reeve-log")
 
     public init(descriptor: Int32, form: Form, world: World, pendingMax: Int = 10_000) {
@@ -100,7 +105,11 @@ public final class LogWriter: Sendable {
         LogWriter(descriptor: STDOUT_FILENO, form: isatty(STDOUT_FILENO) == 1 ? .plain : .json, world: world)
     }
 
+    /// Has the server get all lines from now on too.
+    public func ship(with shipper: LogShipper) { self.shipper.withLock { $0 = shipper } }
+
     public func write(_ line: LogLine) {
+        shipper.withLock { $0 }?.take(line, at: world.now)
         let dropped: Int? = state.withLock { state in
             guard state.pending < pendingMax else {
                 state.dropped += 1

@@ -15,13 +15,18 @@ public final class OutputLog: Sendable {
     private let writer: LogWriter
     private let agent: String
     private let taskID: String?
+    private let correlationID: String?
     private let world: World
 
     /// `keepBytes` of standard output are kept for ``standardOutput``.
-    public init(_ writer: LogWriter, agent: String, taskID: String? = nil, keepBytes: Int = 0, world: World) {
+    public init(
+        _ writer: LogWriter, agent: String, taskID: String? = nil, correlationID: String? = nil, keepBytes: Int = 0,
+        world: World
+    ) {
         self.writer = writer
         self.agent = agent
         self.taskID = taskID
+        self.correlationID = correlationID
         self.world = world
         self.state = Mutex(State(allowance: LineAllowance(now: world.now), head: ByteHead(limit: keepBytes)))
     }
@@ -69,6 +74,7 @@ public final class OutputLog: Sendable {
                     agent: agent, taskID: taskID))
         }
         let text = line.isCut ? line.text + " …" : line.text
-        writer.write(LogLine(.info, text, agent: agent, stream: stream, taskID: taskID))
+        writer.write(
+            LogLine(.info, text, agent: agent, stream: stream, taskID: taskID, correlationID: correlationID))
     }
 }

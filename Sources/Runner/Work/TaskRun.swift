@@ -96,7 +96,8 @@ struct TaskRun: Sendable {
             return await report(.fail(class: "retryable", message: "no folder for the task: \(error)"), nil, nil)
         }
         let output = OutputLog(
-            log, agent: settings.agent.name, taskID: claim.id, keepBytes: settings.limits.fileBytes, world: world)
+            log, agent: settings.agent.name, taskID: claim.id, correlationID: claim.correlationID,
+            keepBytes: settings.limits.fileBytes, world: world)
         let (outcome, ran) = await outcome(in: folder, output)
         let result = await report(outcome, folder, output)
         // The result comes first: its lease does not wait.

@@ -17,22 +17,26 @@ public struct LogLines: LogHandler {
     private let label: String
     private let style: Style
     private let time: any TimeSource
+    private let relay: LogRelay?
     private let write: @Sendable ([UInt8]) -> Void
 
     init(
-        label: String, level: Logger.Level, style: Style, time: any TimeSource,
+        label: String, level: Logger.Level, style: Style, time: any TimeSource, relay: LogRelay? = nil,
         write: @escaping @Sendable ([UInt8]) -> Void = LogLines.writeToStandardError
     ) {
         self.label = label
         self.style = style
         self.time = time
+        self.relay = relay
         self.write = write
         logLevel = level
     }
 
     /// Makes every logger of the process write such lines. Once a process.
-    public static func bootstrap(level: Logger.Level, style: Style, time: any TimeSource) {
-        LoggingSystem.bootstrap { LogLines(label: $0, level: level, style: style, time: time) }
+    ///
+    /// - Parameter relay: Gets them too, as JSON.
+    public static func bootstrap(level: Logger.Level, style: Style, time: any TimeSource, relay: LogRelay? = nil) {
+        LoggingSystem.bootstrap { LogLines(label: $0, level: level, style: style, time: time, relay: relay) }
     }
 
     /// What suits the standard error: text on a terminal, JSON elsewhere.
@@ -45,7 +49,9 @@ public struct LogLines: LogHandler {
 
     public func log(event: LogEvent) {
         let fields = event.metadata.map { metadata.merging($0) { _, new in new } } ?? metadata
-        var line = style == .json ? json(event, fields) : text(event, fields)
+        let document = style == .json || relay != nil ? json(event, fields) : []
+        relay?.take(document)
+        var line = style == .json ? document : text(event, fields)
         line.append(UInt8(ascii: "\n"))
         write(line)
     }

@@ -111,6 +111,20 @@ public final class TelemetryIngest: Sendable {
         try await take(.logs(logs), refused: refused)
     }
 
+    /// Takes Reeve's own lines, each a JSON object; one that is none is counted.
+    public func takeOwn(_ lines: [[UInt8]]) async throws(Fault) {
+        let origin = LogOrigin(arrival: world.now.microseconds * 1_000)
+        var rows = LogRows()
+        var refused: [RecordFlaw: Int] = [:]
+        for line in lines {
+            do {
+                let document = try JSONParser.parse(line)
+                rows.append(LogRow.encode(try LogReader.read(document, from: origin)))
+            } catch { refused[error as? RecordFlaw ?? .malformed, default: 0] += 1 }
+        }
+        try await take(rows, refused: refused)
+    }
+
     private func take(_ content: WaitingRequest.Content, refused: [RecordFlaw: Int]) async throws(Fault) {
         let arrivedAt = world.now
         let bytes = content.bytes

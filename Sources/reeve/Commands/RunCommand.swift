@@ -56,14 +56,21 @@ enum Runners {
                         .warning, "there is no /bin/sh: should this process be killed, its program goes on",
                         agent: agent.name))
             }
+            let shipper = LogShipper(key.client)
+            log.ship(with: shipper)
+            let shipping = Task { await shipper.run() }
+            func end() async {
+                shipping.cancel()
+                await shipper.finish(within: .seconds(2))
+                await key.retire()
+                log.flush()
+            }
             do {
                 let status = try await body(key.client, log, deathGuard, stop, hurry)
-                await key.retire()
-                log.flush()
+                await end()
                 return status
             } catch {
-                await key.retire()
-                log.flush()
+                await end()
                 throw error
             }
         }
