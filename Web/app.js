@@ -397,7 +397,7 @@
   }
 
   // --- Keyboard ---------------------------------------------------------------------------------------------------
-  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", x: "/traces", v: "/overview" };
+  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", x: "/traces", v: "/overview", l: "/logs" };
   let isGoing = false;
 
   const rows = () => $$("[data-row]");

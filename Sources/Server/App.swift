@@ -98,7 +98,8 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
         started = scripted
         let telemetryLogger = Logger(label: "reeve.telemetry")
         let spans = try TelemetryIngest(
-            folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes, world: world
+            folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
+            diskQuota: settings.telemetry.diskQuota, world: world
         ) { telemetryLogger.warning("\($0)") }
         let metrics = MetricIngest(
             store: try SeriesStore(

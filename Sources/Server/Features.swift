@@ -195,7 +195,7 @@ public struct Features: Sendable {
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
-                audit: audit, traces: spans,
+                audit: audit, traces: spans, logs: spans,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -282,6 +282,7 @@ public struct Features: Sendable {
                 live: spans.live, intake: spans, agents: agents, events: events, storage: storage,
                 silence: .seconds(Int64(settings.telemetry.liveSilenceSeconds)), world: world
             ).loops + [
+                Loop("telemetry.quota", every: .seconds(5)) { try await spans.measure() },
                 Loop("telemetry.retention", every: .minutes(10)) { try await spans.forget(retention) }
             ]
     }

@@ -266,3 +266,22 @@ def test_the_command_shows_and_follows(server, admin, correlation):
         send(admin, {"message": "second"}, x_correlation_id=correlation)
         assert json.loads(following.stdout.readline())["message"] == "second"
         following.terminate()
+
+
+def test_a_full_disk_sheds_by_category_and_says_so(own_server):
+    own_server.settings["REEVE_TELEMETRY_DISK_QUOTA"] = str(1 << 20)
+    admin = own_server.start().api()
+    send(admin, [{"message": os.urandom(40_000).hex()} for _ in range(30)])
+
+    def shed():
+        reply = send(admin, [{"message": "thought", "category": "reasoning"}, {"message": "broken", "level": "error"}])
+        assert reply.status_code == 200
+        return reply.json() if reply.json()["rejected"] else None
+
+    reply = until(shed, seconds=30, what="a quota that is used up")
+    assert (reply["accepted"], reply["rejected"], reply["errors"][0]["reason"]) == (1, 1, "shed")
+    items = {one["signal"]: one for one in admin.get("/api/v1/telemetry/ledger")["items"]}
+    assert items["logs"]["shedByCategory"]["reasoning"] >= 1
+    assert "error" not in items["logs"]["shedByCategory"]
+    metric = 'reeve_telemetry_records_total{signal="logs",outcome="shed"}'
+    assert any(line.startswith(metric) and line.split()[1] != "0" for line in admin.send("GET", "/metrics").text.splitlines())

@@ -219,4 +219,37 @@ struct LogSearchTests {
             try archive.close()
         }
     }
+
+    @Test("a disk that is full sheds by category, says so, and never errors or audits")
+    func shedding() async throws {
+        let quota = DiskQuota(quota: 1_000)
+        #expect(quota.shed(at: 999).isEmpty)
+        #expect(quota.shed(at: 1_000) == [.reasoning])
+        #expect(quota.shed(at: 1_050) == [.reasoning, .tool])
+        #expect(quota.shed(at: .max) == [.reasoning, .tool, .model, .system])
+        try await withTelemetryFolder { folder in
+            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, diskQuota: 1, world: .live)
+            let records = TelemetryCategory.allCases.map { category in
+                Self.record(1, category.rawValue) { $0.category = category }
+            }
+            let span = SpanSamples.span("00f067aa0ba902b7", attributes: [("gen_ai.operation.name", "chat")])
+            let spans = try OTLPJSON.traces(SpanSamples.request([span])) { _ in }
+            try await ingest.take(Self.rows(records), refused: [:])
+            try await ingest.flush()
+            try await ingest.measure()
+            let refused = try await ingest.take(Self.rows(records), refused: [.noMessage: 1])
+            #expect(refused == [.shed: 4, .noMessage: 1])
+            #expect(try await ingest.take(spans, agent: nil) == [.shed: 1])
+            try await ingest.flush()
+            let kept = try await ingest.logs(Self.query()).records.map(\.message)
+            #expect(kept.count { $0 == "error" } == 2)
+            #expect(kept.count { $0 == "audit" } == 2)
+            #expect(kept.count == 8)
+            let ledger = ingest.ledgers[.logs]
+            #expect(ledger.received == ledger.stored + ledger.rejected + ledger.shed)
+            #expect(ledger.shedByCategory == [.reasoning: 1, .tool: 1, .model: 1, .system: 1])
+            #expect(ingest.ledgers[.traces].shedByCategory == [.model: 1])
+            try await ingest.close()
+        }
+    }
 }

@@ -29,7 +29,7 @@ public struct PageAssets: PageView {
 
 /// The places of the navigation.
 public enum PagePlace: String, Sendable, CaseIterable {
-    case fleet, overview, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces
+    case fleet, overview, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces, logs
     case events, audit, keys
 
     var path: String { self == .fleet ? "/" : "/\(rawValue)" }
@@ -39,7 +39,7 @@ public enum PagePlace: String, Sendable, CaseIterable {
     public var permission: Permission {
         switch self {
         case .audit: .operate
-        case .overview, .traces: .operateOrView
+        case .overview, .traces, .logs: .operateOrView
         case .keys: .administer
         default: .read
         }

@@ -10,7 +10,7 @@ public struct Pages: Sendable {
         storage: any Storage, blobs: any Blobs, events: Events, tasks: TaskService, agents: AgentService,
         queues: QueueService, workload: any QueueWorkload, calls: CallService, costs: CostService,
         budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
-        traces: (any TraceReading)? = nil,
+        traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
         assets: PageAssets,
         world: World
     ) {
@@ -36,6 +36,7 @@ public struct Pages: Sendable {
             BudgetPages(shell: shell, storage: storage, budgets: budgets).routes,
             OverviewPages(shell: shell).routes,
             traces.map { TracePages(shell: shell, traces: $0).routes } ?? [],
+            logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],
         ]
         routes = parts.flatMap(\.self)
     }

@@ -32,6 +32,7 @@ extension ShellTemplates {
           d="M4.5 8h13a2 2 0 0 1 2 2v7.5a2 2 0 0 1-2 2h-12a2 2 0 0 1-2-2V6.5a2 2 0 0 1 2-2h10.5V8M15.5 13.7h.01"/>
         </symbol>
         <symbol id="i-overview" viewBox="0 0 24 24"><path d="M4 4v16h16M8 15l3.5-4 3 2.5L20 7"/></symbol>
+        <symbol id="i-logs" viewBox="0 0 24 24"><path d="M4 6h16M4 10h10M4 14h16M4 18h7"/></symbol>
         <symbol id="i-traces" viewBox="0 0 24 24"><path d="M4 5h9M7 10h10M10 15h4M12 20h8M4 5v15"/></symbol>
         <symbol id="i-keys" viewBox="0 0 24 24"><circle cx="8" cy="15" r="4.5"/><path
           d="m11.5 11.5 8-8M16 7l3 3M13.5 9.5l2 2"/></symbol>

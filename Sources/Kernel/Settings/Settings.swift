@@ -118,6 +118,7 @@ public struct Settings: Sendable {
     /// Traces that agents send.
     public struct Telemetry: Sendable {
         public var spoolBytes = 256 << 20
+        public var diskQuota = 20 << 30
         public var ownSpans = true
         public var liveSilenceSeconds = 900
         public var reasoningDays = 7

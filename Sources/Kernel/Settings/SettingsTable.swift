@@ -196,6 +196,10 @@ public enum SettingsTable {
             "telemetry.spoolBytes", \.telemetry.spoolBytes, 1 << 20...1 << 40, "bytes",
             "How much telemetry may wait on the disk for its place in the archive; beyond it senders are told to come "
                 + "again."),
+        .int(
+            "telemetry.diskQuota", \.telemetry.diskQuota, 1 << 20...1 << 50, "bytes",
+            "How much of the disk telemetry may take before some of it is no longer kept: reasoning first, then tools, "
+                + "then models and the rest; never errors and what is for the audit."),
         .flag(
             "telemetry.ownSpans", \.telemetry.ownSpans,
             "Whether Reeve tells of tasks and model calls as spans of its own."),

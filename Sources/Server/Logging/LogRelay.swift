@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Holds what Reeve itself logs until it goes the way of all logs. Beyond ``linesMax`` the oldest lines are dropped, and
-/// how many is told: they stand on the standard error all the same.
+/// Holds what Reeve itself logs until it goes the way of all logs. Beyond ``linesMax`` the oldest lines are dropped,
+/// and how many is told: they stand on the standard error all the same.
 public final class LogRelay: Sendable {
     static let linesMax = 10_000
 

@@ -20,6 +20,7 @@ public struct LedgerMetrics: MetricSource {
             let ledger = ledgers[signal]
             for (outcome, count) in [
                 ("stored", ledger.stored), ("rejected", ledger.rejected), ("duplicate", ledger.duplicate),
+                ("shed", ledger.shed),
             ] {
                 family.add(Int64(count), [signal.rawValue, outcome])
             }

@@ -31,6 +31,8 @@ public final class TelemetryIngest: Sendable {
         var waiting: [WaitingRequest] = []
         var bytes = 0
         var ledgers = TelemetryLedgers()
+        /// What is not taken for want of room.
+        var shed: Set<TelemetryCategory> = []
     }
 
     /// What only the flush touches, one at a time.
@@ -51,6 +53,8 @@ public final class TelemetryIngest: Sendable {
     /// The same files, for those who look: they hold nothing up.
     private let reading: Archive
     private let spool: Spool
+    private let folder: String
+    private let diskQuota: DiskQuota
     private let world: World
     private let state: Mutex<State>
     private let keeping: Mutex<Keeping>
@@ -62,11 +66,13 @@ public final class TelemetryIngest: Sendable {
     /// - Parameters:
     ///   - folder: The folder of all telemetry, made where it is absent.
     ///   - quota: Bytes that the spool may take.
+    ///   - diskQuota: Bytes that all telemetry may take before some of it is shed; see ``DiskQuota``.
     ///   - onWarning: Hears of what cannot be read.
     public init(
-        folder: String, quota: Int, world: World, onWarning: @escaping @Sendable (String) -> Void = { _ in }
+        folder: String, quota: Int, diskQuota: Int = .max, world: World,
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
-        self.world = world
+        (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
         let archive = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
         self.archive = archive
         live = LiveSpans(world: world)
@@ -100,14 +106,15 @@ public final class TelemetryIngest: Sendable {
         let spans: ReceivedSpans
         do { spans = try ReceivedSpans(body) } catch { throw .malformed }
         let refused = spans.refused.merging(refusedBefore, uniquingKeysWith: +)
-        try await take(.spans(spans, agent: agent), refused: refused)
-        return refused
+        return try await take(.spans(spans, agent: agent), refused: refused)
     }
 
     /// Takes log records; see ``LogRows``.
     ///
     /// - Parameter refused: Records of the request that are not among them.
-    public func take(_ logs: LogRows, refused: [RecordFlaw: Int]) async throws(Fault) {
+    /// - Returns: Those, and what is shed.
+    @discardableResult
+    public func take(_ logs: LogRows, refused: [RecordFlaw: Int]) async throws(Fault) -> [RecordFlaw: Int] {
         try await take(.logs(logs), refused: refused)
     }
 
@@ -125,15 +132,29 @@ public final class TelemetryIngest: Sendable {
         try await take(rows, refused: refused)
     }
 
-    private func take(_ content: WaitingRequest.Content, refused: [RecordFlaw: Int]) async throws(Fault) {
+    private func take(
+        _ content: WaitingRequest.Content, refused: [RecordFlaw: Int]
+    ) async throws(Fault) -> [RecordFlaw: Int] {
         let arrivedAt = world.now
         let bytes = content.bytes
-        let hasRoom = state.withLock { $0.bytes + bytes <= Self.waitingBytesMax }
+        let (hasRoom, categories) = state.withLock { ($0.bytes + bytes <= Self.waitingBytesMax, $0.shed) }
         guard hasRoom else { throw counted(.overloaded, content.signal) }
+        let (content, shed) = categories.isEmpty ? (content, [:]) : content.without(categories)
         if content.count > 0 { try await keep(WaitingRequest(arrivedAt: arrivedAt, content: content)) }
+        let shedCount = shed.values.reduce(0, +)
         state.withLock { state in
-            state.ledgers[content.signal].received += content.count + refused.values.reduce(0, +)
+            state.ledgers[content.signal].received += content.count + refused.values.reduce(0, +) + shedCount
             state.ledgers[content.signal].rejectedByReason.merge(refused, uniquingKeysWith: +)
+            state.ledgers[content.signal].shedByCategory.merge(shed, uniquingKeysWith: +)
+        }
+        return shedCount == 0 ? refused : refused.merging([.shed: shedCount], uniquingKeysWith: +)
+    }
+
+    /// Looks how much of the disk is taken, and sheds from then on what must be.
+    public func measure() async throws {
+        try await onWorker {
+            let shed = self.diskQuota.shed(at: DiskQuota.bytes(of: self.folder))
+            self.state.withLock { $0.shed = shed }
         }
     }
 

@@ -5,19 +5,21 @@ public enum TelemetrySignal: String, Sendable, CaseIterable {
     case traces, logs, metrics
 }
 
-/// What became of every record: received = stored + rejected + duplicate + pending, once all that waits is in the
-/// archive.
+/// What became of every record: received = stored + rejected + shed + duplicate + pending, once all that waits is in
+/// the archive.
 public struct TelemetryLedger: Sendable, Equatable {
     public internal(set) var received = 0
     public internal(set) var stored = 0
     public internal(set) var duplicate = 0
     /// Spans that only said that they had begun.
     public internal(set) var pending = 0
+    public internal(set) var shedByCategory: [TelemetryCategory: Int] = [:]
     public internal(set) var rejectedByReason: [RecordFlaw: Int] = [:]
     /// Requests that were refused as a whole and may be repeated.
     public internal(set) var refusedRequests = 0
 
     public var rejected: Int { rejectedByReason.values.reduce(0, +) }
+    public var shed: Int { shedByCategory.values.reduce(0, +) }
 }
 
 /// The ledger of each signal.
@@ -37,9 +39,13 @@ public struct TelemetryLedgers: Sendable, Equatable {
 extension TelemetryLedger {
     fileprivate func json(of signal: TelemetrySignal) -> JSONValue {
         let reasons = rejectedByReason.sorted { $0.key.rawValue < $1.key.rawValue }
+        let categories = shedByCategory.sorted { $0.key.rawValue < $1.key.rawValue }
         return [
             "signal": .string(signal.rawValue), "received": .int(Int64(received)), "stored": .int(Int64(stored)),
             "rejected": .int(Int64(rejected)), "duplicate": .int(Int64(duplicate)), "pending": .int(Int64(pending)),
+            "shed": .int(Int64(shed)),
+            "shedByCategory": .object(
+                JSONObject(categories.map { .init(name: $0.key.rawValue, value: .int(Int64($0.value))) })),
             "rejectedByReason": .object(
                 JSONObject(reasons.map { .init(name: $0.key.rawValue, value: .int(Int64($0.value))) })),
             "refusedRequests": .int(Int64(refusedRequests)),

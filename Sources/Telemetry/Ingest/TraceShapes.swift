@@ -68,7 +68,8 @@ public enum TraceShapes {
                         "type": "array",
                         "items": object([
                             ("signal", text), ("received", count), ("stored", count), ("rejected", count),
-                            ("duplicate", count), ("pending", count), ("rejectedByReason", ["type": "object"]),
+                            ("duplicate", count), ("pending", count), ("shed", count),
+                            ("shedByCategory", ["type": "object"]), ("rejectedByReason", ["type": "object"]),
                             ("refusedRequests", count),
                         ]),
                     ]

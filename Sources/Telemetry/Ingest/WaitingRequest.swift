@@ -20,6 +20,31 @@ struct WaitingRequest: Sendable {
             }
         }
 
+        /// Without the records of some categories, and how many those are.
+        func without(_ categories: Set<TelemetryCategory>) -> (Content, [TelemetryCategory: Int]) {
+            var shed: [TelemetryCategory: Int] = [:]
+            switch self {
+            case .spans(var spans, let agent):
+                spans.items = spans.items.filter { item in
+                    guard categories.contains(item.head.category) else { return true }
+                    shed[item.head.category, default: 0] += 1
+                    return false
+                }
+                return (.spans(spans, agent: agent), shed)
+            case .logs(let rows):
+                var kept = LogRows()
+                try? rows.each { row in
+                    let category = try LogRow.Fields(row).category
+                    if categories.contains(category) {
+                        shed[category, default: 0] += 1
+                    } else {
+                        kept.append(Array(row))
+                    }
+                }
+                return (.logs(kept), shed)
+            }
+        }
+
         /// About what it takes in memory.
         var bytes: Int {
             switch self {

@@ -67,7 +67,7 @@ public enum LogSeverity: Int, Sendable, Comparable, CaseIterable {
         }
     }
 
-    var name: String {
+    public var name: String {
         switch self {
         case .trace: "trace"
         case .debug: "debug"

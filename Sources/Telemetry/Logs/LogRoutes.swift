@@ -51,12 +51,15 @@ public struct LogRoutes: Sendable {
                 .invalidJSON, "The body holds no JSON object.",
                 hint: "Send {\"message\":\"…\"}, an array of such objects, or one a line.")
         }
-        do { try await ingest.take(lines.rows, refused: lines.refused) } catch {
+        let refused: [RecordFlaw: Int]
+        do { refused = try await ingest.take(lines.rows, refused: lines.refused) } catch {
             throw error.problem("log", hint: "")
         }
+        let shed = refused[.shed] ?? 0
+        let errors = lines.refusals.map(\.json) + (shed > 0 ? [RecordFlaw.shed.json(count: shed)] : [])
         return .json([
-            "accepted": .int(Int64(lines.rows.count)), "rejected": .int(Int64(lines.refused.values.reduce(0, +))),
-            "errors": .array(lines.refusals.map(\.json)),
+            "accepted": .int(Int64(lines.rows.count - shed)), "rejected": .int(Int64(refused.values.reduce(0, +))),
+            "errors": .array(errors),
         ])
     }
 
@@ -76,7 +79,7 @@ public struct LogRoutes: Sendable {
                 throw TelemetryIngest.Fault.malformed
             }
             refused.merge(logs.refused, uniquingKeysWith: +)
-            try await ingest.take(logs.rows, refused: refused)
+            refused = try await ingest.take(logs.rows, refused: refused)
             return reply.success(rejected: refused, name: "LogRecords")
         } catch let problem as Problem {
             return reply.refusal(problem)
@@ -110,6 +113,16 @@ extension LogLines.Refusal: JSONConvertible {
     }
 }
 
+extension RecordFlaw {
+    /// Of several records that are not told one by one.
+    fileprivate func json(count: Int) -> JSONValue {
+        [
+            "index": .null, "reason": .string(rawValue), "count": .int(Int64(count)),
+            "message": .string("\(count) of the records: each \(message)."),
+        ]
+    }
+}
+
 extension APIRequest {
     /// Characters of a correlation id that a header may bring.
     private static let correlationBytesMax = 200
@@ -129,7 +142,7 @@ extension APIRequest {
 
 extension LogQuery {
     /// From the query of a request.
-    init(_ request: APIRequest, now: Timestamp) throws {
+    public init(_ request: APIRequest, now: Timestamp) throws {
         self.init()
         id = request.queryValue("correlationId").flatMap { $0.isEmpty ? nil : $0 }
         let fields = [

@@ -51,7 +51,10 @@ public enum LogShapes {
                         [
                             "type": "array",
                             "items": object(
-                                [("index", count), ("reason", text), ("message", text)],
+                                [
+                                    ("index", ["type": ["integer", "null"], "minimum": 0]), ("reason", text),
+                                    ("message", text), ("count", count),
+                                ],
                                 required: ["index", "reason", "message"]),
                         ]
                     ),

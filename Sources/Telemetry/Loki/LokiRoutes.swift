@@ -72,10 +72,11 @@ public struct LokiRoutes: Sendable {
         } catch {
             throw Problem(.badRequest, "The body is no push of Loki's.", hint: Self.pushHint, cause: error)
         }
-        do { try await ingest.take(push.rows, refused: push.refused) } catch {
-            throw error.problem("push", hint: Self.pushHint)
-        }
-        return APIReply(status: 204)
+        do {
+            let refused = try await ingest.take(push.rows, refused: push.refused).values.reduce(0, +)
+            // The protocol has no word for it.
+            return APIReply(status: 204, headers: refused > 0 ? [("x-reeve-rejected", String(refused))] : [])
+        } catch { throw error.problem("push", hint: Self.pushHint) }
     }
 
     private static let pushHint =

@@ -7,6 +7,8 @@ public enum RecordFlaw: String, Error, Sendable, CaseIterable {
     case invalidSpanID = "invalid_span_id"
     case tooLarge = "too_large"
     case tooMany = "too_many"
+    /// Could be taken, and is not: see ``DiskQuota``.
+    case shed
     case notAnObject = "not_an_object"
     case noMessage = "no_message"
     case badTimestamp = "bad_timestamp"
@@ -25,6 +27,7 @@ public enum RecordFlaw: String, Error, Sendable, CaseIterable {
         case .invalidSpanID: "has no span id of 8 bytes that are not all zero"
         case .tooLarge:
             "is larger than \(TelemetryLimits.recordBytes) bytes, or its resource than \(TelemetryLimits.resourceBytes)"
+        case .shed: "is of a category that is not kept while telemetry.diskQuota is used up"
         case .notAnObject: "is no JSON object"
         case .noMessage: "has no `message`"
         case .badTimestamp: "has a `timestamp` that is neither RFC 3339 nor a number of seconds since 1970"
