@@ -283,7 +283,7 @@ public struct Features: Sendable {
                 silence: .seconds(Int64(settings.telemetry.liveSilenceSeconds)), world: world
             ).loops + [
                 Loop("telemetry.quota", every: .seconds(5)) { try await spans.measure() },
-                Loop("telemetry.retention", every: .minutes(10)) { try await spans.forget(retention) }
+                Loop("telemetry.retention", every: .minutes(10)) { try await spans.forget(retention) },
             ]
     }
 }
