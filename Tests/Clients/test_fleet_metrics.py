@@ -94,6 +94,6 @@ def test_who_leaves_is_counted(reeve: Server) -> None:
     before = total(scrape(reeve), "reeve_http_requests_total", **route)
     with httpx.stream("GET", f"{reeve.url}/api/v1/events/stream", headers=bearer(reeve.admin_key)) as stream:
         assert stream.status_code == 200
-        assert value(scrape(reeve), "reeve_http_requests_in_flight") == 2
-    until(lambda: total(scrape(reeve), "reeve_http_requests_total", **route) == before + 1, 10, "the stream's end")
+        assert value(scrape(reeve), "reeve_http_requests_in_flight") >= 2
+    until(lambda: total(scrape(reeve), "reeve_http_requests_total", **route) >= before + 1, 10, "the stream's end")
     until(lambda: value(scrape(reeve), "reeve_http_requests_in_flight") == 1, 5, "nothing but the scrape")

@@ -102,7 +102,7 @@ def test_what_the_door_refuses(server, admin):
     assert send(admin, message, content_encoding="gzip").status_code == 400
     assert send(admin, gzip.compress(b" " * (65 << 20)), content_encoding="gzip").status_code == 413
     assert session.post(url, data=message, headers={"authorization": "Bearer nonsense"}).status_code == 401
-    for query in ("level=loud", "since=soon", "order=up", "limit=0", "limit=x", "after=x", "since=1h&until=2h"):
+    for query in ("level=loud", "category=gossip", "since=soon", "order=up", "limit=0", "limit=x", "after=x", "since=1h&until=2h"):
         problem = session.get(f"{url}?{query}")
         assert problem.status_code == 422, query
         assert problem.json()["detail"]

@@ -355,7 +355,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func endStream(_ error: (any Error)?) {
         guard case .running(let run) = state else { return }
-        responder.ended(run.visit, status: 200, since: run.start)
+        if run.hasLeft {
+            responder.left(run.visit, since: run.start)
+        } else {
+            responder.ended(run.visit, status: 200, since: run.start)
+        }
         if let error, !(error is CancellationError), !(error is ChannelError) {
             responder.logBrokenStream(run.visit, error)
             // Without the last chunk the reader knows that something is missing.
@@ -431,7 +435,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let context else { return }
         isLast = true
         switch state {
-        case .running(let run) where run.isStream: cancelRun()
+        case .running(let run) where run.isStream:
+            run.hasLeft = true
+            cancelRun()
         case .asking(let intake) where !intake.isComplete: context.close(promise: nil)
         case .running, .asking:
             let me = NIOLoopBound(self, eventLoop: context.eventLoop)

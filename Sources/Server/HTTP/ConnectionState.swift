@@ -46,6 +46,8 @@ extension ConnectionHandler {
         let work: Work
         private let inFlight: RequestMeters.InFlight
         var isStream = false
+        /// Whether the reader of a stream has gone, whose end comes a moment later.
+        var hasLeft = false
 
         init(visit: Admission.Visit, start: Timestamp, work: Work, _ meters: RequestMeters) {
             inFlight = meters.begin()

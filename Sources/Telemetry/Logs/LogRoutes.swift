@@ -153,6 +153,11 @@ extension LogQuery {
             guard let text = request.queryValue(parameter), !text.isEmpty else { continue }
             conditions.append(.field(field, .equal(field == "trace_id" ? text.lowercased() : text)))
         }
+        let category = request.queryValue("category") ?? ""
+        guard category.isEmpty || TelemetryCategory(rawValue: category) != nil else {
+            let names = TelemetryCategory.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Problem.invalid("category", "one of \(names)")
+        }
         if id == nil, let trace = request.queryValue("traceId"), TraceID(trace) != nil { id = trace }
         if let level = request.queryValue("level"), !level.isEmpty {
             guard let severity = LogSeverity(known: level) else {
