@@ -71,7 +71,20 @@ include-path = "/api/events/ingest"
 checks.negative_data_rejection.enabled = false
 """
 HOOKS = """
+import ast
+import threading
+
 import schemathesis
+
+# CPython 3.11 counts the depth of all threads' syntax trees in one place (python/cpython#106905) and takes a switch of
+# threads in the middle of one for a fault; Hypothesis reads lambdas' sources with it, in each of the workers.
+parse, one_at_a_time = ast.parse, threading.RLock()
+
+def parse_alone(*arguments, **options):
+    with one_at_a_time:
+        return parse(*arguments, **options)
+
+ast.parse = parse_alone
 
 def nullable(schema, required):
     # Reeve takes null for a member that may be absent as absent.

@@ -6,9 +6,6 @@ public struct TimelineRoutes: Sendable {
     /// Traces of one correlation id that are looked into.
     static let tracesMax = 50
 
-    /// Whoever may look at all of the fleet.
-    private static let lookers = Permission.roles([.admin, .operator_, .viewer])
-
     let sources: [any TimelineSource]
 
     public init(sources: [any TimelineSource]) { self.sources = sources }
@@ -16,7 +13,7 @@ public struct TimelineRoutes: Sendable {
     public var routes: [Route] {
         [
             Route(
-                .get, "/api/v1/timeline", Self.lookers, "What happened under a correlation id, oldest first",
+                .get, "/api/v1/timeline", .operateOrView, "What happened under a correlation id, oldest first",
                 shape: .list(
                     "TimelineItem",
                     query: [("correlationId", ["type": "string", "minLength": 1], "Whose timeline; it must be there")]),

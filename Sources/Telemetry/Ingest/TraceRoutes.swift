@@ -19,14 +19,14 @@ public struct TraceRoutes: Sendable {
     }
 
     public var routes: [Route] {
-        // Described as JSON; protobuf is the same message in bytes.
-        let door = RouteShape(body: ["type": "object"], reply: ["type": "object"])
         let trace = "/api/v1/traces/{id}"
         return [
-            Route(
-                .post, "/v1/traces", .ingest, "Take in spans (OTLP/HTTP, protobuf or JSON, gzip or plain)", shape: door,
-                bodyBytesMax: TelemetryLimits.bodyBytes, refusal: { problem, _ in OTLPReply.json.refusal(problem) },
-                handler: take),
+            OTLPDoor(
+                path: "/v1/traces", summary: "Take in spans", message: "ExportTraceServiceRequest",
+                example: "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[…]}]}]}", records: "Spans",
+                encode: { try OTLPJSON.traces($0, refuse: $1) },
+                take: { [ingest] in try await ingest.take($0, agent: $1.principal.agent, refusedBefore: $2) }
+            ).route,
             Route(
                 .get, "/api/v1/traces", .operateOrView, "List the traces with the latest spans",
                 shape: TraceShapes.search, handler: list),
@@ -41,46 +41,6 @@ public struct TraceRoutes: Sendable {
                 shape: .one("TelemetryLedger"), handler: ledger),
         ]
     }
-
-    // MARK: in
-
-    private func take(_ request: APIRequest) async throws -> APIReply {
-        let reply = try OTLPReply(request)
-        do {
-            return reply.success(
-                rejected: try await keep(try request.unpackedBody(), of: request, reply), name: "Spans")
-        } catch let problem as Problem {
-            return reply.refusal(problem)
-        } catch let fault as TelemetryIngest.Fault {
-            let problem = fault.problem(
-                "ExportTraceServiceRequest",
-                hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")
-            // What fails here is for the log as well.
-            guard problem.code.status < 500 else { throw problem }
-            return reply.refusal(problem)
-        }
-    }
-
-    private func keep(_ body: [UInt8], of request: APIRequest, _ reply: OTLPReply) async throws -> [RecordFlaw: Int] {
-        guard reply.isJSON else { return try await ingest.take(body, agent: request.principal.agent) }
-        var refused: [RecordFlaw: Int] = [:]
-        let document: JSONValue
-        do { document = try JSONParser.parse(body, depthMax: Self.jsonDepthMax) } catch {
-            throw Problem(.badRequest, "The body is no JSON document.", hint: "Send one in UTF-8.", cause: error)
-        }
-        let message: [UInt8]
-        do { message = try OTLPJSON.traces(document) { refused[$0, default: 0] += 1 } } catch {
-            throw Problem(
-                .badRequest, "The body is no ExportTraceServiceRequest.",
-                hint: "Send {\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[…]}]}]}.")
-        }
-        return try await ingest.take(message, agent: request.principal.agent, refusedBefore: refused)
-    }
-
-    /// Each level of a value is four of its document's.
-    static let jsonDepthMax = 16 + 4 * AttributeValue.depthMax
-
-    // MARK: out
 
     private func list(_ request: APIRequest) async throws -> APIReply {
         let findings = try await ingest.traces(try TraceQuery(request, now: world.now))

@@ -11,8 +11,7 @@ public struct LogRoutes: Sendable {
     }
 
     public var routes: [Route] {
-        let otlp = RouteShape(body: ["type": "object"], reply: ["type": "object"])
-        return [
+        [
             Route(
                 .post, "/api/v1/logs", .ingest,
                 "Take in log records (a JSON object, an array, or one a line; gzip or plain)",
@@ -21,10 +20,11 @@ public struct LogRoutes: Sendable {
                 bodyBytesMax: TelemetryLimits.bodyBytes, handler: take),
             Route(
                 .get, "/api/v1/logs", .operateOrView, "Look for log records", shape: LogShapes.search, handler: search),
-            Route(
-                .post, "/v1/logs", .ingest, "Take in log records (OTLP/HTTP, protobuf or JSON, gzip or plain)",
-                shape: otlp, bodyBytesMax: TelemetryLimits.bodyBytes,
-                refusal: { problem, _ in OTLPReply.json.refusal(problem) }, handler: takeOTLP),
+            OTLPDoor(
+                path: "/v1/logs", summary: "Take in log records", message: "ExportLogsServiceRequest",
+                example: "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[…]}]}]}", records: "LogRecords",
+                encode: { try OTLPJSON.logs($0, refuse: $1) }, take: takeOTLP
+            ).route,
         ]
     }
 
@@ -63,33 +63,14 @@ public struct LogRoutes: Sendable {
         ])
     }
 
-    private func takeOTLP(_ request: APIRequest) async throws -> APIReply {
-        let reply = try OTLPReply(request)
-        do {
-            var refused: [RecordFlaw: Int] = [:]
-            var body = try request.unpackedBody()
-            if reply.isJSON {
-                do {
-                    let document = try JSONParser.parse(body, depthMax: TraceRoutes.jsonDepthMax)
-                    body = try OTLPJSON.logs(document) { refused[$0, default: 0] += 1 }
-                } catch { throw TelemetryIngest.Fault.malformed }
-            }
-            let logs: LogRequest
-            do { logs = try LogRequest(body, origin: request.logOrigin(at: world.now)) } catch {
-                throw TelemetryIngest.Fault.malformed
-            }
-            refused.merge(logs.refused, uniquingKeysWith: +)
-            refused = try await ingest.take(logs.rows, refused: refused)
-            return reply.success(rejected: refused, name: "LogRecords")
-        } catch let problem as Problem {
-            return reply.refusal(problem)
-        } catch let fault as TelemetryIngest.Fault {
-            let problem = fault.problem(
-                "ExportLogsServiceRequest",
-                hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")
-            guard problem.code.status < 500 else { throw problem }
-            return reply.refusal(problem)
+    private func takeOTLP(
+        _ message: [UInt8], _ request: APIRequest, _ refused: [RecordFlaw: Int]
+    ) async throws -> [RecordFlaw: Int] {
+        let logs: LogRequest
+        do { logs = try LogRequest(message, origin: request.logOrigin(at: world.now)) } catch {
+            throw TelemetryIngest.Fault.malformed
         }
+        return try await ingest.take(logs.rows, refused: refused.merging(logs.refused, uniquingKeysWith: +))
     }
 
     // MARK: out
