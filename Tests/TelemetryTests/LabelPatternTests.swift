@@ -1,3 +1,4 @@
+import Kernel
 import Testing
 
 @testable import Telemetry
@@ -29,6 +30,7 @@ struct LabelPatternTests {
         Row(#"(a+)+b"#, ["aab"], not: [String(repeating: "a", count: 5_000)]), Row(#"\Qa.b\E"#, ["a.b"], not: ["axb"]),
         Row("^a$", ["a"], not: ["b"]), Row("a*?b", ["aab"], not: ["a"]), Row("(|a)*b", ["aab", "b"], not: ["c"]),
         Row(#"\bfoo\b"#, ["foo"], not: ["foox"]), Row("\\x41", ["A"], not: ["x41"]),
+        Row(#"\p{Lu}\PN"#, ["Äx"], not: ["äx", "Ä1"]), Row(#"(?i)\p{Lu}[^x]"#, ["äb"], not: ["1b", "aX"]),
     ]
 
     @Test("match the whole of a value, in time that is bounded", arguments: rows)
@@ -43,10 +45,10 @@ struct LabelPatternTests {
         arguments: [
             "(", ")", "[", "a**", "*", "a{3,2}", "a{1001}", #"\"#, #"\y"#, "(?=a)", "(?<a", #"\1"#, "[z-a]", "[[:x:]]",
             "(a{1000}){1000}", String(repeating: "(", count: 60) + String(repeating: ")", count: 60),
-            String(repeating: "a", count: LabelPattern.bytesMax + 1),
+            String(repeating: "a", count: BoundedPattern.charactersMax + 1),
         ])
     func refuse(_ text: String) {
-        #expect(throws: LabelPattern.Failure.self) { try LabelPattern(text) }
+        #expect(throws: BoundedPattern.Failure.self) { try LabelPattern(text) }
     }
 
     @Test(

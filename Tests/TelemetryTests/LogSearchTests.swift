@@ -83,8 +83,14 @@ struct LogSearchTests {
         }
     }
 
+    /// Patterns that Foundation reads as RE2 does.
+    private static let patterns: [BoundedPattern] = [
+        "(?i)TIMEOUT .* \\d+$", "gam{2}a (x|retry)", "^Beta", "retry|x 1", "[^a-z]5\\b", "d\\p{L}j",
+    ].compactMap { try? BoundedPattern($0, syntax: .re2) }
+
     private static func randomQuery(_ random: inout SplitMix) -> LogQuery {
         query { query in
+            let pattern = patterns[Int(random.next() % UInt64(patterns.count))]
             query.isNewestFirst = random.next() % 2 == 0
             query.limit = 20 + Int(random.next() % 100)
             if random.next() % 3 == 0 { query.id = random.next() % 2 == 0 ? "c-2" : "000000000000000000000000000000A1" }
@@ -93,9 +99,10 @@ struct LogSearchTests {
                 .words("TIME"), .words("beta"), .words("déjà"), .words("nowhere"), .words("x"),
                 .field("service", .equal("writer")), .field("app", .equal("a1")), .field("app", .equal("")),
                 .field("n", .equal("2")), .field("category", .equal("error")),
-                .field("tool", LogMatcher(.equal(""), isNegated: true)),
-                .line(LogMatcher(.contains("retry"))), .line(LogMatcher(.contains("x"), isNegated: true)),
-                .severity(atLeast: .info),
+                .field("tool", .equal("", isNegated: true)),
+                .line(.contains("retry")), .line(.contains("x", isNegated: true)),
+                .severity(atLeast: .info), .line(.finds(pattern)), .line(.finds(pattern, isNegated: true)),
+                .field("app", .matches(pattern, isNegated: true)),
             ]
             for _ in 0..<Int(random.next() % 3) {
                 query.conditions.append(conditions[Int(random.next() % UInt64(conditions.count))])
@@ -116,7 +123,7 @@ struct LogSearchTests {
             case .severity(let least): return record.severity >= least
             case .words(let word):
                 return texts.contains { $0.lowercased().contains(word.lowercased()) }
-            case .line(let matcher): return texts.contains { isMet(LogMatcher(matcher.kind), $0) } != matcher.isNegated
+            case .line(let matcher): return texts.contains { isMet(matcher.isPositive, $0) } != matcher.isNegated
             case .field(let name, let matcher):
                 let text: String? =
                     switch name {
@@ -134,8 +141,10 @@ struct LogSearchTests {
         let isFound =
             switch matcher.kind {
             case .equal(let meant): text == meant
-            case .contains(let part): text.contains(part)
-            case .matches: false
+            case .contains(let part): text.contains(part.text)
+            case .finds(let pattern, _): text.range(of: pattern.text, options: .regularExpression) != nil
+            case .matches(let pattern):
+                text.range(of: "^(?:\(pattern.text))$", options: .regularExpression) != nil
             }
         return isFound != matcher.isNegated
     }

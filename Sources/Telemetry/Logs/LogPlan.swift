@@ -113,14 +113,13 @@ struct LogPlan {
     }
 
     private func isFound(_ word: TextNeedle, in row: Int, of heads: LogHeads, _ bodies: LogBodies) -> Bool {
-        Self.isAny(of: row, heads, bodies) { text in text.withUnsafeBufferPointer { word.isFound(in: $0) } }
+        Self.isAny(of: row, heads, bodies) { word.isFound(in: $0) }
     }
 
     private mutating func isMet(
         _ matcher: LogMatcher, by row: Int, of heads: LogHeads, _ bodies: LogBodies
     ) -> Bool {
-        let plain = LogMatcher(matcher.kind)
-        let isFound = Self.isAny(of: row, heads, bodies) { $0.isMet(plain, &stepsLeft) }
+        let isFound = Self.isAny(of: row, heads, bodies) { $0.isMet(matcher.isPositive, &stepsLeft) }
         return isFound != matcher.isNegated
     }
 

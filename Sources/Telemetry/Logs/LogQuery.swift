@@ -37,30 +37,49 @@ public enum LogCondition: Sendable {
 public struct LogMatcher: Sendable {
     enum Kind: Sendable {
         case equal(String)
-        case contains(String)
-        /// Somewhere in the text; who means all of it says so in the pattern.
+        case contains(TextNeedle)
+        /// Somewhere in the text, which has a needle wherever the pattern matches.
+        case finds(BoundedPattern, TextNeedle)
+        /// The whole text.
         case matches(BoundedPattern)
     }
 
     let kind: Kind
     let isNegated: Bool
 
-    init(_ kind: Kind, isNegated: Bool = false) {
+    private init(_ kind: Kind, isNegated: Bool) {
         self.kind = kind
         self.isNegated = isNegated
     }
 
-    public static func equal(_ text: String) -> LogMatcher { LogMatcher(.equal(text)) }
+    public static func equal(_ text: String, isNegated: Bool = false) -> LogMatcher {
+        LogMatcher(.equal(text), isNegated: isNegated)
+    }
+
+    static func contains(_ text: String, isNegated: Bool = false) -> LogMatcher {
+        LogMatcher(.contains(TextNeedle(text)), isNegated: isNegated)
+    }
+
+    static func finds(_ pattern: BoundedPattern, isNegated: Bool = false) -> LogMatcher {
+        LogMatcher(.finds(pattern, TextNeedle(pattern.literal, isFolded: true)), isNegated: isNegated)
+    }
+
+    static func matches(_ pattern: BoundedPattern, isNegated: Bool = false) -> LogMatcher {
+        LogMatcher(.matches(pattern), isNegated: isNegated)
+    }
+
+    var isPositive: LogMatcher { LogMatcher(kind, isNegated: false) }
 
     /// Steps that all patterns of one query may take together.
     static let stepsMax = 2_000_000_000
 
-    /// A text that all that is meant has, where there is one to look for.
+    /// A text that all that is meant has, letters of ASCII in either case; `nil` where none is known.
     var needle: String? {
         guard !isNegated else { return nil }
         switch kind {
-        case .equal(let text), .contains(let text): return text
-        case .matches: return nil
+        case .equal(let text): return text
+        case .contains(let needle): return needle.text
+        case .finds(let pattern, _), .matches(let pattern): return pattern.literal
         }
     }
 
@@ -68,9 +87,12 @@ public struct LogMatcher: Sendable {
         let isFound =
             switch kind {
             case .equal(let meant): meant.utf8.elementsEqual(text)
-            case .contains(let part): text.withUnsafeBufferPointer { TextNeedle(part).isFound(in: $0) }
+            case .contains(let needle): needle.isFound(in: text)
+            case .finds(let pattern, let needle):
+                needle.isFound(in: text)
+                    && pattern.isFound(in: String(decoding: text, as: UTF8.self), stepsLeft: &stepsLeft)
             case .matches(let pattern):
-                pattern.isFound(in: String(decoding: text, as: UTF8.self), stepsLeft: &stepsLeft)
+                pattern.isWhole(String(decoding: text, as: UTF8.self), stepsLeft: &stepsLeft)
             }
         return isFound != isNegated
     }
@@ -78,15 +100,19 @@ public struct LogMatcher: Sendable {
 
 /// Texts within texts, in either case of ASCII's letters where so asked.
 struct TextNeedle: Sendable {
+    let text: String
     private let bytes: [UInt8]
     private let isFolded: Bool
 
     init(_ text: String, isFolded: Bool = false) {
+        self.text = text
         bytes = isFolded ? text.utf8.map(Self.folded) : Array(text.utf8)
         self.isFolded = isFolded
     }
 
-    func isFound(in text: UnsafeBufferPointer<UInt8>) -> Bool {
+    func isFound(in text: ArraySlice<UInt8>) -> Bool { text.withUnsafeBufferPointer { isFound(in: $0) } }
+
+    private func isFound(in text: UnsafeBufferPointer<UInt8>) -> Bool {
         guard let first = bytes.first else { return true }
         guard text.count >= bytes.count else { return false }
         let last = text.count - bytes.count

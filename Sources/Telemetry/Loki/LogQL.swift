@@ -111,8 +111,8 @@ struct LogQLParser {
         ] where take(symbol) {
             skipSpace()
             let text = try quoted()
-            guard isPattern else { return (name, LogMatcher(.equal(text), isNegated: isNegated)) }
-            return (name, try pattern("^(?:\(text))$", isNegated: isNegated, at: start))
+            guard isPattern else { return (name, .equal(text, isNegated: isNegated)) }
+            return (name, .matches(try pattern(text, at: start), isNegated: isNegated))
         }
         throw failure("=, !=, =~ or !~ is expected")
     }
@@ -122,10 +122,10 @@ struct LogQLParser {
         skipSpace()
         guard position < scalars.count else { return nil }
         let start = position
-        if take("|=") { return .condition(.line(LogMatcher(.contains(try text())))) }
-        if take("!=") { return .condition(.line(LogMatcher(.contains(try text()), isNegated: true))) }
-        if take("|~") { return .condition(.line(try pattern(try text(), isNegated: false, at: start))) }
-        if take("!~") { return .condition(.line(try pattern(try text(), isNegated: true, at: start))) }
+        if take("|=") { return .condition(.line(.contains(try text()))) }
+        if take("!=") { return .condition(.line(.contains(try text(), isNegated: true))) }
+        if take("|~") { return .condition(.line(.finds(try pattern(try text(), at: start)))) }
+        if take("!~") { return .condition(.line(.finds(try pattern(try text(), at: start), isNegated: true))) }
         guard take("|") else { throw failure("a stage of the pipeline is expected, such as `|= \"text\"`") }
         skipSpace()
         let before = position
@@ -151,12 +151,9 @@ struct LogQLParser {
         return try quoted()
     }
 
-    private func pattern(_ text: String, isNegated: Bool, at start: Int) throws(LogQL.Failure) -> LogMatcher {
-        do {
-            return LogMatcher(.matches(try BoundedPattern(text)), isNegated: isNegated)
-        } catch {
-            let reason = (error as? BoundedPattern.Failure)?.reason ?? "\(error)"
-            throw LogQL.Failure(reason: "the pattern cannot be read: \(reason)", offset: start)
+    private func pattern(_ text: String, at start: Int) throws(LogQL.Failure) -> BoundedPattern {
+        do { return try BoundedPattern(text, syntax: .re2) } catch {
+            throw LogQL.Failure(reason: "the pattern cannot be read: \(error)", offset: start)
         }
     }
 

@@ -1,3 +1,5 @@
+import Kernel
+
 /// What a selector asks of one label. A label that is absent has the empty value.
 public struct LabelMatcher: Sendable {
     public enum Kind: String, Sendable {
@@ -12,7 +14,7 @@ public struct LabelMatcher: Sendable {
     public let value: String
     private let pattern: LabelPattern?
 
-    /// - Throws: ``LabelPattern/Failure`` for a regular expression that is none.
+    /// - Throws: ``BoundedPattern/Failure`` for a regular expression that is none.
     public init(_ name: String, _ kind: Kind, _ value: String) throws {
         self.name = name
         self.kind = kind

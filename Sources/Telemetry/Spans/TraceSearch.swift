@@ -66,6 +66,8 @@ struct TraceSearch {
     private let archive: Archive
     private let live: LiveSpans
     private let query: TraceQuery
+    /// What is asked for, where it is a trace's id.
+    private let traceID: TraceID?
     private let isOver: () -> Bool
 
     /// - Parameter isOver: Asked between blocks: whether there was enough time.
@@ -73,6 +75,7 @@ struct TraceSearch {
         self.archive = archive
         self.live = live
         self.query = query
+        traceID = query.id.flatMap { TraceID($0.lowercased()) }
         self.isOver = isOver
     }
 
@@ -112,7 +115,7 @@ struct TraceSearch {
 
     private func isMeant(_ head: SpanHead) -> Bool {
         guard head.startedAt < query.times.upperBound, head.endedAt >= query.times.lowerBound else { return false }
-        if let id = query.id, head.correlationID != id, head.traceID.description != id.lowercased() { return false }
+        if let id = query.id, head.correlationID != id, traceID == nil || head.traceID != traceID { return false }
         if let service = query.service, head.service != service { return false }
         if let agent = query.agent, head.agent != agent { return false }
         if let session = query.session, head.session != session { return false }

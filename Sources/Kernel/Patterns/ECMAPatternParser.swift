@@ -1,5 +1,5 @@
-/// Reads the text of a pattern.
-struct PatternParser {
+/// Reads ECMAScript's syntax (ECMA-262 §22.2, as with its `u` flag).
+struct ECMAPatternParser {
     private let scalars: [Unicode.Scalar]
     private var position = 0
     private var depth = 0
@@ -42,7 +42,7 @@ struct PatternParser {
                 continue
             }
             guard isRepeatable else { throw failure("a repetition of nothing") }
-            parts.append(.repetition(part, min: min, max: max))
+            parts.append(.repetition(part, min: min, max: max, isLazy: false))
         }
         return parts.count == 1 ? parts[0] : .sequence(parts)
     }
@@ -256,54 +256,9 @@ struct PatternParser {
         guard take("}") else { throw failure("\\p needs a name in braces") }
         var text = String(String.UnicodeScalarView(name))
         for prefix in ["General_Category=", "gc="] where text.hasPrefix(prefix) { text.removeFirst(prefix.count) }
-        if text == "Any" || text == "ASCII" {
-            let range = PatternSet.ranges(0...(text == "Any" ? 0x10FFFF : 0x7F))
-            return isNegated ? PatternSet(ranges: range.complement) : range
-        }
-        guard let categories = PatternCategories.named(text) else {
+        guard let set = PatternSet(property: text, isNegated: isNegated) else {
             throw failure("\\p knows general categories such as L, Lu, Letter or Nd, and not \(text.prefix(40))")
         }
-        return PatternSet(categories: isNegated ? PatternCategories.all.subtracting(categories) : categories)
-    }
-}
-
-extension PatternSet {
-    /// The one character of a set that has just one.
-    fileprivate var single: UInt32? {
-        guard ranges.count == 1, categories.isEmpty, ranges[0].count == 1 else { return nil }
-        return ranges[0].lowerBound
-    }
-}
-
-/// Unicode's general categories by their names (UAX #44, table 12).
-enum PatternCategories {
-    private static let table: [(short: String, long: String, category: Unicode.GeneralCategory)] = [
-        ("Lu", "Uppercase_Letter", .uppercaseLetter), ("Ll", "Lowercase_Letter", .lowercaseLetter),
-        ("Lt", "Titlecase_Letter", .titlecaseLetter), ("Lm", "Modifier_Letter", .modifierLetter),
-        ("Lo", "Other_Letter", .otherLetter), ("Mn", "Nonspacing_Mark", .nonspacingMark),
-        ("Mc", "Spacing_Mark", .spacingMark), ("Me", "Enclosing_Mark", .enclosingMark),
-        ("Nd", "Decimal_Number", .decimalNumber), ("Nl", "Letter_Number", .letterNumber),
-        ("No", "Other_Number", .otherNumber), ("Pc", "Connector_Punctuation", .connectorPunctuation),
-        ("Pd", "Dash_Punctuation", .dashPunctuation), ("Ps", "Open_Punctuation", .openPunctuation),
-        ("Pe", "Close_Punctuation", .closePunctuation), ("Pi", "Initial_Punctuation", .initialPunctuation),
-        ("Pf", "Final_Punctuation", .finalPunctuation), ("Po", "Other_Punctuation", .otherPunctuation),
-        ("Sm", "Math_Symbol", .mathSymbol), ("Sc", "Currency_Symbol", .currencySymbol),
-        ("Sk", "Modifier_Symbol", .modifierSymbol), ("So", "Other_Symbol", .otherSymbol),
-        ("Zs", "Space_Separator", .spaceSeparator), ("Zl", "Line_Separator", .lineSeparator),
-        ("Zp", "Paragraph_Separator", .paragraphSeparator), ("Cc", "Control", .control), ("Cf", "Format", .format),
-        ("Cs", "Surrogate", .surrogate), ("Co", "Private_Use", .privateUse), ("Cn", "Unassigned", .unassigned),
-    ]
-    private static let groups = [
-        "Letter": "L", "Mark": "M", "Number": "N", "Punctuation": "P", "punct": "P", "Symbol": "S", "Separator": "Z",
-        "Other": "C", "digit": "Nd", "cntrl": "Cc",
-    ]
-
-    static let all = Set(table.map(\.category))
-
-    static func named(_ name: String) -> Set<Unicode.GeneralCategory>? {
-        let short = groups[name] ?? name
-        let isGroup = short.count == 1
-        let found = table.filter { $0.short == short || $0.long == short || (isGroup && $0.short.hasPrefix(short)) }
-        return found.isEmpty ? nil : Set(found.map(\.category))
+        return set
     }
 }

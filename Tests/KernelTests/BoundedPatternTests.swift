@@ -3,7 +3,7 @@ import Testing
 @testable import Kernel
 
 @Suite("Bounded patterns")
-struct JSONSchemaPatternTests {
+struct BoundedPatternTests {
     private func isFound(_ pattern: String, _ text: String, steps: Int = 1_000_000) throws -> Bool? {
         var left = steps
         let found = try BoundedPattern(pattern).isFound(in: text, stepsLeft: &left)
@@ -62,5 +62,16 @@ struct JSONSchemaPatternTests {
         }
         let nested = String(repeating: "(", count: 60) + String(repeating: ")", count: 60)
         #expect(throws: BoundedPattern.Failure.self) { try BoundedPattern(nested) }
+    }
+
+    @Test(
+        "what every match has somewhere is known",
+        arguments: [
+            ("timeout", "timeout"), ("^Time ?out$", "time"), ("(?i)TIMEOUT.*\\d", "timeout"), ("a|b", ""),
+            ("ab(c|d)efg", "efg"), ("(?:abc)+x", "abc"), ("(abc)*x", "x"), ("a\\bbc", "abc"), ("[aA]b", "ab"),
+            ("[ab]c", "c"), ("(?i)ké", "k"), ("x{3}y", "x"), ("", ""), ("é", ""),
+        ])
+    func literal(pattern: String, literal: String) throws {
+        #expect(try BoundedPattern(pattern, syntax: .re2).literal == literal)
     }
 }

@@ -1,17 +1,10 @@
-/// What a pattern says, before it is a program.
-indirect enum LabelPatternTree {
-    case set(LabelPatternSet)
-    case start
-    case end
-    case wordBoundary(isNegated: Bool)
-    case sequence([LabelPatternTree])
-    case choice([LabelPatternTree])
-    case repetition(LabelPatternTree, min: Int, max: Int?, isLazy: Bool)
-    case group(Int, LabelPatternTree)
-}
-
 /// Reads RE2's syntax (github.com/google/re2/wiki/Syntax).
-struct LabelPatternParser {
+struct RE2PatternParser {
+    /// Of a counted repetition (RE2's limit).
+    private static let repetitionsMax = 1_000
+    private static let spaces = PatternSet.ranges(9...10, 12...13, 32...32)
+    private static let notNewline = PatternSet(ranges: PatternSet.ranges(10...10).complement)
+
     private let scalars: [Unicode.Scalar]
     private var position = 0
     private var depth = 0
@@ -22,14 +15,14 @@ struct LabelPatternParser {
 
     init(_ text: String) { scalars = Array(text.unicodeScalars) }
 
-    mutating func parse() throws -> LabelPatternTree {
+    mutating func parse() throws -> PatternTree {
         let tree = try choice()
         guard position == scalars.count else { throw failure("a ) without its (") }
         return .group(0, tree)
     }
 
-    private func failure(_ reason: String) -> LabelPattern.Failure {
-        LabelPattern.Failure(description: "\(reason), at character \(position + 1)")
+    private func failure(_ reason: String) -> BoundedPattern.Failure {
+        BoundedPattern.Failure(reason: "\(reason), at character \(position + 1)")
     }
 
     private var next: Unicode.Scalar? { position < scalars.count ? scalars[position] : nil }
@@ -41,14 +34,14 @@ struct LabelPatternParser {
         return true
     }
 
-    private mutating func choice() throws -> LabelPatternTree {
+    private mutating func choice() throws -> PatternTree {
         var branches = [try sequence()]
         while take("|") { branches.append(try sequence()) }
         return branches.count == 1 ? branches[0] : .choice(branches)
     }
 
-    private mutating func sequence() throws -> LabelPatternTree {
-        var parts: [LabelPatternTree] = []
+    private mutating func sequence() throws -> PatternTree {
+        var parts: [PatternTree] = []
         while let scalar = next, scalar != "|", scalar != ")" {
             guard let part = try part() else { continue }
             parts.append(try repeated(part))
@@ -57,31 +50,31 @@ struct LabelPatternParser {
     }
 
     /// A part, or `nil` for flags, which are for those that follow.
-    private mutating func part() throws -> LabelPatternTree? {
+    private mutating func part() throws -> PatternTree? {
         guard let scalar = next else { throw failure("it ends too early") }
         position += 1
         switch scalar {
         case "^": return .start
         case "$": return .end
-        case ".": return .set(dotTakesNewline ? .all : .notNewline)
+        case ".": return .set(dotTakesNewline ? .all : Self.notNewline)
         case "(": return try group()
-        case "[": return .set(cased(try bracket()))
+        case "[": return .set(try bracket())
         case "\\": return try escape()
         case "*", "+", "?": throw failure("a repetition of nothing")
-        default: return .set(cased(LabelPatternSet(ranges: [scalar.value...scalar.value])))
+        default: return .set(cased(.ranges(scalar.value...scalar.value)))
         }
     }
 
-    private func cased(_ set: LabelPatternSet) -> LabelPatternSet { isCaseless ? set.caseless : set }
+    private func cased(_ set: PatternSet) -> PatternSet { isCaseless ? set.caseless : set }
 
-    private mutating func group() throws -> LabelPatternTree? {
-        guard depth < LabelPattern.depthMax else { throw failure("too many groups within each other") }
+    private mutating func group() throws -> PatternTree? {
+        guard depth < BoundedPattern.depthMax else { throw failure("too many groups within each other") }
         depth += 1
         defer { depth -= 1 }
         let flags = (isCaseless, dotTakesNewline)
         var number: Int?
         if take("?P<") || take("?<") {
-            let name = scalars[position...].prefix { LabelPatternSet.word.contains($0) }
+            let name = scalars[position...].prefix { PatternSet.words.contains($0) }
             position += name.count
             guard !name.isEmpty, take(">") else { throw failure("a group's name is expected") }
             number = groupNames.count
@@ -115,7 +108,7 @@ struct LabelPatternParser {
         throw failure("a ( without its )")
     }
 
-    private mutating func repeated(_ part: LabelPatternTree) throws -> LabelPatternTree {
+    private mutating func repeated(_ part: PatternTree) throws -> PatternTree {
         var part = part
         var isFirst = true
         while let (min, max) = try quantifier() {
@@ -146,14 +139,14 @@ struct LabelPatternParser {
     }
 
     private func counted(_ min: Int, _ max: Int?) throws -> (Int, Int?) {
-        guard Swift.max(min, max ?? 0) <= LabelPattern.repetitionsMax, min <= max ?? min else {
+        guard Swift.max(min, max ?? 0) <= Self.repetitionsMax, min <= max ?? min else {
             throw failure("a count of repetitions that is not allowed")
         }
         return (min, max)
     }
 
     private mutating func number() -> Int? {
-        let digits = scalars[position...].prefix { LabelPatternSet.digit.contains($0) }
+        let digits = scalars[position...].prefix { PatternSet.digits.contains($0) }
         guard !digits.isEmpty, digits.count <= 6 else { return nil }
         position += digits.count
         return Int(String(String.UnicodeScalarView(digits)))
@@ -161,33 +154,34 @@ struct LabelPatternParser {
 
     // MARK: Escapes and sets
 
-    private mutating func escape() throws -> LabelPatternTree {
+    private mutating func escape() throws -> PatternTree {
         if take("b") { return .wordBoundary(isNegated: false) }
         if take("B") { return .wordBoundary(isNegated: true) }
         if take("A") { return .start }
         if take("z") { return .end }
         if take("Q") {
-            var parts: [LabelPatternTree] = []
+            var parts: [PatternTree] = []
             while let scalar = next, !take("\\E") {
                 position += 1
-                parts.append(.set(cased(LabelPatternSet(ranges: [scalar.value...scalar.value]))))
+                parts.append(.set(cased(.ranges(scalar.value...scalar.value))))
             }
             return .sequence(parts)
         }
         return .set(cased(try escapedSet()))
     }
 
-    private mutating func escapedSet() throws -> LabelPatternSet {
+    private mutating func escapedSet() throws -> PatternSet {
         guard let scalar = next else { throw failure("it ends with a backslash") }
         position += 1
         let value: UInt32
         switch scalar {
-        case "d": return .digit
-        case "D": return LabelPatternSet.digit.complement
-        case "w": return .word
-        case "W": return LabelPatternSet.word.complement
-        case "s": return .space
-        case "S": return LabelPatternSet.space.complement
+        case "d": return .digits
+        case "D": return PatternSet(ranges: PatternSet.digits.complement)
+        case "w": return .words
+        case "W": return PatternSet(ranges: PatternSet.words.complement)
+        case "s": return Self.spaces
+        case "S": return PatternSet(ranges: Self.spaces.complement)
+        case "p", "P": return try property(isNegated: scalar == "P")
         case "t": value = 9
         case "n": value = 10
         case "v": value = 11
@@ -196,12 +190,29 @@ struct LabelPatternParser {
         case "a": value = 7
         case "x": value = try hexadecimal()
         default:
-            guard scalar.value < 128, !LabelPatternSet.word.contains(scalar) || scalar == "_" else {
+            guard scalar.value < 128, !PatternSet.words.contains(scalar) || scalar == "_" else {
                 throw failure("\\\(scalar) is no escape that is known here")
             }
             value = scalar.value
         }
-        return LabelPatternSet(ranges: [value...value])
+        return .ranges(value...value)
+    }
+
+    /// `\pN`, `\p{Greek}` or `\p{^Lu}`: of these the general categories.
+    private mutating func property(isNegated: Bool) throws -> PatternSet {
+        var name = scalars[position...].prefix(1)
+        var isOther = isNegated
+        if take("{") {
+            if take("^") { isOther.toggle() }
+            name = scalars[position...].prefix { $0 != "}" }
+            position += 1
+        }
+        position += name.count
+        let text = String(String.UnicodeScalarView(name))
+        guard position <= scalars.count, let set = PatternSet(property: text, isNegated: isOther) else {
+            throw failure("\\p knows general categories such as L, Lu or Nd")
+        }
+        return set
     }
 
     private mutating func hexadecimal() throws -> UInt32 {
@@ -222,8 +233,8 @@ struct LabelPatternParser {
         "xdigit": [48...57, 65...70, 97...102],
     ]
 
-    private mutating func bracket() throws -> LabelPatternSet {
-        var set = LabelPatternSet(ranges: [])
+    private mutating func bracket() throws -> PatternSet {
+        var set = PatternSet(ranges: [])
         let isNegated = take("^")
         var isFirst = true
         while isFirst || !take("]") {
@@ -231,12 +242,12 @@ struct LabelPatternParser {
             isFirst = false
             if take("[:") {
                 let isOther = take("^")
-                let name = scalars[position...].prefix { LabelPatternSet.word.contains($0) }
+                let name = scalars[position...].prefix { PatternSet.words.contains($0) }
                 position += name.count
                 guard let ranges = Self.classes[String(String.UnicodeScalarView(name))], take(":]") else {
                     throw failure("a class that is not known")
                 }
-                set.ranges += isOther ? LabelPatternSet(ranges: ranges).complement.ranges : ranges
+                set.ranges += isOther ? PatternSet.sorted(ranges).complement : ranges
                 continue
             }
             let low = try bracketItem()
@@ -248,105 +259,18 @@ struct LabelPatternParser {
                 set.ranges.append(from...to)
             } else {
                 set.ranges += low.ranges
+                set.categories.formUnion(low.categories)
             }
         }
-        return isNegated ? (isCaseless ? set.caseless : set).complement : set
+        set = cased(set)
+        set.normalize()
+        set.isNegated = isNegated
+        return set
     }
 
-    private mutating func bracketItem() throws -> LabelPatternSet {
+    private mutating func bracketItem() throws -> PatternSet {
         guard let scalar = next else { throw failure("a [ without its ]") }
         position += 1
-        return scalar == "\\" ? try escapedSet() : LabelPatternSet(ranges: [scalar.value...scalar.value])
-    }
-}
-
-extension LabelPatternSet {
-    fileprivate var single: UInt32? {
-        ranges.count == 1 && ranges[0].count == 1 ? ranges[0].lowerBound : nil
-    }
-}
-
-/// Writes a tree as a program.
-struct LabelPatternWriter {
-    private var program = LabelPatternProgram()
-    /// Counts copies too, as a copy of nothing writes no instruction.
-    private var work = 0
-
-    mutating func program(_ tree: LabelPatternTree) throws -> LabelPatternProgram {
-        try write(tree)
-        try emit(.match)
-        return program
-    }
-
-    private var here: Int { program.instructions.count }
-
-    @discardableResult
-    private mutating func emit(_ instruction: LabelPatternInstruction) throws -> Int {
-        try count()
-        program.instructions.append(instruction)
-        return here - 1
-    }
-
-    private mutating func count() throws {
-        work += 1
-        guard work <= LabelPattern.instructionsMax else {
-            throw LabelPattern.Failure(description: "it is too large once its repetitions are written out")
-        }
-    }
-
-    private mutating func write(_ tree: LabelPatternTree) throws {
-        switch tree {
-        case .set(let set):
-            try emit(.set(program.sets.count))
-            program.sets.append(set)
-        case .start: try emit(.start)
-        case .end: try emit(.end)
-        case .wordBoundary(let isNegated): try emit(.wordBoundary(isNegated: isNegated))
-        case .sequence(let parts): for part in parts { try write(part) }
-        case .choice(let branches): try writeChoice(branches)
-        case .group(let number, let tree):
-            program.slots = max(program.slots, 2 * number + 2)
-            try emit(.save(2 * number))
-            try write(tree)
-            try emit(.save(2 * number + 1))
-        case .repetition(let part, let min, let max, let isLazy): try writeRepetition(part, min, max, isLazy)
-        }
-    }
-
-    private mutating func writeChoice(_ branches: [LabelPatternTree]) throws {
-        var jumps: [Int] = []
-        for branch in branches.dropLast() {
-            let split = try emit(.split(0, 0))
-            try write(branch)
-            jumps.append(try emit(.jump(0)))
-            program.instructions[split] = .split(split + 1, here)
-        }
-        if let last = branches.last { try write(last) }
-        for jump in jumps { program.instructions[jump] = .jump(here) }
-    }
-
-    private mutating func writeRepetition(
-        _ part: LabelPatternTree, _ min: Int, _ max: Int?, _ isLazy: Bool
-    ) throws {
-        func split(_ inside: Int, _ behind: Int) -> LabelPatternInstruction {
-            isLazy ? .split(behind, inside) : .split(inside, behind)
-        }
-        for _ in 0..<min {
-            try count()
-            try write(part)
-        }
-        guard let max else {
-            let start = try emit(.split(0, 0))
-            try write(part)
-            try emit(.jump(start))
-            program.instructions[start] = split(start + 1, here)
-            return
-        }
-        var splits: [Int] = []
-        for _ in min..<Swift.max(min, max) {
-            splits.append(try emit(.split(0, 0)))
-            try write(part)
-        }
-        for start in splits { program.instructions[start] = split(start + 1, here) }
+        return scalar == "\\" ? try escapedSet() : .ranges(scalar.value...scalar.value)
     }
 }
