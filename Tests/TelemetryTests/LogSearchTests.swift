@@ -261,4 +261,28 @@ struct LogSearchTests {
             try await ingest.close()
         }
     }
+
+    @Test("what was shed of a request stays away after a process that ended without a word")
+    func shedAndCrash() async throws {
+        try await withTelemetryFolder { folder in
+            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, diskQuota: 1, world: .live)
+            let record = Self.record(1, "there") { $0.category = .error }
+            try await first.take(Self.rows([record]), refused: [:])
+            try await first.flush()
+            try await first.measure()
+            let spans = [
+                SpanSamples.span("00f067aa0ba902b7", attributes: [("gen_ai.operation.name", "chat")]),
+                SpanSamples.span("00f067aa0ba902b8", more: ["status": ["code": 2]]),
+            ]
+            let request = try OTLPJSON.traces(SpanSamples.request(spans)) { _ in }
+            #expect(try await first.take(request, agent: "writer") == [.shed: 1])
+            // Nothing is closed, and the spans not flushed.
+            let next = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            try await next.flush()
+            let heads = try await next.trace(try #require(TraceID(SpanSamples.traceID)))
+            #expect(heads.map(\.spanID.description) == ["00f067aa0ba902b8"])
+            #expect(heads.map(\.agent) == ["writer"])
+            try await next.close()
+        }
+    }
 }

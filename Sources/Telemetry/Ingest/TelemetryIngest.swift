@@ -140,7 +140,9 @@ public final class TelemetryIngest: Sendable {
         let (hasRoom, categories) = state.withLock { ($0.bytes + bytes <= Self.waitingBytesMax, $0.shed) }
         guard hasRoom else { throw counted(.overloaded, content.signal) }
         let (content, shed) = categories.isEmpty ? (content, [:]) : content.without(categories)
-        if content.count > 0 { try await keep(WaitingRequest(arrivedAt: arrivedAt, content: content)) }
+        if content.count > 0 {
+            try await keep(WaitingRequest(arrivedAt: arrivedAt, content: content, shed: Set(shed.keys)))
+        }
         let shedCount = shed.values.reduce(0, +)
         state.withLock { state in
             state.ledgers[content.signal].received += content.count + refused.values.reduce(0, +) + shedCount

@@ -61,6 +61,8 @@ struct WaitingRequest: Sendable {
     private enum EntryKind {
         static let spans: UInt8 = 1
         static let logs: UInt8 = 2
+        /// Spans of which those of some categories were not taken.
+        static let spansLessShed: UInt8 = 3
     }
 
     /// Its entry of the spool; 0 before it has one.
@@ -69,22 +71,30 @@ struct WaitingRequest: Sendable {
     let content: Content
     /// Whether an earlier process took it in: a part of it may be in the archive.
     private(set) var isReplayed = false
+    /// What was shed of it: the bytes of such spans are still among the others'.
+    private let shed: Set<TelemetryCategory>
 
-    init(arrivedAt: Timestamp, content: Content) {
+    init(arrivedAt: Timestamp, content: Content, shed: Set<TelemetryCategory> = []) {
         self.arrivedAt = arrivedAt
         self.content = content
+        self.shed = shed
     }
 
     /// What an earlier process left; `nil` for an entry that is none of ours.
     init?(_ number: Int64, _ entry: SpoolEntry) {
         switch entry.kind {
-        case EntryKind.spans:
+        case EntryKind.spans, EntryKind.spansLessShed:
             var reader = ColumnReader(entry.payload)
-            guard let agent = try? reader.text(), let spans = try? ReceivedSpans(Array(reader.rest)) else { return nil }
-            content = .spans(spans, agent: agent.isEmpty ? nil : agent)
+            guard let agent = try? reader.text(),
+                let names = entry.kind == EntryKind.spans ? "" : try? reader.text(),
+                let spans = try? ReceivedSpans(Array(reader.rest))
+            else { return nil }
+            shed = Set(names.split(separator: ",").compactMap { TelemetryCategory(rawValue: String($0)) })
+            content = Content.spans(spans, agent: agent.isEmpty ? nil : agent).without(shed).0
         case EntryKind.logs:
             guard let rows = try? LogRows(entry.payload) else { return nil }
             content = .logs(rows)
+            shed = []
         default: return nil
         }
         self.number = number
@@ -98,11 +108,13 @@ struct WaitingRequest: Sendable {
     var entry: SpoolEntry {
         switch content {
         case .spans(let spans, let agent):
-            // The agent's name behind its length, then the request.
+            // The agent's name behind its length, and what was shed, then the request.
             var writer = ColumnWriter()
             writer.append(agent ?? "")
+            if !shed.isEmpty { writer.append(shed.map(\.rawValue).sorted().joined(separator: ",")) }
             return SpoolEntry(
-                kind: EntryKind.spans, receivedAt: arrivedAt.microseconds, payload: writer.bytes + spans.body)
+                kind: shed.isEmpty ? EntryKind.spans : EntryKind.spansLessShed, receivedAt: arrivedAt.microseconds,
+                payload: writer.bytes + spans.body)
         case .logs(let rows):
             return SpoolEntry(kind: EntryKind.logs, receivedAt: arrivedAt.microseconds, payload: rows.bytes)
         }
