@@ -9,6 +9,7 @@ TITLES = {
     "spans": "Spans",
     "logs": "Logs",
     "metrics": "Counting",
+    "scrape": "Scraping",
     "footprint": "Memory, idleness and start",
 }
 
