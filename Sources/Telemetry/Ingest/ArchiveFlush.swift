@@ -15,15 +15,7 @@ struct ArchiveFlush {
     /// Days before today in whose files a span that comes again is looked for.
     private static let daysKnown = 1
 
-    /// What became of records.
-    struct Counts {
-        var stored = 0
-        var duplicate = 0
-        /// Those that only said that they had begun.
-        var pending = 0
-        /// Those that an earlier process had put into the archive.
-        var replayed = 0
-    }
+    typealias Counts = StoreOutcome.Counts
 
     /// What goes to one part.
     private struct Gathering {

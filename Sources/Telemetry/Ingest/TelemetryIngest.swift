@@ -37,7 +37,6 @@ public final class TelemetryIngest: Sendable {
 
     /// What only the flush touches, one at a time.
     private struct Keeping {
-        var flush: ArchiveFlush
         var flushed: Int64 = 0
         var syncedAt: Timestamp?
     }
@@ -49,19 +48,16 @@ public final class TelemetryIngest: Sendable {
     private let liveFile: LiveSpansFile
     /// Which labels tell streams of logs apart.
     let streams: StreamLabels
-    private let archive: Archive
-    /// The same files, for those who look: they hold nothing up.
-    private let reading: Archive
+    private let store: any TelemetryStore
     private let spool: Spool
     private let folder: String
     private let diskQuota: DiskQuota
     private let world: World
     private let state: Mutex<State>
-    private let keeping: Mutex<Keeping>
+    private let keeping = Mutex(Keeping())
+    private let turn = Turn()
     private let hearer = Mutex<(@Sendable ([StoredSpan]) -> Void)?>(nil)
-    private let worker = DispatchQueue(label: "reeve.telemetry.archive")
-    private let reader = DispatchQueue(label: "reeve.telemetry.reader")
-    private let searcher = DispatchQueue(label: "reeve.telemetry.search")
+    private let worker = DispatchQueue(label: "reeve.telemetry.quota")
 
     /// - Parameters:
     ///   - folder: The folder of all telemetry, made where it is absent.
@@ -73,16 +69,15 @@ public final class TelemetryIngest: Sendable {
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
-        let archive = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
-        self.archive = archive
         live = LiveSpans(world: world)
         liveFile = LiveSpansFile(folder: folder, live: live)
-        streams = StreamLabels(StreamLabels.few(archive.labels()))
-        reading = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
-        keeping = Mutex(Keeping(flush: ArchiveFlush(archive, live: live, bindings: bindings)))
+        let store = try ArchiveStore(
+            folder: folder, live: live, bindings: bindings, entropy: world.entropy, onWarning: onWarning)
+        self.store = store
+        streams = StreamLabels(StreamLabels.few(store.labelsAtStart()))
         var state = State()
         spool = try Spool(
-            folder: "\(folder)/spool", quota: quota, after: archive.progress(),
+            folder: "\(folder)/spool", quota: quota, after: store.entryAtStart,
             replay: { number, entry in
                 guard let waiting = WaitingRequest(number, entry) else { return }
                 state.waiting.append(waiting)
@@ -189,71 +184,69 @@ public final class TelemetryIngest: Sendable {
     /// Has spans told of once each, when they are in the archive. Called by one who holds up all others.
     public func tell(_ hear: @escaping @Sendable ([StoredSpan]) -> Void) { hearer.withLock { $0 = hear } }
 
-    /// Puts what waits into the archive.
-    public func flush() async throws { try await onWorker { try self.flushNow() } }
+    /// Puts what waits into the store.
+    public func flush() async throws { try await turn.run { try await self.flushNow() } }
 
-    private func flushNow() throws {
+    private func flushNow() async throws {
         let waiting = state.withLock { state in
             defer { state.waiting = [] }
             return state.waiting
         }
-        try keeping.withLock { keeping in
-            if let last = waiting.last {
-                let result = keeping.flush.keep(waiting, now: world.now)
-                let fresh = keeping.flush.takeFresh()
-                if !fresh.isEmpty { hearer.withLock { $0 }?(fresh) }
-                state.withLock { state in
-                    for (signal, counts) in keeping.flush.takeCounts() {
-                        state.ledgers[signal].received -= counts.replayed
-                        state.ledgers[signal].stored += counts.stored
-                        state.ledgers[signal].duplicate += counts.duplicate
-                        state.ledgers[signal].pending += counts.pending
-                    }
-                    switch result {
-                    case .success: state.bytes -= waiting.reduce(0) { $0 + $1.bytes }
-                    case .failure: state.waiting.insert(contentsOf: waiting, at: 0)
-                    }
+        if let last = waiting.last {
+            let outcome = await store.keep(waiting, now: world.now)
+            if !outcome.fresh.isEmpty { hearer.withLock { $0 }?(outcome.fresh) }
+            state.withLock { state in
+                for (signal, counts) in outcome.counts {
+                    state.ledgers[signal].received -= counts.replayed
+                    state.ledgers[signal].stored += counts.stored
+                    state.ledgers[signal].duplicate += counts.duplicate
+                    state.ledgers[signal].pending += counts.pending
                 }
-                try result.get()
-                keeping.flushed = last.number
+                switch outcome.result {
+                case .success: state.bytes -= waiting.reduce(0) { $0 + $1.bytes }
+                case .failure: state.waiting.insert(contentsOf: waiting, at: 0)
+                }
             }
-            try letGo(&keeping)
+            try outcome.result.get()
+            keeping.withLock { $0.flushed = last.number }
+        }
+        let now = world.now
+        let isDue = keeping.withLock { keeping in
+            let isDue = keeping.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true
+            return keeping.flushed > 0 && (isDue || spool.isPressed)
+        }
+        if isDue { try await letGo() }
+    }
+
+    /// Deletes what the spool need not keep any more, once the store is synced.
+    private func letGo() async throws {
+        try await store.sync()
+        try await onWorker { try self.liveFile.keep() }
+        keeping.withLock { keeping in
+            spool.release(through: keeping.flushed)
+            keeping.syncedAt = world.now
         }
     }
 
-    /// Deletes what the spool need not keep any more, once the archive is synced.
-    private func letGo(_ keeping: inout Keeping) throws {
-        let now = world.now
-        let isDue = keeping.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true
-        guard keeping.flushed > 0, isDue || spool.isPressed else { return }
-        try archive.sync()
-        try liveFile.keep()
-        spool.release(through: keeping.flushed)
-        keeping.syncedAt = now
-    }
-
-    /// Puts the last into the archive and closes it.
+    /// Puts the last into the store and closes it.
     public func close() async throws {
         spool.close()
-        try await onWorker {
-            try self.flushNow()
-            try self.archive.sync()
-            try self.liveFile.keep()
-            self.spool.release(through: self.keeping.withLock { $0.flushed })
-            try self.archive.close()
-            try self.reading.close()
+        try await turn.run {
+            var fault: (any Error)?
+            do {
+                try await self.flushNow()
+                try await self.letGo()
+            } catch { fault = error }
+            try await self.store.close()
+            // What could not be kept is in the spool.
+            if let fault { throw fault }
         }
     }
 
-    /// Deletes the files of records that are older than they are kept, and says how many.
+    /// Deletes the records that are older than they are kept, and says how many parts of the store those were.
     @discardableResult
     public func forget(_ retention: TelemetryRetention) async throws -> Int {
-        let today = ArchivePart.day(of: world.now)
-        let old = archive.parts().filter { today - $0.day > retention.days($0.category) }
-        // First whoever looks lets go of them: the disk has room only once nobody holds a file.
-        try await Self.on(reader) { try self.reading.letGo(of: old) }
-        try await onWorker { try self.archive.drop(old) }
-        return old.count
+        try await turn.run { try await self.store.forget(retention, now: self.world.now) }
     }
 
     // MARK: out
@@ -264,56 +257,36 @@ public final class TelemetryIngest: Sendable {
 
     /// The heads of a trace's spans, by their start, with those that run.
     public func trace(_ id: TraceID) async throws -> [SpanHead] {
-        // Before the archive is asked: what ends meanwhile is found there.
+        // Before the store is asked: what ends meanwhile is found there.
         let running = live.heads(of: id)
-        return try await Self.on(reader) { TraceHeads.merged(self.reading.spans(of: id).map(\.head), running) }
+        return TraceHeads.merged(try await store.heads(of: id), running)
     }
 
-    /// Whether the archive has spans of a trace, without reading all of them.
-    public func hasTrace(_ id: TraceID) async throws -> Bool {
-        try await Self.on(reader) { self.reading.has(id) }
-    }
+    /// Whether the store has spans of a trace, without reading all of them.
+    public func hasTrace(_ id: TraceID) async throws -> Bool { try await store.has(id) }
 
     /// All of a span; `nil` where there is none.
     public func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
-        try await Self.on(reader) {
-            guard let found = self.reading.span(id, of: trace) else {
-                return try self.live.detail(id, of: trace)
-            }
-            return try self.reading.detail(of: found.head, at: found.place)
-        }
+        if let found = try await store.span(id, of: trace) { return found }
+        return try live.detail(id, of: trace)
     }
 
     /// Traces that are as asked, ``searchMax`` long.
     public func traces(_ query: TraceQuery) async throws -> TraceFindings {
-        try await Self.on(searcher) {
-            let end = ContinuousClock.now + Self.searchMax
-            return TraceSearch(archive: self.reading, live: self.live, query: query) { ContinuousClock.now > end }.run()
-        }
+        try await store.traces(query, longest: Self.searchMax)
     }
 
     /// Log records that are as asked, ``searchMax`` long.
     public func logs(_ query: LogQuery) async throws -> LogFindings {
-        try await Self.on(searcher) {
-            let end = ContinuousClock.now + Self.searchMax
-            return LogSearch(archive: self.reading, query: query) { ContinuousClock.now > end }.run()
-        }
+        try await store.logs(query, longest: Self.searchMax)
     }
 
     /// The labels of streams that are kept, with their values.
-    public func logLabels() async throws -> [String: Set<String>] {
-        try await Self.on(searcher) { self.reading.labels() }
-    }
+    public func logLabels() async throws -> [String: Set<String>] { try await store.labels() }
 
     private func onWorker<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await Self.on(worker, body)
-    }
-
-    private static func on<Value: Sendable>(
-        _ queue: DispatchQueue, _ body: @escaping @Sendable () throws -> Value
-    ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Result { try body() }) }
+            worker.async { continuation.resume(with: Result { try body() }) }
         }
     }
 }
