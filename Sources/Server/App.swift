@@ -105,7 +105,8 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
             store: try SeriesStore(
                 folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
                 days: settings.telemetry.metricsDays, world: world
-            ) { telemetryLogger.warning("\($0)") }, world: world)
+            ) { telemetryLogger.warning("\($0)") }, folder: directory.telemetryPath, world: world
+        ) { telemetryLogger.warning("\($0)") }
         let features = Features(
             storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings,
             catalogue: scripted.settings, world: world,

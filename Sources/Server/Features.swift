@@ -242,7 +242,7 @@ public struct Features: Sendable {
             BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
             [Loop("budgets.exchange", every: BudgetClerk.interval) { await budgetClerk.keepUp() }],
             spans.map(telemetryLoops) ?? [], ownSpans?.loops ?? [],
-            metrics.map { metricLoops($0.store) } ?? [],
+            metrics.map(metricLoops) ?? [],
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now
@@ -259,8 +259,8 @@ public struct Features: Sendable {
         return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections, requests] + own)
     }
 
-    private func metricLoops(_ store: SeriesStore) -> [Loop] {
-        let source = ownMetrics
+    private func metricLoops(_ metrics: MetricIngest) -> [Loop] {
+        let (source, store) = (ownMetrics, metrics.store)
         let sampler = MetricSampler(
             store: store, instance: "\(settings.http.host):\(settings.http.port)", world: world
         ) { await source.page() }
@@ -269,6 +269,7 @@ public struct Features: Sendable {
                 try await sampler.sample()
             },
             Loop("metrics.flush", every: SeriesStore.flushInterval) { try await store.flushIfDue() },
+            Loop("metrics.ledger", every: .seconds(5)) { try metrics.keepLedger() },
             Loop("metrics.retention", every: .minutes(10)) { try await store.forget() },
         ]
     }

@@ -77,7 +77,7 @@ struct SeriesCloser: ServiceLifecycle.Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        try? await metrics?.store.close()
+        try? await metrics?.close()
     }
 }
 

@@ -68,7 +68,7 @@ struct MetricIngestTests {
             let now = World.live.now.microseconds / 1_000
             // Room for one entry and no other.
             let store = try SeriesStore(folder: folder, quota: 100, days: 30, world: .live)
-            let ingest = MetricIngest(store: store, world: .live)
+            let ingest = MetricIngest(store: store, folder: folder, world: .live)
             _ = try await ingest.take(try Self.deltas(5, at: now), agent: nil)
             for _ in 0..<3 {
                 await #expect(throws: MetricIngest.Fault.overloaded) {

@@ -61,6 +61,47 @@ struct TelemetryIngestTests {
         }
     }
 
+    @Test("the ledger goes on after a stop, and after a process that ended without a word")
+    func ledgerOverStarts() async throws {
+        try await withTelemetryFolder { folder in
+            func counts(_ ingest: TelemetryIngest) -> [Int] {
+                let ledger = ingest.ledgers[.traces]
+                return [ledger.received, ledger.stored, ledger.duplicate, ledger.pending, ledger.rejected]
+            }
+            let live: JSONValue = ["attributes": .array([SpanSamples.pair(OwnNames.state, .string(OwnNames.pending))])]
+            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            for number in 0..<20 {
+                let more: JSONValue = number % 5 == 0 ? live : [:]
+                let body = try Self.body([SpanSamples.span(Self.id(number), more: more)])
+                _ = try await first.take(body, agent: nil, refusedBefore: number == 3 ? [.malformed: 2] : [:])
+                // The first flush is synced and the ledger kept; the second is in the archive and neither.
+                if number == 9 || number == 14 { try await first.flush() }
+            }
+            let pending = first.ledgers[.traces].pending
+            // Nothing is closed.
+            let second = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            #expect(second.ledgers[.traces].received == 22)
+            try await second.flush()
+            let found = counts(second)
+            #expect(found[0] == 22 && found[1...].reduce(0, +) == 22 && found[2] == 0 && found[4] == 2)
+            #expect(found[3] >= pending)
+            try await second.close()
+            let third = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            #expect(third.ledgers == second.ledgers)
+            #expect(third.ledgers[.traces].rejectedByReason == [.malformed: 2])
+            try Array("no document".utf8).withUnsafeBytes {
+                try Data($0).write(to: URL(fileURLWithPath: "\(folder)/ledger"))
+            }
+            let warnings = Mutex<[String]>([])
+            let fourth = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live) { text in
+                warnings.withLock { $0.append(text) }
+            }
+            try await fourth.flush()
+            #expect(warnings.withLock { $0.count } == 1)
+            #expect(fourth.ledgers[.traces].stored == 0)
+        }
+    }
+
     @Test("a span that comes again is counted and not kept twice")
     func duplicates() async throws {
         try await withTelemetryFolder { folder in
@@ -77,7 +118,7 @@ struct TelemetryIngestTests {
             _ = try await again.take(body, agent: nil)
             try await again.flush()
             ledger = again.ledgers[.traces]
-            #expect((ledger.received, ledger.stored, ledger.duplicate) == (5, 0, 5))
+            #expect((ledger.received, ledger.stored, ledger.duplicate) == (25, 5, 20))
         }
     }
 
@@ -200,7 +241,7 @@ struct TelemetryIngestTests {
             #expect(left[365] == [.audit])
             #expect(left[366] == [])
             let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-            #expect(names.sorted() == ["secret", "spool"])
+            #expect(names.sorted() == ["ledger", "secret", "spool"])
         }
     }
 

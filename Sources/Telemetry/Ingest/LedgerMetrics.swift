@@ -1,7 +1,7 @@
 /// What became of records, as a metric: what is not kept must be seen where people look.
 public struct LedgerMetrics: MetricSource {
     public static let metric = Metric.counter(
-        "reeve_telemetry_records_total", "Records of telemetry since the start, by what became of them.",
+        "reeve_telemetry_records_total", "Records of telemetry over all starts, by what became of them.",
         labels: ["signal", "outcome"])
 
     private let ingest: TelemetryIngest?

@@ -21,10 +21,30 @@ public final class MetricIngest: Sendable {
     private let world: World
     private let state = Mutex(State())
     private let totals = Mutex([LabelSet: Sample]())
+    private let ledgerFile: LedgerFile
 
-    public init(store: SeriesStore, world: World) {
+    /// - Parameters:
+    ///   - folder: That of all telemetry.
+    ///   - onWarning: Hears of what cannot be read.
+    public init(store: SeriesStore, folder: String, world: World, onWarning: (String) -> Void = { _ in }) {
         self.store = store
         self.world = world
+        ledgerFile = LedgerFile(path: "\(folder)/metrics-ledger")
+        let ledger = ledgerFile.load(onWarning).ledgers[.metrics]
+        state.withLock { $0.ledger = ledger }
+    }
+
+    /// Keeps the ledger across a restart; called every few seconds.
+    public func keepLedger() throws {
+        var ledgers = TelemetryLedgers()
+        ledgers[.metrics] = ledger
+        try ledgerFile.keep(ledgers, through: 0)
+    }
+
+    /// Keeps what is left, once none come in any more.
+    public func close() async throws {
+        try keepLedger()
+        try await store.close()
     }
 
     public var ledger: TelemetryLedger { state.withLock { $0.ledger } }

@@ -38,6 +38,8 @@ public final class TelemetryIngest: Sendable {
     /// What only the flush touches, one at a time.
     private struct Keeping {
         var flushed: Int64 = 0
+        /// How far the spool was let go of.
+        var released: Int64 = 0
         var syncedAt: Timestamp?
     }
 
@@ -46,6 +48,7 @@ public final class TelemetryIngest: Sendable {
     /// The spans that run.
     public let live: LiveSpans
     private let liveFile: LiveSpansFile
+    private let ledgerFile: LedgerFile
     /// Which labels tell streams of logs apart.
     let streams: StreamLabels
     private let store: any TelemetryStore
@@ -75,11 +78,14 @@ public final class TelemetryIngest: Sendable {
             folder: folder, live: live, bindings: bindings, entropy: world.entropy, onWarning: onWarning)
         self.store = store
         streams = StreamLabels(StreamLabels.few(store.labelsAtStart()))
-        var state = State()
+        ledgerFile = LedgerFile(path: "\(folder)/ledger")
+        let (ledgers, counted) = ledgerFile.load(onWarning)
+        var state = State(ledgers: ledgers)
         spool = try Spool(
-            folder: "\(folder)/spool", quota: quota, after: store.entryAtStart,
+            folder: "\(folder)/spool", quota: quota, after: max(store.entryAtStart, counted),
             replay: { number, entry in
-                guard let waiting = WaitingRequest(number, entry) else { return }
+                // The ledger is kept behind all that it counts, so that is in the store and synced.
+                guard number > counted, let waiting = WaitingRequest(number, entry) else { return }
                 state.waiting.append(waiting)
                 state.bytes += waiting.bytes
                 state.ledgers[waiting.content.signal].received += waiting.content.count
@@ -197,8 +203,7 @@ public final class TelemetryIngest: Sendable {
             if !outcome.fresh.isEmpty { hearer.withLock { $0 }?(outcome.fresh) }
             state.withLock { state in
                 for (signal, counts) in outcome.counts {
-                    state.ledgers[signal].received -= counts.replayed
-                    state.ledgers[signal].stored += counts.stored
+                    state.ledgers[signal].stored += counts.stored + counts.replayed
                     state.ledgers[signal].duplicate += counts.duplicate
                     state.ledgers[signal].pending += counts.pending
                 }
@@ -211,20 +216,22 @@ public final class TelemetryIngest: Sendable {
             keeping.withLock { $0.flushed = last.number }
         }
         let now = world.now
-        let isDue = keeping.withLock { keeping in
-            let isDue = keeping.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true
-            return keeping.flushed > 0 && (isDue || spool.isPressed)
-        }
-        if isDue { try await letGo() }
+        let isDue = keeping.withLock { $0.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true }
+        if isDue || spool.isPressed { try await letGo() }
     }
 
     /// Deletes what the spool need not keep any more, once the store is synced.
     private func letGo() async throws {
-        try await store.sync()
-        try await onWorker { try self.liveFile.keep() }
+        let (flushed, released) = keeping.withLock { ($0.flushed, $0.released) }
+        if flushed > released { try await store.sync() }
+        let ledgers = ledgers
+        try await onWorker {
+            try self.liveFile.keep()
+            try self.ledgerFile.keep(ledgers, through: flushed)
+        }
         keeping.withLock { keeping in
-            spool.release(through: keeping.flushed)
-            keeping.syncedAt = world.now
+            if flushed > released { spool.release(through: flushed) }
+            (keeping.released, keeping.syncedAt) = (flushed, world.now)
         }
     }
 
