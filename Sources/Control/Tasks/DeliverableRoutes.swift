@@ -23,7 +23,8 @@ public struct DeliverableRoutes: Sendable {
                 shape: .one("Deliverable"), handler: show),
             Route(
                 .get, "/api/v1/deliverables/{id}/content", .read, "The content of a deliverable",
-                shape: RouteShape(contentType: "application/octet-stream"), handler: content),
+                // Of the type that whoever made it gave it.
+                shape: RouteShape(contentType: "*/*"), handler: content),
         ]
     }
 

@@ -5,8 +5,8 @@ public enum TelemetrySignal: String, Sendable, CaseIterable {
     case traces, logs, metrics
 }
 
-/// What became of every record, over all starts: received = stored + rejected + shed + duplicate + pending, once all that waits is in
-/// the archive.
+/// What became of every record, over all starts: received = stored + rejected + shed + duplicate + pending, once all
+/// that waits is in the archive.
 public struct TelemetryLedger: Sendable, Equatable {
     public internal(set) var received = 0
     public internal(set) var stored = 0
