@@ -82,6 +82,7 @@ struct SpanBlockTests {
             head.status = SpanHead.Status.all.randomElement(using: &chance) ?? .ok
             head.operation = SpanOperation.allCases.randomElement(using: &chance) ?? .other
             head.category = TelemetryCategory.allCases.randomElement(using: &chance) ?? .system
+            head.ingestedAt = row.isMultiple(of: 4) ? nil : Timestamp(microseconds: 1_700_000_000_000_000 - Int64(row))
             if row.isMultiple(of: 3) { head.usage = SpanUsage(columns: [1, 2, 3, Int64(row), 5]) }
             return (head, SpanPlace(group: row % 3, offset: row * 10, length: row))
         }

@@ -30,7 +30,7 @@ struct Responder: Sendable {
     func reply(to visit: Admission.Visit, body: [UInt8]) async -> APIReply {
         guard let route = visit.route else { preconditionFailure("a visit without a route was admitted") }
         do {
-            return try await route.handler(admission.request(visit, route: route, body: body))
+            return try await route.handler(admission.request(visit, route: route, body: body)).packed(for: visit)
         } catch {
             return refusal(of: error, visit)
         }

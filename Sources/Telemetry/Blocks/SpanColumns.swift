@@ -1,3 +1,5 @@
+import Kernel
+
 /// The heads of a block's spans as columns. Texts and trace ids stand once, and rows refer to them by number.
 enum SpanColumns {
     /// Bytes of a block's heads, unpacked.
@@ -39,6 +41,12 @@ enum SpanColumns {
             for place in places { columns.append(place.group) }
             for place in places { columns.append(place.offset) }
             for place in places { columns.append(place.length) }
+            var arrival: Int64 = 0
+            for head in heads {
+                let at = head.ingestedAt?.microseconds ?? 0
+                columns.append(signed: at &- arrival)
+                arrival = at
+            }
             var all = ColumnWriter()
             all.append(heads.count)
             all.append(traces.count)
@@ -117,6 +125,12 @@ enum SpanColumns {
         let groups = try rows.map { _ in try reader.count() }
         let offsets = try rows.map { _ in try reader.count() }
         let lengths = try rows.map { _ in try reader.count() }
+        // Blocks of earlier versions end here.
+        var arrival: Int64 = 0
+        for row in rows where !reader.rest.isEmpty {
+            arrival &+= try reader.signed()
+            heads[row].ingestedAt = arrival == 0 ? nil : Timestamp(microseconds: arrival)
+        }
         return rows.map { (heads[$0], SpanPlace(group: groups[$0], offset: offsets[$0], length: lengths[$0])) }
     }
 }

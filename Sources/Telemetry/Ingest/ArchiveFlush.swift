@@ -130,6 +130,7 @@ struct ArchiveFlush {
     ) throws {
         for var item in spans.items {
             if let agent { item.head.agent = agent }
+            item.head.ingestedAt = request.arrivedAt
             if item.head.correlationID == nil {
                 item.head.correlationID = bindings.correlationID(of: item.head.traceID)
             }

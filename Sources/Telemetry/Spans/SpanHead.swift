@@ -41,6 +41,8 @@ public struct SpanHead: Sendable, Equatable {
     public var usage: SpanUsage?
     public var category = TelemetryCategory.system
     public var state = State.ended
+    /// When it came in, by Reeve's clock; `nil` for one that was kept without.
+    public var ingestedAt: Timestamp?
 
     /// Tells records apart of which each is kept once: a lost span may be followed by its end.
     var identity: UInt64 { state == .lost ? ~spanID.value : spanID.value }

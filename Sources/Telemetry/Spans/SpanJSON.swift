@@ -44,6 +44,7 @@ extension SpanDetail: JSONConvertible {
         var object = head.object
         object["name"] = .string(name)
         object.append("kind", .string(Self.kinds.indices.contains(kind) ? Self.kinds[kind] : Self.kinds[0]))
+        object.append("ingestedAt", .of(head.ingestedAt?.rfc3339))
         object.append("statusMessage", .of(statusMessage))
         object.append("model", .of(head.model))
         object.append("provider", .of(head.provider))

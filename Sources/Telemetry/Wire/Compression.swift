@@ -6,8 +6,28 @@ enum UnpackFault: Error, Equatable {
     case tooLarge
 }
 
-/// gzip (RFC 1952), as clients send it.
-enum Gzip {
+/// gzip (RFC 1952), as clients send it, and take it.
+public enum Gzip {
+    /// Fast: text shrinks to a sixth all the same.
+    private static let level: Int32 = 1
+
+    public static func pack(_ bytes: [UInt8]) -> [UInt8] {
+        var stream = z_stream()
+        precondition(reeve_gzip_begin(&stream, level) == Z_OK, "only memory can lack")
+        defer { deflateEnd(&stream) }
+        var bytes = bytes
+        return [UInt8](unsafeUninitializedCapacity: Int(deflateBound(&stream, UInt(bytes.count)))) { output, count in
+            bytes.withUnsafeMutableBufferPointer { input in
+                stream.next_in = input.baseAddress
+                stream.avail_in = UInt32(input.count)
+                stream.next_out = output.baseAddress
+                stream.avail_out = UInt32(output.count)
+                precondition(deflate(&stream, Z_FINISH) == Z_STREAM_END, "the output is as large as the bound")
+            }
+            count = output.count - Int(stream.avail_out)
+        }
+    }
+
     /// Unpacks a body of one or more members.
     ///
     /// - Parameter max: The bytes that may come of it: a few thousand bytes can stand for gigabytes.
