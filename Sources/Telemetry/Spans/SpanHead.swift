@@ -73,7 +73,8 @@ public enum SpanOperation: String, Sendable, CaseIterable {
     /// `traceloop.span.kind` or `llm.request.type`.
     init?(named text: String) {
         switch text.lowercased() {
-        case "chat", "text_completion", "completion", "generate_content", "llm", "rerank", "realtime_inference":
+        case "chat", "text_completion", "completion", "generate_content", "llm", "rerank", "realtime_inference",
+            "decision":
             self = .model
         case "embeddings", "embedding": self = .embeddings
         case "execute_tool", "tool": self = .tool
@@ -101,16 +102,23 @@ public struct SpanUsage: Sendable, Equatable {
 
     /// From counts as instrumentations tell them: what went in holds the cached tokens, and what came out the reasoning
     /// (OpenTelemetry, `gen_ai.usage.input_tokens`: "should include all types of input tokens, including cached
-    /// tokens"). A part that is larger than its whole was told beside it.
-    init(inputTotal: Int64, cacheRead: Int64, cacheWrite: Int64, outputTotal: Int64, reasoning: Int64) {
+    /// tokens"; OpenInference's and OpenLLMetry's instrumentations of OpenAI's and Anthropic's clients add them up so).
+    /// A part was told beside its whole where it is larger, or where only so the sum is what `total` says.
+    init(
+        inputTotal: Int64, cacheRead: Int64, cacheWrite: Int64, outputTotal: Int64, reasoning: Int64,
+        total: Int64? = nil
+    ) {
         func bounded(_ count: Int64) -> Int64 { min(max(0, count), Self.countMax) }
         self.cacheRead = bounded(cacheRead)
         self.cacheWrite = bounded(cacheWrite)
         self.reasoning = bounded(reasoning)
         let (input, output) = (bounded(inputTotal), bounded(outputTotal))
         let cached = self.cacheRead + self.cacheWrite
-        self.input = cached <= input ? input - cached : input
-        self.output = self.reasoning <= output ? output - self.reasoning : output
+        let beside = total.map { $0 - input - output } ?? 0
+        let isCacheBeside = cached > 0 && (beside == cached || beside == cached + self.reasoning)
+        let isReasoningBeside = self.reasoning > 0 && (beside == self.reasoning || beside == cached + self.reasoning)
+        self.input = cached <= input && !isCacheBeside ? input - cached : input
+        self.output = self.reasoning <= output && !isReasoningBeside ? output - self.reasoning : output
     }
 
     /// From the buckets in their order.

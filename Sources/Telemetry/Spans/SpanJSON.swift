@@ -40,6 +40,18 @@ extension SpanUsage: JSONConvertible {
 extension SpanDetail: JSONConvertible {
     private static let kinds = ["unspecified", "internal", "server", "client", "producer", "consumer"]
 
+    /// What whoever sent it says that it cost: Reeve's own spans, OpenInference, OpenLIT, Pydantic Logfire.
+    private var costUSD: Double? {
+        for name in ["reeve.cost.usd", "llm.cost.total", "gen_ai.usage.cost", "operation.cost"] {
+            switch attributes[name] {
+            case .double(let dollars)? where dollars.isFinite && dollars >= 0: return dollars
+            case .int(let dollars)? where dollars >= 0: return Double(dollars)
+            default: continue
+            }
+        }
+        return nil
+    }
+
     public var json: JSONValue {
         var object = head.object
         object["name"] = .string(name)
@@ -53,6 +65,14 @@ extension SpanDetail: JSONConvertible {
         object.append("taskId", .of(head.task))
         object.append("correlationId", .string(head.correlationID ?? head.traceID.description))
         object.append("usage", head.usage?.json ?? .null)
+        object.append("costUSD", .of(costUSD))
+        let content = SpanContent(self)
+        object.append("normalised", .int(Int64(SpanContent.version)))
+        object.append("dialect", .of(content.dialect?.rawValue))
+        object.append("input", content.input.map(JSONValue.list) ?? .null)
+        object.append("output", content.output.map(JSONValue.list) ?? .null)
+        object.append("finishReasons", .list(content.finishReasons))
+        object.append("truncated", .bool(!content.isWhole))
         object.append("attributes", attributes.json)
         object.append("resource", resource.json)
         object.append("scope", ["name": .string(scopeName), "version": .of(scopeVersion)])

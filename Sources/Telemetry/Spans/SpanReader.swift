@@ -136,7 +136,7 @@ enum SpanReader {
         head.session = found.text(.session)
         head.correlationID = found.text(.correlation)
         head.task = found.text(.task)
-        head.provider = found.text(.provider)
+        head.provider = found.text(.provider).map(ProviderName.read)
         head.model = found.text(.model)
         let named = found.text(.operation).flatMap(SpanOperation.init(named:))
         head.operation = named ?? found.text(.kind).flatMap(SpanOperation.init(named:)) ?? .other
@@ -145,7 +145,8 @@ enum SpanReader {
         if let input = found.count(.inputTokens) ?? (found.count(.outputTokens) == nil ? nil : 0) {
             head.usage = SpanUsage(
                 inputTotal: input, cacheRead: found.count(.cacheRead) ?? 0, cacheWrite: found.count(.cacheWrite) ?? 0,
-                outputTotal: found.count(.outputTokens) ?? 0, reasoning: found.count(.reasoning) ?? 0)
+                outputTotal: found.count(.outputTokens) ?? 0, reasoning: found.count(.reasoning) ?? 0,
+                total: found.count(.totalTokens))
             // A span that counts tokens and does not say what it is asks a model.
             if head.operation == .other { head.operation = .model }
         }
