@@ -564,6 +564,7 @@
       if ($$("script[src]").some((script) => script.getAttribute("src") === dataset.script)) continue;
       const script = document.createElement("script");
       script.src = dataset.script;
+      script.async = false; // in the order in which they are named
       document.head.append(script);
     }
     document.dispatchEvent(new Event("reeve:settle"));

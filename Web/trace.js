@@ -1,5 +1,5 @@
-// The page of a trace: its spans as a tree beside their times, and one after the other. The server sends the rows as
-// columns, from the roots downwards, each with how many lie beneath it; here only what is in sight is in the page.
+// The page of a trace: its spans as a tree beside their times. The server sends the rows as columns, from the roots
+// downwards, each with how many lie beneath it; here only what is in sight is in the page.
 "use strict";
 
 (() => {
@@ -9,22 +9,7 @@
   const indentMax = 24;
   const flag = { error: 1, ok: 2, running: 4, lost: 8, orphan: 16 };
 
-  const make = (name, className = "", text = "") => {
-    const element = document.createElement(name);
-    if (className) element.className = className;
-    if (text !== "") element.textContent = text;
-    return element;
-  };
-  const count = (number) => number.toLocaleString("en");
-  const brief = (number) => number < 10000 ? count(number) : number < 1e6 ? `${(number / 1e3).toFixed(1)}k` : `${(number / 1e6).toFixed(1)}M`;
-
-  function took(microseconds) {
-    if (microseconds < 1000) return `${microseconds} µs`;
-    if (microseconds < 1e6) return `${(microseconds / 1e3).toFixed(microseconds < 1e4 ? 1 : 0)} ms`;
-    if (microseconds < 6e7) return `${(microseconds / 1e6).toFixed(microseconds < 1e7 ? 2 : 1)} s`;
-    const seconds = Math.round(microseconds / 1e6);
-    return seconds < 3600 ? `${Math.floor(seconds / 60)}m ${seconds % 60}s` : `${Math.floor(seconds / 3600)}h ${Math.floor(seconds % 3600 / 60)}m`;
-  }
+  const { make, count, brief, took, body, describe } = window.reeveSpan;
 
   // --- The rows ---------------------------------------------------------------------------------------------------
   class Rows {
@@ -72,22 +57,6 @@
     const text = await reply.text();
     root.dataset.arrived = performance.now();
     return new Rows(JSON.parse(text));
-  }
-
-  const bodies = new Map();
-  const bodiesMax = 200;
-
-  async function body(root, id) {
-    const address = root.dataset.spans + id;
-    if (!bodies.has(address)) {
-      if (bodies.size >= bodiesMax) bodies.clear();
-      bodies.set(address, fetch(address, { credentials: "same-origin" }).then((reply) => {
-        if (!reply.ok) throw new Error(`The server answered ${reply.status}.`);
-        return reply.json();
-      }));
-      bodies.get(address).catch(() => bodies.delete(address));
-    }
-    return bodies.get(address);
   }
 
   // --- Tree and times ---------------------------------------------------------------------------------------------
@@ -313,7 +282,7 @@
       this.opened = row;
       const slow = setTimeout(() => panel.setAttribute("aria-busy", "true"), 150);
       try {
-        const span = await body(this.root, this.rows.id(row));
+        const span = await body(this.root.dataset.spans + this.rows.id(row));
         if (this.opened === row) panel.replaceChildren(...describe(span));
       } catch (error) {
         if (this.opened === row) panel.replaceChildren(make("div", "empty", error.message));
@@ -354,156 +323,18 @@
     }
   }
 
-  // --- All of a span ----------------------------------------------------------------------------------------------
-  const inputs = ["gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.tool.call.arguments", "input.value", "traceloop.entity.input", "gen_ai.prompt", "ai.prompt", "langfuse.observation.input"];
-  const outputs = ["gen_ai.output.messages", "gen_ai.tool.call.result", "output.value", "traceloop.entity.output", "gen_ai.completion", "ai.response.text", "langfuse.observation.output"];
-  const textMax = 200000;
-
-  function pretty(value) {
-    let text = value;
-    if (typeof value === "string") {
-      if (/^\s*[[{]/.test(value)) try { text = JSON.stringify(JSON.parse(value), null, 2); } catch { /* it only looks like JSON */ }
-    } else text = JSON.stringify(value, null, 2);
-    return text.length > textMax ? `${text.slice(0, textMax)}…` : text;
-  }
-
-  // Flattened messages (`llm.input_messages.0.message.content`) stand under the beginning of their names.
-  function said(span, field, names, beginning) {
-    if (span[field] !== undefined && span[field] !== null) return [[field, span[field]]];
-    const attributes = span.attributes || {};
-    const found = names.filter((name) => attributes[name] !== undefined).map((name) => [name, attributes[name]]);
-    const flat = Object.keys(attributes).filter((name) => name.startsWith(beginning));
-    if (!found.length && flat.length) found.push([beginning, flat.map((name) => `${name.slice(beginning.length + 1)}: ${attributes[name]}`).join("\n")]);
-    return found;
-  }
-
-  function facts(pairs) {
-    const list = make("dl", "facts");
-    for (const [name, value] of pairs) {
-      if (value === null || value === undefined || value === "") continue;
-      const term = make("dd");
-      term.append(value instanceof Node ? value : String(value));
-      list.append(make("dt", "", name), term);
-    }
-    return list;
-  }
-
-  function link(path, text) {
-    const element = make("a", "link", text);
-    element.href = path;
-    return element;
-  }
-
-  function part(title, content, isOpen = false) {
-    const details = make("details", "file");
-    details.open = isOpen;
-    const summary = make("summary", "pad");
-    summary.append(make("h3", "", title));
-    details.append(summary, content);
-    return details;
-  }
-
-  const code = (value) => make("pre", "code plain", pretty(value));
-
-  function describe(span) {
-    const head = make("header");
-    head.append(make("h2", "", span.name || "no name"));
-    const kind = make("span", "kind", span.operation);
-    kind.dataset.kind = span.operation;
-    head.append(kind);
-    const state = span.status === "error" ? "failed" : span.state !== "ended" ? span.state : span.status === "ok" ? "done" : "";
-    if (state) {
-      const badge = make("span", "state", span.status === "error" ? "error" : span.state !== "ended" ? span.state : "ok");
-      badge.dataset.state = state;
-      head.append(badge);
-    }
-    const usage = span.usage && Object.entries(span.usage).filter(([, tokens]) => tokens > 0)
-      .map(([name, tokens]) => `${count(tokens)} ${name.replace("Tokens", "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}`).join(", ");
-    const milliseconds = span.durationMs ?? span.elapsedMs;
-    const parts = [head, facts([
-      ["Failure", span.statusMessage], ["Took", milliseconds === null || milliseconds === undefined ? "" : took(Math.round(milliseconds * 1000))],
-      ["Began", span.startTime], ["Model", [span.provider, span.model].filter(Boolean).join(" / ")], ["Tool", span.tool],
-      ["Tokens", usage], ["Service", span.service], ["Agent", span.agent && link(`/agents/${encodeURIComponent(span.agent)}`, span.agent)],
-      ["Task", span.taskId && link(`/tasks/${encodeURIComponent(span.taskId)}`, span.taskId)], ["Session", span.sessionId],
-      ["Correlation", span.correlationId], ["Span", span.spanId],
-    ])];
-    for (const [name, value] of said(span, "input", inputs, "llm.input_messages")) parts.push(part(`In: ${name}`, code(value), true));
-    for (const [name, value] of said(span, "output", outputs, "llm.output_messages")) parts.push(part(`Out: ${name}`, code(value), true));
-    for (const event of span.events || []) parts.push(part(`Event: ${event.name}`, code({ time: event.time, ...event.attributes }), event.name === "exception"));
-    if (Object.keys(span.attributes || {}).length) parts.push(part("Attributes", code(span.attributes)));
-    if (Object.keys(span.resource || {}).length) parts.push(part("Resource", code(span.resource)));
-    if (span.links?.length) parts.push(part("Links", code(span.links)));
-    return parts;
-  }
-
-  // --- Replay -----------------------------------------------------------------------------------------------------
-  const stepKinds = new Set(["model", "tool", "retrieval", "memory", "guardrail", "evaluation", "embeddings"]);
-
-  class Replay {
-    constructor(root, rows) {
-      this.root = root;
-      this.rows = rows;
-      const all = [];
-      for (let row = 0; row < rows.rows; row += 1) if (!rows.isGroup(row)) all.push(row);
-      const told = all.filter((row) => stepKinds.has(rows.kind(row)));
-      // Where nobody says what spans are, every one is a step.
-      this.steps = (told.length ? told : all).sort((left, right) => rows.at("from", left) - rows.at("from", right));
-      this.tokens = [];
-      let sum = 0;
-      for (const row of this.steps) this.tokens.push(sum += rows.at("tokens", row));
-      this.slider = root.querySelector("[data-replay=seek]");
-      this.slider.max = this.steps.length;
-      this.slider.addEventListener("input", () => this.go(Number(this.slider.value) - 1));
-      root.querySelector("[data-replay=back]").addEventListener("click", () => this.go(this.step - 1));
-      root.querySelector("[data-replay=on]").addEventListener("click", () => this.go(this.step + 1));
-      this.step = 0;
-      this.go(0);
-    }
-
-    meter(name, text) { this.root.querySelector(`[data-meter=${name}]`).textContent = text; }
-
-    async go(step) {
-      this.step = Math.max(0, Math.min(this.steps.length - 1, step));
-      const row = this.steps[this.step];
-      this.slider.value = this.step + 1;
-      this.root.querySelector("[data-replay=back]").disabled = this.step === 0;
-      this.root.querySelector("[data-replay=on]").disabled = this.step === this.steps.length - 1;
-      this.meter("step", `Step ${count(this.step + 1)} of ${count(this.steps.length)}`);
-      this.meter("time", `after ${took(this.rows.at("from", row))}`);
-      this.meter("tokens", `${brief(this.tokens[this.step])} tokens so far`);
-      const place = this.root.querySelector(".replay-step");
-      try {
-        const span = await body(this.root, this.rows.id(row));
-        if (this.steps[this.step] === row) place.replaceChildren(...describe(span));
-        const next = this.steps[this.step + 1];
-        if (next !== undefined) body(this.root, this.rows.id(next)).catch(() => {});
-      } catch (error) {
-        place.replaceChildren(make("div", "empty", error.message));
-      }
-    }
-
-    key(event) {
-      return {
-        ArrowRight: () => this.go(this.step + 1), ArrowLeft: () => this.go(this.step - 1), j: () => this.go(this.step + 1),
-        k: () => this.go(this.step - 1), Home: () => this.go(0), End: () => this.go(this.steps.length - 1),
-      }[event.key];
-    }
-
-    act() { /* its buttons are heard at themselves */ }
-  }
-
   // --- Wiring -----------------------------------------------------------------------------------------------------
   let shown = null;
 
   async function settle() {
-    const root = document.querySelector("#trace, #trace-replay");
+    const root = document.querySelector("#trace");
     if (!root || root.dataset.isBegun) return;
     root.dataset.isBegun = "yes";
     const sub = document.querySelector("#trace-sub");
     const begun = performance.now();
     try {
       const rows = await load(root);
-      shown = root.id === "trace" ? new Waterfall(root, rows) : new Replay(root, rows);
+      shown = new Waterfall(root, rows);
       sub.textContent = rows.summary();
       root.dataset.drawnMs = Math.round(performance.now() - Number(root.dataset.arrived));
       requestAnimationFrame(() => { root.dataset.openedMs = Math.round(performance.now() - begun); });

@@ -20,6 +20,12 @@ static const unsigned char app_js[] = {
 static const unsigned char overview_js[] = {
 #embed "../../Web/overview.js"
 };
+static const unsigned char replay_js[] = {
+#embed "../../Web/replay.js"
+};
+static const unsigned char span_js[] = {
+#embed "../../Web/span.js"
+};
 static const unsigned char trace_js[] = {
 #embed "../../Web/trace.js"
 };
@@ -43,6 +49,8 @@ static const struct web_asset assets[] = {
     {"favicon.svg", favicon_svg, sizeof favicon_svg},
     {"htmx.min.js", htmx_js, sizeof htmx_js},
     {"overview.js", overview_js, sizeof overview_js},
+    {"replay.js", replay_js, sizeof replay_js},
+    {"span.js", span_js, sizeof span_js},
     {"sse.js", sse_js, sizeof sse_js},
     {"trace.js", trace_js, sizeof trace_js},
 };

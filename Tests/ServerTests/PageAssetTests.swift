@@ -23,8 +23,8 @@ struct AssetTests {
         #expect(
             Assets().names
                 == [
-                    "app.css", "app.js", "chart.min.js", "favicon.svg", "htmx.min.js", "overview.js", "sse.js",
-                    "trace.js",
+                    "app.css", "app.js", "chart.min.js", "favicon.svg", "htmx.min.js", "overview.js", "replay.js",
+                    "span.js", "sse.js", "trace.js",
                 ])
         for name in Assets().names {
             let reply = try await get(name)

@@ -10,6 +10,8 @@ public struct PageAssets: PageView {
     public var sse = "/assets/sse.js"
     public var chart = "/assets/chart.min.js"
     public var trace = "/assets/trace.js"
+    public var span = "/assets/span.js"
+    public var replay = "/assets/replay.js"
     public var overview = "/assets/overview.js"
 
     public init() {}
@@ -23,6 +25,8 @@ public struct PageAssets: PageView {
         sse = address("sse.js")
         chart = address("chart.min.js")
         trace = address("trace.js")
+        span = address("span.js")
+        replay = address("replay.js")
         overview = address("overview.js")
     }
 }

@@ -57,6 +57,7 @@ enum TracePageTemplates {
             <button class="tiny" type="button" data-trace-act="unfold">Unfold all</button>
             <button class="tiny" type="button" data-trace-act="fold">Fold all</button>
             <a class="button tiny" href="/traces/{{id}}/replay">Replay</a></span></div>
+        <div data-script="{{assets.span}}" hidden></div>
         <div class="trace" id="trace" data-keep data-trace="{{id}}" data-source="/ui/traces/{{id}}"
           data-spans="/api/v1/traces/{{id}}/spans/" data-script="{{assets.trace}}">
           <section class="panel trace-rows" aria-label="Spans">

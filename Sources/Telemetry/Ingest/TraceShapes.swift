@@ -34,6 +34,15 @@ public enum TraceShapes {
         ("spans", count), ("errors", count), ("tokens", count), ("correlationId", text), ("sessionId", optionalText),
     ]
 
+    /// In OpenTelemetry's words, see ``SpanMessage``.
+    private static let messages: JSONValue = [
+        "type": ["array", "null"],
+        "items": object([
+            ("role", text),
+            ("parts", ["type": "array", "items": ["type": "object"]]),
+        ]),
+    ]
+
     public static let schemas: [(name: String, schema: JSONValue)] = [
         (
             "TraceList",
@@ -55,6 +64,9 @@ public enum TraceShapes {
                     ("kind", text), ("statusMessage", optionalText), ("model", optionalText),
                     ("provider", optionalText), ("tool", optionalText), ("sessionId", optionalText),
                     ("taskId", optionalText), ("correlationId", text), ("usage", ["type": ["object", "null"]]),
+                    ("costUSD", ["type": ["number", "null"], "minimum": 0]), ("normalised", count),
+                    ("dialect", optionalText), ("input", messages), ("output", messages),
+                    ("finishReasons", ["type": "array", "items": text]), ("truncated", ["type": "boolean"]),
                     ("attributes", ["type": "object"]), ("resource", ["type": "object"]), ("scope", ["type": "object"]),
                     ("events", ["type": "array"]), ("links", ["type": "array"]),
                 ])
