@@ -159,7 +159,7 @@ public struct Features: Sendable {
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
-        + TimelineRoutes.schemas
+        + SessionShapes.schemas + TimelineRoutes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -195,7 +195,7 @@ public struct Features: Sendable {
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
-                audit: audit, traces: spans, logs: spans,
+                audit: audit, traces: spans, logs: spans, sessions: sessions,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -205,7 +205,19 @@ public struct Features: Sendable {
     private func telemetryRoutes(_ ingest: TelemetryIngest) -> [Route] {
         let running: [any RunningSpans] = ownSpans == nil ? [] : [gateway]
         return TraceRoutes(ingest: ingest, running: running, metrics: metrics, world: world).routes
+            + (sessions.map { SessionRoutes(service: $0, world: world).routes } ?? [])
             + LogRoutes(ingest: ingest, world: world).routes + LokiRoutes(ingest: ingest, world: world).routes
+    }
+
+    /// What models cost and hold, as the settings of this moment have it.
+    private var sessions: SessionService? {
+        spans.map { [gateway] in
+            SessionService(
+                spans: $0, calls: calls, storage: storage,
+                prices: Session.Prices(
+                    price: { gateway.catalogue.cost(of: $0, $1, at: $2)?.value },
+                    window: { gateway.catalogue.contextTokens(of: $0) }))
+        }
     }
 
     /// Whose things stand in timelines.

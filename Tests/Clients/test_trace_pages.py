@@ -86,7 +86,7 @@ def story(trace) -> list[dict]:
 
 def opened(page, trace, suffix=""):
     page.open(f"/traces/{trace}{suffix}")
-    until(lambda: page.script("return document.querySelector('#trace, #trace-replay')?.dataset.openedMs"), 60, "the rows")
+    until(lambda: page.script("return document.querySelector('#trace, #replay')?.dataset.openedMs"), 60, "the rows")
 
 
 def text_of(page, selector):
@@ -177,7 +177,7 @@ def test_it_is_walked_by_keyboard_and_errors_are_found(page, told):
 
 def test_a_trace_is_replayed_step_by_step(page, told):
     opened(page, told, "/replay")
-    text = lambda: text_of(page, "#trace-replay")  # noqa: E731
+    text = lambda: text_of(page, "#replay")  # noqa: E731
     until(lambda: "Write a <b>brief</b>." in text(), 5, "the first step")
     assert "Step 1 of 6" in text() and "1,500 tokens so far" in text()
     page.keys(Keys.ARROW_RIGHT * 4)

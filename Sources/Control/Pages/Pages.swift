@@ -11,6 +11,7 @@ public struct Pages: Sendable {
         queues: QueueService, workload: any QueueWorkload, calls: CallService, costs: CostService,
         budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
+        sessions: SessionService? = nil,
         assets: PageAssets,
         world: World
     ) {
@@ -36,6 +37,7 @@ public struct Pages: Sendable {
             BudgetPages(shell: shell, storage: storage, budgets: budgets).routes,
             OverviewPages(shell: shell).routes,
             traces.map { TracePages(shell: shell, traces: $0).routes } ?? [],
+            sessions.map { SessionPages(shell: shell, service: $0).routes } ?? [],
             logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],
         ]
         routes = parts.flatMap(\.self)

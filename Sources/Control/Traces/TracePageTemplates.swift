@@ -1,12 +1,13 @@
-/// Traces: the list, the tree beside its times, and the replay. The rows of the last two are drawn by `trace.js`: a
-/// trace may have more than a browser could hold.
+/// Traces: the list, and the tree beside its times, whose rows are drawn by `trace.js`: a trace may have more than a
+/// browser could hold.
 enum TracePageTemplates {
-    static let all = [list, detail, replay]
+    static let all = [list, detail]
 
     static let list = PageTemplate(
         "traces",
         #"""
-        <div class="head"><h1>Traces</h1><span class="sub">what agents did, step by step</span></div>
+        <div class="head"><h1>Traces</h1><span class="sub">what agents did, step by step</span>
+          <span class="actions"><a class="button tiny" href="/sessions">Sessions</a></span></div>
         <form class="filters" action="/traces" role="search">
           <input type="search" name="id" placeholder="Trace id" aria-label="Trace id" spellcheck="false">
           <input name="service" value="{{service}}" placeholder="Service" aria-label="Service">
@@ -68,23 +69,5 @@ enum TracePageTemplates {
           <aside class="panel trace-detail" id="trace-detail" aria-live="polite" aria-label="The chosen span">
             <div class="empty">Choose a step to see all of it.</div></aside>
         </div>
-        """#)
-
-    static let replay = PageTemplate(
-        "trace-replay",
-        #"""
-        <div class="head"><h1>Replay <code>{{short}}…</code></h1><span class="sub" id="trace-sub"
-          data-keep>loading</span>
-          <span class="actions"><a class="button tiny" href="/traces/{{id}}">Tree and times</a></span></div>
-        <section class="panel replay" id="trace-replay" data-keep data-trace="{{id}}" data-source="/ui/traces/{{id}}"
-          data-spans="/api/v1/traces/{{id}}/spans/" data-script="{{assets.trace}}">
-          <header>
-            <button type="button" data-replay="back" title="Back (left arrow)">Back</button>
-            <button type="button" class="primary" data-replay="on" title="Next (right arrow)">Next</button>
-            <input type="range" min="1" value="1" aria-label="Step" data-replay="seek">
-            <span class="end"><span data-meter="step">–</span><span data-meter="time">–</span><span
-              data-meter="tokens">–</span></span></header>
-          <div class="replay-step" aria-live="polite"><div class="empty">Loading the steps.</div></div>
-        </section>
         """#)
 }

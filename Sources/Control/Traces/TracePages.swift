@@ -23,17 +23,17 @@ public struct TracePages: Sendable {
     }
 
     private func show(_ request: APIRequest) async throws -> APIReply {
-        try await page(request, template: "trace", title: "Trace")
+        let id = try await known(request).description
+        let view = TracePageView(id: id, short: String(id.prefix(16)))
+        return try await shell.page("Trace", at: .traces, template: "trace", view: view, topics: [], request: request)
     }
 
+    /// Any trace is gone through as a session is.
     private func replay(_ request: APIRequest) async throws -> APIReply {
-        try await page(request, template: "trace-replay", title: "Replay")
-    }
-
-    private func page(_ request: APIRequest, template: String, title: String) async throws -> APIReply {
-        let id = try await known(request)
-        let view = TracePageView(id: id.description, short: String(id.description.prefix(16)))
-        return try await shell.page(title, at: .traces, template: template, view: view, topics: [], request: request)
+        let id = try await known(request).description
+        let view = ReplayPageView(
+            title: "Replay", short: "\(id.prefix(16))…", source: "/api/v1/sessions/\(id)", tree: "/traces/\(id)")
+        return try await shell.page("Replay", at: .traces, template: "replay", view: view, topics: [], request: request)
     }
 
     /// What is not in the archive may still run.

@@ -1,4 +1,5 @@
 import Kernel
+import Telemetry
 
 /// The catalogue of the gateway: providers, and the models that agents may ask for. Made from the sections
 /// ``sections`` of the settings file; read-only from then on.
@@ -172,6 +173,21 @@ public struct GatewaySettings: Sendable, Equatable {
     public func contextTokens(of name: String) -> Int64? {
         if let model = model(name) { return model.contextTokens }
         return models.first { $0.contextTokens != nil && $0.targets.contains { $0.model == name } }?.contextTokens
+    }
+
+    /// What tokens of a model cost, by its name here or by its provider's; `nil` where no price is known.
+    public func cost(of name: String, _ usage: SpanUsage, at time: Timestamp) -> NanoDollars? {
+        let buckets = TokenBuckets([
+            .input: usage.input, .cacheRead: usage.cacheRead, .cacheWrite: usage.cacheWrite, .output: usage.output,
+            .reasoning: usage.reasoning,
+        ])
+        let own = model(name)
+        if let own, let target = own.targets.first { return own.price(of: target)?.cost(of: buckets, at: time) }
+        for model in models {
+            guard let target = model.targets.first(where: { $0.model == name }) else { continue }
+            if let price = model.price(of: target) { return price.cost(of: buckets, at: time) }
+        }
+        return nil
     }
 
     func model(_ name: String) -> ModelSettings? { modelsByName[name].map { models[$0] } }

@@ -283,6 +283,17 @@ public final class TelemetryIngest: Sendable {
         try await store.traces(query, longest: Self.searchMax)
     }
 
+    /// Sessions that are as asked, ``searchMax`` long.
+    public func sessions(_ query: SessionQuery) async throws -> SessionFindings {
+        try await Self.on(searcher) {
+            let end = ContinuousClock.now + Self.searchMax
+            var search = SessionSearch(archive: self.reading, live: self.live, query: query) {
+                ContinuousClock.now > end
+            }
+            return search.run()
+        }
+    }
+
     /// Log records that are as asked, ``searchMax`` long.
     public func logs(_ query: LogQuery) async throws -> LogFindings {
         try await store.logs(query, longest: Self.searchMax)

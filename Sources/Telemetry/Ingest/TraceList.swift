@@ -21,6 +21,21 @@ extension TraceQuery {
     }
 }
 
+extension SessionQuery {
+    /// From the query of a request.
+    public init(_ request: APIRequest, now: Timestamp) throws {
+        self.init()
+        agent = request.queryValue("agent").flatMap { $0.isEmpty ? nil : $0 }
+        times = try LogTime.range(request, now: now)
+        if let text = request.queryValue("limit"), !text.isEmpty {
+            guard let value = Int(text), value > 0 else {
+                throw Problem.invalid("limit", "a whole number above zero is expected")
+            }
+            limit = min(value, Self.limitMax)
+        }
+    }
+}
+
 extension LogTime {
     /// From `since` up to `until`.
     static func range(_ request: APIRequest, now: Timestamp) throws -> Range<Int64> {

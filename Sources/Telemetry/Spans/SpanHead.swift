@@ -100,6 +100,9 @@ public struct SpanUsage: Sendable, Equatable {
     public var output: Int64 = 0
     public var reasoning: Int64 = 0
 
+    /// None.
+    public init() {}
+
     /// From counts as instrumentations tell them: what went in holds the cached tokens, and what came out the reasoning
     /// (OpenTelemetry, `gen_ai.usage.input_tokens`: "should include all types of input tokens, including cached
     /// tokens"; OpenInference's and OpenLLMetry's instrumentations of OpenAI's and Anthropic's clients add them up so).
