@@ -337,7 +337,10 @@
       shown = new Waterfall(root, rows);
       sub.textContent = rows.summary();
       root.dataset.drawnMs = Math.round(performance.now() - Number(root.dataset.arrived));
-      requestAnimationFrame(() => { root.dataset.openedMs = Math.round(performance.now() - begun); });
+      requestAnimationFrame(() => {
+        root.dataset.openedMs = Math.round(performance.now() - begun);
+        root.dataset.interactiveMs = Math.round(performance.now()); // since the visit began
+      });
     } catch (error) {
       sub.textContent = "";
       root.replaceChildren(make("div", "empty", error.message));

@@ -246,6 +246,8 @@ def test_fifty_thousand_spans_open_and_only_what_is_in_sight_is_in_the_page(page
             f" {timing[1]:.0f} ms, drawn {in_page} ms later (a hint: the server is a debug build, the machine others')"
         )
     assert in_page < 300, "reading the columns and drawing them"
+    fetched = "return performance.getEntriesByType('resource').filter((one) => one.name.includes('/ui/traces/')).length"
+    assert page.script(fetched) == 1, "what the page asked for ahead is what its script takes"
     assert len(names(page)) < 100
     assert names(page)[1] == "step 2"
     page.keys(Keys.END)

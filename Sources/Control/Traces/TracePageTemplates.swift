@@ -61,6 +61,7 @@ enum TracePageTemplates {
         <div data-script="{{assets.span}}" hidden></div>
         <div class="trace" id="trace" data-keep data-trace="{{id}}" data-source="/ui/traces/{{id}}"
           data-spans="/api/v1/traces/{{id}}/spans/" data-script="{{assets.trace}}">
+          <link rel="preload" as="fetch" href="/ui/traces/{{id}}" crossorigin="anonymous">
           <section class="panel trace-rows" aria-label="Spans">
             <div class="trace-head" aria-hidden="true"><span>Step</span><span class="trace-axis"></span></div>
             <div class="trace-scroll" role="treegrid" tabindex="0" aria-label="Spans as a tree"
