@@ -96,6 +96,20 @@ need_prometheus() {
   need_unpacked prometheus-alertmanager amtool
 }
 
+# ClickHouse with the libraries that it is linked against, which Debian has as packages of their own.
+need_clickhouse() {
+  local package folder libraries=""
+  for package in clickhouse-server clickhouse-common libpocoxml80 libpocoutil80 libpocofoundation80 libpoconet80 \
+    libpoconetssl80 libpococrypto80 libpocojson80 libpocodata80 libpocodataodbc80 libpocomongodb80 libre2-9 \
+    libjemalloc2 libcapnp-0.9.2 libfarmhash0 libmetrohash1 libcpuinfo0 libcctz2 libmariadb3 libpcre3 libodbc2 \
+    libltdl7; do
+    # None of them has a program of its name in usr/bin; the folder says whether it is there.
+    [ -d "$root/.build/tools/$package" ] || need_unpacked "$package" "none-of-$package"
+    for folder in "$root/.build/tools/$package"/{usr/lib,lib}/*-linux-gnu; do libraries="$folder:$libraries"; done
+  done
+  export PATH="$root/.build/tools/clickhouse-server/usr/sbin:$PATH" LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:-}"
+}
+
 # Whether a build's stamp is newer than everything that goes into it.
 is_fresh() {
   local stamp=$1

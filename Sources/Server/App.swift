@@ -86,6 +86,7 @@ public struct App: Sendable {
 /// - Throws: ``Problem``, in words for whoever starts it.
 public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay? = nil) async throws -> App {
     let catalogue = try ModelGateway.settings(settings.catalogue)
+    let clickHouse = try settings.telemetry.storeURL.map(ClickHouseAddress.init)
     let directory = try DataDirectory(settings.storage.dataDirectory)
     let location =
         settings.storage.databaseURL.map { StorageLocation.postgres(url: $0) }
@@ -99,7 +100,8 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
         let telemetryLogger = Logger(label: "reeve.telemetry")
         let spans = try TelemetryIngest(
             folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
-            diskQuota: settings.telemetry.diskQuota, world: world
+            diskQuota: settings.telemetry.diskQuota, world: world,
+            clickHouse: clickHouse.map { ($0, HTTPClickHouse()) }
         ) { telemetryLogger.warning("\($0)") }
         let metrics = MetricIngest(
             store: try SeriesStore(

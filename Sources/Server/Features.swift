@@ -289,7 +289,7 @@ public struct Features: Sendable {
     private func telemetryLoops(_ spans: TelemetryIngest) -> [Loop] {
         let retention = TelemetryRetention(settings.telemetry)
         return [
-            Loop("telemetry.spans", every: TelemetryIngest.flushInterval) { try await spans.flush() }
+            Loop("telemetry.spans", every: spans.flushInterval) { try await spans.flush() }
         ]
             + LostSpans(
                 live: spans.live, intake: spans, agents: agents, events: events, storage: storage,

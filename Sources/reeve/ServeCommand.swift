@@ -21,6 +21,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "A PostgreSQL address; SQLite in the data directory without one (storage.databaseURL).")
     var database: String?
 
+    @Option(help: "A clickhouse:// address for traces and logs; files without one (telemetry.storeURL).")
+    var telemetry: String?
+
     @Option(name: .customLong("config"), help: "The settings file; reeve.yaml of this folder where it exists.")
     var file: String?
 
@@ -47,6 +50,7 @@ struct ServeCommand: AsyncParsableCommand {
         flags["http.port"] = port
         flags["storage.dataDirectory"] = dataDirectory
         flags["storage.databaseURL"] = database
+        flags["telemetry.storeURL"] = telemetry
         let path = SettingsLoader.file(named: file ?? environment["REEVE_CONFIG"])
         return try SettingsLoader.load(file: path, environment: environment, flags: flags)
     }

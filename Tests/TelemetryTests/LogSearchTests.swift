@@ -28,8 +28,8 @@ struct LogSearchTests {
         return query
     }
 
-    @Test("a record is found as it came, whatever it holds")
-    func whole() async throws {
+    @Test("a record is found as it came, whatever it holds", arguments: TestStore.available)
+    func whole(_ store: TestStore) async throws {
         let record = Self.record(1, "Größe \"7\"\nzweite Zeile") {
             $0.level = "WARNING"
             $0.service = "writer"
@@ -47,8 +47,8 @@ struct LogSearchTests {
             $0.labels = LogLabels([(name: "app", value: "x:1"), (name: "env", value: "")])
         }
         #expect(try LogRow.encode(record).withUnsafeBytes { try LogRow.decode($0) } == record)
-        try await withTelemetryFolder { folder in
-            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+        try await store.withFolder { folder in
+            let ingest = try store.ingest(folder, quota: 1 << 20, world: .live)
             try await ingest.take(Self.rows([record, Self.record(2, "bare")]), refused: [.noMessage: 1])
             try await ingest.flush()
             let found = try await ingest.logs(Self.query())
@@ -184,10 +184,10 @@ struct LogSearchTests {
         }
     }
 
-    @Test("what was acknowledged is there once, after a process that ended without a word")
-    func crash() async throws {
-        try await withTelemetryFolder { folder in
-            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+    @Test("what was acknowledged is there once, after a process that ended without a word", arguments: TestStore.available)
+    func crash(_ store: TestStore) async throws {
+        try await store.withFolder { folder in
+            let first = try store.ingest(folder, quota: 1 << 20, world: .live)
             for number in 0..<40 {
                 let record = Self.record(number, "line \(number)") { $0.category = number % 2 == 0 ? .system : .error }
                 try await first.take(Self.rows([record]), refused: [:])
@@ -195,7 +195,7 @@ struct LogSearchTests {
             }
             // Nothing is closed and half of it not flushed.
             for _ in 0..<2 {
-                let next = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+                let next = try store.ingest(folder, quota: 1 << 20, world: .live)
                 try await next.flush()
                 let found = try await next.logs(Self.query { $0.isNewestFirst = false })
                 #expect(found.records.map(\.message) == (0..<40).map { "line \($0)" })

@@ -18,10 +18,10 @@ struct TelemetryIngestTests {
 
     private static let trace = TraceID(SpanSamples.traceID) ?? TraceID(high: 1, low: 1)
 
-    @Test("a span is found after the next flush, and after a start of its own")
-    func found() async throws {
-        try await withTelemetryFolder { folder in
-            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+    @Test("a span is found after the next flush, and after a start of its own", arguments: TestStore.available)
+    func found(_ store: TestStore) async throws {
+        try await store.withFolder { folder in
+            let ingest = try store.ingest(folder, quota: 1 << 20, world: .live)
             let refused = try await ingest.take(
                 try Self.body([
                     SpanSamples.span(Self.id(1), "chat", attributes: [("gen_ai.operation.name", "chat")]),
@@ -32,7 +32,7 @@ struct TelemetryIngestTests {
             try await ingest.flush()
             #expect(try await ingest.trace(Self.trace).map(\.category) == [.model, .tool])
             try await ingest.close()
-            let again = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            let again = try store.ingest(folder, quota: 1 << 20, world: .live)
             #expect(try await again.trace(Self.trace).map(\.agent) == ["scribe", "scribe"])
             let span = try #require(SpanID(Self.id(1)))
             let detail = try await again.span(span, of: Self.trace)
@@ -42,20 +42,20 @@ struct TelemetryIngestTests {
         }
     }
 
-    @Test("what was acknowledged is there after a process that ended without a word")
-    func crash() async throws {
-        try await withTelemetryFolder { folder in
-            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+    @Test("what was acknowledged is there after a process that ended without a word", arguments: TestStore.available)
+    func crash(_ store: TestStore) async throws {
+        try await store.withFolder { folder in
+            let first = try store.ingest(folder, quota: 1 << 20, world: .live)
             for number in 0..<20 {
                 _ = try await first.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
                 if number == 9 { try await first.flush() }
             }
             // Nothing is closed and half of it not flushed.
-            let second = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            let second = try store.ingest(folder, quota: 1 << 20, world: .live)
             try await second.flush()
             #expect(try await second.trace(Self.trace).count == 20)
             try await second.close()
-            let third = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            let third = try store.ingest(folder, quota: 1 << 20, world: .live)
             try await third.flush()
             #expect(try await third.trace(Self.trace).count == 20)
         }
@@ -102,10 +102,10 @@ struct TelemetryIngestTests {
         }
     }
 
-    @Test("a span that comes again is counted and not kept twice")
-    func duplicates() async throws {
-        try await withTelemetryFolder { folder in
-            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+    @Test("a span that comes again is counted and not kept twice", arguments: TestStore.available)
+    func duplicates(_ store: TestStore) async throws {
+        try await store.withFolder { folder in
+            let ingest = try store.ingest(folder, quota: 1 << 20, world: .live)
             let body = try Self.body((0..<5).map { SpanSamples.span(Self.id($0)) })
             for _ in 0..<3 { _ = try await ingest.take(body, agent: nil) }
             try await ingest.flush()
@@ -114,7 +114,7 @@ struct TelemetryIngestTests {
             var ledger = ingest.ledgers[.traces]
             #expect((ledger.received, ledger.stored, ledger.duplicate, ledger.rejected) == (20, 5, 15, 0))
             try await ingest.close()
-            let again = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+            let again = try store.ingest(folder, quota: 1 << 20, world: .live)
             _ = try await again.take(body, agent: nil)
             try await again.flush()
             ledger = again.ledgers[.traces]
@@ -122,10 +122,10 @@ struct TelemetryIngestTests {
         }
     }
 
-    @Test("the ledger adds up, with a reason for each span that is not kept")
-    func ledger() async throws {
-        try await withTelemetryFolder { folder in
-            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live)
+    @Test("the ledger adds up, with a reason for each span that is not kept", arguments: TestStore.available)
+    func ledger(_ store: TestStore) async throws {
+        try await store.withFolder { folder in
+            let ingest = try store.ingest(folder, quota: 1 << 20, world: .live)
             var span = ProtobufWriter()
             span.bytes(1, [1, 2])
             var request = ProtobufWriter()
@@ -166,10 +166,10 @@ struct TelemetryIngestTests {
         }
     }
 
-    @Test("large traces are kept in several blocks and read as one")
-    func blocks() async throws {
-        try await withTelemetryFolder { folder in
-            let ingest = try TelemetryIngest(folder: folder, quota: 64 << 20, world: .live)
+    @Test("large traces are kept in several blocks and read as one", arguments: TestStore.available)
+    func blocks(_ store: TestStore) async throws {
+        try await store.withFolder { folder in
+            let ingest = try store.ingest(folder, quota: 64 << 20, world: .live)
             for start in stride(from: 0, to: 5_000, by: 500) {
                 let spans = (start..<start + 500).map { SpanSamples.span(Self.id($0), "step \($0)") }
                 _ = try await ingest.take(try Self.body(spans), agent: nil)
@@ -245,12 +245,12 @@ struct TelemetryIngestTests {
         }
     }
 
-    @Test("what is in the archive is not taken in again by a start, however old it is")
-    func replayedLater() async throws {
-        try await withTelemetryFolder { folder in
+    @Test("what is in the archive is not taken in again by a start, however old it is", arguments: TestStore.available)
+    func replayedLater(_ store: TestStore) async throws {
+        try await store.withFolder { folder in
             let time = SetTime(Timestamp(microseconds: 1_700_000_000_000_000))
             let world = World(time: time, entropy: World.live.entropy)
-            let first = try TelemetryIngest(folder: folder, quota: 1 << 20, world: world)
+            let first = try store.ingest(folder, quota: 1 << 20, world: world)
             for number in 0..<3 {
                 _ = try await first.take(try Self.body([SpanSamples.span(Self.id(number))]), agent: nil)
             }
@@ -259,7 +259,7 @@ struct TelemetryIngestTests {
             _ = try await first.take(try Self.body([SpanSamples.span(Self.id(3))]), agent: nil)
             try await first.flush()
             time.set(time.now + .hours(24 * 5))
-            let second = try TelemetryIngest(folder: folder, quota: 1 << 20, world: world)
+            let second = try store.ingest(folder, quota: 1 << 20, world: world)
             try await second.flush()
             #expect(try await second.trace(Self.trace).count == 4)
             let ledger = second.ledgers[.traces]
@@ -267,10 +267,10 @@ struct TelemetryIngestTests {
         }
     }
 
-    @Test("a resource that is too large costs its spans, and a long name is cut")
-    func large() async throws {
-        try await withTelemetryFolder { folder in
-            let ingest = try TelemetryIngest(folder: folder, quota: 64 << 20, world: .live)
+    @Test("a resource that is too large costs its spans, and a long name is cut", arguments: TestStore.available)
+    func large(_ store: TestStore) async throws {
+        try await store.withFolder { folder in
+            let ingest = try store.ingest(folder, quota: 64 << 20, world: .live)
             let long = String(repeating: "x", count: TelemetryLimits.resourceBytes)
             let request = SpanSamples.request(
                 [SpanSamples.span(Self.id(1)), SpanSamples.span(Self.id(2))], service: long)

@@ -182,6 +182,10 @@ public enum SettingsTable {
     }
 
     private static let telemetry: [SettingsEntry] = [
+        .address(
+            "telemetry.storeURL", \.telemetry.storeURL, schemes: ["clickhouse", "clickhouses"],
+            "The ClickHouse that keeps traces and logs instead of files in the data directory; `clickhouses://` speaks "
+                + "TLS.", isSecret: true),
         kept("reasoning", \.telemetry.reasoningDays, "what agents considered: their runs, plans and chains"),
         kept("tool", \.telemetry.toolDays, "calls of tools, searches and memory"),
         kept("model", \.telemetry.modelDays, "calls of models"),

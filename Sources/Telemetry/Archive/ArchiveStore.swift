@@ -28,7 +28,12 @@ final class ArchiveStore: TelemetryStore {
 
     var entryAtStart: Int64 { archive.progress() }
 
-    func labelsAtStart() -> [String: Set<String>] { archive.labels() }
+    var labelsAtStart: [String: Set<String>]? { archive.labels() }
+
+    var flushInterval: Span { .milliseconds(250) }
+
+    /// What fails of it is the disk, and is told to whoever sends.
+    var fault: String? { nil }
 
     // MARK: in
 

@@ -70,7 +70,7 @@ struct SpanBlockBuilder {
     }
 
     /// The fields of a `Span` that its head does not have: ids and times look random, and would be kept twice.
-    private static func strip(_ span: UnsafeRawBufferPointer, into bytes: inout [UInt8]) {
+    static func strip(_ span: UnsafeRawBufferPointer, into bytes: inout [UInt8]) {
         var reader = ProtobufReader(span)
         var start = 0
         while let field = try? reader.next() {

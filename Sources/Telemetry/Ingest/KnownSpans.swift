@@ -22,6 +22,9 @@ struct KnownSpans {
         self.spansOfTraceMax = spansOfTraceMax
     }
 
+    /// Whether a span of this trace can be told without asking.
+    func knows(_ trace: TraceID) -> Bool { traces[trace] != nil }
+
     /// Whether the span is new; it is known from now on.
     ///
     /// - Parameter kept: Says which spans of a trace the archive has; `nil` for more than ``spansOfTraceMax``.

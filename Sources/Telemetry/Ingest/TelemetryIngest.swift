@@ -7,7 +7,6 @@ import Synchronization
 /// A request is read where it arrives, kept whole in the spool, and waits in memory for the next ``flush()``, which
 /// drops what is known, puts the rest together in blocks and lets the spool go.
 public final class TelemetryIngest: Sendable {
-    public static let flushInterval = Span.milliseconds(250)
     /// Bytes of requests that wait for the archive; more are refused until it has caught up.
     static let waitingBytesMax = 128 << 20
     /// How long the spool keeps what is in the archive and not synced.
@@ -59,6 +58,7 @@ public final class TelemetryIngest: Sendable {
     private let state: Mutex<State>
     private let keeping = Mutex(Keeping())
     private let turn = Turn()
+    private let knowsLabels: Mutex<Bool>
     private let hearer = Mutex<(@Sendable ([StoredSpan]) -> Void)?>(nil)
     private let worker = DispatchQueue(label: "reeve.telemetry.quota")
 
@@ -67,17 +67,28 @@ public final class TelemetryIngest: Sendable {
     ///   - quota: Bytes that the spool may take.
     ///   - diskQuota: Bytes that all telemetry may take before some of it is shed; see ``DiskQuota``.
     ///   - onWarning: Hears of what cannot be read.
+    ///   - clickHouse: The database that keeps the records instead of files of that folder, and the way there.
     public init(
         folder: String, quota: Int, diskQuota: Int = .max, world: World,
+        clickHouse: (address: ClickHouseAddress, transport: any ClickHouseTransport)? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
         live = LiveSpans(world: world)
         liveFile = LiveSpansFile(folder: folder, live: live)
-        let store = try ArchiveStore(
-            folder: folder, live: live, bindings: bindings, entropy: world.entropy, onWarning: onWarning)
+        let store: any TelemetryStore =
+            if let (address, transport) = clickHouse {
+                try ClickHouseStore(
+                    address, transport: transport, folder: folder, live: live, bindings: bindings,
+                    entropy: world.entropy)
+            } else {
+                try ArchiveStore(
+                    folder: folder, live: live, bindings: bindings, entropy: world.entropy, onWarning: onWarning)
+            }
         self.store = store
-        streams = StreamLabels(StreamLabels.few(store.labelsAtStart()))
+        let labels = store.labelsAtStart
+        streams = StreamLabels(StreamLabels.few(labels ?? [:]))
+        knowsLabels = Mutex(labels != nil)
         ledgerFile = LedgerFile(path: "\(folder)/ledger")
         let (ledgers, counted) = ledgerFile.load(onWarning)
         var state = State(ledgers: ledgers)
@@ -193,7 +204,14 @@ public final class TelemetryIngest: Sendable {
     /// Puts what waits into the store.
     public func flush() async throws { try await turn.run { try await self.flushNow() } }
 
+    /// How often ``flush()`` is to be called.
+    public var flushInterval: Span { store.flushInterval }
+
+    /// Why the store cannot be used at this moment; records are kept in the spool until it can.
+    public var storeFault: String? { store.fault }
+
     private func flushNow() async throws {
+        try await learnLabels()
         let waiting = state.withLock { state in
             defer { state.waiting = [] }
             return state.waiting
@@ -218,6 +236,13 @@ public final class TelemetryIngest: Sendable {
         let now = world.now
         let isDue = keeping.withLock { $0.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true }
         if isDue || spool.isPressed { try await letGo() }
+    }
+
+    /// Which labels tell streams apart, where that could not be known at the start.
+    private func learnLabels() async throws {
+        guard !knowsLabels.withLock({ $0 }) else { return }
+        streams.learn(StreamLabels.few(try await store.labels()))
+        knowsLabels.withLock { $0 = true }
     }
 
     /// Deletes what the spool need not keep any more, once the store is synced.

@@ -44,16 +44,18 @@ public enum LogSeverity: Int, Sendable, Comparable, CaseIterable {
     init(_ level: String) { self = LogSeverity(known: level) ?? .info }
 
     init?(known level: String) {
-        switch level.lowercased() {
-        case "trace", "finest", "verbose", "silly": self = .trace
-        case "debug", "fine": self = .debug
-        case "info", "information", "notice", "informational": self = .info
-        case "warn", "warning", "wrn": self = .warning
-        case "error", "err", "severe", "eror": self = .error
-        case "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "dpanic": self = .fatal
-        default: return nil
-        }
+        guard let known = Self.names[level.lowercased()] else { return nil }
+        self = known
     }
+
+    /// What loggers call them, in lower case.
+    static let names: [String: LogSeverity] = [
+        "trace": .trace, "finest": .trace, "verbose": .trace, "silly": .trace, "debug": .debug, "fine": .debug,
+        "info": .info, "information": .info, "notice": .info, "informational": .info, "warn": .warning,
+        "warning": .warning, "wrn": .warning, "error": .error, "err": .error, "severe": .error, "eror": .error,
+        "fatal": .fatal, "critical": .fatal, "crit": .fatal, "alert": .fatal, "emerg": .fatal, "emergency": .fatal,
+        "panic": .fatal, "dpanic": .fatal,
+    ]
 
     /// pino's and bunyan's numbers (pino, "API": 10 trace to 60 fatal).
     init(pino number: Int64) {

@@ -20,6 +20,11 @@ final class StreamLabels: Sendable {
     /// - Parameter known: Labels that are kept, with their values.
     init(_ known: [String: Set<String>] = [:]) { values = Mutex(known) }
 
+    /// Takes up labels that are kept, with their values.
+    func learn(_ known: [String: Set<String>]) {
+        values.withLock { $0.merge(known) { $0.union($1) } }
+    }
+
     /// The labels of a stream, and those that are metadata.
     func divide(
         _ pairs: [(name: String, value: String)]

@@ -66,8 +66,7 @@ struct TraceSearch {
     private let archive: Archive
     private let live: LiveSpans
     private let query: TraceQuery
-    /// What is asked for, where it is a trace's id.
-    private let traceID: TraceID?
+    private let filter: TraceSpanFilter
     private let isOver: () -> Bool
 
     /// - Parameter isOver: Asked between blocks: whether there was enough time.
@@ -75,14 +74,14 @@ struct TraceSearch {
         self.archive = archive
         self.live = live
         self.query = query
-        traceID = query.id.flatMap { TraceID($0.lowercased()) }
+        filter = TraceSpanFilter(query)
         self.isOver = isOver
     }
 
     func run() -> TraceFindings {
         var findings = TraceFindings()
         var seen: Set<TraceID> = []
-        for trace in live.traces(max: TraceQuery.limitMax) where live.heads(of: trace).contains(where: isMeant) {
+        for trace in live.traces(max: TraceQuery.limitMax) where live.heads(of: trace).contains(where: filter.isMeant) {
             add(trace, &findings, &seen)
         }
         let key = query.id.map(archive.key.id)
@@ -110,10 +109,22 @@ struct TraceSearch {
         let heads: [SpanHead]? = archive.read(part) { file in
             try file.head(of: extent.id).map { try SpanColumns.read($0).map(\.head) } ?? []
         }
-        return (heads ?? []).filter(isMeant).sorted { ($0.endedAt, $0.traceID) > ($1.endedAt, $1.traceID) }
+        return (heads ?? []).filter(filter.isMeant).sorted { ($0.endedAt, $0.traceID) > ($1.endedAt, $1.traceID) }
+    }
+}
+
+/// Which spans make a trace one that is asked for.
+struct TraceSpanFilter {
+    private let query: TraceQuery
+    /// What is asked for, where it is a trace's id.
+    private let traceID: TraceID?
+
+    init(_ query: TraceQuery) {
+        self.query = query
+        traceID = query.id.flatMap { TraceID($0.lowercased()) }
     }
 
-    private func isMeant(_ head: SpanHead) -> Bool {
+    func isMeant(_ head: SpanHead) -> Bool {
         guard head.startedAt < query.times.upperBound, head.endedAt >= query.times.lowerBound else { return false }
         if let id = query.id, head.correlationID != id, traceID == nil || head.traceID != traceID { return false }
         if let service = query.service, head.service != service { return false }

@@ -8,6 +8,15 @@ protocol TelemetryStore: Sendable {
     /// The highest entry of the spool that it knows of at its start: later ones get higher numbers.
     var entryAtStart: Int64 { get }
 
+    /// The labels of streams that are kept, where that is known without asking; see ``labels()``.
+    var labelsAtStart: [String: Set<String>]? { get }
+
+    /// How often what waits is put into it.
+    var flushInterval: Span { get }
+
+    /// Why it cannot be used at this moment; `nil` where nothing is known of that.
+    var fault: String? { get }
+
     /// Puts requests into it. Called by one at a time; after a failure the same requests come again, with others
     /// behind them, and what is there of them already is passed over.
     func keep(_ requests: [WaitingRequest], now: Timestamp) async -> StoreOutcome

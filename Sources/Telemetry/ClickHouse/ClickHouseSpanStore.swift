@@ -1,0 +1,203 @@
+import Kernel
+
+/// Spans in ClickHouse.
+struct ClickHouseSpanStore: Sendable {
+    /// Traces whose spans are read with one question for a list.
+    private static let tracesRead = 20
+
+    let connection: ClickHouseConnection
+
+    static let insert = """
+        INSERT INTO reeve_spans (day, category, node, entry, trace_id, span_id, state, parent_id, name, status,
+        started_at, ended_at, service, agent_id, session_id, correlation_id, task_id, operation, provider, model, tool,
+        has_usage, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, body)
+        FORMAT RowBinary
+        """
+
+    /// Adds the row of a span; `body` has the bytes of its request.
+    static func add(
+        _ item: ReceivedSpans.Item, of body: UnsafeRawBufferPointer, _ part: ClickHousePart, node: String, entry: Int64,
+        to rows: inout ColumnWriter
+    ) {
+        let head = item.head
+        rows.append(day: part.day)
+        rows.append(part.category.rawValue)
+        rows.append(node)
+        rows.append(int: entry)
+        rows.append(head.traceID.description)
+        rows.append(head.spanID.description)
+        rows.append(head.state.rawValue)
+        rows.append(head.parentID?.description ?? "")
+        rows.append(head.name)
+        rows.append(head.status.rawValue)
+        rows.append(int: head.startedAt)
+        rows.append(int: head.endedAt)
+        rows.append(head.service)
+        for text in [head.agent, head.session, head.correlationID, head.task] { rows.append(text ?? "") }
+        rows.append(head.operation.rawValue)
+        for text in [head.provider, head.model, head.tool] { rows.append(text ?? "") }
+        rows.append(byte: head.usage == nil ? 0 : 1)
+        let usage = head.usage
+        for count in [usage?.input, usage?.cacheRead, usage?.cacheWrite, usage?.output, usage?.reasoning] {
+            rows.append(int: count ?? 0)
+        }
+        var parts = ColumnWriter()
+        parts.append(UnsafeRawBufferPointer(rebasing: body[item.resource]))
+        parts.append(UnsafeRawBufferPointer(rebasing: body[item.scope]))
+        var span: [UInt8] = []
+        SpanBlockBuilder.strip(UnsafeRawBufferPointer(rebasing: body[item.span]), into: &span)
+        span.withUnsafeBytes { parts.append($0) }
+        parts.bytes.withUnsafeBytes { rows.append($0) }
+    }
+
+    private static let columns: ClickHouseQuery = """
+        trace_id, span_id, state, category, parent_id, name, status, started_at, ended_at, service, agent_id,
+        session_id, correlation_id, task_id, operation, provider, model, tool, has_usage, input_tokens,
+        cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens
+        """
+
+    private static func head(_ row: inout ColumnReader) throws -> SpanHead {
+        guard let trace = TraceID(try row.text()), let span = SpanID(try row.text()) else {
+            throw ColumnReader.Damaged()
+        }
+        var head = SpanHead(trace, span)
+        head.state = SpanHead.State(rawValue: try row.text()) ?? .ended
+        head.category = TelemetryCategory(rawValue: try row.text()) ?? .system
+        head.parentID = SpanID(try row.text())
+        head.name = try row.text()
+        head.status = SpanHead.Status(rawValue: try row.text()) ?? .unset
+        head.startedAt = try row.int()
+        head.endedAt = try row.int()
+        head.service = try row.text()
+        head.agent = try row.textIfAny()
+        head.session = try row.textIfAny()
+        head.correlationID = try row.textIfAny()
+        head.task = try row.textIfAny()
+        head.operation = SpanOperation(rawValue: try row.text()) ?? .other
+        head.provider = try row.textIfAny()
+        head.model = try row.textIfAny()
+        head.tool = try row.textIfAny()
+        let hasUsage = try row.byte() == 1
+        let counts = try (0..<5).map { _ in try row.int() }
+        if hasUsage { head.usage = SpanUsage(columns: counts) }
+        return head
+    }
+
+    // MARK: One trace
+
+    /// Of each trace ``Archive/spansMax`` at most.
+    func heads(of traces: [TraceID]) async throws -> [SpanHead] {
+        let rows = try await connection.ask(
+            """
+            SELECT \(Self.columns) FROM reeve_spans WHERE trace_id IN \(list: traces.map(\.description))
+            ORDER BY trace_id, started_at, span_id LIMIT \(count: Archive.spansMax) BY trace_id FORMAT RowBinary
+            """, longest: ClickHouseConnection.questionMax)
+        return try ColumnReader.rows(rows, Self.head)
+    }
+
+    func has(_ trace: TraceID) async throws -> Bool {
+        let rows = try await connection.ask(
+            "SELECT trace_id FROM reeve_spans WHERE trace_id = \(trace.description) LIMIT 1 FORMAT RowBinary",
+            longest: ClickHouseConnection.questionMax)
+        return !rows.isEmpty
+    }
+
+    func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
+        // A lost span may have ended after all.
+        let rows = try await connection.ask(
+            """
+            SELECT \(Self.columns), body FROM reeve_spans
+            WHERE trace_id = \(trace.description) AND span_id = \(id.description)
+            ORDER BY state = 'ended' DESC LIMIT 1 FORMAT RowBinary
+            """, longest: ClickHouseConnection.questionMax)
+        return try ColumnReader.rows(rows) { row in
+            let head = try Self.head(&row)
+            var body = ColumnReader(Array(try row.slice()))
+            let (resource, scope, span) = (try body.slice(), try body.slice(), try body.slice())
+            return try resource.withUnsafeBytes { resource in
+                try scope.withUnsafeBytes { scope in
+                    try span.withUnsafeBytes { try SpanDetail(head, resource: resource, scope: scope, span: $0) }
+                }
+            }
+        }.first
+    }
+
+    // MARK: Many
+
+    /// Which spans of traces there are, of those that arrived on this day or later, as ``SpanHead/identity`` tells them
+    /// apart; none of a trace with more than `max`.
+    func spanIDs(of traces: [TraceID], since day: Int, max: Int) async throws -> [TraceID: Set<UInt64>] {
+        let date = ClickHousePart(category: .system, day: day).date
+        let rows = try await connection.ask(
+            """
+            SELECT trace_id, span_id, state FROM reeve_spans
+            WHERE day >= toDate(\(date)) AND trace_id IN \(list: traces.map(\.description))
+            LIMIT \(count: max) BY trace_id FORMAT RowBinary
+            """, longest: ClickHouseConnection.questionMax)
+        var found: [TraceID: Set<UInt64>] = [:]
+        _ = try ColumnReader.rows(rows) { row in
+            let (trace, span, state) = (TraceID(try row.text()), SpanID(try row.text()), try row.text())
+            guard let trace, let span else { return }
+            found[trace, default: []].insert(state == SpanHead.State.lost.rawValue ? ~span.value : span.value)
+        }
+        return found
+    }
+
+    /// The traces with the latest spans, with those that run.
+    func traces(_ query: TraceQuery, live: LiveSpans, longest: Duration) async throws -> TraceFindings {
+        var findings = TraceFindings()
+        let end = ContinuousClock.now + longest
+        let filter = TraceSpanFilter(query)
+        let running = live.traces(max: TraceQuery.limitMax).filter { live.heads(of: $0).contains(where: filter.isMeant) }
+        var kept: [TraceID] = []
+        do { kept = try await latest(query, longest: longest) } catch ClickHouseFault.refused(
+            ClickHouseFault.timeoutCode, _)
+        { findings.isComplete = false }
+        var waiting = running + kept.filter { !Set(running).contains($0) }
+        while !waiting.isEmpty, findings.traces.count < query.limit {
+            guard ContinuousClock.now < end else {
+                findings.isComplete = false
+                break
+            }
+            let group = Array(waiting.prefix(Self.tracesRead))
+            waiting.removeFirst(group.count)
+            let heads = Dictionary(grouping: try await self.heads(of: group), by: \.traceID)
+            for trace in group where findings.traces.count < query.limit {
+                guard let summary = TraceSummary(TraceHeads.merged(heads[trace] ?? [], live.heads(of: trace))) else {
+                    continue
+                }
+                if !query.isFailed || summary.errors > 0 { findings.traces.append(summary) }
+            }
+        }
+        findings.traces.sort { ($0.startedAt, $0.id) > ($1.startedAt, $1.id) }
+        return findings
+    }
+
+    private func latest(_ query: TraceQuery, longest: Duration) async throws -> [TraceID] {
+        var conditions: [ClickHouseQuery] = [
+            "started_at < \(query.times.upperBound)", "ended_at >= \(query.times.lowerBound)",
+        ]
+        if let id = query.id {
+            conditions.append(
+                """
+                trace_id IN (SELECT trace_id FROM reeve_span_ids WHERE id = \(id) UNION ALL SELECT \(id.lowercased()))
+                """)
+            conditions.append("(correlation_id = \(id) OR trace_id = \(id.lowercased()))")
+        }
+        if let service = query.service { conditions.append("service = \(service)") }
+        if let agent = query.agent { conditions.append("agent_id = \(agent)") }
+        if let session = query.session { conditions.append("session_id = \(session)") }
+        if query.isFailed {
+            conditions.append("trace_id IN (SELECT trace_id FROM reeve_spans WHERE status = 'error')")
+        }
+        let rows = try await connection.ask(
+            """
+            SELECT trace_id FROM reeve_spans WHERE \(.joined(conditions, by: " AND "))
+            GROUP BY trace_id ORDER BY max(ended_at) DESC, trace_id DESC LIMIT \(count: query.limit) FORMAT RowBinary
+            """, longest: longest)
+        return try ColumnReader.rows(rows) { row in
+            guard let trace = TraceID(try row.text()) else { throw ColumnReader.Damaged() }
+            return trace
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import Kernel
+import Synchronization
+
+/// ClickHouse as the store of all telemetry.
+///
+/// While it is away, requests wait in the spool. Nothing here needs it at the start: its tables are made once it
+/// answers.
+final class ClickHouseStore: TelemetryStore {
+    /// Partitions that are dropped at a time.
+    private static let partsDropped = 1_000
+
+    private struct State {
+        var hasTables = false
+    }
+
+    let entryAtStart: Int64
+    let labelsAtStart: [String: Set<String>]? = nil
+    let flushInterval = Span.seconds(1)
+    private let connection: ClickHouseConnection
+    private let node: ClickHouseNode
+    private let live: LiveSpans
+    private let spans: ClickHouseSpanStore
+    private let logs: ClickHouseLogStore
+    private let state = Mutex(State())
+    /// Taken out while it works, by one at a time.
+    private let flush: Mutex<ClickHouseFlush?>
+    private let kept: Mutex<Int64>
+
+    /// - Parameter folder: The folder of all telemetry, for how far the spool is in the store.
+    init(
+        _ address: ClickHouseAddress, transport: any ClickHouseTransport, folder: String, live: LiveSpans,
+        bindings: TraceBindings, entropy: any Entropy
+    ) throws {
+        node = try ClickHouseNode(folder: folder, entropy: entropy)
+        connection = ClickHouseConnection(address, transport: transport, entropy: entropy)
+        self.live = live
+        spans = ClickHouseSpanStore(connection: connection)
+        logs = ClickHouseLogStore(connection: connection)
+        flush = Mutex(ClickHouseFlush(connection, node: node.name, live: live, bindings: bindings))
+        entryAtStart = node.entry
+        kept = Mutex(node.entry)
+    }
+
+    var fault: String? { connection.fault.map(\.description) }
+
+    // MARK: in
+
+    func keep(_ requests: [WaitingRequest], now: Timestamp) async -> StoreOutcome {
+        do { try await makeTables() } catch { return StoreOutcome(result: .failure(error)) }
+        guard
+            var work = flush.withLock({ flush in
+                defer { flush = nil }
+                return flush
+            })
+        else { preconditionFailure("two put requests into the store at a time") }
+        let outcome = await work.keep(requests, now: now)
+        flush.withLock { [work] in $0 = work }
+        if case .success = outcome.result, let last = requests.last { kept.withLock { $0 = last.number } }
+        return outcome
+    }
+
+    private func makeTables() async throws {
+        guard !state.withLock({ $0.hasTables }) else { return }
+        for statement in ClickHouseSchema.statements { try await connection.run(statement: statement) }
+        state.withLock { $0.hasTables = true }
+    }
+
+    /// An insert that was answered is ClickHouse's to keep; what is written here is how far the spool is.
+    func sync() async throws { try node.keep(kept.withLock { $0 }) }
+
+    func close() async throws {}
+
+    func forget(_ retention: TelemetryRetention, now: Timestamp) async throws -> Int {
+        try await makeTables()
+        let today = ArchivePart.day(of: now)
+        var dropped: Set<ClickHousePart> = []
+        for table in ClickHouseSchema.tables {
+            let rows = try await connection.ask(
+                """
+                SELECT DISTINCT partition FROM system.parts
+                WHERE database = \(connection.address.database) AND table = \(table) AND active
+                LIMIT \(count: Self.partsDropped) FORMAT RowBinary
+                """, longest: ClickHouseConnection.questionMax)
+            for part in try ColumnReader.rows(rows, { ClickHousePart(partition: try $0.text()) }) {
+                guard let part, today - part.day > retention.days(part.category) else { continue }
+                try await connection.run(statement: ClickHouseSchema.drop(table, part))
+                dropped.insert(part)
+            }
+        }
+        return dropped.count
+    }
+
+    // MARK: out
+
+    func heads(of trace: TraceID) async throws -> [SpanHead] { try await reading { try await spans.heads(of: [trace]) } }
+
+    func has(_ trace: TraceID) async throws -> Bool { try await reading { try await spans.has(trace) } }
+
+    func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
+        try await reading { try await spans.span(id, of: trace) }
+    }
+
+    func traces(_ query: TraceQuery, longest: Duration) async throws -> TraceFindings {
+        try await reading { try await spans.traces(query, live: live, longest: longest) }
+    }
+
+    func logs(_ query: LogQuery, longest: Duration) async throws -> LogFindings {
+        try await reading { try await logs.find(query, longest: longest) }
+    }
+
+    func labels() async throws -> [String: Set<String>] { try await reading { try await logs.labels() } }
+
+    /// What goes wrong with ClickHouse passes, and is said so.
+    private func reading<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            try await makeTables()
+            return try await body()
+        } catch let fault as ClickHouseFault {
+            throw Problem(
+                .storageUnavailable, "The store of telemetry does not answer as it should.",
+                hint: "Records are still taken in and kept; ask again once ClickHouse is back.",
+                retryAfterSeconds: 5, cause: fault)
+        }
+    }
+}
+
+extension ClickHousePart {
+    /// From how ClickHouse writes it, `('2026-01-31','tool')`.
+    init?(partition: String) {
+        let words = partition.filter { $0 != "\\" }.split(separator: "'", omittingEmptySubsequences: false)
+        guard words.count == 5, let category = TelemetryCategory(rawValue: String(words[3])),
+            let date = Timestamp(rfc3339: "\(words[1])T00:00:00Z")
+        else { return nil }
+        self.init(category: category, day: ArchivePart.day(of: date))
+    }
+}
