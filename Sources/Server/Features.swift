@@ -164,7 +164,7 @@ public struct Features: Sendable {
     private var interfaceRoutes: [Route] {
         let assets = Assets()
         let parts: [[Route]] = [
-            HealthRoutes(events: events, storage: storage).routes,
+            HealthRoutes(events: events, storage: storage, spans: spans).routes,
             AccessRoutes(service: access, exchange: exchange).routes,
             AuditRoutes(service: audit, storage: storage).routes,
             AgentRoutes(service: agents, exchange: exchange).routes,

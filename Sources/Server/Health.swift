@@ -1,13 +1,22 @@
 import Control
 import Kernel
+import Telemetry
 
 /// What load balancers and supervisors ask.
 struct HealthRoutes: Sendable {
     let events: Events
     let storage: any Storage
+    let spans: TelemetryIngest?
 
     var routes: [Route] {
-        let shape = RouteShape(reply: ["type": "object", "properties": ["status": ["type": "string"]]])
+        let shape = RouteShape(
+            reply: [
+                "type": "object",
+                "properties": [
+                    "status": ["type": "string"],
+                    "telemetry": ["type": "string", "enum": ["ready", "waiting"]],
+                ],
+            ])
         return [
             Route(.get, "/health", .open, "Whether the process is alive", shape: shape) { _ in
                 .json(["status": "ok"])
@@ -19,7 +28,8 @@ struct HealthRoutes: Sendable {
     private func ready(_ request: APIRequest) async throws -> APIReply {
         do {
             _ = try await storage.read { try events.store.lastSeq(in: $0) }
-            return .json(["status": "ready"])
+            // Without its store telemetry is still taken in: that is no reason to send senders elsewhere.
+            return .json(["status": "ready", "telemetry": spans?.storeFault == nil ? "ready" : "waiting"])
         } catch {
             throw Problem(
                 .storageUnavailable, "The store does not answer, so Reeve cannot serve.",

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 from browser_page import browser  # noqa: E402
 from gateway_kit import anthropic_of, openai_of, script, serving  # noqa: E402
-from reeve_server import BINARY, ENGINES, Server  # noqa: E402
+from reeve_server import BINARY, ENGINES, STORES, Server  # noqa: E402
 
 _numbers = itertools.count(1)
 
@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc):
     """A test that takes `engine` (most do, through `server`) runs on each engine that its module names."""
     if "engine" in metafunc.fixturenames:
         wanted = getattr(metafunc.module, "ON_ENGINES", ENGINES)
-        metafunc.parametrize("engine", [name for name in wanted if name in ENGINES], scope="session")
+        metafunc.parametrize("engine", [name for name in wanted if name in STORES], scope="session")
 
 
 @pytest.fixture(scope="session")

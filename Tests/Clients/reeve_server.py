@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("REEVE_TEST_BINARY") or str(ROOT / ".build/debug/reeve")
 POSTGRES = os.environ.get("REEVE_TEST_POSTGRES")
 ENGINES = ["sqlite", "postgres"] if POSTGRES else ["sqlite"]
+# Where there is one, tests that ask for it also run with telemetry in a ClickHouse.
+CLICKHOUSE = os.environ.get("REEVE_TEST_CLICKHOUSE")
+STORES = [*ENGINES, "clickhouse"] if CLICKHOUSE else ENGINES
 
 _libc = ctypes.CDLL(None)
 
@@ -188,6 +191,19 @@ def check_problem(reply):
     assert problem["detail"] and "requestId" in problem, problem
 
 
+def new_clickhouse_database():
+    """The address of a database of its own in the ClickHouse of the tests."""
+    parts, name = urllib.parse.urlsplit(CLICKHOUSE), f"reeve_client_{uuid.uuid4().hex[:16]}"
+    reply = requests.post(
+        f"http://{parts.hostname}:{parts.port}/",
+        data=f"CREATE DATABASE {name}",
+        headers={"X-ClickHouse-User": parts.username, "X-ClickHouse-Key": parts.password},
+        timeout=30,
+    )
+    assert reply.status_code == 200, reply.text
+    return parts._replace(path=f"/{name}").geturl()
+
+
 class Server:
     """One `reeve serve` on a free port, with its data in `data_dir`."""
 
@@ -196,6 +212,8 @@ class Server:
         self.log_path = self.data_dir / "test-server.log"
         self.engine = engine
         self.arguments = list(arguments)
+        if engine == "clickhouse":
+            self.arguments += ["--telemetry", new_clickhouse_database()]
         # Settings as the environment has them, `REEVE_AGENTS_…`.
         self.settings = dict(settings or {})
         self.database = database or (new_database() if engine == "postgres" else None)

@@ -15,8 +15,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from reeve_server import BINARY, until
 
-# Logs are kept beside the store, so one engine tells as much as two.
-ON_ENGINES = ["sqlite"]
+# Logs are kept beside the store, so one engine tells as much as two; in files or in ClickHouse.
+ON_ENGINES = ["sqlite", "clickhouse"]
 
 NDJSON = "application/x-ndjson"
 _ids = iter(range(1, 1_000_000))

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from reeve_server import until
 
-# Traces are kept beside the store, so one engine tells as much as two.
-ON_ENGINES = ["sqlite"]
+# Traces are kept beside the store, so one engine tells as much as two; in files or in ClickHouse.
+ON_ENGINES = ["sqlite", "clickhouse"]
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 # A time that no other test has spans of.

@@ -101,7 +101,8 @@ struct LogSearchTests {
                 .field("n", .equal("2")), .field("category", .equal("error")),
                 .field("tool", .equal("", isNegated: true)),
                 .line(.contains("retry")), .line(.contains("x", isNegated: true)),
-                .severity(atLeast: .info), .line(.finds(pattern)), .line(.finds(pattern, isNegated: true)),
+                .severity(atLeast: .info), .severity(atLeast: .error), .field("level", .equal("ERROR")),
+                .line(.contains("it's 'quoted' \\")), .line(.finds(pattern)), .line(.finds(pattern, isNegated: true)),
                 .field("app", .matches(pattern, isNegated: true)),
             ]
             for _ in 0..<Int(random.next() % 3) {
@@ -128,6 +129,7 @@ struct LogSearchTests {
                 let text: String? =
                     switch name {
                     case "service": record.service
+                    case "level": record.level
                     case "category": record.category.rawValue
                     case "tool": record.tool
                     default: record.labels[name] ?? record.attributes[name].map { $0.string ?? $0.text }
@@ -151,12 +153,13 @@ struct LogSearchTests {
 
     @Test(
         "random queries find what the simplest reading of them finds, page after page",
-        arguments: [1, 2, 3] as [UInt64])
-    func differential(seed: UInt64) async throws {
+        arguments: TestStore.available, [1, 2, 3] as [UInt64])
+    func differential(_ store: TestStore, seed: UInt64) async throws {
         var random = SplitMix(seed: seed)
         let records = Self.sample(&random)
-        try await withTelemetryFolder { folder in
-            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 24, world: .live)
+        try await store.withFolder { [random] folder in
+            var random = random
+            let ingest = try store.ingest(folder, quota: 1 << 24, world: .live)
             var rest = records[...]
             while !rest.isEmpty {
                 let piece = rest.prefix(1 + Int(random.next() % 60))
@@ -184,7 +187,9 @@ struct LogSearchTests {
         }
     }
 
-    @Test("what was acknowledged is there once, after a process that ended without a word", arguments: TestStore.available)
+    @Test(
+        "what was acknowledged is there once, after a process that ended without a word",
+        arguments: TestStore.available)
     func crash(_ store: TestStore) async throws {
         try await store.withFolder { folder in
             let first = try store.ingest(folder, quota: 1 << 20, world: .live)

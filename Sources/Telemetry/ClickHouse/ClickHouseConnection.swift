@@ -74,8 +74,7 @@ final class ClickHouseConnection: Sendable {
             return reply.body
         } catch {
             // A query that takes too long says nothing of the server.
-            if case .refused(ClickHouseFault.timeoutCode, _) = error { throw error }
-            lastFault.withLock { $0 = error }
+            if !error.isLate { lastFault.withLock { $0 = error } }
             throw error
         }
     }

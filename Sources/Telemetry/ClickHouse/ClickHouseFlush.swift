@@ -31,6 +31,7 @@ struct ClickHouseFlush {
 
     private let connection: ClickHouseConnection
     private let spans: ClickHouseSpanStore
+    private let progress: ClickHouseProgressStore
     private let node: String
     private let live: LiveSpans
     private let bindings: TraceBindings
@@ -51,6 +52,7 @@ struct ClickHouseFlush {
         self.live = live
         self.bindings = bindings
         spans = ClickHouseSpanStore(connection: connection)
+        progress = ClickHouseProgressStore(connection: connection)
     }
 
     /// See ``TelemetryStore/keep(_:now:)``.
@@ -116,18 +118,9 @@ struct ClickHouseFlush {
         guard let first = requests.first else { return }
         let day = requests.map { ArchivePart.day(of: $0.arrivedAt) }.min() ?? 0
         found = [:]
-        for (signal, table) in [(TelemetrySignal.traces, "reeve_spans" as StaticString), (.logs, "reeve_logs")] {
-            let rows = try await connection.ask(
-                """
-                SELECT day, category, max(entry) FROM \(name: table)
-                WHERE day >= toDate(\(ClickHousePart(category: .system, day: day).date)) AND node = \(node)
-                  AND entry >= \(first.number)
-                GROUP BY day, category FORMAT RowBinary
-                """, longest: ClickHouseConnection.questionMax)
-            _ = try ColumnReader.rows(rows) { row in
-                let day = try row.day()
-                let category = TelemetryCategory(rawValue: try row.text()) ?? .system
-                found[Place(signal: signal, part: ClickHousePart(category: category, day: day))] = try row.int()
+        for signal in [TelemetrySignal.traces, .logs] {
+            for one in try await progress.reached(signal, of: node, since: day, from: first.number) {
+                found[Place(signal: signal, part: one.part)] = one.entry
             }
         }
         // Before the first insert: what is there is an earlier process's.

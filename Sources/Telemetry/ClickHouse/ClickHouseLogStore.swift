@@ -87,9 +87,9 @@ struct ClickHouseLogStore: Sendable {
                 break
             }
             let page: [Row]
-            do { page = try await self.page(filter, behind: last, query.isNewestFirst, max: size, longest: left) } catch
-                ClickHouseFault.refused(ClickHouseFault.timeoutCode, _)
-            {
+            do {
+                page = try await self.page(filter, behind: last, query.isNewestFirst, max: size, longest: left)
+            } catch let fault as ClickHouseFault where fault.isLate {
                 findings.isComplete = false
                 break
             }
@@ -224,7 +224,8 @@ private struct LogFilter {
     private static func condition(_ condition: LogCondition) -> ClickHouseQuery? {
         switch condition {
         case .field("category", _): nil
-        case .field(let name, let matcher): LogPlan.fields[name].flatMap { columns[$0] }.flatMap { met(matcher, by: $0) }
+        case .field(let name, let matcher):
+            LogPlan.fields[name].flatMap { columns[$0] }.flatMap { met(matcher, by: $0) }
         case .words(let text): text.isEmpty ? nil : any { "positionCaseInsensitive(\($0), \(text)) > 0" }
         case .line(let matcher):
             if case .matches = matcher.kind {
@@ -242,11 +243,10 @@ private struct LogFilter {
     private static func met(_ matcher: LogMatcher, by column: ClickHouseQuery) -> ClickHouseQuery? {
         switch matcher.kind {
         case .equal(let text): matcher.isNegated ? "\(column) != \(text)" : "\(column) = \(text)"
+        // Each text has the empty one.
+        case .contains(""), .matches: nil
         case .contains(let text):
-            // In the empty text is the empty text.
-            text.isEmpty ? nil : matcher.isNegated
-                ? "position(\(column), \(text)) = 0" : "position(\(column), \(text)) > 0"
-        case .matches: nil
+            matcher.isNegated ? "position(\(column), \(text)) = 0" : "position(\(column), \(text)) > 0"
         }
     }
 

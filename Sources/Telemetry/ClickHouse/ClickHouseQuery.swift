@@ -30,8 +30,6 @@ struct ClickHouseQuery: ExpressibleByStringInterpolation {
         mutating func appendInterpolation(_ part: ClickHouseQuery) { pieces += part.pieces }
         /// A number that stands where ClickHouse takes no expression, such as behind `LIMIT`.
         mutating func appendInterpolation(count: Int) { pieces.append(.text(String(count))) }
-        /// What is written in the program, such as the name of a column.
-        mutating func appendInterpolation(name: StaticString) { pieces.append(.text("\(name)")) }
     }
 
     static func joined(_ parts: [ClickHouseQuery], by separator: StaticString) -> ClickHouseQuery {
@@ -62,16 +60,16 @@ struct ClickHouseQuery: ExpressibleByStringInterpolation {
             switch piece {
             case .text(let part): text += part
             case .string(let value):
-                text += "(SELECT v\(columns.count) FROM bound)"
+                text += ClickHouseSchema.bound(columns.count)
                 columns.append("v\(columns.count) String")
                 row.append(value)
             case .int(let value):
-                text += "(SELECT v\(columns.count) FROM bound)"
+                text += ClickHouseSchema.bound(columns.count)
                 columns.append("v\(columns.count) Int64")
                 row.append(whole: UInt64(bitPattern: value))
             case .list(let values):
                 let name = "bound\(lists.count)"
-                text += "(SELECT v FROM \(name))"
+                text += ClickHouseSchema.boundList(name)
                 var rows = ColumnWriter()
                 for value in values { rows.append(value) }
                 lists.append(Table(name: name, structure: "v String", rows: rows.bytes))

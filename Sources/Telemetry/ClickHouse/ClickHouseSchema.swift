@@ -6,10 +6,8 @@ import Kernel
 /// twice, as after an insert of which nobody heard, are one row again once ClickHouse has merged them; whoever reads
 /// passes over them before that.
 enum ClickHouseSchema {
-    static let spans = "reeve_spans"
-    static let logs = "reeve_logs"
     /// All that has rows, in the order in which partitions of it are dropped.
-    static let tables = [spans, logs, "reeve_span_ids", "reeve_log_ids", "reeve_log_labels"]
+    static let tables = ["reeve_spans", "reeve_logs", "reeve_span_ids", "reeve_log_ids", "reeve_log_labels"]
 
     /// What stands before the columns of each table, and behind them.
     private static let part = "day Date, category String"
@@ -63,6 +61,10 @@ enum ClickHouseSchema {
           arrayConcat(label_values, [service, level, agent_id]) AS value WHERE value != ''
         """,
     ]
+
+    /// What stands in a query for a value, and for a set of them; see ``ClickHouseQuery``.
+    static func bound(_ column: Int) -> String { "(SELECT v\(column) FROM bound)" }
+    static func boundList(_ table: String) -> String { "(SELECT v FROM \(table))" }
 
     /// The partition of a category's day: neither is a value from outside.
     static func drop(_ table: String, _ part: ClickHousePart) -> String {

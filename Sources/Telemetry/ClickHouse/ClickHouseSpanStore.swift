@@ -148,11 +148,12 @@ struct ClickHouseSpanStore: Sendable {
         var findings = TraceFindings()
         let end = ContinuousClock.now + longest
         let filter = TraceSpanFilter(query)
-        let running = live.traces(max: TraceQuery.limitMax).filter { live.heads(of: $0).contains(where: filter.isMeant) }
+        let running = live.traces(max: TraceQuery.limitMax)
+            .filter { live.heads(of: $0).contains(where: filter.isMeant) }
         var kept: [TraceID] = []
-        do { kept = try await latest(query, longest: longest) } catch ClickHouseFault.refused(
-            ClickHouseFault.timeoutCode, _)
-        { findings.isComplete = false }
+        do { kept = try await latest(query, longest: longest) } catch let fault as ClickHouseFault where fault.isLate {
+            findings.isComplete = false
+        }
         var waiting = running + kept.filter { !Set(running).contains($0) }
         while !waiting.isEmpty, findings.traces.count < query.limit {
             guard ContinuousClock.now < end else {

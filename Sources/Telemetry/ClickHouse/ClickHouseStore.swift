@@ -92,7 +92,9 @@ final class ClickHouseStore: TelemetryStore {
 
     // MARK: out
 
-    func heads(of trace: TraceID) async throws -> [SpanHead] { try await reading { try await spans.heads(of: [trace]) } }
+    func heads(of trace: TraceID) async throws -> [SpanHead] {
+        try await reading { try await spans.heads(of: [trace]) }
+    }
 
     func has(_ trace: TraceID) async throws -> Bool { try await reading { try await spans.has(trace) } }
 

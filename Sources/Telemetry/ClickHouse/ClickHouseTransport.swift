@@ -30,8 +30,11 @@ public enum ClickHouseFault: Error, Sendable, Equatable, CustomStringConvertible
     /// Its answer is none that can be read.
     case unreadable(String)
 
-    /// ClickHouse's TIMEOUT_EXCEEDED (ErrorCodes.cpp).
-    static let timeoutCode = 159
+    /// Whether a query took more than its time: ClickHouse's TIMEOUT_EXCEEDED (ErrorCodes.cpp).
+    var isLate: Bool {
+        if case .refused(159, _) = self { return true }
+        return false
+    }
 
     public var description: String {
         switch self {

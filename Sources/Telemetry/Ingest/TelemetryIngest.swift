@@ -211,7 +211,6 @@ public final class TelemetryIngest: Sendable {
     public var storeFault: String? { store.fault }
 
     private func flushNow() async throws {
-        try await learnLabels()
         let waiting = state.withLock { state in
             defer { state.waiting = [] }
             return state.waiting
@@ -233,6 +232,7 @@ public final class TelemetryIngest: Sendable {
             try outcome.result.get()
             keeping.withLock { $0.flushed = last.number }
         }
+        try await learnLabels()
         let now = world.now
         let isDue = keeping.withLock { $0.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true }
         if isDue || spool.isPressed { try await letGo() }
