@@ -29,6 +29,7 @@ let package = Package(
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CCompression", providers: [.apt(["zlib1g-dev", "libzstd-dev", "libsnappy-dev"])]),
+        .systemLibrary(name: "CKafka", providers: [.apt(["librdkafka-dev"])]),
         .target(name: "CWebAssets"),
         .target(
             name: "Kernel",
@@ -40,7 +41,7 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
-        .target(name: "Telemetry", dependencies: ["CCompression", "Kernel"], swiftSettings: settings),
+        .target(name: "Telemetry", dependencies: ["CCompression", "CKafka", "Kernel"], swiftSettings: settings),
         .target(
             name: "Control",
             dependencies: ["Kernel", "Telemetry", .product(name: "Mustache", package: "swift-mustache")],
@@ -96,7 +97,8 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: settings),
         .testTarget(name: "KernelTests", dependencies: ["TestSupport"], swiftSettings: settings),
-        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "TelemetryTests", dependencies: ["CKafka", "Telemetry", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "ControlTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "GatewayTests", dependencies: ["Gateway", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "RunnerTests", dependencies: ["Runner", "TestSupport"], swiftSettings: settings),

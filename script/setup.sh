@@ -13,7 +13,7 @@ fail() {
 }
 
 # What the build links against, and what the page is made with.
-build_packages=(libpq-dev libsqlite3-dev libzstd-dev libsnappy-dev zlib1g-dev libjs-chart.js python3 unzip)
+build_packages=(libpq-dev libsqlite3-dev libzstd-dev libsnappy-dev librdkafka-dev zlib1g-dev libjs-chart.js python3 unzip)
 # What the tests need on top: a PostgreSQL to start, a browser to drive, the seed's curl, a virtual environment.
 test_packages=(postgresql chromium chromium-driver curl python3-venv procps)
 

@@ -86,6 +86,7 @@ public struct App: Sendable {
 /// - Throws: ``Problem``, in words for whoever starts it.
 public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay? = nil) async throws -> App {
     let catalogue = try ModelGateway.settings(settings.catalogue)
+    let kafkaAddress = try settings.telemetry.kafka.map(KafkaAddress.init)
     let clickHouse = try settings.telemetry.storeURL.map(ClickHouseAddress.init)
     let directory = try DataDirectory(settings.storage.dataDirectory)
     let location =
@@ -98,10 +99,15 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
             catalogue, settingsFile: settings.catalogue.file, world: world)
         started = scripted
         let telemetryLogger = Logger(label: "reeve.telemetry")
+        let kafka = try kafkaAddress.map { address in
+            try KafkaOutlet(
+                address, folder: directory.telemetryPath, quota: settings.telemetry.kafkaQueueBytes
+            ) { telemetryLogger.warning("\($0)") }
+        }
         let spans = try TelemetryIngest(
             folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
             diskQuota: settings.telemetry.diskQuota, world: world,
-            clickHouse: clickHouse.map { ($0, HTTPClickHouse()) }
+            clickHouse: clickHouse.map { ($0, HTTPClickHouse()) }, kafka: kafka
         ) { telemetryLogger.warning("\($0)") }
         let metrics = MetricIngest(
             store: try SeriesStore(

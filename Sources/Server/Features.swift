@@ -267,7 +267,7 @@ public struct Features: Sendable {
 
     private var ownMetrics: MetricsRoutes {
         var own: [any MetricSource] = ownSpans.map { [$0] } ?? []
-        own.append(LedgerMetrics(spans, metrics: metrics))
+        own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
         return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections, requests] + own)
     }
 
@@ -291,6 +291,9 @@ public struct Features: Sendable {
         return [
             Loop("telemetry.spans", every: spans.flushInterval) { try await spans.flush() }
         ]
+            + (spans.kafka.map { kafka in
+                [Loop("telemetry.kafka", every: KafkaOutlet.sendInterval) { try await kafka.send() }]
+            } ?? [])
             + LostSpans(
                 live: spans.live, intake: spans, agents: agents, events: events, storage: storage,
                 silence: .seconds(Int64(settings.telemetry.liveSilenceSeconds)), world: world

@@ -9,6 +9,7 @@ import Testing
         ("CPostgres", ["Sources/Kernel/Storage/Postgres"], "ask `Storage`"),
         ("CSQLite", ["Sources/Kernel/Storage/SQLite"], "ask `Storage`"),
         ("CCompression", ["Sources/Telemetry"], "bodies are unpacked at their door"),
+        ("CKafka", ["Sources/Telemetry/Kafka"], "hand records to `KafkaOutlet`"),
         ("Yams", ["Sources/Kernel/Settings"], "read `Settings`"),
         ("Hummingbird", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),
         ("HummingbirdCore", ["Sources/Server"], "features see `APIRequest` and `APIReply`"),

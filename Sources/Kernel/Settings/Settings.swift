@@ -118,6 +118,8 @@ public struct Settings: Sendable {
     /// Traces that agents send.
     public struct Telemetry: Sendable {
         public var storeURL: String?
+        public var kafka: String?
+        public var kafkaQueueBytes = 256 << 20
         public var spoolBytes = 256 << 20
         public var diskQuota = 20 << 30
         public var ownSpans = true

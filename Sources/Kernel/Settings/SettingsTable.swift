@@ -186,6 +186,12 @@ public enum SettingsTable {
             "telemetry.storeURL", \.telemetry.storeURL, schemes: ["clickhouse", "clickhouses"],
             "The ClickHouse that keeps traces and logs instead of files in the data directory; `clickhouses://` speaks "
                 + "TLS.", isSecret: true),
+        .address(
+            "telemetry.kafka", \.telemetry.kafka, schemes: ["kafka", "kafkas"],
+            "Where every log record goes on to, as `kafka://host:9092,host:9092/topic`; `kafkas://` speaks TLS."),
+        .int(
+            "telemetry.kafkaQueueBytes", \.telemetry.kafkaQueueBytes, 1 << 20...1 << 40, "bytes",
+            "How much may wait on the disk for Kafka; beyond it records do not go there, and are counted."),
         kept("reasoning", \.telemetry.reasoningDays, "what agents considered: their runs, plans and chains"),
         kept("tool", \.telemetry.toolDays, "calls of tools, searches and memory"),
         kept("model", \.telemetry.modelDays, "calls of models"),

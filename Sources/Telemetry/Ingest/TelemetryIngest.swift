@@ -51,6 +51,8 @@ public final class TelemetryIngest: Sendable {
     /// Which labels tell streams of logs apart.
     let streams: StreamLabels
     private let store: any TelemetryStore
+    /// Where log records go on to.
+    public let kafka: KafkaOutlet?
     private let spool: Spool
     private let folder: String
     private let diskQuota: DiskQuota
@@ -67,12 +69,14 @@ public final class TelemetryIngest: Sendable {
     ///   - quota: Bytes that the spool may take.
     ///   - diskQuota: Bytes that all telemetry may take before some of it is shed; see ``DiskQuota``.
     ///   - onWarning: Hears of what cannot be read.
+    ///   - kafka: Gets every log record that is kept.
     ///   - clickHouse: The database that keeps the records instead of files of that folder, and the way there.
     public init(
         folder: String, quota: Int, diskQuota: Int = .max, world: World,
-        clickHouse: (address: ClickHouseAddress, transport: any ClickHouseTransport)? = nil,
+        clickHouse: (address: ClickHouseAddress, transport: any ClickHouseTransport)? = nil, kafka: KafkaOutlet? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
+        self.kafka = kafka
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
         live = LiveSpans(world: world)
         liveFile = LiveSpansFile(folder: folder, live: live)
@@ -230,6 +234,7 @@ public final class TelemetryIngest: Sendable {
                 }
             }
             try outcome.result.get()
+            await kafka?.take(waiting)
             keeping.withLock { $0.flushed = last.number }
         }
         try await learnLabels()
@@ -270,6 +275,7 @@ public final class TelemetryIngest: Sendable {
                 try await self.letGo()
             } catch { fault = error }
             try await self.store.close()
+            try await self.kafka?.close()
             // What could not be kept is in the spool.
             if let fault { throw fault }
         }

@@ -25,6 +25,8 @@ public final class Spool: Sendable {
 
     private struct Segment {
         let path: String
+        /// The number of its first entry, and its name.
+        let first: Int64
         var bytes: Int
         /// The number of its last entry.
         var last: Int64
@@ -95,7 +97,7 @@ public final class Spool: Sendable {
             if finding.damaged > 0 { damage("\(path): \(finding.damaged) entries are damaged, and lost") }
             if finding.torn > 0 { damage("\(path) ends in an entry that is not whole, which nobody was told of") }
             if found.next > first {
-                found.segments.append(Segment(path: path, bytes: content.count, last: found.next - 1))
+                found.segments.append(Segment(path: path, first: first, bytes: content.count, last: found.next - 1))
             } else {
                 unlink(path)
             }
@@ -209,7 +211,7 @@ public final class Spool: Sendable {
             throw .failed("\(error)")
         }
         files.file = file
-        files.segments.append(Segment(path: path, bytes: 0, last: files.next - 1))
+        files.segments.append(Segment(path: path, first: files.next, bytes: 0, last: files.next - 1))
         return file
     }
 
@@ -235,6 +237,24 @@ public final class Spool: Sendable {
     private static func fault(_ call: String, _ what: String) -> Fault {
         let code = errno
         return code == ENOSPC || code == EDQUOT ? .full : .failed("\(call) \(what): \(String(cString: strerror(code)))")
+    }
+
+    // MARK: Reading
+
+    /// The entries behind a number that stand in one file, and the number up to which that are all: the same number
+    /// where there are none. What cannot be read is passed over.
+    func entries(after number: Int64) -> (entries: [(number: Int64, entry: SpoolEntry)], through: Int64) {
+        guard let segment = files.withLock({ files in files.segments.first { $0.last > number } }) else {
+            return ([], number)
+        }
+        var found: [(number: Int64, entry: SpoolEntry)] = []
+        var next = segment.first
+        let content = FileManager.default.contents(atPath: segment.path)?.prefix(segment.bytes) ?? Data()
+        _ = SpoolFile.read(Array(content)) { entry in
+            if let entry, next > number { found.append((next, entry)) }
+            next += 1
+        }
+        return (found, segment.last)
     }
 
     // MARK: Clearing up
