@@ -99,6 +99,45 @@ struct ClickHouseStoreTests {
         }
     }
 
+    @Test("what memory has no room for waits in the spool, until that is full")
+    func spilled() async throws {
+        try await Self.store.withFolder { folder in
+            let way = FaultyTransport { .lost }
+            func start() throws -> TelemetryIngest {
+                try Self.store.ingest(folder, quota: 30_000, world: .live, transport: way, waitingBytesMax: 2_000)
+            }
+            var ingest = try start()
+            var taken = 0
+            while taken < 1_000 {
+                do {
+                    _ = try await ingest.take(try Self.spans(taken..<taken + 1), agent: nil)
+                    try await ingest.take(Self.logs(taken..<taken + 1), refused: [:])
+                } catch {
+                    #expect(error as? TelemetryIngest.Fault == .overloaded)
+                    break
+                }
+                taken += 1
+                if taken % 10 == 0 { try? await ingest.flush() }
+            }
+            // Many times what memory takes, and no more than the spool does.
+            #expect((20..<1_000).contains(taken))
+            ingest = try start()
+            try? await ingest.flush()
+            way.set { .none }
+            try await ingest.flush()
+            #expect(try await Self.messages(ingest) == (0..<taken).map { "line \($0)" })
+            #expect(try await Self.names(ingest).count >= taken)
+            let ledgers = ingest.ledgers
+            for signal in [TelemetrySignal.traces, .logs] {
+                #expect(ledgers[signal].received == ledgers[signal].stored)
+            }
+            try await ingest.take(Self.logs(taken..<taken + 1), refused: [:])
+            try await ingest.flush()
+            #expect(try await Self.messages(ingest).count == taken + 1)
+            try await ingest.close()
+        }
+    }
+
     @Test(
         "each record is there once, and told of once, whatever gets lost on the way",
         arguments: [1, 2, 3, 4] as [UInt64])

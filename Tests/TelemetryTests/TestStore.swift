@@ -37,11 +37,13 @@ enum TestStore: String, Sendable, CaseIterable, CustomTestStringConvertible {
 
     /// - Parameter transport: The way to ClickHouse, to put faults into it.
     func ingest(
-        _ folder: String, quota: Int, world: World, transport: any ClickHouseTransport = HTTPClickHouse()
+        _ folder: String, quota: Int, world: World, transport: any ClickHouseTransport = HTTPClickHouse(),
+        waitingBytesMax: Int = TelemetryIngest.waitingBytesMax
     ) throws -> TelemetryIngest {
         let clickHouse = self == .files ? nil : try Self.clickHouse(folder)
         return try TelemetryIngest(
-            folder: folder, quota: quota, world: world, clickHouse: clickHouse.map { ($0, transport) })
+            folder: folder, quota: quota, world: world, clickHouse: clickHouse.map { ($0, transport) },
+            waitingBytesMax: waitingBytesMax)
     }
 
     static func clickHouse(_ folder: String) throws -> ClickHouseAddress {

@@ -7,8 +7,8 @@ import Synchronization
 /// A request is read where it arrives, kept whole in the spool, and waits in memory for the next ``flush()``, which
 /// drops what is known, puts the rest together in blocks and lets the spool go.
 public final class TelemetryIngest: Sendable {
-    /// Bytes of requests that wait for the archive; more are refused until it has caught up.
-    static let waitingBytesMax = 128 << 20
+    /// Bytes of requests that wait in memory for the store; more wait in the spool alone.
+    public static let waitingBytesMax = 128 << 20
     /// How long the spool keeps what is in the archive and not synced.
     static let syncInterval = Span.seconds(5)
     /// How long somebody waits for what was looked for in logs.
@@ -29,9 +29,19 @@ public final class TelemetryIngest: Sendable {
     private struct State {
         var waiting: [WaitingRequest] = []
         var bytes = 0
+        /// What waits in the spool alone, behind all of ``waiting``.
+        var unread = SpoolStretch()
         var ledgers = TelemetryLedgers()
         /// What is not taken for want of room.
         var shed: Set<TelemetryCategory> = []
+    }
+
+    /// Entries of the spool: those behind `after` up to `through`.
+    private struct SpoolStretch {
+        var after: Int64 = 0
+        var through: Int64 = 0
+
+        var isEmpty: Bool { through <= after }
     }
 
     /// What only the flush touches, one at a time.
@@ -57,6 +67,9 @@ public final class TelemetryIngest: Sendable {
     private let folder: String
     private let diskQuota: DiskQuota
     private let world: World
+    private let waitingBytesMax: Int
+    /// The last entry that an earlier process left.
+    private let replayedThrough: Int64
     private let state: Mutex<State>
     private let keeping = Mutex(Keeping())
     private let turn = Turn()
@@ -74,9 +87,10 @@ public final class TelemetryIngest: Sendable {
     public init(
         folder: String, quota: Int, diskQuota: Int = .max, world: World,
         clickHouse: (address: ClickHouseAddress, transport: any ClickHouseTransport)? = nil, kafka: KafkaOutlet? = nil,
+        waitingBytesMax: Int = TelemetryIngest.waitingBytesMax,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
-        self.kafka = kafka
+        (self.kafka, self.waitingBytesMax) = (kafka, waitingBytesMax)
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
         live = LiveSpans(world: world)
         liveFile = LiveSpansFile(folder: folder, live: live)
@@ -96,16 +110,18 @@ public final class TelemetryIngest: Sendable {
         ledgerFile = LedgerFile(path: "\(folder)/ledger")
         let (ledgers, counted) = ledgerFile.load(onWarning)
         var state = State(ledgers: ledgers)
+        var replayedThrough: Int64 = 0
         spool = try Spool(
             folder: "\(folder)/spool", quota: quota, after: max(store.entryAtStart, counted),
             replay: { number, entry in
                 // The ledger is kept behind all that it counts, so that is in the store and synced.
                 guard number > counted, let waiting = WaitingRequest(number, entry) else { return }
-                state.waiting.append(waiting)
-                state.bytes += waiting.bytes
+                Self.queue(waiting, max: waitingBytesMax, &state)
+                replayedThrough = number
                 state.ledgers[waiting.content.signal].received += waiting.content.count
             }, damage: onWarning)
         self.state = Mutex(state)
+        self.replayedThrough = replayedThrough
         liveFile.load(onWarning)
     }
 
@@ -152,9 +168,7 @@ public final class TelemetryIngest: Sendable {
         _ content: WaitingRequest.Content, refused: [RecordFlaw: Int]
     ) async throws(Fault) -> [RecordFlaw: Int] {
         let arrivedAt = world.now
-        let bytes = content.bytes
-        let (hasRoom, categories) = state.withLock { ($0.bytes + bytes <= Self.waitingBytesMax, $0.shed) }
-        guard hasRoom else { throw counted(.overloaded, content.signal) }
+        let categories = state.withLock { $0.shed }
         let (content, shed) = categories.isEmpty ? (content, [:]) : content.without(categories)
         if content.count > 0 {
             try await keep(WaitingRequest(arrivedAt: arrivedAt, content: content, shed: Set(shed.keys)))
@@ -181,10 +195,7 @@ public final class TelemetryIngest: Sendable {
             try await spool.append(request.entry) { number in
                 var waiting = request
                 waiting.number = number
-                self.state.withLock { state in
-                    state.bytes += waiting.bytes
-                    state.waiting.append(waiting)
-                }
+                self.state.withLock { Self.queue(waiting, max: self.waitingBytesMax, &$0) }
             }
         } catch {
             switch error {
@@ -193,6 +204,16 @@ public final class TelemetryIngest: Sendable {
             case .failed(let text): throw counted(.failed(text), request.content.signal)
             }
         }
+    }
+
+    private static func queue(_ request: WaitingRequest, max: Int, _ state: inout State) {
+        guard state.unread.isEmpty, state.bytes + request.bytes <= max else {
+            if state.unread.isEmpty { state.unread.after = request.number - 1 }
+            state.unread.through = request.number
+            return
+        }
+        state.bytes += request.bytes
+        state.waiting.append(request)
     }
 
     private func counted(_ fault: Fault, _ signal: TelemetrySignal) -> Fault {
@@ -219,28 +240,48 @@ public final class TelemetryIngest: Sendable {
             defer { state.waiting = [] }
             return state.waiting
         }
-        if let last = waiting.last {
-            let outcome = await store.keep(waiting, now: world.now)
-            if !outcome.fresh.isEmpty { hearer.withLock { $0 }?(outcome.fresh) }
-            state.withLock { state in
-                for (signal, counts) in outcome.counts {
-                    state.ledgers[signal].stored += counts.stored + counts.replayed
-                    state.ledgers[signal].duplicate += counts.duplicate
-                    state.ledgers[signal].pending += counts.pending
-                }
-                switch outcome.result {
-                case .success: state.bytes -= waiting.reduce(0) { $0 + $1.bytes }
-                case .failure: state.waiting.insert(contentsOf: waiting, at: 0)
-                }
-            }
-            try outcome.result.get()
-            await kafka?.take(waiting)
-            keeping.withLock { $0.flushed = last.number }
+        do { try await keep(waiting) } catch {
+            state.withLock { $0.waiting.insert(contentsOf: waiting, at: 0) }
+            throw error
+        }
+        state.withLock { $0.bytes -= waiting.reduce(0) { $0 + $1.bytes } }
+        while let page = nextPage() {
+            try await keep(page.requests)
+            state.withLock { $0.unread.after = page.through }
         }
         try await learnLabels()
         let now = world.now
         let isDue = keeping.withLock { $0.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true }
         if isDue || spool.isPressed { try await letGo() }
+    }
+
+    /// Puts requests into the store and hands on what became of them.
+    private func keep(_ requests: [WaitingRequest]) async throws {
+        guard let last = requests.last else { return }
+        let outcome = await store.keep(requests, now: world.now)
+        if !outcome.fresh.isEmpty { hearer.withLock { $0 }?(outcome.fresh) }
+        state.withLock { state in
+            for (signal, counts) in outcome.counts {
+                state.ledgers[signal].stored += counts.stored + counts.replayed
+                state.ledgers[signal].duplicate += counts.duplicate
+                state.ledgers[signal].pending += counts.pending
+            }
+        }
+        try outcome.result.get()
+        await kafka?.take(requests)
+        keeping.withLock { $0.flushed = last.number }
+    }
+
+    /// What waits in the spool alone, a file of it at a time.
+    private func nextPage() -> (requests: [WaitingRequest], through: Int64)? {
+        let unread = state.withLock { $0.unread }
+        guard !unread.isEmpty else { return nil }
+        let page = spool.entries(after: unread.after)
+        // What was written since is told of in a moment, and must not come twice.
+        let requests = page.entries.filter { $0.number <= unread.through }.compactMap { number, entry in
+            WaitingRequest(number, entry, isReplayed: number <= replayedThrough)
+        }
+        return (requests, max(unread.after + 1, min(page.through, unread.through)))
     }
 
     /// Which labels tell streams apart, where that could not be known at the start.

@@ -80,8 +80,10 @@ struct WaitingRequest: Sendable {
         self.shed = shed
     }
 
-    /// What an earlier process left; `nil` for an entry that is none of ours.
-    init?(_ number: Int64, _ entry: SpoolEntry) {
+    /// What stands in the spool; `nil` for an entry that is none of ours.
+    ///
+    /// - Parameter isReplayed: Whether an earlier process left it.
+    init?(_ number: Int64, _ entry: SpoolEntry, isReplayed: Bool = true) {
         switch entry.kind {
         case EntryKind.spans, EntryKind.spansLessShed:
             var reader = ColumnReader(entry.payload)
@@ -99,7 +101,7 @@ struct WaitingRequest: Sendable {
         }
         self.number = number
         arrivedAt = Timestamp(microseconds: entry.receivedAt)
-        isReplayed = true
+        self.isReplayed = isReplayed
     }
 
     var bytes: Int { content.bytes }
