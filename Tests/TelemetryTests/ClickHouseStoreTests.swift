@@ -259,7 +259,7 @@ struct ClickHouseStoreTests {
             var query = LogQuery()
             query.conditions = [
                 .field("app", .equal(odd)), .field("service", .equal(odd)), .words(odd.uppercased()),
-                .line(LogMatcher(.contains(odd))),
+                .line(.contains(odd)),
             ]
             query.id = odd
             #expect(try await first.logs(query).records == [record])

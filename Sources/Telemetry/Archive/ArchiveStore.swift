@@ -88,6 +88,14 @@ final class ArchiveStore: TelemetryStore {
         }
     }
 
+    func sessions(_ query: SessionQuery, longest: Duration) async throws -> SessionFindings {
+        try await Self.on(searcher) {
+            let end = ContinuousClock.now + longest
+            return SessionSearch(archive: self.reading, live: self.live, query: query) { ContinuousClock.now > end }
+                .run()
+        }
+    }
+
     func logs(_ query: LogQuery, longest: Duration) async throws -> LogFindings {
         try await Self.on(searcher) {
             let end = ContinuousClock.now + longest

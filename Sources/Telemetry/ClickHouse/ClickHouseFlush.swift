@@ -160,6 +160,7 @@ struct ClickHouseFlush {
         var pending = 0
         for var item in spans.items {
             if let agent { item.head.agent = agent }
+            item.head.ingestedAt = request.arrivedAt
             if item.head.correlationID == nil {
                 item.head.correlationID = bindings.correlationID(of: item.head.traceID)
             }

@@ -228,10 +228,14 @@ private struct LogFilter {
             LogPlan.fields[name].flatMap { columns[$0] }.flatMap { met(matcher, by: $0) }
         case .words(let text): text.isEmpty ? nil : any { "positionCaseInsensitive(\($0), \(text)) > 0" }
         case .line(let matcher):
-            if case .matches = matcher.kind {
-                nil
-            } else {
-                any { met(LogMatcher(matcher.kind), by: $0) ?? "1" }.map { matcher.isNegated ? "NOT \($0)" : $0 }
+            switch matcher.kind {
+            // What does not have its text cannot match; what has it is looked at here.
+            case .finds(let pattern, _):
+                pattern.literal.isEmpty || matcher.isNegated
+                    ? nil : any { "positionCaseInsensitive(\($0), \(pattern.literal)) > 0" }
+            case .matches: nil
+            case .equal, .contains:
+                any { met(matcher.isPositive, by: $0) ?? "1" }.map { matcher.isNegated ? "NOT \($0)" : $0 }
             }
         case .severity(let least):
             // A name that nobody knows is as grave as information.
@@ -244,9 +248,12 @@ private struct LogFilter {
         switch matcher.kind {
         case .equal(let text): matcher.isNegated ? "\(column) != \(text)" : "\(column) = \(text)"
         // Each text has the empty one.
-        case .contains(""), .matches: nil
-        case .contains(let text):
-            matcher.isNegated ? "position(\(column), \(text)) = 0" : "position(\(column), \(text)) > 0"
+        case .finds, .matches: nil
+        case .contains(let needle):
+            needle.text.isEmpty
+                ? nil
+                : matcher.isNegated
+                    ? "position(\(column), \(needle.text)) = 0" : "position(\(column), \(needle.text)) > 0"
         }
     }
 

@@ -23,7 +23,7 @@ enum ClickHouseSchema {
           parent_id String, name String, status String, started_at Int64, ended_at Int64, service String,
           agent_id String, session_id String, correlation_id String, task_id String, operation String,
           provider String, model String, tool String, has_usage UInt8, input_tokens Int64, cache_read_tokens Int64,
-          cache_write_tokens Int64, output_tokens Int64, reasoning_tokens Int64, body String)
+          cache_write_tokens Int64, output_tokens Int64, reasoning_tokens Int64, ingested_at Int64, body String)
         \(engine("trace_id, span_id, state"))
         """,
         // Finds the traces of a correlation id.

@@ -10,7 +10,7 @@ struct ClickHouseSpanStore: Sendable {
     static let insert = """
         INSERT INTO reeve_spans (day, category, node, entry, trace_id, span_id, state, parent_id, name, status,
         started_at, ended_at, service, agent_id, session_id, correlation_id, task_id, operation, provider, model, tool,
-        has_usage, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, body)
+        has_usage, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, ingested_at, body)
         FORMAT RowBinary
         """
 
@@ -41,6 +41,7 @@ struct ClickHouseSpanStore: Sendable {
         for count in [usage?.input, usage?.cacheRead, usage?.cacheWrite, usage?.output, usage?.reasoning] {
             rows.append(int: count ?? 0)
         }
+        rows.append(int: head.ingestedAt?.microseconds ?? 0)
         var parts = ColumnWriter()
         parts.append(UnsafeRawBufferPointer(rebasing: body[item.resource]))
         parts.append(UnsafeRawBufferPointer(rebasing: body[item.scope]))
@@ -53,7 +54,7 @@ struct ClickHouseSpanStore: Sendable {
     private static let columns: ClickHouseQuery = """
         trace_id, span_id, state, category, parent_id, name, status, started_at, ended_at, service, agent_id,
         session_id, correlation_id, task_id, operation, provider, model, tool, has_usage, input_tokens,
-        cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens
+        cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, ingested_at
         """
 
     private static func head(_ row: inout ColumnReader) throws -> SpanHead {
@@ -80,6 +81,8 @@ struct ClickHouseSpanStore: Sendable {
         let hasUsage = try row.byte() == 1
         let counts = try (0..<5).map { _ in try row.int() }
         if hasUsage { head.usage = SpanUsage(columns: counts) }
+        let ingestedAt = try row.int()
+        head.ingestedAt = ingestedAt == 0 ? nil : Timestamp(microseconds: ingestedAt)
         return head
     }
 
@@ -173,6 +176,31 @@ struct ClickHouseSpanStore: Sendable {
         findings.traces.sort { ($0.startedAt, $0.id) > ($1.startedAt, $1.id) }
         return findings
     }
+
+    /// The sessions with the latest spans, with those that run.
+    func sessions(_ query: SessionQuery, live: LiveSpans, longest: Duration) async throws -> SessionFindings {
+        var gathering = SessionGathering(query)
+        for trace in live.traces(max: TraceQuery.limitMax) { live.heads(of: trace).forEach { gathering.note($0) } }
+        var conditions: [ClickHouseQuery] = [
+            "started_at < \(query.times.upperBound)", "ended_at >= \(query.times.lowerBound)",
+            "(session_id != '' OR (operation = 'agent' AND parent_id = ''))",
+        ]
+        if let id = query.id { conditions.append("(session_id = \(id) OR trace_id = \(id))") }
+        if let agent = query.agent { conditions.append("agent_id = \(agent)") }
+        let rows = try await connection.ask(
+            """
+            SELECT \(Self.columns) FROM reeve_spans WHERE \(.joined(conditions, by: " AND "))
+            ORDER BY ended_at DESC LIMIT \(count: Self.sessionSpansMax) FORMAT RowBinary
+            """, longest: longest)
+        let heads = try ColumnReader.rows(rows, Self.head)
+        for head in heads { gathering.note(head) }
+        var findings = gathering.findings
+        if heads.count == Self.sessionSpansMax, !gathering.isEnough { findings.isComplete = false }
+        return findings
+    }
+
+    /// Spans that are read for a list of sessions.
+    private static let sessionSpansMax = 20_000
 
     private func latest(_ query: TraceQuery, longest: Duration) async throws -> [TraceID] {
         var conditions: [ClickHouseQuery] = [

@@ -106,6 +106,10 @@ final class ClickHouseStore: TelemetryStore {
         try await reading { try await spans.traces(query, live: live, longest: longest) }
     }
 
+    func sessions(_ query: SessionQuery, longest: Duration) async throws -> SessionFindings {
+        try await reading { try await spans.sessions(query, live: live, longest: longest) }
+    }
+
     func logs(_ query: LogQuery, longest: Duration) async throws -> LogFindings {
         try await reading { try await logs.find(query, longest: longest) }
     }

@@ -357,13 +357,7 @@ public final class TelemetryIngest: Sendable {
 
     /// Sessions that are as asked, ``searchMax`` long.
     public func sessions(_ query: SessionQuery) async throws -> SessionFindings {
-        try await Self.on(searcher) {
-            let end = ContinuousClock.now + Self.searchMax
-            var search = SessionSearch(archive: self.reading, live: self.live, query: query) {
-                ContinuousClock.now > end
-            }
-            return search.run()
-        }
+        try await store.sessions(query, longest: Self.searchMax)
     }
 
     /// Log records that are as asked, ``searchMax`` long.

@@ -48,51 +48,30 @@ public struct SessionFindings: Sendable {
     public var isComplete = true
 }
 
-/// Looks for sessions, block by block backwards in time. Once there are enough, it goes on for as long as one of them
-/// may have begun earlier.
-struct SessionSearch {
-    /// A session that says nothing for so long is looked for no further back, in nanoseconds.
-    static let pauseMax: Int64 = 24 * 3_600 * 1_000_000_000
-
-    private let archive: Archive
-    private let live: LiveSpans
+/// Puts spans together to sessions, as a search comes upon them.
+struct SessionGathering {
     private let query: SessionQuery
-    private let isOver: () -> Bool
     private var found: [String: SessionTraces] = [:]
     private var known: [String: Set<TraceID>] = [:]
     /// Traces of conversations: no sessions themselves.
     private var spoken: Set<TraceID> = []
 
-    init(archive: Archive, live: LiveSpans, query: SessionQuery, isOver: @escaping () -> Bool) {
-        (self.archive, self.live, self.query, self.isOver) = (archive, live, query, isOver)
-    }
+    init(_ query: SessionQuery) { self.query = query }
 
-    mutating func run() -> SessionFindings {
+    var isEnough: Bool { query.id != nil ? !found.isEmpty : found.count >= query.limit * 2 }
+
+    /// Where the first of the sessions began, as far as is known.
+    var startedAt: Int64 { found.values.map(\.startedAt).min() ?? 0 }
+
+    var findings: SessionFindings {
         var findings = SessionFindings()
-        for trace in live.traces(max: TraceQuery.limitMax) { for head in live.heads(of: trace) { note(head) } }
-        var cursor = BlockCursor(archive: archive, kind: .spans, times: query.times, key: nil, isNewestFirst: true)
-        while let (part, extent) = cursor.next() {
-            guard !isOver() else {
-                findings.isComplete = false
-                break
-            }
-            let heads: [SpanHead]? = archive.read(part) { file in
-                try file.head(of: extent.id).map { try SpanColumns.read($0).map(\.head) } ?? []
-            }
-            for head in heads ?? [] { note(head) }
-            guard let ahead = cursor.ahead, isEnough else { continue }
-            let first = found.values.map(\.startedAt).min() ?? 0
-            if ahead.upperBound < first - Self.pauseMax { break }
-        }
         findings.sessions = found.values.filter { !$0.isTrace || !spoken.contains($0.traces[0]) }
             .sorted { ($0.heardAt, $0.id) > ($1.heardAt, $1.id) }
         findings.sessions.removeLast(max(0, findings.sessions.count - query.limit))
         return findings
     }
 
-    private var isEnough: Bool { query.id != nil ? !found.isEmpty : found.count >= query.limit * 2 }
-
-    private mutating func note(_ head: SpanHead) {
+    mutating func note(_ head: SpanHead) {
         guard head.startedAt < query.times.upperBound, head.endedAt >= query.times.lowerBound else { return }
         if head.session != nil, spoken.count < AgentSessions.openMax { spoken.insert(head.traceID) }
         let isRoot = head.operation == .agent && head.parentID == nil
@@ -113,5 +92,39 @@ struct SessionSearch {
             session.traces.append(head.traceID)
         }
         found[id] = session
+    }
+}
+
+/// Looks for sessions, block by block backwards in time. Once there are enough, it goes on for as long as one of them
+/// may have begun earlier.
+struct SessionSearch {
+    /// A session that says nothing for so long is looked for no further back, in nanoseconds.
+    static let pauseMax: Int64 = 24 * 3_600 * 1_000_000_000
+
+    let archive: Archive
+    let live: LiveSpans
+    let query: SessionQuery
+    let isOver: () -> Bool
+
+    func run() -> SessionFindings {
+        var gathering = SessionGathering(query)
+        var isComplete = true
+        for trace in live.traces(max: TraceQuery.limitMax) { live.heads(of: trace).forEach { gathering.note($0) } }
+        var cursor = BlockCursor(archive: archive, kind: .spans, times: query.times, key: nil, isNewestFirst: true)
+        while let (part, extent) = cursor.next() {
+            guard !isOver() else {
+                isComplete = false
+                break
+            }
+            let heads: [SpanHead]? = archive.read(part) { file in
+                try file.head(of: extent.id).map { try SpanColumns.read($0).map(\.head) } ?? []
+            }
+            for head in heads ?? [] { gathering.note(head) }
+            guard let ahead = cursor.ahead, gathering.isEnough else { continue }
+            if ahead.upperBound < gathering.startedAt - Self.pauseMax { break }
+        }
+        var findings = gathering.findings
+        findings.isComplete = isComplete
+        return findings
     }
 }

@@ -35,6 +35,7 @@ protocol TelemetryStore: Sendable {
 
     /// - Parameter longest: So much time may it take; a search that is not through by then says so.
     func traces(_ query: TraceQuery, longest: Duration) async throws -> TraceFindings
+    func sessions(_ query: SessionQuery, longest: Duration) async throws -> SessionFindings
     func logs(_ query: LogQuery, longest: Duration) async throws -> LogFindings
 
     /// The labels of streams that are kept, with their values.
