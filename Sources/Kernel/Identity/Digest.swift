@@ -18,5 +18,18 @@ public enum Digest {
         SHA256.hash(data: bytes).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// The first sixteen bytes of it over a key and bytes behind it, for names that nobody outside can foresee.
+    public static func words(_ bytes: UnsafeRawBufferPointer, key: [UInt8]) -> (high: UInt64, low: UInt64) {
+        var hash = SHA256()
+        hash.update(data: key)
+        hash.update(bufferPointer: bytes)
+        return hash.finalize().withUnsafeBytes { digest in
+            (
+                UInt64(bigEndian: digest.loadUnaligned(as: UInt64.self)),
+                UInt64(bigEndian: digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            )
+        }
+    }
+
     public static func sha256(_ text: String) -> String { sha256(text.utf8) }
 }

@@ -12,6 +12,7 @@ final class Archive: Sendable {
     private struct State {
         var open: [ArchivePart: (file: DayFileStore, usedAt: Int)] = [:]
         var uses = 0
+        var appended: Set<ArchivePart> = []
     }
 
     let key: ArchiveKey
@@ -40,6 +41,13 @@ final class Archive: Sendable {
             onWarning("\(part.fileName) cannot be read: \(error)")
             return nil
         }
+    }
+
+    func warn(_ text: String) { onWarning(text) }
+
+    /// A part's file; `nil` where there is none.
+    func existing(_ part: ArchivePart) throws -> DayFileStore? {
+        FileManager.default.fileExists(atPath: path(part)) ? try file(part) : nil
     }
 
     /// The parts there are, the newest first.
@@ -71,8 +79,18 @@ final class Archive: Sendable {
 
     // MARK: Writing
 
-    func append(_ blocks: [ArchiveBlock], to part: ArchivePart, through entry: Int64) throws {
+    /// - Parameter entry: How far the spool is in this part with them; `nil` for blocks that do not come from there.
+    func append(_ blocks: [ArchiveBlock], to part: ArchivePart, through entry: Int64?) throws {
         try file(part).append(blocks, through: entry)
+        state.withLock { _ = $0.appended.insert(part) }
+    }
+
+    /// The parts that blocks were appended to since the last call.
+    func takeAppended() -> Set<ArchivePart> {
+        state.withLock { state in
+            defer { state.appended = [] }
+            return state.appended
+        }
     }
 
     /// How far the spool is in the archive: asked of the files that were written last.
@@ -215,12 +233,10 @@ final class Archive: Sendable {
 
     /// All of a span; `nil` where it is not kept any more.
     func detail(of head: SpanHead, at place: Place) throws -> SpanDetail? {
-        guard let body = try file(place.part).body(of: place.block) else { return nil }
-        let parts = try SpanBodies(body).parts(at: place.place)
-        return try parts.resource.withUnsafeBytes { resource in
-            try parts.scope.withUnsafeBytes { scope in
-                try parts.span.withUnsafeBytes { try SpanDetail(head, resource: resource, scope: scope, span: $0) }
-            }
+        var detail: SpanDetail?
+        _ = try file(place.part).spans(of: place.block, where: { $0.spanID == head.spanID && $1 == place.place }) {
+            detail = try SpanDetail($0)
         }
+        return detail
     }
 }

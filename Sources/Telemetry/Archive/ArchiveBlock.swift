@@ -11,10 +11,12 @@ struct ArchiveBlock {
     /// What its records are found by; see ``ArchiveKey``.
     let keys: Set<Int64>
     var labels: Set<LogLabel> = []
+    /// What was taken out of the body; `nil` where nothing was.
+    var pieces: BlockPieces?
 
     init(_ block: SpanBlock, key: ArchiveKey) {
         (head, body, count, receivedBytes) = (block.head, block.body, block.count, block.receivedBytes)
-        times = block.times
+        (times, pieces) = (block.times, block.pieces)
         keys = Set(block.traces.map(key.trace) + block.correlations.map(key.id))
     }
 
@@ -28,6 +30,16 @@ struct ArchiveBlock {
 extension ArchiveKey {
     /// Of an id that may be a trace's: one look-up finds what names a trace, and what has it for a correlation id.
     func id(_ text: String) -> Int64 { TraceID(text).map(trace) ?? self.text(text) }
+}
+
+/// A block as it is read again.
+struct KeptBlock {
+    let id: Int64
+    let head: [UInt8]
+    let body: [UInt8]
+    /// See ``SpanCuts``; `nil` where the body is whole.
+    let cuts: [UInt8]?
+    let receivedBytes: Int
 }
 
 /// What is known of a block without reading it.

@@ -52,17 +52,25 @@ struct ArchiveKey: Sendable {
     static let secretBytes = 16
 
     private let secret: (UInt64, UInt64)
+    private let secretBytes: [UInt8]
 
     init(secret: [UInt8]) {
         let words = stride(from: 0, to: Self.secretBytes, by: 8).map { start in
             secret.dropFirst(start).prefix(8).reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
         }
         self.secret = (words[0], words[1])
+        secretBytes = secret
     }
 
     func trace(_ id: TraceID) -> Int64 {
         let product = (id.high ^ secret.0).multipliedFullWidth(by: id.low ^ secret.1)
         return Int64(bitPattern: product.high ^ product.low)
+    }
+
+    /// Of a piece of a body.
+    func piece(_ bytes: UnsafeRawBufferPointer) -> PieceName {
+        let words = Digest.words(bytes, key: secretBytes)
+        return PieceName(high: words.high, low: words.low)
     }
 
     /// Of an id that is any text.

@@ -22,4 +22,20 @@ enum ArchiveSchema {
         "CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), entry INTEGER NOT NULL) STRICT",
         "INSERT INTO progress (id, entry) VALUES (1, 0)",
     ]
+
+    /// What came to it since, version by version.
+    static let later = [
+        [
+            // What bodies share, each of it once: packs of pieces with the numbers from the first to the last.
+            "CREATE TABLE packs (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, data BLOB NOT NULL) STRICT",
+            // The number of a piece by the two halves of its name.
+            """
+            CREATE TABLE pieces (
+              high INTEGER NOT NULL, low INTEGER NOT NULL, piece INTEGER NOT NULL,
+              PRIMARY KEY (high, low)) STRICT, WITHOUT ROWID
+            """,
+            // Which pieces the bodies of a block lack; none for a block whose bodies are whole.
+            "CREATE TABLE cuts (block INTEGER PRIMARY KEY, cuts BLOB NOT NULL) STRICT",
+        ]
+    ]
 }

@@ -9,20 +9,30 @@ final class ArchiveStore: TelemetryStore {
     private let reading: Archive
     private let live: LiveSpans
     private let keeping: Mutex<ArchiveFlush>
+    private let merger: Mutex<BlockMerger>
+    private let world: World
     private let worker = DispatchQueue(label: "reeve.telemetry.archive")
     private let reader = DispatchQueue(label: "reeve.telemetry.reader")
     private let searcher = DispatchQueue(label: "reeve.telemetry.search")
+    /// Held by whoever reads on a queue: between finding a block and reading it the blocks stay where they are.
+    private let unread = Unread()
+
+    private final class Unread: Sendable {
+        let reader = Mutex(())
+        let searcher = Mutex(())
+    }
 
     /// - Parameters:
     ///   - folder: The folder of all telemetry, made where it is absent.
     ///   - onWarning: Hears of what cannot be read.
     init(
-        folder: String, live: LiveSpans, bindings: TraceBindings, entropy: any Entropy,
+        folder: String, live: LiveSpans, bindings: TraceBindings, world: World,
         onWarning: @escaping @Sendable (String) -> Void
     ) throws {
-        archive = try Archive(folder: folder, entropy: entropy, onWarning: onWarning)
-        reading = try Archive(folder: folder, entropy: entropy, onWarning: onWarning)
-        self.live = live
+        archive = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
+        reading = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
+        (self.live, self.world) = (live, world)
+        merger = Mutex(BlockMerger(archive))
         keeping = Mutex(ArchiveFlush(archive, live: live, bindings: bindings))
     }
 
@@ -49,10 +59,29 @@ final class ArchiveStore: TelemetryStore {
         }
     }
 
-    func sync() async throws { try await Self.on(worker) { try self.archive.sync() } }
+    /// Puts small blocks together; who reads goes first, as a block that was found must still be there when it is read.
+    func tidy() async -> Bool {
+        let step = try? await onWorker {
+            self.unread.reader.withLockIfAvailable { _ in
+                self.unread.searcher.withLockIfAvailable { _ in
+                    self.merger.withLock { $0.step(today: ArchivePart.day(of: self.world.now)) }
+                }
+            }.flatMap { $0 }
+        }
+        return step.flatMap { $0 } ?? false
+    }
+
+    /// How many blocks there are.
+    func blocks(of kind: ArchivePart.Kind) async throws -> Int {
+        try await onWorker {
+            try self.archive.parts(kind).reduce(0) { try $0 + (self.archive.existing($1)?.blocks() ?? 0) }
+        }
+    }
+
+    func sync() async throws { try await onWorker { try self.archive.sync() } }
 
     func close() async throws {
-        try await Self.on(worker) {
+        try await onWorker {
             try self.archive.close()
             try self.reading.close()
         }
@@ -62,34 +91,34 @@ final class ArchiveStore: TelemetryStore {
         let today = ArchivePart.day(of: now)
         let old = archive.parts().filter { today - $0.day > retention.days($0.category) }
         // First whoever looks lets go of them: the disk has room only once nobody holds a file.
-        try await Self.on(reader) { try self.reading.letGo(of: old) }
-        try await Self.on(worker) { try self.archive.drop(old) }
+        try await onReader { try self.reading.letGo(of: old) }
+        try await onWorker { try self.archive.drop(old) }
         return old.count
     }
 
     // MARK: out
 
     func heads(of trace: TraceID) async throws -> [SpanHead] {
-        try await Self.on(reader) { self.reading.spans(of: trace).map(\.head) }
+        try await onReader { self.reading.spans(of: trace).map(\.head) }
     }
 
-    func has(_ trace: TraceID) async throws -> Bool { try await Self.on(reader) { self.reading.has(trace) } }
+    func has(_ trace: TraceID) async throws -> Bool { try await onReader { self.reading.has(trace) } }
 
     func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
-        try await Self.on(reader) {
+        try await onReader {
             try self.reading.span(id, of: trace).flatMap { try self.reading.detail(of: $0.head, at: $0.place) }
         }
     }
 
     func traces(_ query: TraceQuery, longest: Duration) async throws -> TraceFindings {
-        try await Self.on(searcher) {
+        try await onSearcher {
             let end = ContinuousClock.now + longest
             return TraceSearch(archive: self.reading, live: self.live, query: query) { ContinuousClock.now > end }.run()
         }
     }
 
     func sessions(_ query: SessionQuery, longest: Duration) async throws -> SessionFindings {
-        try await Self.on(searcher) {
+        try await onSearcher {
             let end = ContinuousClock.now + longest
             return SessionSearch(archive: self.reading, live: self.live, query: query) { ContinuousClock.now > end }
                 .run()
@@ -97,14 +126,26 @@ final class ArchiveStore: TelemetryStore {
     }
 
     func logs(_ query: LogQuery, longest: Duration) async throws -> LogFindings {
-        try await Self.on(searcher) {
+        try await onSearcher {
             let end = ContinuousClock.now + longest
             return LogSearch(archive: self.reading, query: query) { ContinuousClock.now > end }.run()
         }
     }
 
     func labels() async throws -> [String: Set<String>] {
-        try await Self.on(searcher) { self.reading.labels() }
+        try await onSearcher { self.reading.labels() }
+    }
+
+    private func onWorker<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await Self.on(worker, body)
+    }
+
+    private func onReader<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await Self.on(reader) { try self.unread.reader.withLock { _ in try body() } }
+    }
+
+    private func onSearcher<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await Self.on(searcher) { try self.unread.searcher.withLock { _ in try body() } }
     }
 
     private static func on<Value: Sendable>(

@@ -6,8 +6,12 @@ struct DayFileStore: Sendable {
     private static let kind: Int64 = 1
 
     private let file: SQLiteFile
+    private let recent = RecentPieces()
 
-    init(path: String) throws { file = try SQLiteFile(path: path, schema: ArchiveSchema.statements) }
+    init(path: String) throws {
+        file = try SQLiteFile(
+            path: path, schema: ArchiveSchema.statements, later: ArchiveSchema.later, shrinks: true)
+    }
 
     /// The entry of the spool up to which everything of this file is in it.
     func progress() throws -> Int64 {
@@ -15,18 +19,55 @@ struct DayFileStore: Sendable {
     }
 
     /// Adds blocks, and says how far the spool is in the file with them: all of that or nothing.
-    func append(_ blocks: [ArchiveBlock], through entry: Int64) throws {
-        try file.write { transaction in
+    ///
+    /// - Parameter entry: `nil` for blocks that do not come from the spool.
+    func append(_ blocks: [ArchiveBlock], through entry: Int64?) throws {
+        try writePieces { transaction, fresh in
             var id = try transaction.first("SELECT max(id) AS id FROM blocks")?.optionalInt("id") ?? 0
             for block in blocks {
                 id += 1
-                try add(block, id, in: transaction)
+                try add(block, id, &fresh, in: transaction)
             }
-            try transaction.run("UPDATE progress SET entry = \(entry) WHERE id = 1")
+            if let entry { try transaction.run("UPDATE progress SET entry = \(entry) WHERE id = 1") }
         }
     }
 
-    private func add(_ block: ArchiveBlock, _ id: Int64, in transaction: Transaction) throws {
+    /// Puts one block in the place of some that lie one behind the other: all of that or nothing. Ids tell records of
+    /// one time apart, so it has the first one's.
+    ///
+    /// - Parameters:
+    ///   - blocks: The ids, with the keys that their records were found by.
+    ///   - block: `nil` to delete them.
+    func replace(_ blocks: [(id: Int64, keys: Set<Int64>)], with block: ArchiveBlock?) throws {
+        try writePieces { transaction, fresh in
+            for (id, keys) in blocks {
+                try transaction.run("DELETE FROM blocks WHERE id = \(id)")
+                try transaction.run("DELETE FROM bodies WHERE block = \(id)")
+                try transaction.run("DELETE FROM sieves WHERE block = \(id)")
+                try transaction.run("DELETE FROM cuts WHERE block = \(id)")
+                for key in keys.sorted() {
+                    try transaction.run("DELETE FROM block_keys WHERE key = \(key) AND block = \(id)")
+                }
+            }
+            if let block, let first = blocks.first { try add(block, first.id, &fresh, in: transaction) }
+        }
+    }
+
+    private func writePieces(_ body: (Transaction, inout [PieceName: Int64]) throws -> Void) throws {
+        let fresh = try file.write { transaction in
+            if let version = try transaction.first("PRAGMA data_version")?.optionalInt("data_version") {
+                recent.check(version)
+            }
+            var fresh: [PieceName: Int64] = [:]
+            try body(transaction, &fresh)
+            return fresh
+        }
+        recent.insert(fresh)
+    }
+
+    private func add(
+        _ block: ArchiveBlock, _ id: Int64, _ fresh: inout [PieceName: Int64], in transaction: Transaction
+    ) throws {
         try transaction.run(
             """
             INSERT INTO blocks (id, kind, records, received_bytes, first_at, last_at, head)
@@ -36,6 +77,10 @@ struct DayFileStore: Sendable {
         try transaction.run("INSERT INTO bodies (block, body) VALUES (\(id), \(SQLValue.blob(block.body)))")
         if let sieve = block.sieve {
             try transaction.run("INSERT INTO sieves (block, sieve) VALUES (\(id), \(SQLValue.blob(sieve)))")
+        }
+        if let pieces = block.pieces {
+            let ids = try PieceStore(transaction).ids(of: pieces.list, recent: recent, fresh: &fresh)
+            try transaction.run("INSERT INTO cuts (block, cuts) VALUES (\(id), \(SQLValue.blob(pieces.packed(ids))))")
         }
         // In the order of the index, which then touches each of its pages once.
         for key in block.keys.sorted() {
@@ -139,6 +184,97 @@ struct DayFileStore: Sendable {
     func body(of block: Int64) throws -> [UInt8]? {
         try file.read { try $0.first("SELECT body FROM bodies WHERE block = \(block)")?.blob("body") }
     }
+
+    /// How many there are.
+    func blocks() throws -> Int {
+        try file.read { Int(try $0.first("SELECT count(*) AS count FROM blocks")?.int("count") ?? 0) }
+    }
+
+    /// Blocks with an id from `first` on, in their order.
+    func blocks(from first: Int64, max: Int) throws -> [BlockSize] {
+        try file.read { transaction in
+            try transaction.rows(
+                """
+                SELECT id, records, received_bytes, length(head) + length(body) AS bytes
+                FROM blocks JOIN bodies ON bodies.block = blocks.id
+                WHERE id >= \(first) ORDER BY id LIMIT \(max)
+                """
+            ).map {
+                BlockSize(
+                    id: $0.int("id"), records: Int($0.int("records")), packedBytes: Int($0.int("bytes")),
+                    receivedBytes: Int($0.int("received_bytes")))
+            }
+        }
+    }
+
+    /// All of a block; `nil` where it is not there any more.
+    func block(_ id: Int64) throws -> KeptBlock? { try file.read { try Self.block(id, $0) } }
+
+    private static func block(_ id: Int64, _ transaction: Transaction) throws -> KeptBlock? {
+        try transaction.first(
+            """
+            SELECT head, body, received_bytes FROM blocks JOIN bodies ON bodies.block = blocks.id WHERE id = \(id)
+            """
+        ).map { row in
+            let cuts = try transaction.first("SELECT cuts FROM cuts WHERE block = \(id)")?.blob("cuts")
+            return KeptBlock(
+                id: id, head: row.blob("head"), body: row.blob("body"), cuts: cuts,
+                receivedBytes: Int(row.int("received_bytes")))
+        }
+    }
+
+    /// Shows the spans of a block whole, one after the other.
+    ///
+    /// - Parameter isMeant: Which of them.
+    /// - Returns: Whether there is such a block.
+    func spans(
+        of block: Int64, where isMeant: (SpanHead, SpanPlace) -> Bool, _ body: (WholeSpan) throws -> Void
+    ) throws -> Bool {
+        try file.read { transaction in
+            guard let block = try Self.block(block, transaction) else { return false }
+            let rows = try SpanColumns.read(block.head).filter { isMeant($0.head, $0.place) }
+            let bodies = try SpanBodies(block.body)
+            let cuts = try block.cuts.map { try SpanCuts($0) }
+            var reader = PieceStore(transaction).reader()
+            for (head, place) in rows {
+                let parts = try bodies.parts(at: place)
+                let span = try cuts?.whole(parts.span, at: place) { try reader.content(of: $0) }
+                try body(
+                    WholeSpan(
+                        head: head, resource: Array(parts.resource), scope: Array(parts.scope),
+                        bytes: span ?? Array(parts.span)))
+            }
+            return true
+        }
+    }
+
+    /// Deletes what bodies had in common that no block names any more, and says how many pieces that were.
+    ///
+    /// What blocks name is read from all of them: naming each block with each piece would take as much room as the
+    /// pieces take off.
+    func deleteUnnamedPieces(_ key: ArchiveKey) throws -> Int {
+        let deleted = try file.write { transaction in
+            var named: Set<Int64> = []
+            var last: Int64 = .min
+            while let row = try transaction.first(
+                "SELECT block, cuts FROM cuts WHERE block > \(last) ORDER BY block LIMIT 1")
+            {
+                last = row.int("block")
+                named.formUnion(try SpanCuts(row.blob("cuts")).ids)
+            }
+            return try PieceStore(transaction).delete(allBut: named, key)
+        }
+        recent.forget()
+        return deleted
+    }
+
+    /// See ``PieceStore/merge(from:isClosed:)``.
+    func mergePacks(from first: Int64, isClosed: Bool) throws -> Int64? {
+        try file.write { try PieceStore($0).merge(from: first, isClosed: isClosed) }
+    }
+
+    /// See ``SQLiteFile/shrink()``.
+    func shrink() throws -> Bool { try file.shrink() }
 
     func sieve(of block: Int64) throws -> [UInt8]? {
         try file.read { try $0.first("SELECT sieve FROM sieves WHERE block = \(block)")?.blob("sieve") }

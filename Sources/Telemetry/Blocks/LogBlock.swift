@@ -57,6 +57,16 @@ struct LogBlockBuilder {
         count += 1
     }
 
+    /// Adds all rows of a block.
+    mutating func add(_ block: KeptBlock) throws {
+        let heads = try LogHeads(block.head)
+        var bytes = block.receivedBytes
+        try heads.each(try LogBodies(block.body, rows: heads.count)) { fields in
+            add(fields, bytes: bytes)
+            bytes = 0
+        }
+    }
+
     /// A column of texts that differ.
     private struct Texts {
         private(set) var bytes: [UInt8] = []

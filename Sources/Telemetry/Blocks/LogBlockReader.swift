@@ -77,8 +77,8 @@ struct LogBodies {
     }
 
     private let bytes: [UInt8]
-    private let messages: [Range<Int>]
-    private let attributes: [Range<Int>]
+    fileprivate let messages: [Range<Int>]
+    fileprivate let attributes: [Range<Int>]
     /// Where the rest begins, which is read only where a row is shown.
     private let rest: Int
 
@@ -100,6 +100,10 @@ struct LogBodies {
             try scanner.check()
             return (messages, attributes, scanner.position)
         }
+    }
+
+    fileprivate func withUnsafeBytes(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+        try bytes.withUnsafeBytes(body)
     }
 
     func message(_ row: Int) -> ArraySlice<UInt8> { bytes[messages[row]] }
@@ -126,6 +130,35 @@ struct LogBodies {
             }
             try scanner.check()
             return found
+        }
+    }
+}
+
+extension LogHeads {
+    /// Shows the rows of a block, as they went into it.
+    func each(_ bodies: LogBodies, _ body: (LogRow.Fields) throws -> Void) throws {
+        let rests = try bodies.rest(of: 0..<count)
+        try bytes.withUnsafeBytes { heads in
+            try bodies.withUnsafeBytes { texts in
+                for row in 0..<count {
+                    var fields = LogRow.Fields()
+                    fields.time = times[row]
+                    for (column, field) in LogRow.shared.enumerated() where shared[column][row] > 0 {
+                        let index = Int(shared[column][row]) - 1
+                        let begin = index == 0 ? start : ends[index - 1]
+                        fields[field] = UnsafeRawBufferPointer(rebasing: heads[begin..<ends[index]])
+                    }
+                    fields[LogRow.Field.message] = UnsafeRawBufferPointer(rebasing: texts[bodies.messages[row]])
+                    fields[LogRow.Field.attributes] = UnsafeRawBufferPointer(rebasing: texts[bodies.attributes[row]])
+                    let rest = rests[row] ?? LogBodies.Rest()
+                    (fields.turn, fields.duration) = (rest.turn, rest.duration)
+                    var span = rest.span ?? ""
+                    try span.withUTF8 { span in
+                        fields[LogRow.Field.span] = UnsafeRawBufferPointer(span)
+                        try body(fields)
+                    }
+                }
+            }
         }
     }
 }

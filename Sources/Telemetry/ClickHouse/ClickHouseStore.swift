@@ -68,6 +68,9 @@ final class ClickHouseStore: TelemetryStore {
     /// An insert that was answered is ClickHouse's to keep; what is written here is how far the spool is.
     func sync() async throws { try node.keep(kept.withLock { $0 }) }
 
+    /// ClickHouse merges by itself.
+    func tidy() async -> Bool { false }
+
     func close() async throws {}
 
     func forget(_ retention: TelemetryRetention, now: Timestamp) async throws -> Int {

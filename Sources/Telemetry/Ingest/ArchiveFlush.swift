@@ -19,7 +19,7 @@ struct ArchiveFlush {
 
     /// What goes to one part.
     private struct Gathering {
-        var spans = SpanBlockBuilder()
+        var spans: SpanBlockBuilder
         var logs = LogBlockBuilder()
         /// Blocks that wait for the end of their request.
         var ended: [ArchiveBlock] = []
@@ -27,10 +27,12 @@ struct ArchiveFlush {
         /// The spans in ``spans`` and ``ended``.
         var fresh: [StoredSpan] = []
 
+        init(_ key: ArchiveKey) { spans = SpanBlockBuilder(key: key) }
+
         mutating func end(_ key: ArchiveKey) {
             if let block = spans.finish() { ended.append(ArchiveBlock(block, key: key)) }
             if let block = logs.finish() { ended.append(ArchiveBlock(block, key: key)) }
-            spans = SpanBlockBuilder()
+            spans = SpanBlockBuilder(key: key)
             logs = LogBlockBuilder()
         }
 
@@ -145,11 +147,11 @@ struct ArchiveFlush {
                 return archive.spanIDs(of: trace, since: day, max: KnownSpans.spansOfTraceMax)
             }
             guard isNew else {
-                gatherings[part, default: Gathering()].counts.duplicate += 1
+                gatherings[part, default: Gathering(archive.key)].counts.duplicate += 1
                 continue
             }
             spans.body.withUnsafeBytes { body in
-                gatherings[part, default: Gathering()].spans.add(item, of: body)
+                gatherings[part, default: Gathering(archive.key)].spans.add(item, of: body)
                 gatherings[part]?.fresh.append(StoredSpan(item, of: body))
             }
             endStretched(part)
@@ -175,7 +177,7 @@ struct ArchiveFlush {
             let fields = try LogRow.Fields(row)
             let part = ArchivePart(.logs, fields.category, at: request.arrivedAt)
             guard !isKept(request, part, &replayed) else { return }
-            gatherings[part, default: Gathering()].logs.add(fields, bytes: row.count)
+            gatherings[part, default: Gathering(archive.key)].logs.add(fields, bytes: row.count)
             endStretched(part)
         }
     }

@@ -101,7 +101,7 @@ public final class TelemetryIngest: Sendable {
                     entropy: world.entropy)
             } else {
                 try ArchiveStore(
-                    folder: folder, live: live, bindings: bindings, entropy: world.entropy, onWarning: onWarning)
+                    folder: folder, live: live, bindings: bindings, world: world, onWarning: onWarning)
             }
         self.store = store
         let labels = store.labelsAtStart
@@ -226,8 +226,21 @@ public final class TelemetryIngest: Sendable {
     /// Has spans told of once each, when they are in the archive. Called by one who holds up all others.
     public func tell(_ hear: @escaping @Sendable ([StoredSpan]) -> Void) { hearer.withLock { $0 = hear } }
 
-    /// Puts what waits into the store.
-    public func flush() async throws { try await turn.run { try await self.flushNow() } }
+    /// Puts what waits into the store, which then does some of its own work.
+    public func flush() async throws {
+        try await turn.run {
+            try await self.flushNow()
+            _ = await self.store.tidy()
+        }
+    }
+
+    /// Has the store do all of its own work that there is.
+    func tidy() async { await turn.run { while await self.store.tidy() {} } }
+
+    /// How many blocks there are in the archive's files.
+    func blocks(of kind: ArchivePart.Kind) async throws -> Int {
+        try await (store as? ArchiveStore)?.blocks(of: kind) ?? 0
+    }
 
     /// How often ``flush()`` is to be called.
     public var flushInterval: Span { store.flushInterval }

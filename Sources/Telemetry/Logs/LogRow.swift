@@ -59,6 +59,8 @@ enum LogRow {
         var duration: Double?
         private var texts = [UnsafeRawBufferPointer?](repeating: nil, count: Field.labels + 1)
 
+        init() {}
+
         init(_ row: UnsafeRawBufferPointer) throws(ProtobufReader.Malformed) {
             var reader = ProtobufReader(row)
             while let field = try reader.next() {
@@ -78,7 +80,10 @@ enum LogRow {
         }
 
         /// The bytes of a text; `nil` where the row has none.
-        subscript(_ field: Int) -> UnsafeRawBufferPointer? { texts[field] }
+        subscript(_ field: Int) -> UnsafeRawBufferPointer? {
+            get { texts[field] }
+            set { texts[field] = newValue }
+        }
     }
 
     /// The record that a row is of.

@@ -27,6 +27,19 @@ public struct SpanDetail: Sendable, Equatable {
     public private(set) var scopeName = ""
     public private(set) var scopeVersion: String?
 
+    init(_ span: WholeSpan) throws(RecordFlaw) {
+        let result = span.resource.withUnsafeBytes { resource in
+            span.scope.withUnsafeBytes { scope in
+                span.bytes.withUnsafeBytes { bytes in
+                    Result { () throws(RecordFlaw) in
+                        try SpanDetail(span.head, resource: resource, scope: scope, span: bytes)
+                    }
+                }
+            }
+        }
+        self = try result.get()
+    }
+
     /// - Parameters:
     ///   - resource: An OTLP `Resource`, empty where there was none.
     ///   - scope: An OTLP `InstrumentationScope`, likewise.

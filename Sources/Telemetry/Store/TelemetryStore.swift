@@ -24,6 +24,11 @@ protocol TelemetryStore: Sendable {
     /// Makes sure that all that was kept survives the machine's end.
     func sync() async throws
 
+    /// Does a bounded piece of the store's own work, such as to put small blocks together, where nobody is held up.
+    ///
+    /// - Returns: Whether there is more to do.
+    func tidy() async -> Bool
+
     /// The heads of a trace's spans.
     func heads(of trace: TraceID) async throws -> [SpanHead]
 

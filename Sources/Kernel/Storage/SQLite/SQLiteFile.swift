@@ -19,8 +19,11 @@ public final class SQLiteFile: Sendable {
 
     /// Opens the file, and makes it where it is absent.
     ///
-    /// - Parameter schema: Statements for a new file.
-    public init(path: String, schema: [String]) throws {
+    /// - Parameters:
+    ///   - schema: Statements for a new file.
+    ///   - later: What came to the schema since, version by version: run on a new file and on those that lack it.
+    ///   - shrinks: Whether a new file can give room back; see ``shrink()``.
+    public init(path: String, schema: [String], later: [[String]] = [], shrinks: Bool = false) throws {
         self.path = path
         var configuration = GRDB.Configuration()
         configuration.label = "reeve.file"
@@ -36,16 +39,20 @@ public final class SQLiteFile: Sendable {
                     PRAGMA wal_autocheckpoint = 2000;
                     PRAGMA journal_size_limit = 16777216;
                     """)
+            // Counts only before the first table (sqlite.org/pragma.html, "auto_vacuum").
+            if shrinks { try database.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
         }
         do {
             queue = try DatabaseQueue(path: path, configuration: configuration)
             connection = try queue.inDatabase { database in
-                if try Int.fetchOne(database, sql: "PRAGMA user_version") == 0 {
+                let versions = [schema] + later
+                if try Self.version(of: database) < versions.count {
                     try database.inTransaction(.immediate) {
                         // Another connection may have been first.
-                        guard try Int.fetchOne(database, sql: "PRAGMA user_version") == 0 else { return .commit }
-                        for statement in schema { try database.execute(sql: statement) }
-                        try database.execute(sql: "PRAGMA user_version = 1")
+                        let known = try Self.version(of: database)
+                        guard known < versions.count else { return .commit }
+                        for statement in versions[known...].joined() { try database.execute(sql: statement) }
+                        try database.execute(sql: "PRAGMA user_version = \(versions.count)")
                         return .commit
                     }
                 }
@@ -54,7 +61,23 @@ public final class SQLiteFile: Sendable {
         } catch { throw SQLiteConnection.fault(error) }
     }
 
+    private static func version(of database: Database) throws -> Int {
+        max(0, try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0)
+    }
+
     static let cacheKiB = 8_192
+    /// Pages that ``shrink()`` moves at a time.
+    static let shrinkPages = 1_024
+
+    /// Gives room that nothing uses any more back to the disk, some megabytes of it, and says whether there is more.
+    public func shrink() throws -> Bool {
+        try queue.inDatabase { database in
+            guard try Int.fetchOne(database, sql: "PRAGMA auto_vacuum") == 2 else { return false }
+            // Each step of the statement frees a page.
+            _ = try Row.fetchAll(database, sql: "PRAGMA incremental_vacuum(\(Self.shrinkPages))")
+            return try Int.fetchOne(database, sql: "PRAGMA freelist_count") ?? 0 > 0
+        }
+    }
 
     /// Runs a change as one transaction; a body that throws leaves no trace.
     public func write<Value>(_ body: (Transaction) throws -> Value) throws -> Value {
