@@ -189,7 +189,7 @@ public struct Features: Sendable {
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
-            metrics.map { MetricIngestRoutes(ingest: $0).routes } ?? [],
+            metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
             metrics.map { QueryRoutes(reader: $0.store, ingest: $0, world: world).routes } ?? [],
             assets.routes,
             Pages(

@@ -209,6 +209,31 @@ struct LogSearchTests {
         }
     }
 
+    @Test("a record that JSON cannot have keeps no other from being found")
+    func hostileAttributes() async throws {
+        var deep = JSONValue.int(1)
+        for _ in 0..<200 { deep = .array([deep]) }
+        let values: [JSONValue] = ["a\u{0}b\\u0000", deep, "fine"]
+        let records = values.enumerated().map { number, value in
+            Self.record(number, "line \(number)") {
+                $0.attributes = JSONObject([.init(name: "k", value: value), .init(name: "n", value: 1)])
+            }
+        }
+        try await withTelemetryFolder { folder in
+            let ingest = try TelemetryIngest(folder: folder, quota: 1 << 20, world: .live) { Issue.record("\($0)") }
+            try await ingest.take(Self.rows(records), refused: [:])
+            try await ingest.flush()
+            let found = try await ingest.logs(Self.query { $0.isNewestFirst = false }).records
+            #expect(found.map(\.message) == ["line 0", "line 1", "line 2"])
+            #expect(found[0].attributes["k"]?.string == "a\u{FFFD}b\\u0000")
+            #expect(found[1].attributes["attributes"]?.string?.hasPrefix("{\"k\":[[[") == true)
+            #expect(found[2] == records[2])
+            let meant = try await ingest.logs(Self.query { $0.conditions = [.field("n", .equal("1"))] })
+            #expect(meant.records.map(\.message) == ["line 2", "line 0"])
+            try await ingest.close()
+        }
+    }
+
     @Test("a search that takes too long says so, and where to go on")
     func tooLong() async throws {
         try await withTelemetryFolder { folder in

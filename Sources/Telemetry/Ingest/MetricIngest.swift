@@ -85,6 +85,9 @@ public final class MetricIngest: Sendable {
         return sorting.refused
     }
 
+    /// Counts a request for which there is no room.
+    func noteCrowded() { state.withLock { $0.ledger.refusedRequests += 1 } }
+
     private func refusedWhole(_ fault: Spool.Fault) -> Fault {
         state.withLock { $0.ledger.refusedRequests += 1 }
         switch fault {

@@ -14,6 +14,9 @@ struct OTLPDoor: Sendable {
     let encode: @Sendable (JSONValue, (RecordFlaw) -> Void) throws -> [UInt8]
     /// Takes the message, with what was refused of it before, and says all that is.
     let take: @Sendable ([UInt8], APIRequest, [RecordFlaw: Int]) async throws -> [RecordFlaw: Int]
+    let room: BodyRoom
+    /// Hears of a request for which there is no room.
+    let noteCrowded: @Sendable () -> Void
 
     var route: Route {
         Route(
@@ -29,12 +32,18 @@ struct OTLPDoor: Sendable {
 
     private func answer(_ request: APIRequest) async throws -> APIReply {
         let reply = try OTLPReply(request)
+        let lease = room.lease()
+        defer { lease.end() }
         do {
-            let body = try request.unpackedBody()
+            let body = try request.unpackedBody(lease)
+            if reply.isJSON { try lease.takeDocument(of: body) }
             let (message, refused) = reply.isJSON ? try fromJSON(body) : (body, [:])
             return reply.success(rejected: try await take(message, request, refused), name: records)
         } catch let problem as Problem {
             return reply.refusal(problem)
+        } catch TelemetryIngest.Fault.crowded {
+            noteCrowded()
+            return reply.refusal(TelemetryIngest.Fault.crowded.problem(message, hint: ""))
         } catch let fault as TelemetryIngest.Fault {
             let problem = fault.problem(
                 message, hint: "Send OTLP's protobuf, or JSON with Content-Type: application/json.")

@@ -3,15 +3,19 @@ import Kernel
 extension APIRequest {
     /// The body, unpacked where its `Content-Encoding` says that it is packed.
     ///
+    /// - Parameter room: Has what comes of it, until the request is done with.
     /// - Throws: ``Problem``: 400 for what is not packed so, 413 beyond ``TelemetryLimits/bodyBytes``, 415 for an
-    ///   encoding that is not read here.
-    func unpackedBody() throws -> [UInt8] {
+    ///   encoding that is not read here. ``TelemetryIngest/Fault/crowded`` where there is no room.
+    func unpackedBody(_ room: BodyRoom.Lease) throws -> [UInt8] {
         let coding = headers["content-encoding"]?.lowercased() ?? "identity"
         switch coding {
-        case "identity", "": return body
+        case "identity", "":
+            guard room.take(body.count) else { throw TelemetryIngest.Fault.crowded }
+            return body
         case "gzip":
-            do { return try Gzip.unpack(body, max: TelemetryLimits.bodyBytes) } catch {
+            do { return try Gzip.unpack(body, max: TelemetryLimits.bodyBytes, hasRoom: room.take) } catch {
                 switch error {
+                case .noRoom: throw TelemetryIngest.Fault.crowded
                 case .malformed:
                     throw Problem(
                         .badRequest, "The body is not gzip, though its Content-Encoding says so.",
@@ -50,6 +54,10 @@ extension TelemetryIngest.Fault {
             Problem(
                 .bodyTooLarge, "The request has more bytes than the spool may take.",
                 hint: "Send fewer records a request, or raise telemetry.spoolBytes.")
+        case .crowded:
+            Problem(
+                .overloaded, "Too many bodies are read at this moment.",
+                retryAfterSeconds: BodyRoom.retryAfterSeconds)
         case .overloaded:
             Problem(.overloaded, "There is no room for more telemetry at this moment.", retryAfterSeconds: 2)
         case .failed(let text):

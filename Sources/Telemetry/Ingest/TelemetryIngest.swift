@@ -20,6 +20,8 @@ public final class TelemetryIngest: Sendable {
         case malformed
         /// There is no room for the moment: the sender comes again.
         case overloaded
+        /// There is no room to read it; see ``BodyRoom``.
+        case crowded
         /// More than the spool may ever have.
         case tooLarge
         /// The disk fails; the text is for the log.
@@ -64,6 +66,8 @@ public final class TelemetryIngest: Sendable {
     /// Where log records go on to.
     public let kafka: KafkaOutlet?
     private let spool: Spool
+    /// For bodies while they are read.
+    public let room: BodyRoom
     private let folder: String
     private let diskQuota: DiskQuota
     private let world: World
@@ -81,17 +85,19 @@ public final class TelemetryIngest: Sendable {
     ///   - folder: The folder of all telemetry, made where it is absent.
     ///   - quota: Bytes that the spool may take.
     ///   - diskQuota: Bytes that all telemetry may take before some of it is shed; see ``DiskQuota``.
+    ///   - room: For the bodies of requests while they are read.
     ///   - onWarning: Hears of what cannot be read.
     ///   - kafka: Gets every log record that is kept.
     ///   - clickHouse: The database that keeps the records instead of files of that folder, and the way there.
     public init(
         folder: String, quota: Int, diskQuota: Int = .max, world: World,
         clickHouse: (address: ClickHouseAddress, transport: any ClickHouseTransport)? = nil, kafka: KafkaOutlet? = nil,
-        waitingBytesMax: Int = TelemetryIngest.waitingBytesMax,
+        waitingBytesMax: Int = TelemetryIngest.waitingBytesMax, room: BodyRoom = BodyRoom(),
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
         (self.kafka, self.waitingBytesMax) = (kafka, waitingBytesMax)
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
+        self.room = room
         live = LiveSpans(world: world)
         liveFile = LiveSpansFile(folder: folder, live: live)
         let store: any TelemetryStore =
@@ -215,6 +221,9 @@ public final class TelemetryIngest: Sendable {
         state.bytes += request.bytes
         state.waiting.append(request)
     }
+
+    /// Counts a request for which there is no room.
+    func noteCrowded(_ signal: TelemetrySignal) { _ = counted(.crowded, signal) }
 
     private func counted(_ fault: Fault, _ signal: TelemetrySignal) -> Fault {
         state.withLock { $0.ledgers[signal].refusedRequests += 1 }

@@ -25,7 +25,8 @@ public struct TraceRoutes: Sendable {
                 path: "/v1/traces", summary: "Take in spans", message: "ExportTraceServiceRequest",
                 example: "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[…]}]}]}", records: "Spans",
                 encode: { try OTLPJSON.traces($0, refuse: $1) },
-                take: { [ingest] in try await ingest.take($0, agent: $1.principal.agent, refusedBefore: $2) }
+                take: { [ingest] in try await ingest.take($0, agent: $1.principal.agent, refusedBefore: $2) },
+                room: ingest.room, noteCrowded: { [ingest] in ingest.noteCrowded(.traces) }
             ).route,
             Route(
                 .get, "/api/v1/traces", .operateOrView, "List the traces with the latest spans",

@@ -137,7 +137,7 @@ struct LogPlan {
     }
 
     private func attribute(_ name: String, _ text: ArraySlice<UInt8>) -> String? {
-        guard !text.isEmpty, let value = try? JSONParser.parse(text)[name] else { return nil }
+        guard !text.isEmpty, let value = LogRow.attributes(text)[name] else { return nil }
         return value.string ?? value.text
     }
 }

@@ -23,7 +23,8 @@ public struct LogRoutes: Sendable {
             OTLPDoor(
                 path: "/v1/logs", summary: "Take in log records", message: "ExportLogsServiceRequest",
                 example: "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[…]}]}]}", records: "LogRecords",
-                encode: { try OTLPJSON.logs($0, refuse: $1) }, take: takeOTLP
+                encode: { try OTLPJSON.logs($0, refuse: $1) }, take: takeOTLP, room: ingest.room,
+                noteCrowded: { [ingest] in ingest.noteCrowded(.logs) }
             ).route,
         ]
     }
@@ -41,11 +42,17 @@ public struct LogRoutes: Sendable {
                 .unsupportedMedia, "\"\(request.mediaType.prefix(80))\" is no content type of this door.",
                 hint: "Send Content-Type: application/json, or application/x-ndjson for one record a line.")
         }
+        let lease = ingest.room.lease()
+        defer { lease.end() }
         let lines: LogLines
         do {
+            let body = try request.unpackedBody(lease)
+            try lease.takeDocument(of: body)
             lines = try LogLines(
-                try request.unpackedBody(), origin: request.logOrigin(at: world.now), depthMax: request.limits.jsonDepth
-            )
+                body, origin: request.logOrigin(at: world.now), depthMax: request.limits.jsonDepth)
+        } catch let fault as TelemetryIngest.Fault {
+            ingest.noteCrowded(.logs)
+            throw fault.problem("log", hint: "")
         } catch is ProtobufReader.Malformed {
             throw Problem(
                 .invalidJSON, "The body holds no JSON object.",

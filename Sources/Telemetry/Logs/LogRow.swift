@@ -86,6 +86,29 @@ enum LogRow {
         }
     }
 
+    /// The attributes of a row. OTLP's texts may have a character that our reader of JSON refuses (U+0000), which
+    /// stands as U+FFFD then. What cannot be read at all is shown as a text: one record must not keep all others of its
+    /// block from being read.
+    static func attributes(_ text: some Collection<UInt8>) -> JSONObject {
+        let text = Array(text)
+        if let document = try? JSONParser.parse(text) { return document.object ?? JSONObject() }
+        var bytes: [UInt8] = []
+        var position = 0
+        let null = Array("\\u0000".utf8)
+        while position < text.count {
+            guard text[position] == UInt8(ascii: "\\") else {
+                bytes.append(text[position])
+                position += 1
+                continue
+            }
+            let isNull = text[position...].starts(with: null)
+            bytes += isNull ? Array("\\ufffd".utf8) : Array(text[position...].prefix(2))
+            position += isNull ? null.count : 2
+        }
+        if let document = try? JSONParser.parse(bytes) { return document.object ?? JSONObject() }
+        return JSONObject([.init(name: "attributes", value: .string(String(decoding: text, as: UTF8.self)))])
+    }
+
     /// The record that a row is of.
     static func decode(_ row: UnsafeRawBufferPointer) throws -> LogRecord {
         let fields = try Fields(row)
@@ -105,7 +128,7 @@ enum LogRow {
         record.durationMs = fields.duration
         record.category = fields.category
         if let attributes = text(Field.attributes) {
-            record.attributes = try JSONParser.parse(attributes).object ?? JSONObject()
+            record.attributes = LogRow.attributes(attributes.utf8)
         }
         record.labels = text(Field.labels).map { LogLabels(text: $0) } ?? LogLabels()
         return record

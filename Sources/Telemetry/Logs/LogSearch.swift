@@ -140,6 +140,6 @@ extension LogRecord {
         self.category = category
         message = String(decoding: bodies.message(row), as: UTF8.self)
         let text = bodies.attributes(row)
-        if !text.isEmpty { attributes = try JSONParser.parse(text).object ?? JSONObject() }
+        if !text.isEmpty { attributes = LogRow.attributes(text) }
     }
 }

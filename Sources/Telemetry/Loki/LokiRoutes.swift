@@ -51,15 +51,20 @@ public struct LokiRoutes: Sendable {
 
     private func push(_ request: APIRequest) async throws -> APIReply {
         let origin = request.logOrigin(at: world.now)
+        let lease = ingest.room.lease()
+        defer { lease.end() }
         let push: LokiPush
         do {
             switch request.mediaType {
             case "application/json":
+                let body = try request.unpackedBody(lease)
+                try lease.takeDocument(of: body)
                 push = try LokiPush.json(
-                    try request.unpackedBody(), origin: origin, streams: streams, depthMax: request.limits.jsonDepth)
+                    body, origin: origin, streams: streams, depthMax: request.limits.jsonDepth)
             case "application/x-protobuf":
                 push = try LokiPush.protobuf(
-                    try Self.unpacked(request), origin: origin, streams: streams, depthMax: request.limits.jsonDepth)
+                    try Self.unpacked(request, lease), origin: origin, streams: streams,
+                    depthMax: request.limits.jsonDepth)
             default:
                 throw Problem(
                     .unsupportedMedia, "\"\(request.mediaType.prefix(80))\" is no content type of this door.",
@@ -69,6 +74,9 @@ public struct LokiRoutes: Sendable {
             throw Problem(.badRequest, "The push cannot be taken: \(failure.reason).", hint: Self.pushHint)
         } catch let problem as Problem {
             throw problem
+        } catch let fault as TelemetryIngest.Fault {
+            ingest.noteCrowded(.logs)
+            throw fault.problem("push", hint: "")
         } catch {
             throw Problem(.badRequest, "The body is no push of Loki's.", hint: Self.pushHint, cause: error)
         }
@@ -83,11 +91,12 @@ public struct LokiRoutes: Sendable {
         "Send {\"streams\":[{\"stream\":{\"app\":\"x\"},\"values\":[[\"<nanoseconds>\",\"line\"]]}]}."
 
     /// Protobuf comes in snappy's block format, named in the header or not.
-    private static func unpacked(_ request: APIRequest) throws -> [UInt8] {
+    private static func unpacked(_ request: APIRequest, _ room: BodyRoom.Lease) throws -> [UInt8] {
         let coding = request.headers["content-encoding"]?.lowercased() ?? "snappy"
-        guard ["snappy", "", "identity"].contains(coding) else { return try request.unpackedBody() }
-        do { return try Snappy.unpack(request.body, max: TelemetryLimits.bodyBytes) } catch {
+        guard ["snappy", "", "identity"].contains(coding) else { return try request.unpackedBody(room) }
+        do { return try Snappy.unpack(request.body, max: TelemetryLimits.bodyBytes, hasRoom: room.take) } catch {
             switch error {
+            case .noRoom: throw TelemetryIngest.Fault.crowded
             case .tooLarge: throw APIRequest.tooLarge
             case .malformed:
                 throw Problem(

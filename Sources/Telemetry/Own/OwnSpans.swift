@@ -67,7 +67,7 @@ public final class OwnSpans: Sendable {
                 refused = flaws.values.reduce(0, +)
             } catch {
                 switch error {
-                case .overloaded, .failed: return
+                case .overloaded, .crowded, .failed: return
                 case .malformed, .tooLarge: refused = batch.count
                 }
             }

@@ -4,6 +4,8 @@ import CCompression
 enum UnpackFault: Error, Equatable {
     case malformed
     case tooLarge
+    /// There is no room for what comes of it at this moment.
+    case noRoom
 }
 
 /// gzip (RFC 1952), as clients send it, and take it.
@@ -30,8 +32,12 @@ public enum Gzip {
 
     /// Unpacks a body of one or more members.
     ///
-    /// - Parameter max: The bytes that may come of it: a few thousand bytes can stand for gigabytes.
-    static func unpack(_ packed: [UInt8], max: Int) throws(UnpackFault) -> [UInt8] {
+    /// - Parameters:
+    ///   - max: The bytes that may come of it: a few thousand bytes can stand for gigabytes.
+    ///   - hasRoom: Asked for the bytes of each piece that comes of it.
+    static func unpack(
+        _ packed: [UInt8], max: Int, hasRoom: (Int) -> Bool = { _ in true }
+    ) throws(UnpackFault) -> [UInt8] {
         var stream = z_stream()
         guard reeve_gunzip_begin(&stream) == Z_OK else { throw .malformed }
         defer { inflateEnd(&stream) }
@@ -50,6 +56,7 @@ public enum Gzip {
                     return (code, piece.count - Int(stream.avail_out))
                 }
                 guard output.count + count <= max else { return .failure(.tooLarge) }
+                guard hasRoom(count) else { return .failure(.noRoom) }
                 output.append(contentsOf: piece[..<count])
                 switch code {
                 case Z_STREAM_END:
@@ -102,14 +109,19 @@ enum Zstandard {
 
 /// Snappy's block format (google/snappy, "format_description.txt"), as Prometheus' and Loki's protocols have it.
 enum Snappy {
-    /// - Parameter max: The bytes that may come of it.
-    static func unpack(_ packed: [UInt8], max: Int) throws(UnpackFault) -> [UInt8] {
+    /// - Parameters:
+    ///   - max: The bytes that may come of it.
+    ///   - hasRoom: Asked for all of them.
+    static func unpack(
+        _ packed: [UInt8], max: Int, hasRoom: (Int) -> Bool = { _ in true }
+    ) throws(UnpackFault) -> [UInt8] {
         var size = 0
         let start = packed.withUnsafeBytes { bytes in
             snappy_uncompressed_length(bytes.bindMemory(to: CChar.self).baseAddress, bytes.count, &size)
         }
         guard start == SNAPPY_OK else { throw .malformed }
         guard size <= max else { throw .tooLarge }
+        guard hasRoom(size) else { throw .noRoom }
         var isWhole = false
         let output = [UInt8](unsafeUninitializedCapacity: size) { output, count in
             count = size
