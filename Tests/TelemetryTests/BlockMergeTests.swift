@@ -255,6 +255,24 @@ struct BlockMergeTests {
         }
     }
 
+    @Test("how far the spool is stays known, however many old files were written since")
+    func progress() async throws {
+        try await withTelemetryFolder { folder in
+            let archive = try Archive(folder: folder, entropy: World.live.entropy) { Issue.record("\($0)") }
+            let last = ArchivePart(.logs, .system, day: Self.today)
+            try archive.append([], to: last, through: 900)
+            for day in 1...40 {
+                try archive.append([], to: ArchivePart(.logs, .system, day: Self.today - day), through: Int64(day))
+            }
+            try archive.close()
+            let path = "\(folder)/\(last.fileName)"
+            try FileManager.default.setAttributes(
+                [.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: path)
+            #expect(archive.progress() == 900)
+            try archive.close()
+        }
+    }
+
     @Test("room that is not used any more goes back to the disk once the day has ended")
     func shrinks() async throws {
         try await withTelemetryFolder { folder in

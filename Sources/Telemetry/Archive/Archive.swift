@@ -93,14 +93,16 @@ final class Archive: Sendable {
         }
     }
 
-    /// How far the spool is in the archive: asked of the files that were written last.
+    /// How far the spool is in the archive: asked of the files of the last days, and of those that were written last,
+    /// which old ones are too where their blocks were put together.
     func progress() -> Int64 {
-        let dated = parts().map { part in
+        let parts = parts()
+        let dated = parts.map { part in
             let attributes = try? FileManager.default.attributesOfItem(atPath: path(part))
             return (part, attributes?[.modificationDate] as? Date ?? .distantPast)
         }
-        let last = dated.sorted { $0.1 > $1.1 }.prefix(Self.partsAsked)
-        return last.compactMap { read($0.0) { try $0.progress() } }.max() ?? 0
+        let last = dated.sorted { $0.1 > $1.1 }.prefix(Self.partsAsked).map(\.0)
+        return Set(last + parts.prefix(Self.partsAsked)).compactMap { read($0) { try $0.progress() } }.max() ?? 0
     }
 
     /// How far it is in one part; 0 where that has no file.
