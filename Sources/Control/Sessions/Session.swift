@@ -75,7 +75,9 @@ public struct Session: Sendable {
         startedAt = all.reduce(first.startedAt) { min($0, $1.startedAt) }
         endedAt = all.reduce(first.endedAt) { max($0, $1.endedAt) }
         state = TraceHeads.state(of: all)
-        for head in all { if let agent = head.agent, !agents.contains(agent), agents.count < 20 { agents.append(agent) } }
+        for head in all {
+            if let agent = head.agent, !agents.contains(agent), agents.count < 20 { agents.append(agent) }
+        }
         steps = Self.merged(own.flatMap { add($0) })
         if steps.count > Self.stepsMax {
             steps.removeLast(steps.count - Self.stepsMax)

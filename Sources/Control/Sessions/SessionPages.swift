@@ -39,7 +39,8 @@ public struct SessionPages: Sendable {
         let view = ReplayPageView(
             title: "Session", short: PageText.clipped(session.id, 40), source: "/api/v1/sessions/\(session.id.asPath)",
             tree: session.traces.count == 1 ? "/traces/\(session.traces[0])" : nil)
-        return try await shell.page("Session", at: .traces, template: "replay", view: view, topics: [], request: request)
+        return try await shell.page(
+            "Session", at: .traces, template: "replay", view: view, topics: [], request: request)
     }
 }
 

@@ -179,8 +179,3 @@ struct TraceTree: Sendable {
         func isOrphan(_ index: Int) -> Bool { orphans.contains(index) }
     }
 }
-
-extension SpanUsage {
-    /// Over all buckets, which are disjoint.
-    var total: Int64 { input + cacheRead + cacheWrite + output + reasoning }
-}

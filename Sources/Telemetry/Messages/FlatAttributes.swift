@@ -38,7 +38,10 @@ struct FlatAttributes {
 
     /// - Parameter rest: What stands behind the list's own name.
     mutating func add(_ rest: Substring, _ value: AttributeValue) {
-        guard count < Self.attributesMax else { return isWhole = false }
+        guard count < Self.attributesMax else {
+            isWhole = false
+            return
+        }
         let path = rest.split(separator: ".", maxSplits: Self.depthMax, omittingEmptySubsequences: false)
         guard path.count <= Self.depthMax, path.first.flatMap(Self.index) != nil else { return }
         count += 1

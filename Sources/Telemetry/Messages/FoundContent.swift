@@ -130,7 +130,9 @@ enum EventMessage {
         case ("gen_ai.content.prompt", .input):
             if let value = event.attributes["gen_ai.prompt"] { reader.read(value.json, role: SpanMessage.user) }
         case ("gen_ai.content.completion", .output):
-            if let value = event.attributes["gen_ai.completion"] { reader.read(value.json, role: SpanMessage.assistant) }
+            if let value = event.attributes["gen_ai.completion"] {
+                reader.read(value.json, role: SpanMessage.assistant)
+            }
         case ("gen_ai.choice", .output):
             let body = body(of: event)
             reader.note(body["finish_reason"])

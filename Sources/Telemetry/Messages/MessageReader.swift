@@ -18,7 +18,10 @@ struct MessageReader {
     private var partsLeft = MessageReader.partsMax
 
     mutating func add(_ message: SpanMessage) {
-        guard messages.count < Self.messagesMax, message.parts.count <= partsLeft else { return isWhole = false }
+        guard messages.count < Self.messagesMax, message.parts.count <= partsLeft else {
+            isWhole = false
+            return
+        }
         partsLeft -= message.parts.count
         messages.append(message)
     }

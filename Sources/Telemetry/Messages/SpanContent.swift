@@ -1,8 +1,8 @@
 import Kernel
 
 /// What went into a span and what came out of it, as messages, whatever its instrumentation calls them: a pure reading
-/// of the attributes, which stay as they were sent. A model's are its conversation; a tool's, the call and its response;
-/// those of all else, what was given and what came back.
+/// of the attributes, which stay as they were sent. A model's are its conversation; a tool's, the call and its
+/// response; those of all else, what was given and what came back.
 public struct SpanContent: Sendable, Equatable {
     /// Counts up when the same attributes are read differently.
     public static let version = 1

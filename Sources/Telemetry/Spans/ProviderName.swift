@@ -1,7 +1,7 @@
 /// Who runs the models, under one name each: OpenTelemetry's values of `gen_ai.provider.name`.
 enum ProviderName {
-    /// What instrumentations say instead: OpenTelemetry's older values of `gen_ai.system`, OpenLLMetry's, OpenInference's
-    /// values of `llm.provider`, and LiteLLM's prefixes.
+    /// What instrumentations say instead: OpenTelemetry's older values of `gen_ai.system`, OpenLLMetry's,
+    /// OpenInference's values of `llm.provider`, and LiteLLM's prefixes.
     private static let others = [
         "azure": "azure.ai.openai", "azure_openai": "azure.ai.openai", "az.ai.openai": "azure.ai.openai",
         "azure.openai": "azure.ai.openai", "az.ai.inference": "azure.ai.inference", "mistral": "mistral_ai",
