@@ -104,6 +104,15 @@ import Testing
         #expect((session.steps.count, session.isWhole) == (Session.stepsMax, false))
     }
 
+    @Test func noMoreSpansAreLookedAtThanFit() async throws {
+        let traces = (UInt64(1)...9).map { TraceID(high: $0, low: 1) }
+        let many = Array(repeating: Self.span(1, .tool, at: 0), count: SessionService.spansMax / 2)
+        let cut = try await SessionService.gather(traces) { _ in many }
+        #expect((cut.heads.count, cut.isWhole) == (2, false))
+        let all = try await SessionService.gather(traces) { _ in [] }
+        #expect((all.heads.count, all.isWhole) == (9, true))
+    }
+
     @Test(arguments: [("talk 1", "talk%201"), ("a/b?c#d", "a%2Fb%3Fc%23d"), ("ä", "%C3%A4"), ("A-z_9", "A-z_9")])
     func anIDIsAStepOfAPath(_ id: String, _ path: String) {
         #expect(id.asPath == path)

@@ -64,8 +64,8 @@ public struct Session: Sendable {
     /// - Parameters:
     ///   - heads: Of each of its traces, by their start.
     ///   - isWhole: Whether these are all of its traces.
-    public init(_ found: SessionTraces, _ heads: [[SpanHead]], _ prices: Prices) {
-        (id, isTrace, traces, isWhole) = (found.id, found.isTrace, found.traces, found.isWhole)
+    public init(_ found: SessionTraces, _ heads: [[SpanHead]], _ prices: Prices, isWhole: Bool = true) {
+        (id, isTrace, traces, self.isWhole) = (found.id, found.isTrace, found.traces, found.isWhole && isWhole)
         // A trace may have spans of several conversations.
         let own = heads.map { spans in
             found.isTrace ? spans : spans.filter { [nil, found.id].contains($0.session) }
@@ -81,7 +81,7 @@ public struct Session: Sendable {
         steps = Self.merged(own.flatMap { add($0) })
         if steps.count > Self.stepsMax {
             steps.removeLast(steps.count - Self.stepsMax)
-            isWhole = false
+            self.isWhole = false
         }
         var turn = 0
         for index in steps.indices {

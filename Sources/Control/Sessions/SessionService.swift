@@ -14,6 +14,10 @@ public struct SessionService: Sendable {
     static let callsMax = 1_000
     /// Correlation ids of a session by which they are looked for.
     static let correlationsMax = 20
+    /// Spans of a session that are looked at.
+    static let spansMax = 200_000
+    /// How long a list takes to put sessions together; those that are left are not shown.
+    static let listMax = Duration.seconds(5)
 
     let spans: any SessionReading
     let calls: CallService
@@ -29,8 +33,12 @@ public struct SessionService: Sendable {
     /// The latest first, and whether all were looked at.
     func list(_ query: SessionQuery) async throws -> (sessions: [Session], isComplete: Bool) {
         let found = try await spans.sessions(query)
+        let end = ContinuousClock.now + Self.listMax
         var sessions: [Session] = []
-        for each in found.sessions { sessions.append(try await session(each)) }
+        for each in found.sessions {
+            guard ContinuousClock.now < end else { return (sessions, false) }
+            sessions.append(try await session(each))
+        }
         return (sessions, found.isComplete)
     }
 
@@ -47,11 +55,24 @@ public struct SessionService: Sendable {
     }
 
     private func session(_ found: SessionTraces) async throws -> Session {
-        var heads: [[SpanHead]] = []
-        for trace in found.traces { heads.append(try await spans.trace(trace)) }
+        let (heads, isWhole) = try await Self.gather(found.traces) { try await spans.trace($0) }
         var prices = prices
         prices.calls = try await costs(of: found, heads.flatMap(\.self))
-        return Session(found, heads, prices)
+        return Session(found, heads, prices, isWhole: isWhole)
+    }
+
+    /// The spans of traces, until there are enough, and whether these are all.
+    static func gather(
+        _ traces: [TraceID], read: (TraceID) async throws -> [SpanHead]
+    ) async throws -> (heads: [[SpanHead]], isWhole: Bool) {
+        var heads: [[SpanHead]] = []
+        var left = spansMax
+        for trace in traces {
+            guard left > 0 else { return (heads, false) }
+            heads.append(try await read(trace))
+            left -= heads.last?.count ?? 0
+        }
+        return (heads, true)
     }
 
     /// Nano-dollars of the calls that Reeve made for a session, by their spans.
