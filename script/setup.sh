@@ -110,6 +110,16 @@ need_clickhouse() {
   export PATH="$root/.build/tools/clickhouse-server/usr/sbin:$PATH" LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:-}"
 }
 
+# The newest ClickHouse as a Python module, apart from .venv: it needs no other, and is large.
+need_chdb() {
+  local folder="$root/.build/tools/chdb-26.9.0"
+  [ -d "$folder" ] && return 0
+  say "Fetching the newest ClickHouse into .build/tools …"
+  quietly chdb "$root/.venv/bin/python" -m pip install --disable-pip-version-check --no-deps --target "$folder.new" \
+    chdb-core==26.9.0
+  mv "$folder.new" "$folder"
+}
+
 # Whether a build's stamp is newer than everything that goes into it.
 is_fresh() {
   local stamp=$1

@@ -37,9 +37,9 @@ enum ClickHouseSchema {
         """
         CREATE TABLE IF NOT EXISTS reeve_logs (
           \(part), node String, entry Int64, row UInt32, time Int64, level String, service String,
-          logger String, message String, correlation_id String, agent_id String, session_id String, turn Nullable(Int64),
-          tool String, duration_ms Nullable(Float64), trace_id String, span_id String, attributes String,
-          label_names Array(String), label_values Array(String))
+          logger String, message String, correlation_id String, agent_id String, session_id String,
+          turn Nullable(Int64), tool String, duration_ms Nullable(Float64), trace_id String, span_id String,
+          attributes String, label_names Array(String), label_values Array(String))
         \(engine("time, node, entry, row"))
         """,
         // Finds the moments of a correlation id, or of a trace.

@@ -6,6 +6,7 @@ public protocol ClickHouseTransport: Sendable {
     func post(_ request: ClickHouseRequest) async throws(ClickHouseFault) -> ClickHouseReply
 }
 
+/// What is posted to a ClickHouse.
 public struct ClickHouseRequest: Sendable {
     public let url: String
     public let headers: [(name: String, value: String)]
@@ -15,6 +16,7 @@ public struct ClickHouseRequest: Sendable {
     public let replyBytesMax: Int
 }
 
+/// What it answers.
 public struct ClickHouseReply: Sendable {
     public let status: Int
     public let body: [UInt8]
@@ -22,6 +24,7 @@ public struct ClickHouseReply: Sendable {
     public init(status: Int, body: [UInt8]) { (self.status, self.body) = (status, body) }
 }
 
+/// Why ClickHouse did not do what it was asked.
 public enum ClickHouseFault: Error, Sendable, Equatable, CustomStringConvertible {
     /// Nothing answers; whether a request was done is not known.
     case away(String)
