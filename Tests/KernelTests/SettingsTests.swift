@@ -60,6 +60,8 @@ struct SettingsTests {
         case "log.format": "text"
         case "http.publicURL": "https://reeve.example"
         case "storage.databaseURL": "postgres://db/reeve"
+        case "telemetry.storeURL": "clickhouse://db/reeve"
+        case "telemetry.kafka": "kafka://broker/logs"
         default: "elsewhere"
         }
     }
