@@ -1,4 +1,5 @@
 import Crypto
+import Foundation
 
 /// SHA-256 (FIPS 180-4) as lower-case hexadecimal: blobs, keys and the audit chain are named by it.
 public enum Digest {
@@ -32,4 +33,20 @@ public enum Digest {
     }
 
     public static func sha256(_ text: String) -> String { sha256(text.utf8) }
+
+    /// Of a file, a piece at a time.
+    public static func sha256(ofFile path: String) throws -> String {
+        let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+        defer { try? file.close() }
+        var hash = SHA256()
+        while let piece = try file.read(upToCount: 1 << 20), !piece.isEmpty { hash.update(data: piece) }
+        return Hexadecimal.encode(hash.finalize())
+    }
+
+    /// HMAC-SHA-256 (RFC 2104): names a text to those who have the key, and tells nothing to others, who could else
+    /// try what the text may be.
+    public static func keyed(_ text: String, key: [UInt8]) -> String {
+        let code = HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: SymmetricKey(data: key))
+        return Hexadecimal.encode(code)
+    }
 }

@@ -131,6 +131,8 @@ public struct Settings: Sendable {
         public var errorDays = 90
         public var auditDays = 365
         public var metricsDays = 30
+        public var keptTracesDays = 90
+        public var keptTracesBytes = 5 << 30
         public var sampleInterval = 15
 
         public init() {}

@@ -199,6 +199,11 @@ public enum SettingsTable {
         kept("error", \.telemetry.errorDays, "what failed"),
         kept("audit", \.telemetry.auditDays, "what was said to be for the audit"),
         kept("metrics", \.telemetry.metricsDays, "samples of metrics"),
+        kept("keptTraces", \.telemetry.keptTracesDays, "traces with an error or a label, with their logs"),
+        .int(
+            "telemetry.keptTracesBytes", \.telemetry.keptTracesBytes, 1 << 20...1 << 50, "bytes",
+            "How much of the disk traces may take whose own time is over; beyond it a trace is kept for its label, no "
+                + "longer for its error."),
         .int(
             "telemetry.sampleInterval", \.telemetry.sampleInterval, 1...3_600, "seconds",
             "How often Reeve's own metrics become samples that queries find."),

@@ -37,6 +37,8 @@ final class Archive: Sendable {
 
     /// What a file tells; `nil`, and a warning, for one that cannot be read: it must not stand in the others' way.
     func read<Value>(_ part: ArchivePart, _ body: (DayFileStore) throws -> Value) -> Value? {
+        // Whoever listed it before it was dropped must not make it anew.
+        guard exists(part) else { return nil }
         do { return try body(try file(part)) } catch {
             onWarning("\(part.fileName) cannot be read: \(error)")
             return nil
@@ -46,19 +48,29 @@ final class Archive: Sendable {
     func warn(_ text: String) { onWarning(text) }
 
     /// A part's file; `nil` where there is none.
-    func existing(_ part: ArchivePart) throws -> DayFileStore? {
-        FileManager.default.fileExists(atPath: path(part)) ? try file(part) : nil
-    }
+    func existing(_ part: ArchivePart) throws -> DayFileStore? { exists(part) ? try file(part) : nil }
 
-    /// The parts there are, the newest first.
+    /// The parts there are, the newest first. What is carried over counts once the file that it comes from is gone, so
+    /// that nothing is found twice.
     func parts(_ kind: ArchivePart.Kind? = nil) -> [ArchivePart] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return names.compactMap(ArchivePart.init(fileName:)).filter { kind == nil || $0.kind == kind }.sorted()
+        let all = allParts()
+        let ordinary = Set(all.filter { $0.tier == .ordinary })
+        return all.filter { part in
+            (kind == nil || part.kind == kind) && (part.tier == .ordinary || !ordinary.contains(part.in(.ordinary)))
+        }
     }
 
-    private func path(_ part: ArchivePart) -> String { "\(folder)/\(part.fileName)" }
+    /// Those too that are still being carried over.
+    func allParts() -> [ArchivePart] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.compactMap(ArchivePart.init(fileName:)).sorted()
+    }
 
-    private func file(_ part: ArchivePart) throws -> DayFileStore {
+    func path(_ part: ArchivePart) -> String { "\(folder)/\(part.fileName)" }
+
+    func exists(_ part: ArchivePart) -> Bool { FileManager.default.fileExists(atPath: path(part)) }
+
+    func file(_ part: ArchivePart) throws -> DayFileStore {
         try state.withLock { state in
             state.uses += 1
             if let known = state.open[part] {
@@ -96,7 +108,7 @@ final class Archive: Sendable {
     /// How far the spool is in the archive: asked of the files of the last days, and of those that were written last,
     /// which old ones are too where their blocks were put together.
     func progress() -> Int64 {
-        let parts = parts()
+        let parts = allParts().filter { $0.tier == .ordinary }
         let dated = parts.map { part in
             let attributes = try? FileManager.default.attributesOfItem(atPath: path(part))
             return (part, attributes?[.modificationDate] as? Date ?? .distantPast)
@@ -106,10 +118,7 @@ final class Archive: Sendable {
     }
 
     /// How far it is in one part; 0 where that has no file.
-    func progress(of part: ArchivePart) -> Int64 {
-        guard FileManager.default.fileExists(atPath: path(part)) else { return 0 }
-        return read(part) { try $0.progress() } ?? 0
-    }
+    func progress(of part: ArchivePart) -> Int64 { read(part) { try $0.progress() } ?? 0 }
 
     /// Files that are asked at a start: each category's, of today and of yesterday.
     private static let partsAsked = 2 * TelemetryCategory.allCases.count * ArchivePart.Kind.allCases.count

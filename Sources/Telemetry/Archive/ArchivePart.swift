@@ -9,10 +9,19 @@ struct ArchivePart: Sendable, Hashable, Comparable {
         case spans, logs
     }
 
+    /// How its records came to be kept.
+    enum Tier: String, Sendable {
+        /// As their category says.
+        case ordinary
+        /// For longer: what was carried over from the ordinary file of the same day; see ``RetentionKeeper``.
+        case kept
+    }
+
     let kind: Kind
     let category: TelemetryCategory
     /// Days since 1970, UTC.
     let day: Int
+    var tier = Tier.ordinary
 
     private static let microsecondsPerDay: Int64 = 86_400_000_000
 
@@ -31,14 +40,27 @@ struct ArchivePart: Sendable, Hashable, Comparable {
     /// From a file's name.
     init?(fileName: String) {
         guard fileName.hasSuffix(".db") else { return nil }
-        let words = fileName.dropLast(3).split(separator: "-")
+        var words = fileName.dropLast(3).split(separator: "-")
+        let isKept = words.last.map(String.init) == Tier.kept.rawValue
+        if isKept { words.removeLast() }
         guard words.count == 2 || words.count == 3, let category = TelemetryCategory(rawValue: String(words[0])),
             let day = Int(words[1]), let kind = words.count == 2 ? .spans : Kind(rawValue: String(words[2]))
         else { return nil }
         self.init(kind, category, day: day)
+        if isKept { tier = .kept }
     }
 
-    var fileName: String { "\(category.rawValue)-\(day)\(kind == .spans ? "" : "-\(kind.rawValue)").db" }
+    /// The part of the same records in another tier.
+    func `in`(_ tier: Tier) -> ArchivePart {
+        var part = self
+        part.tier = tier
+        return part
+    }
+
+    var fileName: String {
+        let tail = (kind == .spans ? "" : "-\(kind.rawValue)") + (tier == .kept ? "-\(tier.rawValue)" : "")
+        return "\(category.rawValue)-\(day)\(tail).db"
+    }
 
     /// The newest first.
     static func < (left: ArchivePart, right: ArchivePart) -> Bool {
@@ -73,11 +95,17 @@ struct ArchiveKey: Sendable {
         return PieceName(high: words.high, low: words.low)
     }
 
-    /// Of an id that is any text.
-    func text(_ id: String) -> Int64 {
-        let secret = [secret.0, secret.1].flatMap { word in
+    /// Names a text in what is kept about it, without telling it.
+    func digest(_ text: String) -> String { Digest.keyed(text, key: secretBytes) }
+
+    private var secretBytes: [UInt8] {
+        [secret.0, secret.1].flatMap { word in
             (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) }
         }
-        return Int64(bitPattern: Digest.word(secret + id.utf8))
+    }
+
+    /// Of an id that is any text.
+    func text(_ id: String) -> Int64 {
+        Int64(bitPattern: Digest.word(secretBytes + id.utf8))
     }
 }

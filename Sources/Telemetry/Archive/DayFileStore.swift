@@ -10,7 +10,7 @@ struct DayFileStore: Sendable {
 
     init(path: String) throws {
         file = try SQLiteFile(
-            path: path, schema: ArchiveSchema.statements, later: ArchiveSchema.later, shrinks: true)
+            path: path, schema: ArchiveSchema.statements, later: ArchiveSchema.later, shrinks: true, isErasing: true)
     }
 
     /// The entry of the spool up to which everything of this file is in it.
@@ -40,29 +40,34 @@ struct DayFileStore: Sendable {
     ///   - block: `nil` to delete them.
     func replace(_ blocks: [(id: Int64, keys: Set<Int64>)], with block: ArchiveBlock?) throws {
         try writePieces { transaction, fresh in
-            for (id, keys) in blocks {
-                try transaction.run("DELETE FROM blocks WHERE id = \(id)")
-                try transaction.run("DELETE FROM bodies WHERE block = \(id)")
-                try transaction.run("DELETE FROM sieves WHERE block = \(id)")
-                try transaction.run("DELETE FROM cuts WHERE block = \(id)")
-                for key in keys.sorted() {
-                    try transaction.run("DELETE FROM block_keys WHERE key = \(key) AND block = \(id)")
-                }
-            }
+            for (id, keys) in blocks { try delete(id, keys, in: transaction) }
             if let block, let first = blocks.first { try add(block, first.id, &fresh, in: transaction) }
         }
     }
 
-    private func writePieces(_ body: (Transaction, inout [PieceName: Int64]) throws -> Void) throws {
-        let fresh = try file.write { transaction in
+    private func delete(_ id: Int64, _ keys: Set<Int64>, in transaction: Transaction) throws {
+        try transaction.run("DELETE FROM blocks WHERE id = \(id)")
+        try transaction.run("DELETE FROM bodies WHERE block = \(id)")
+        try transaction.run("DELETE FROM sieves WHERE block = \(id)")
+        try transaction.run("DELETE FROM cuts WHERE block = \(id)")
+        for key in keys.sorted() {
+            try transaction.run("DELETE FROM block_keys WHERE key = \(key) AND block = \(id)")
+        }
+    }
+
+    private func writePieces<Value>(
+        _ body: (Transaction, inout [PieceName: Int64]) throws -> Value
+    ) throws -> Value {
+        let (value, fresh) = try file.write { transaction in
             if let version = try transaction.first("PRAGMA data_version")?.optionalInt("data_version") {
                 recent.check(version)
             }
             var fresh: [PieceName: Int64] = [:]
-            try body(transaction, &fresh)
-            return fresh
+            let value = try body(transaction, &fresh)
+            return (value, fresh)
         }
         recent.insert(fresh)
+        return value
     }
 
     private func add(
@@ -82,6 +87,11 @@ struct DayFileStore: Sendable {
             let ids = try PieceStore(transaction).ids(of: pieces.list, recent: recent, fresh: &fresh)
             try transaction.run("INSERT INTO cuts (block, cuts) VALUES (\(id), \(SQLValue.blob(pieces.packed(ids))))")
         }
+        try addKeys(of: block, id, in: transaction)
+    }
+
+    /// What a block is found by.
+    private func addKeys(of block: ArchiveBlock, _ id: Int64, in transaction: Transaction) throws {
         // In the order of the index, which then touches each of its pages once.
         for key in block.keys.sorted() {
             try transaction.addLater("INSERT INTO block_keys (key, block) VALUES", [.integer(key), .integer(id)])
@@ -287,6 +297,51 @@ struct DayFileStore: Sendable {
             }
         }
     }
+
+    // MARK: Rewriting
+
+    func count() throws -> Int {
+        try file.read { Int(try $0.first("SELECT count(*) AS n FROM blocks")?.int("n") ?? 0) }
+    }
+
+    /// The ids of blocks behind `last`, in their order.
+    func ids(after last: Int64, max: Int) throws -> [Int64] {
+        try file.read { transaction in
+            try transaction.rows("SELECT id FROM blocks WHERE id > \(last) ORDER BY id LIMIT \(max)").map {
+                $0.int("id")
+            }
+        }
+    }
+
+    /// Puts a block in the place of another one, or nothing.
+    ///
+    /// - Parameters:
+    ///   - head: What the block's head was when it was read.
+    ///   - keys: What it is found by.
+    /// - Returns: `false`, and nothing is done, where it is another by now.
+    func replace(
+        _ id: Int64, expecting head: [UInt8], keys: Set<Int64>, with block: ArchiveBlock?
+    ) throws -> Bool {
+        try writePieces { transaction, fresh in
+            let known = try transaction.first("SELECT head FROM blocks WHERE id = \(id)")?.blob("head")
+            guard known == head else { return false }
+            try delete(id, keys, in: transaction)
+            if let block { try add(block, id, &fresh, in: transaction) }
+            return true
+        }
+    }
+
+    /// Forgets labels.
+    func forget(_ labels: [LogLabel]) throws {
+        try file.write { transaction in
+            for label in labels {
+                try transaction.run("DELETE FROM labels WHERE name = \(label.name) AND value = \(label.value)")
+            }
+        }
+    }
+
+    /// Puts all that was written into the file itself, so that its log has nothing of before.
+    func settle() throws { try file.settle() }
 
     func sync() throws { try file.sync() }
     func close() throws { try file.close() }

@@ -188,6 +188,14 @@ struct WholeSpan: Equatable {
     let scope: [UInt8]
     /// A `Span` without what the head has.
     let bytes: [UInt8]
+
+    func detail() throws -> SpanDetail {
+        try resource.withUnsafeBytes { resource in
+            try scope.withUnsafeBytes { scope in
+                try bytes.withUnsafeBytes { try SpanDetail(head, resource: resource, scope: scope, span: $0) }
+            }
+        }
+    }
 }
 
 /// The second part of a block, unpacked; what was kept apart lies elsewhere, see ``SpanCuts``.

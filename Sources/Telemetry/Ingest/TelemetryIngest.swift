@@ -350,6 +350,9 @@ public final class TelemetryIngest: Sendable {
         try await turn.run { try await self.store.forget(retention, now: self.world.now) }
     }
 
+    /// Changes the archive in a step that holds ingest up.
+    func change<Value>(_ body: (Archive) throws -> Value) throws -> Value { try worker.sync { try body(archive) } }
+
     // MARK: out
 
     var now: Timestamp { world.now }

@@ -5,6 +5,7 @@ extension TraceQuery {
     public init(_ request: APIRequest, now: Timestamp) throws {
         func text(_ name: String) -> String? { request.queryValue(name).flatMap { $0.isEmpty ? nil : $0 } }
         self.init()
+        label = text("label")
         (id, service, agent, session) = (text("correlationId"), text("service"), text("agent"), text("session"))
         switch text("status") {
         case nil: break
@@ -33,6 +34,16 @@ extension SessionQuery {
             }
             limit = min(value, Self.limitMax)
         }
+    }
+}
+
+extension TraceQuery {
+    /// With the traces that have the label that is asked for.
+    public func naming(_ labels: (any TraceLabels)?) async throws -> TraceQuery {
+        guard let label else { return self }
+        var query = self
+        query.traces = try await labels?.traces(labelled: label, max: Self.labelledMax) ?? []
+        return query
     }
 }
 

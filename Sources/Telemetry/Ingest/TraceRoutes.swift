@@ -7,14 +7,19 @@ public struct TraceRoutes: Sendable {
     /// Those whose work is seen while it is done.
     private let running: [any RunningSpans]
     private let metrics: MetricIngest?
+    private let labels: (any TraceLabels)?
 
-    /// - Parameter metrics: Whose ledger is shown beside those of traces and logs.
+    /// - Parameters:
+    ///   - metrics: Whose ledger is shown beside those of traces and logs.
+    ///   - labels: What was said of traces.
     public init(
-        ingest: TelemetryIngest, running: [any RunningSpans] = [], metrics: MetricIngest? = nil, world: World
+        ingest: TelemetryIngest, running: [any RunningSpans] = [], metrics: MetricIngest? = nil,
+        labels: (any TraceLabels)? = nil, world: World
     ) {
         self.ingest = ingest
         self.running = running
         self.metrics = metrics
+        self.labels = labels
         self.world = world
     }
 
@@ -44,10 +49,15 @@ public struct TraceRoutes: Sendable {
     }
 
     private func list(_ request: APIRequest) async throws -> APIReply {
-        let findings = try await ingest.traces(try TraceQuery(request, now: world.now))
-        return .json([
-            "items": .array(findings.traces.map(\.json)), "complete": .bool(findings.isComplete),
-        ])
+        let query = try await TraceQuery(request, now: world.now).naming(labels)
+        let findings = try await ingest.traces(query)
+        let known = try await labels?.labels(of: findings.traces.map(\.id)) ?? [:]
+        let items = findings.traces.map { trace in
+            var item = trace.json.object ?? JSONObject()
+            item.append("labels", .list(known[trace.id] ?? []))
+            return JSONValue.object(item)
+        }
+        return .json(["items": .array(items), "complete": .bool(findings.isComplete)])
     }
 
     private func show(_ request: APIRequest) async throws -> APIReply {
@@ -55,8 +65,10 @@ public struct TraceRoutes: Sendable {
         let own = running.flatMap { $0.heads(of: id, at: ingest.now) }
         let spans = TraceHeads.merged(try await ingest.trace(id), own)
         guard !spans.isEmpty else { throw Problem.notFound("trace", id.description) }
+        let known = try await labels?.labels(of: [id])[id] ?? []
         return .json([
-            "traceId": .string(id.description), "state": .string(TraceHeads.state(of: spans).rawValue),
+            "traceId": .string(id.description), "labels": .list(known),
+            "state": .string(TraceHeads.state(of: spans).rawValue),
             "currentSpanId": .of(TraceHeads.current(of: spans)?.spanID.description),
             "spans": .array(spans.map(\.json)),
         ])

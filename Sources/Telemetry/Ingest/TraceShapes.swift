@@ -23,6 +23,7 @@ public enum TraceShapes {
             ("service", text, "With a span of this service"),
             ("agent", text, "With a span of this agent"), ("session", text, "With a span of this session"),
             ("status", ["type": "string", "enum": ["error"]], "Only those with an error"),
+            ("label", text, "Only those with this label"),
             ("since", text, "From this moment on: RFC 3339, nanoseconds since 1970, or how long ago, such as 1h"),
             ("until", text, "Before this moment"),
             ("limit", ["type": "integer", "minimum": 1], "Traces, \(TraceQuery.limitMax) at most"),
@@ -32,6 +33,7 @@ public enum TraceShapes {
         ("traceId", text), ("rootName", text), ("status", text), ("service", text), ("agent", optionalText),
         ("state", text), ("startTime", text), ("endTime", text), ("durationMs", ["type": "number", "minimum": 0]),
         ("spans", count), ("errors", count), ("tokens", count), ("correlationId", text), ("sessionId", optionalText),
+        ("labels", ["type": "array", "items": text]),
     ]
 
     /// In OpenTelemetry's words, see ``SpanMessage``.
@@ -52,7 +54,7 @@ public enum TraceShapes {
         (
             "Trace",
             object([
-                ("traceId", text), ("state", states),
+                ("traceId", text), ("labels", ["type": "array", "items": text]), ("state", states),
                 ("currentSpanId", optionalText),
                 ("spans", ["type": "array", "items": ["$ref": "#/components/schemas/Span"]]),
             ])

@@ -206,6 +206,27 @@ public final class LiveSpans: Sendable {
         state.withLock { state in Set(state.runs.values.flatMap { $0.spans.values.compactMap(\.head.agent) }) }
     }
 
+    // MARK: What is erased
+
+    /// Forgets spans that are as said, unless they are only looked for, and says how many they are.
+    func erase(isDryRun: Bool, where isMeant: (WholeSpan) -> Bool) -> Int {
+        let now = world.now
+        return state.withLock { state in
+            var found: [Key] = []
+            for (trace, run) in state.runs {
+                for span in run.spans.values {
+                    let kept = WholeSpan(
+                        head: span.head(at: now), resource: Array(span.resource), scope: Array(span.scope),
+                        bytes: Array(span.span))
+                    guard isMeant(kept) else { continue }
+                    found.append(Key(trace: trace, span: span.head.spanID))
+                }
+            }
+            if !isDryRun { for key in found { remove(key, &state) } }
+            return found.count
+        }
+    }
+
     // MARK: What is lost
 
     /// What is asked of a span that runs, to know whether it is lost.

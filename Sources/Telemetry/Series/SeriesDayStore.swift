@@ -12,7 +12,9 @@ struct SeriesDayStore: Sendable {
 
     private let file: SQLiteFile
 
-    init(path: String) throws { file = try SQLiteFile(path: path, schema: SeriesSchema.statements) }
+    init(path: String) throws {
+        file = try SQLiteFile(path: path, schema: SeriesSchema.statements, isErasing: true)
+    }
 
     /// Writes chunks, each over the shorter one that began with the same sample.
     ///
@@ -90,6 +92,19 @@ struct SeriesDayStore: Sendable {
                 """) != nil
         }
     }
+
+    /// Removes series with all their samples.
+    func erase(_ series: [Int64]) throws {
+        try file.write { transaction in
+            for id in series {
+                try transaction.run("DELETE FROM chunks WHERE series = \(id)")
+                try transaction.run("DELETE FROM series WHERE id = \(id)")
+            }
+        }
+    }
+
+    /// Puts all that was written into the file itself; see ``SQLiteFile/settle()``.
+    func settle() throws { try file.settle() }
 
     func sync() throws { try file.sync() }
     func close() throws { try file.close() }

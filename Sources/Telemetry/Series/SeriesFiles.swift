@@ -32,7 +32,7 @@ final class SeriesFiles: Sendable {
     /// Days since 1970, UTC.
     static func day(_ time: Int64) -> Int { Int(max(0, time) / millisecondsPerDay) }
 
-    private func path(_ day: Int) -> String { "\(folder)/metrics-\(day).db" }
+    func path(_ day: Int) -> String { "\(folder)/metrics-\(day).db" }
 
     /// The days there are, the oldest first.
     func days() -> [Int] {
@@ -94,6 +94,20 @@ final class SeriesFiles: Sendable {
     }
 
     func close() throws { try letGo(before: .max) }
+
+    /// Removes the series of a day that are as said, unless they are only looked for, and says how many they are.
+    func erase(_ day: Int, isDryRun: Bool, where isMeant: (LabelSet) -> Bool) throws -> Int {
+        try state.withLock { state in
+            let file = try file(day, &state)
+            let found = try file.series(metric: nil).filter { isMeant($0.labels) }
+            guard !isDryRun else { return found.count }
+            if !found.isEmpty { try file.erase(found.map(\.id)) }
+            // Also where an erasure that was cut short did the rest.
+            try file.settle()
+            state.known = (-1, [:])
+            return found.count
+        }
+    }
 
     // MARK: Reading
 

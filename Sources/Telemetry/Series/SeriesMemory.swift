@@ -113,6 +113,22 @@ struct SeriesMemory {
                 series[place]?.chunks = kept
             }
         }
+        drop(gone, touched)
+    }
+
+    /// Forgets the series that are as said.
+    mutating func erase(where isMeant: (LabelSet) -> Bool) {
+        var touched: Set<LabelSet> = []
+        var gone: Set<Int32> = []
+        for (place, one) in series where isMeant(one.labels) {
+            gone.insert(place)
+            places[one.labels] = nil
+            touched.formUnion(one.labels.singles)
+        }
+        drop(gone, touched)
+    }
+
+    private mutating func drop(_ gone: Set<Int32>, _ touched: Set<LabelSet>) {
         for place in gone { series[place] = nil }
         for pair in touched {
             let left = postings[pair]?.filter { !gone.contains($0) } ?? []

@@ -195,6 +195,26 @@ public final class SeriesStore: SeriesReader, Sendable {
         }
     }
 
+    /// Removes the series of which a label has the subject, with all their samples; see ``ErasureReport``.
+    public func erase(_ order: ErasureOrder) async throws -> [ErasureReport.File] {
+        try await onWorker {
+            // Memory and the spool have none then that the files have not.
+            try self.flushNow()
+            let isMeant: (LabelSet) -> Bool = { order.subject.isMet(by: $0) }
+            if !order.isDryRun { self.state.withLock { $0.memory.erase(where: isMeant) } }
+            return try self.files.days().compactMap { day in
+                var file = ErasureReport.File(name: "metrics-\(day).db")
+                file.found = try self.files.erase(day, isDryRun: order.isDryRun, where: isMeant)
+                guard file.found > 0 else { return nil }
+                guard !order.isDryRun else { return file }
+                file.removed = file.found
+                file.remaining = try self.files.erase(day, isDryRun: true, where: isMeant)
+                file.sha256 = try Digest.sha256(ofFile: self.files.path(day))
+                return file
+            }
+        }
+    }
+
     /// Puts the last into the files and closes them.
     public func close() async throws {
         spool.close()

@@ -5,12 +5,18 @@ public struct TraceQuery: Sendable {
     /// Traces of one answer.
     public static let limitMax = 200
     public static let limitDefault = 50
+    /// Traces with a label among which is looked: those that got it last.
+    public static let labelledMax = 1_000
 
     /// A correlation id, or the trace's own.
     public var id: String?
     public var service: String?
     public var agent: String?
     public var session: String?
+    /// Only those with this label: see ``naming(_:)``.
+    public var label: String?
+    /// Those among which is looked; `nil` for all.
+    var traces: [TraceID]?
     /// Only those with an error somewhere.
     public var isFailed = false
     /// Nanoseconds since 1970; a trace counts that has a span within.
@@ -81,6 +87,10 @@ struct TraceSearch {
     func run() -> TraceFindings {
         var findings = TraceFindings()
         var seen: Set<TraceID> = []
+        if let traces = query.traces {
+            look(among: traces, &findings, &seen)
+            return findings
+        }
         for trace in live.traces(max: TraceQuery.limitMax) where live.heads(of: trace).contains(where: filter.isMeant) {
             add(trace, &findings, &seen)
         }
@@ -95,6 +105,18 @@ struct TraceSearch {
         }
         findings.traces.sort { ($0.startedAt, $0.id) > ($1.startedAt, $1.id) }
         return findings
+    }
+
+    private func look(among traces: [TraceID], _ findings: inout TraceFindings, _ seen: inout Set<TraceID>) {
+        for trace in traces {
+            guard findings.traces.count < query.limit, !isOver() else {
+                findings.isComplete = findings.traces.count >= query.limit
+                break
+            }
+            let heads = archive.spans(of: trace).map(\.head) + live.heads(of: trace)
+            if heads.contains(where: isMeant) { add(trace, &findings, &seen) }
+        }
+        findings.traces.sort { ($0.startedAt, $0.id) > ($1.startedAt, $1.id) }
     }
 
     private func add(_ trace: TraceID, _ findings: inout TraceFindings, _ seen: inout Set<TraceID>) {

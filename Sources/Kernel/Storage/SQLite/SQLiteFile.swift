@@ -23,7 +23,10 @@ public final class SQLiteFile: Sendable {
     ///   - schema: Statements for a new file.
     ///   - later: What came to the schema since, version by version: run on a new file and on those that lack it.
     ///   - shrinks: Whether a new file can give room back; see ``shrink()``.
-    public init(path: String, schema: [String], later: [[String]] = [], shrinks: Bool = false) throws {
+    ///   - isErasing: Whether what is deleted is overwritten with zeros (sqlite.org/pragma.html, "secure_delete").
+    public init(
+        path: String, schema: [String], later: [[String]] = [], shrinks: Bool = false, isErasing: Bool = false
+    ) throws {
         self.path = path
         var configuration = GRDB.Configuration()
         configuration.label = "reeve.file"
@@ -38,6 +41,7 @@ public final class SQLiteFile: Sendable {
                     PRAGMA cache_size = -\(Self.cacheKiB);
                     PRAGMA wal_autocheckpoint = 2000;
                     PRAGMA journal_size_limit = 16777216;
+                    PRAGMA secure_delete = \(isErasing ? "ON" : "OFF");
                     """)
             // Counts only before the first table (sqlite.org/pragma.html, "auto_vacuum").
             if shrinks { try database.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
@@ -116,6 +120,18 @@ public final class SQLiteFile: Sendable {
             throw StorageFault.failed("open \(path)-wal: \(errno)")
         }
         try DurableFile.syncFolder(of: path)
+    }
+
+    /// Puts all that was written into the file itself and empties its log, so that neither has what was deleted.
+    ///
+    /// - Throws: ``StorageFault`` where a reader keeps the log from being emptied; come again.
+    public func settle() throws {
+        do {
+            let isBusy = try queue.inDatabase { database in
+                try Int.fetchOne(database, sql: "PRAGMA wal_checkpoint(TRUNCATE)") != 0
+            }
+            if isBusy { throw StorageFault.retriable("the log of \(path) is being read") }
+        } catch { throw SQLiteConnection.fault(error) }
     }
 
     public func close() throws {
