@@ -326,6 +326,12 @@
   }
 
   async function submitForm(form) {
+    if (form.dataset.put) {
+      // One field is the end of the address.
+      const name = new FormData(form).get(form.dataset.putName);
+      if (await act(form, "PUT", form.dataset.put + encodeURIComponent(name))) form.reset();
+      return;
+    }
     const reply = await act(form, "POST", form.dataset.post, formBody(form));
     if (!reply) return;
     form.reset();
@@ -614,10 +620,10 @@
     }
     document.addEventListener("keydown", onKey);
     document.addEventListener("submit", (event) => {
-      if (!event.target.dataset.post && !event.target.dataset.review) return;
+      if (!event.target.dataset.post && !event.target.dataset.put && !event.target.dataset.review) return;
       event.preventDefault();
       event.stopPropagation();
-      if (event.target.dataset.post) submitForm(event.target);
+      if (event.target.dataset.post || event.target.dataset.put) submitForm(event.target);
     }, true);
     document.body.addEventListener("htmx:sseOpen", () => {
       setLive("live", "Live", "The page follows the event log.");

@@ -53,6 +53,8 @@ public struct Features: Sendable {
     private let house: HouseMetrics
     /// What agents do, from calls and spans.
     let agentMeters: AgentMeters
+    /// What erases subjects; `nil` where no spans come in.
+    let erasures: ErasureService?
     private let idempotency = IdempotencyStore()
     private let settings: Settings
     private let world: World
@@ -73,7 +75,7 @@ public struct Features: Sendable {
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         exchange = Exchange(storage: storage, world: world)
         access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
-        let book = BudgetBook(journal: journal)
+        let (book, rounds) = (BudgetBook(journal: journal), journal?.records ?? RecordRounds())
         agents = AgentService(
             world: world, events: events, audit: audit, workload: taskStore,
             budgets: FleetBudgets(book: book, world: world), policy: AgentPolicy(settings.agents))
@@ -102,13 +104,13 @@ public struct Features: Sendable {
             eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
-        let rounds = journal?.records ?? RecordRounds()
         ledger = GatewayLedger(gateway: gateway, calls: calls, storage: storage, rounds: rounds, spans: ownSpans)
         let outages = ModelOutageService(events: events, replica: replicaID)
         dispatch = GatewayDispatch(
             ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
+        erasures = Self.erasures(spans, metrics, calls, taskStore, (events, audit), storage, replicaID, world)
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, meters: fleet, events: events, storage: storage,
             world: world)
@@ -125,6 +127,18 @@ public struct Features: Sendable {
             limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
     }
 
+    private static func erasures(
+        _ spans: TelemetryIngest?, _ metrics: MetricIngest?, _ calls: CallService, _ tasks: TaskStore,
+        _ records: (events: Events, audit: AuditService), _ storage: any Storage, _ replicaID: String, _ world: World
+    ) -> ErasureService? {
+        guard let spans else { return nil }
+        return ErasureService(
+            spans: spans, metrics: metrics?.store,
+            retention: RetentionService(events: records.events, audit: records.audit, world: world),
+            places: SubjectPlace.own(events: records.events, calls: calls, tasks: tasks), audit: records.audit,
+            storage: storage, replica: replicaID, world: world)
+    }
+
     /// The gateway's calls come first: spans that tell of them are known by that.
     private func countSpans() {
         spans?.tell { [gateway, agentMeters] spans in
@@ -139,6 +153,7 @@ public struct Features: Sendable {
         try await house.meters.look()
         try await fleetTasks.look()
         try await dispatch.resume(gateway.catalogue)
+        try await erasures?.goOn()
     }
 
     /// Every table of the control store.
@@ -146,7 +161,7 @@ public struct Features: Sendable {
         IdempotencySchema.migrations + EventSchema.migrations + AccessSchema.migrations + AuditSchema.migrations
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
-            + ModelOutageSchema.migrations
+            + ModelOutageSchema.migrations + RetentionSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -159,7 +174,7 @@ public struct Features: Sendable {
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
-        + SessionShapes.schemas + TimelineRoutes.schemas
+        + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -195,7 +210,7 @@ public struct Features: Sendable {
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
-                audit: audit, traces: spans, logs: spans, sessions: sessions,
+                audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -204,9 +219,19 @@ public struct Features: Sendable {
 
     private func telemetryRoutes(_ ingest: TelemetryIngest) -> [Route] {
         let running: [any RunningSpans] = ownSpans == nil ? [] : [gateway]
-        return TraceRoutes(ingest: ingest, running: running, metrics: metrics, world: world).routes
-            + (sessions.map { SessionRoutes(service: $0, world: world).routes } ?? [])
-            + LogRoutes(ingest: ingest, world: world).routes + LokiRoutes(ingest: ingest, world: world).routes
+        let labels = StoredTraceLabels(service: retention, storage: storage)
+        let kept = erasures.map {
+            RetentionRoutes(service: retention, erasures: $0, traces: ingest, exchange: exchange).routes
+        }
+        return TraceRoutes(ingest: ingest, running: running, metrics: metrics, labels: labels, world: world).routes
+            + (sessions.map { SessionRoutes(service: $0, world: world).routes } ?? []) + (kept ?? [])
+            + LogRoutes(ingest: ingest, world: world).routes
+            + LokiRoutes(ingest: ingest, world: world).routes
+    }
+
+    /// What is said about records so that they are kept.
+    private var retention: RetentionService {
+        RetentionService(events: events, audit: audit, world: world) { [spans] in spans?.digest($0) ?? "" }
     }
 
     /// What models cost and hold, as the settings of this moment have it.
@@ -287,7 +312,7 @@ public struct Features: Sendable {
     }
 
     private func telemetryLoops(_ spans: TelemetryIngest) -> [Loop] {
-        let retention = TelemetryRetention(settings.telemetry)
+        let (retention, service) = (TelemetryRetention(settings.telemetry), retention)
         return [
             Loop("telemetry.spans", every: spans.flushInterval) { try await spans.flush() }
         ]
@@ -299,7 +324,27 @@ public struct Features: Sendable {
                 silence: .seconds(Int64(settings.telemetry.liveSilenceSeconds)), world: world
             ).loops + [
                 Loop("telemetry.quota", every: .seconds(5)) { try await spans.measure() },
-                Loop("telemetry.retention", every: .minutes(10)) { try await spans.forget(retention) },
-            ]
+                Loop("telemetry.retention", every: .minutes(1)) {
+                    let marks = try await storage.read { try service.evidence(in: $0) }
+                    try await spans.forget(retention, marks)
+                },
+            ] + (erasures?.loops ?? [])
+    }
+}
+
+extension SubjectPlace {
+    /// Where Reeve's own records may have a subject.
+    fileprivate static func own(events: Events, calls: CallService, tasks: TaskStore) -> [SubjectPlace] {
+        [
+            SubjectPlace("events", note: "They go after events.retentionDays.") { text, transaction in
+                try events.store.count(having: text, in: transaction)
+            },
+            SubjectPlace("calls", note: "They go after calls.retentionDays; no bodies are kept of them.") {
+                try calls.count(having: $0, in: $1)
+            },
+            SubjectPlace("tasks", note: "Finished ones go after tasks.retentionDays, with their deliverables.") {
+                try tasks.count(having: $0, in: $1)
+            },
+        ]
     }
 }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import requests
 
 from reeve_server import BINARY, die_with_parent, environment, until
 
@@ -220,3 +221,42 @@ def test_tasks_and_queues_say_which_model_they_need(reeve, admin, name):
     done = reeve("queues", "set", name, "--model", "tier:cheap")
     assert done.stdout == f"{name}: its tasks ask for tier:cheap.\n"
     assert reeve("queues", "set", name).returncode == 2
+
+
+def told_of(server, trace, user):
+    """One span of somebody, as an instrumented program sends it."""
+    attribute = {"key": "user.id", "value": {"stringValue": user}}
+    span = {
+        "traceId": trace, "spanId": "00f067aa0ba902b7", "name": "step", "attributes": [attribute],
+        "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000001000000000",
+    }  # fmt: skip
+    reply = requests.post(
+        f"{server.url}/v1/traces",
+        json={"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]},
+        headers={"authorization": f"Bearer {server.admin_key}"},
+        timeout=30,
+    )
+    assert reply.status_code == 200, reply.text
+
+
+def test_telemetry_is_labelled_held_and_erased(server, reeve, admin):
+    hers, theirs = "7c" * 16, "7d" * 16
+    told_of(server, hers, "ada.lovelace@example.org")
+    told_of(server, theirs, "bob")
+    until(lambda: "golden" in reeve("telemetry", "label", hers, "golden").stdout, 15, "the label")
+    assert admin.get(f"/api/v1/traces/{hers}")["labels"] == ["golden"]
+    assert reeve("telemetry", "label", hers, "golden", "--remove").returncode == 0
+    hold = reeve.json("telemetry", "hold", "place", "--trace", hers, "--reason", "case 12")
+    assert "case 12" in reeve("telemetry", "hold").stdout
+    refused = reeve("telemetry", "erase", "--subject", "ada.lovelace@example.org")
+    assert refused.returncode == 1 and "held 1" in refused.stdout and hold["id"] in refused.stdout
+    assert reeve.json("telemetry", "hold", "lift", hold["id"])["liftedBy"]
+    looked = reeve.json("telemetry", "erase", "--subject", "ada.lovelace@example.org", "--dry-run")
+    assert (looked["found"], looked["removed"]) == (1, 0)
+    proof = reeve("telemetry", "erase", "--subject", "ada.lovelace@example.org", "--reason", "asked for")
+    assert proof.returncode == 0, proof.stdout + proof.stderr
+    assert "found 1, removed 1, a second search found 0" in proof.stdout and "sha256" in proof.stdout
+    assert "lovelace" not in proof.stdout
+    assert reeve("trace", hers).returncode == 1
+    assert reeve("trace", theirs).returncode == 0
+    assert reeve("telemetry", "erase", "--subject", "ok").returncode == 1

@@ -258,3 +258,33 @@ def test_fifty_thousand_spans_open_and_only_what_is_in_sight_is_in_the_page(page
     page.click("[data-trace-act=unfold]")
     until(lambda: page.attribute(".trace-scroll", "aria-rowcount") == "50001", 5, "all rows, and the group's")
     page.shot("trace-50000")
+
+
+def test_a_label_is_added_and_removed_on_the_page(page, admin, told):
+    opened(page, told)
+    field = page.find("#label-form input")
+    field.send_keys("golden", Keys.ENTER)
+    until(lambda: page.has('[data-label-name="golden"]'), 10, "the label")
+    assert admin.get(f"/api/v1/traces/{told}")["labels"] == ["golden"]
+    # The rows were not drawn anew.
+    assert len(names(page)) > 1
+    page.open("/traces?label=golden")
+    assert page.has(f'[data-trace="{told}"]')
+    opened(page, told)
+    page.click('[data-label-name="golden"] [data-action="unlabel"]')
+    until(lambda: not page.has('[data-label-name="golden"]'), 10, "the label to go")
+    assert admin.get(f"/api/v1/traces/{told}")["labels"] == []
+    assert page.complaints() == []
+
+
+def test_a_hold_is_put_and_lifted_on_the_page(page, admin):
+    page.open("/audit/holds")
+    page.find('#hold-form [name="agent"]').send_keys("scribe")
+    page.find('#hold-form [name="reason"]').send_keys("case 12", Keys.ENTER)
+    until(lambda: page.has('[data-hold][data-state="held"]'), 10, "the hold")
+    [hold] = [hold for hold in admin.get("/api/v1/telemetry/holds")["items"] if not hold["liftedAt"]]
+    assert (hold["agent"], hold["reason"]) == ("scribe", "case 12")
+    page.script("window.confirm = () => true")
+    page.click(f'[data-hold="{hold["id"]}"] [data-action="lift"]')
+    until(lambda: page.has(f'[data-hold="{hold["id"]}"][data-state="done"]'), 10, "its end")
+    assert page.complaints() == []

@@ -5,7 +5,8 @@ enum AuditPageTemplates {
     static let list = PageTemplate(
         "audit",
         #"""
-        <div class="head"><h1>Audit</h1><span class="sub">{{subtitle}}</span></div>
+        <div class="head"><h1>Audit</h1><span class="sub">{{subtitle}}</span>
+          <span class="actions"><a class="button tiny" href="/audit/holds">Legal holds</a></span></div>
         {{#chain}}<div class="notice" id="chain" data-state="{{state}}"><span class="state"
           data-state="{{state}}">{{stateLabel}}</span><span>{{text}}</span>{{#head}}<code class="muted"
             title="The hash of the last row">{{head}}</code>{{/head}}</div>{{/chain}}

@@ -49,6 +49,11 @@ public struct CallService: Sendable {
         return true
     }
 
+    /// Calls that have a text somewhere.
+    public func count(having text: String, in transaction: Transaction) throws -> Int64 {
+        try store.count(having: text, in: transaction)
+    }
+
     /// Forgets calls that are older than the retention; sums over them stay. Returns how many, at most
     /// ``purgeMax``.
     public func purge(in transaction: Transaction) throws -> Int {

@@ -17,6 +17,16 @@ public struct CallFilter: Sendable {
 
 /// The only SQL on calls. Sums over them are ``CostStore``'s, in the same transaction.
 public struct CallStore: Sendable {
+    /// Calls that have a text somewhere.
+    func count(having text: String, in transaction: Transaction) throws -> Int64 {
+        try transaction.first(
+            """
+            SELECT count(*) AS n FROM calls
+            WHERE session = \(text) OR run = \(text) OR correlation_id = \(text) OR replace(tags, \(text), '') <> tags
+              OR replace(attempts, \(text), '') <> attempts
+            """)?.int("n") ?? 0
+    }
+
     /// Ids of one look for calls that are kept already.
     private static let lookupMax = 256
 

@@ -43,7 +43,8 @@ struct PageLibrary: Sendable {
             TaskDetailTemplates.all, QueuePageTemplates.all, ReviewPageTemplates.all, EventPageTemplates.all,
             AuditPageTemplates.all, KeyPageTemplates.all, SchedulePageTemplates.all, CallPageTemplates.all,
             CostPageTemplates.all, ModelPageTemplates.all, BudgetPageTemplates.all,
-            TracePageTemplates.all, SessionPageTemplates.all, LogPageTemplates.all, OverviewPageTemplates.all,
+            TracePageTemplates.all, SessionPageTemplates.all, RetentionPageTemplates.all, LogPageTemplates.all,
+            OverviewPageTemplates.all,
         ]
         do {
             return try PageLibrary(templates.flatMap(\.self))

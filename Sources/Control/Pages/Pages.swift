@@ -11,7 +11,7 @@ public struct Pages: Sendable {
         queues: QueueService, workload: any QueueWorkload, calls: CallService, costs: CostService,
         budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
-        sessions: SessionService? = nil,
+        sessions: SessionService? = nil, retention: RetentionService? = nil,
         assets: PageAssets,
         world: World
     ) {
@@ -36,7 +36,10 @@ public struct Pages: Sendable {
             CostPages(shell: shell, storage: storage, costs: costs).routes,
             BudgetPages(shell: shell, storage: storage, budgets: budgets).routes,
             OverviewPages(shell: shell).routes,
-            traces.map { TracePages(shell: shell, traces: $0).routes } ?? [],
+            traces.map {
+                TracePages(shell: shell, traces: $0, storage: storage, retention: retention).routes
+            } ?? [],
+            retention.map { RetentionPages(shell: shell, storage: storage, service: $0).routes } ?? [],
             sessions.map { SessionPages(shell: shell, service: $0).routes } ?? [],
             logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],
         ]

@@ -6,6 +6,16 @@ public struct TaskStore: Sendable, CorrelatedTasks {
 
     // MARK: Tasks
 
+    /// Tasks that have a text in what they were given.
+    public func count(having text: String, in transaction: Transaction) throws -> Int64 {
+        try transaction.first(
+            """
+            SELECT count(*) AS n FROM tasks
+            WHERE replace(title, \(text), '') <> title OR replace(input, \(text), '') <> input
+              OR correlation_id = \(text) OR unique_key = \(text)
+            """)?.int("n") ?? 0
+    }
+
     private static let columns = SQLText.columns(
         (AgentTask.requestColumns + AgentTask.standingColumns).map { ($0, nil) })
 

@@ -13,6 +13,7 @@ enum TracePageTemplates {
           <input name="service" value="{{service}}" placeholder="Service" aria-label="Service">
           <input name="agent" value="{{agent}}" placeholder="Agent" aria-label="Agent">
           <input name="correlationId" value="{{correlation}}" placeholder="Correlation id" aria-label="Correlation id">
+          <input name="label" value="{{label}}" placeholder="Label" aria-label="Label">
           <label class="check"><input type="checkbox" name="status" value="error"{{#isFailed}} checked{{/isFailed}}>
             With errors</label>
           <button type="submit">Filter</button>{{#isFiltered}}<a
@@ -58,6 +59,16 @@ enum TracePageTemplates {
             <button class="tiny" type="button" data-trace-act="unfold">Unfold all</button>
             <button class="tiny" type="button" data-trace-act="fold">Fold all</button>
             <a class="button tiny" href="/traces/{{id}}/replay">Replay</a></span></div>
+        <div class="trace-labels" id="trace-labels" aria-label="Labels" role="group">
+          {{#labels}}<span class="tag" data-label-name="{{name}}"><a href="{{path}}">{{name}}</a>{{#canLabel}}<button
+            class="quiet" type="button" data-action="unlabel" data-delete="{{apiPath}}" data-done="Label removed"
+            aria-label="Remove the label {{name}}" title="Remove">×</button>{{/canLabel}}</span>{{/labels}}
+          {{#canLabel}}<form class="filters flush" id="label-form" data-put="{{labelsPath}}" data-put-name="label"
+            data-done="Labelled: the trace is kept longer"><input name="label" required maxlength="64"
+              pattern="[A-Za-z0-9._:\-]+" placeholder="Label" aria-label="New label" autocomplete="off"
+              spellcheck="false" title="Letters, digits, dots, dashes, underscores and colons"><button class="tiny"
+              type="submit">Add</button></form>{{/canLabel}}
+        </div>
         <div data-script="{{assets.span}}" hidden></div>
         <div class="trace" id="trace" data-keep data-trace="{{id}}" data-source="/ui/traces/{{id}}"
           data-spans="/api/v1/traces/{{id}}/spans/" data-script="{{assets.trace}}">

@@ -5,10 +5,14 @@ import Telemetry
 public struct TracePages: Sendable {
     let shell: PageShell
     let traces: any TraceReading
+    private let labels: StoredTraceLabels?
 
-    public init(shell: PageShell, traces: any TraceReading) {
+    public init(
+        shell: PageShell, traces: any TraceReading, storage: any Storage, retention: RetentionService? = nil
+    ) {
         self.shell = shell
         self.traces = traces
+        labels = retention.map { StoredTraceLabels(service: $0, storage: storage) }
     }
 
     public var routes: [Route] {
@@ -23,9 +27,18 @@ public struct TracePages: Sendable {
     }
 
     private func show(_ request: APIRequest) async throws -> APIReply {
-        let id = try await known(request).description
-        let view = TracePageView(id: id, short: String(id.prefix(16)))
-        return try await shell.page("Trace", at: .traces, template: "trace", view: view, topics: [], request: request)
+        let id = try await known(request)
+        let api = "/api/v1/traces/\(id.description)/labels/"
+        let known = try await labels?.labels(of: [id])[id] ?? []
+        let view = TracePageView(
+            id: id.description, short: String(id.description.prefix(16)), labelsPath: api,
+            canLabel: Permission.operate.admits(request.principal.role),
+            labels: known.map {
+                TraceLabelView(name: $0, path: PagePath.query("/traces", [("label", $0)]), apiPath: api + $0)
+            },
+            hasLabels: !known.isEmpty)
+        return try await shell.page(
+            "Trace", at: .traces, template: "trace", view: view, topics: ["trace"], request: request)
     }
 
     /// Any trace is gone through as a session is.
@@ -66,12 +79,14 @@ public struct TracePages: Sendable {
             return .redirect("/traces/\(id.description)")
         }
         // The page shows what is typed; what is no status means all.
-        let query = try TraceQuery(request, now: shell.world.now)
+        let query = try await TraceQuery(request, now: shell.world.now).naming(labels)
         let found = try await traces.traces(query)
-        let isFiltered = query.isFailed || [query.service, query.agent, query.id] != [nil, nil, nil]
+        let asked = [query.service, query.agent, query.id, query.label]
+        let isFiltered = query.isFailed || asked.contains { $0 != nil }
         let view = TraceListView(
             unknown: request.queryValue("id").flatMap { $0.isEmpty ? nil : $0 }, service: query.service ?? "",
-            agent: query.agent ?? "", correlation: query.id ?? "", isFailed: query.isFailed, isFiltered: isFiltered,
+            agent: query.agent ?? "", correlation: query.id ?? "", label: query.label ?? "", isFailed: query.isFailed,
+            isFiltered: isFiltered,
             hasTraces: !found.traces.isEmpty, traces: found.traces.map { TraceRowView($0, now: shell.world.now) },
             noTraces: Self.nothing(request, isFiltered: isFiltered))
         return try await shell.page(
@@ -100,6 +115,16 @@ extension String {
 struct TracePageView: PageView {
     let id: String
     let short: String
+    let labelsPath: String
+    let canLabel: Bool
+    let labels: [TraceLabelView]
+    let hasLabels: Bool
+}
+
+struct TraceLabelView: PageView {
+    let name: String
+    let path: String
+    let apiPath: String
 }
 
 struct TraceListView: PageView {
@@ -108,6 +133,7 @@ struct TraceListView: PageView {
     let service: String
     let agent: String
     let correlation: String
+    let label: String
     let isFailed: Bool
     let isFiltered: Bool
     let hasTraces: Bool

@@ -26,6 +26,15 @@ public struct EventFilter: Sendable {
 
 /// The only SQL on `events`. Rows are added, never changed, and forgotten by age from the beginning.
 public struct EventStore: Sendable {
+    /// Events that have a text somewhere.
+    public func count(having text: String, in transaction: Transaction) throws -> Int64 {
+        try transaction.first(
+            """
+            SELECT count(*) AS n FROM events
+            WHERE replace(data, \(text), '') <> data OR correlation_id = \(text) OR replace(actor, \(text), '') <> actor
+            """)?.int("n") ?? 0
+    }
+
     public init() {}
 
     /// Adds an event behind the last one. Writers run one after the other, so the numbers have no gap.

@@ -125,6 +125,15 @@ public struct ListView: Sendable {
             ("MADE", age("createdAt")), ("USED", age("lastUsedAt")), ("REVOKED", age("revokedAt")),
         ])
 
+    public static let legalHolds = ListView(
+        empty: "There are no holds. `reeve telemetry hold place --agent NAME --reason WHY` puts one.",
+        [
+            ("HOLD", plain("id")), ("CORRELATION", short("correlationId", 32)), ("TRACE", plain("traceId")),
+            ("AGENT", plain("agent")), ("SUBJECT", short("subject", 32)), ("SINCE", plain("since")),
+            ("UNTIL", plain("until")), ("REASON", short("reason", 40)), ("BY", plain("createdBy")),
+            ("LIFTED", age("liftedAt")),
+        ])
+
     public static let schedules = ListView(
         empty: "There are no schedules. `reeve schedules create --name NAME --cron '0 8 * * *'` makes one.",
         [

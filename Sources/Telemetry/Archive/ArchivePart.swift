@@ -98,12 +98,6 @@ struct ArchiveKey: Sendable {
     /// Names a text in what is kept about it, without telling it.
     func digest(_ text: String) -> String { Digest.keyed(text, key: secretBytes) }
 
-    private var secretBytes: [UInt8] {
-        [secret.0, secret.1].flatMap { word in
-            (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) }
-        }
-    }
-
     /// Of an id that is any text.
     func text(_ id: String) -> Int64 {
         Int64(bitPattern: Digest.word(secretBytes + id.utf8))

@@ -4,20 +4,23 @@ import Synchronization
 
 /// The archive's files as the store of all telemetry: its work waits for the disk, so it has threads of its own.
 final class ArchiveStore: TelemetryStore {
-    private let archive: Archive
+    let archive: Archive
     /// The same files, for those who look: they hold nothing up.
-    private let reading: Archive
+    let reading: Archive
     private let live: LiveSpans
     private let keeping: Mutex<ArchiveFlush>
     private let merger: Mutex<BlockMerger>
+    /// What is kept for longer, and what is erased; held by whoever goes through a file by its blocks' ids.
+    let retention: Mutex<RetentionKeeper>
+    let keeper = DispatchQueue(label: "reeve.telemetry.retention")
     private let world: World
-    private let worker = DispatchQueue(label: "reeve.telemetry.archive")
+    let worker = DispatchQueue(label: "reeve.telemetry.archive")
     private let reader = DispatchQueue(label: "reeve.telemetry.reader")
     private let searcher = DispatchQueue(label: "reeve.telemetry.search")
     /// Held by whoever reads on a queue: between finding a block and reading it the blocks stay where they are.
-    private let unread = Unread()
+    let unread = Unread()
 
-    private final class Unread: Sendable {
+    final class Unread: Sendable {
         let reader = Mutex(())
         let searcher = Mutex(())
     }
@@ -33,6 +36,7 @@ final class ArchiveStore: TelemetryStore {
         reading = try Archive(folder: folder, entropy: world.entropy, onWarning: onWarning)
         (self.live, self.world) = (live, world)
         merger = Mutex(BlockMerger(archive))
+        retention = Mutex(RetentionKeeper(reading, evidence: try EvidenceStore(folder: folder)))
         keeping = Mutex(ArchiveFlush(archive, live: live, bindings: bindings))
     }
 
@@ -60,15 +64,17 @@ final class ArchiveStore: TelemetryStore {
     }
 
     /// Puts small blocks together; who reads goes first, as a block that was found must still be there when it is read.
-    func tidy() async -> Bool {
-        let step = try? await onWorker {
-            self.unread.reader.withLockIfAvailable { _ in
-                self.unread.searcher.withLockIfAvailable { _ in
-                    self.merger.withLock { $0.step(today: ArchivePart.day(of: self.world.now)) }
+    func tidy() async -> Bool { (try? await onWorker { self.mergeUnread() ?? false }) ?? false }
+
+    private func mergeUnread() -> Bool? {
+        let today = ArchivePart.day(of: world.now)
+        return unread.reader.withLockIfAvailable { _ in
+            unread.searcher.withLockIfAvailable { _ in
+                retention.withLockIfAvailable { keeper in
+                    merger.withLock { $0.step(today: today) { try keeper.look(at: $0, through: $1) } }
                 }
-            }.flatMap { $0 }
-        }
-        return step.flatMap { $0 } ?? false
+            }
+        }?.flatMap { $0 }
     }
 
     /// How many blocks there are.
@@ -81,19 +87,11 @@ final class ArchiveStore: TelemetryStore {
     func sync() async throws { try await onWorker { try self.archive.sync() } }
 
     func close() async throws {
+        try await Self.on(keeper) { try self.retention.withLock { try $0.close() } }
         try await onWorker {
             try self.archive.close()
             try self.reading.close()
         }
-    }
-
-    func forget(_ retention: TelemetryRetention, now: Timestamp) async throws -> Int {
-        let today = ArchivePart.day(of: now)
-        let old = archive.parts().filter { today - $0.day > retention.days($0.category) }
-        // First whoever looks lets go of them: the disk has room only once nobody holds a file.
-        try await onReader { try self.reading.letGo(of: old) }
-        try await onWorker { try self.archive.drop(old) }
-        return old.count
     }
 
     // MARK: out
@@ -148,7 +146,7 @@ final class ArchiveStore: TelemetryStore {
         try await Self.on(searcher) { try self.unread.searcher.withLock { _ in try body() } }
     }
 
-    private static func on<Value: Sendable>(
+    static func on<Value: Sendable>(
         _ queue: DispatchQueue, _ body: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in

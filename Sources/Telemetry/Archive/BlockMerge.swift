@@ -98,9 +98,11 @@ struct BlockMerger {
 
     /// Merges once, if there is something to merge. A file that cannot be read stands in nobody's way.
     ///
-    /// - Parameter today: Days since 1970.
+    /// - Parameters:
+    ///   - today: Days since 1970.
     /// - Returns: Whether there may be more to do.
-    mutating func step(today: Int) -> Bool {
+    ///   - before: Called with a part and the last block that is about to be put together with others.
+    mutating func step(today: Int, before: (ArchivePart, Int64) throws -> Void = { _, _ in }) -> Bool {
         if day != today {
             // Files of days that have ended get no more: what is small in them needs to wait for nothing.
             for part in day == .min ? archive.parts() : Array(open) { waiting[part] = done[part] ?? 0 }
@@ -114,7 +116,7 @@ struct BlockMerger {
         for part in waiting.keys.sorted().prefix(Self.partsMax) {
             let begun = waiting[part]
             do {
-                guard try !merge(part, isClosed: part.day < today) else { return true }
+                guard try !merge(part, isClosed: part.day < today, before) else { return true }
             } catch {
                 archive.warn("small blocks of \(part.fileName) stay as they are: \(error)")
                 guard waiting[part] == begun else { return true }
@@ -125,8 +127,11 @@ struct BlockMerger {
     }
 
     /// - Returns: Whether something was merged.
-    private mutating func merge(_ part: ArchivePart, isClosed: Bool) throws -> Bool {
-        guard let from = waiting[part], let file = try archive.existing(part) else {
+    private mutating func merge(
+        _ part: ArchivePart, isClosed: Bool, _ before: (ArchivePart, Int64) throws -> Void
+    ) throws -> Bool {
+        // What is carried over, or was, is gone through by the blocks' ids.
+        guard part.tier == .ordinary, !archive.exists(part.in(.kept)), let from = waiting[part], let file = try archive.existing(part) else {
             forget(part)
             return false
         }
@@ -135,6 +140,7 @@ struct BlockMerger {
             let ids = blocks[run].map(\.id)
             // Where a fault comes in between, the next step goes on behind them.
             move(part, to: (ids.last ?? from) + 1)
+            if let last = ids.last { try before(part, last) }
             // What is larger than it seemed stays as it is.
             if try archive.merge(ids, of: part) { move(part, to: from) }
             return true

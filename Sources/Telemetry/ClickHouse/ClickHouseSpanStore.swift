@@ -180,7 +180,7 @@ struct ClickHouseSpanStore: Sendable {
     /// The sessions with the latest spans, with those that run.
     func sessions(_ query: SessionQuery, live: LiveSpans, longest: Duration) async throws -> SessionFindings {
         var gathering = SessionGathering(query)
-        for trace in live.traces(max: TraceQuery.limitMax) { live.heads(of: trace).forEach { gathering.note($0) } }
+        for trace in live.traces(max: TraceQuery.limitMax) { for head in live.heads(of: trace) { gathering.note(head) } }
         var conditions: [ClickHouseQuery] = [
             "started_at < \(query.times.upperBound)", "ended_at >= \(query.times.lowerBound)",
             "(session_id != '' OR (operation = 'agent' AND parent_id = ''))",

@@ -73,7 +73,12 @@ final class ClickHouseStore: TelemetryStore {
 
     func close() async throws {}
 
-    func forget(_ retention: TelemetryRetention, now: Timestamp) async throws -> Int {
+    /// Partitions go whole: while somebody holds something, none goes. Traces that failed are not kept for longer here.
+    func forget(
+        _ retention: TelemetryRetention, _ marks: RetentionEvidence, now: Timestamp,
+        settle: @Sendable () async throws -> Void
+    ) async throws -> Int {
+        guard marks.holds.isEmpty else { return 0 }
         try await makeTables()
         let today = ArchivePart.day(of: now)
         var dropped: Set<ClickHousePart> = []
@@ -92,6 +97,16 @@ final class ClickHouseStore: TelemetryStore {
         }
         return dropped.count
     }
+
+    var unkeptTraces: Int { 0 }
+
+    func erase(_: ErasureOrder, tell _: @escaping @Sendable (ErasureReport) -> Bool) async throws -> ErasureReport {
+        throw Problem(
+            .conflict, "Subjects are erased from the files of telemetry alone, and these records are in ClickHouse.",
+            hint: "Delete there what is the subject's: ALTER TABLE … DELETE on the tables reeve_*.")
+    }
+
+    func digest(_ text: String) -> String { Digest.keyed(text, key: Array(node.name.utf8)) }
 
     // MARK: out
 

@@ -62,7 +62,7 @@ public final class TelemetryIngest: Sendable {
     private let ledgerFile: LedgerFile
     /// Which labels tell streams of logs apart.
     let streams: StreamLabels
-    private let store: any TelemetryStore
+    let store: any TelemetryStore
     /// Where log records go on to.
     public let kafka: KafkaOutlet?
     private let spool: Spool
@@ -344,14 +344,13 @@ public final class TelemetryIngest: Sendable {
         }
     }
 
-    /// Deletes the records that are older than they are kept, and says how many parts of the store those were.
-    @discardableResult
-    public func forget(_ retention: TelemetryRetention) async throws -> Int {
-        try await turn.run { try await self.store.forget(retention, now: self.world.now) }
+    /// Puts what waits into the store and lets the spool go of it: what is dropped or erased must not come again.
+    func settle() async throws {
+        try await turn.run {
+            try await self.flushNow()
+            try await self.letGo()
+        }
     }
-
-    /// Changes the archive in a step that holds ingest up.
-    func change<Value>(_ body: (Archive) throws -> Value) throws -> Value { try worker.sync { try body(archive) } }
 
     // MARK: out
 

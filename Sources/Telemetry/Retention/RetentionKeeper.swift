@@ -77,22 +77,39 @@ struct RetentionKeeper {
             var last = try evidence.seen(part)
             while true {
                 let blocks = reading.blocks(of: part, after: last).prefix(blocksLeft)
-                if blocks.isEmpty { break }
-                var failed: [TraceID: SpanHead] = [:]
-                for block in blocks {
-                    for head in reading.heads(of: block, in: part) where head.status == .error {
-                        if failed[head.traceID]?.correlationID == nil { failed[head.traceID] = head }
-                    }
-                    last = block
-                }
+                guard let through = blocks.last else { break }
                 blocksLeft -= blocks.count
-                try evidence.add(Array(failed.values), of: part, through: last)
+                try evidence.add(Array(failed(of: part, in: blocks).values), of: part, through: through)
+                last = through
             }
             if blocksLeft == 0 { return false }
             // What came before midnight may be written behind it.
             if part.day < today - 1 { looked.insert(part) }
         }
         return true
+    }
+
+    /// Looks at the heads of a part up to a block, of which some are about to be put together: who goes by the ids of
+    /// blocks would come upon some never.
+    mutating func look(at part: ArchivePart, through end: Int64) throws {
+        guard part.kind == .spans else { return }
+        var last = try evidence.seen(part)
+        while last < end {
+            let blocks = reading.blocks(of: part, after: last)
+            guard let through = blocks.last else { return }
+            try evidence.add(Array(failed(of: part, in: blocks[...]).values), of: part, through: through)
+            last = through
+        }
+    }
+
+    private func failed(of part: ArchivePart, in blocks: ArraySlice<Int64>) -> [TraceID: SpanHead] {
+        var failed: [TraceID: SpanHead] = [:]
+        for block in blocks {
+            for head in reading.heads(of: block, in: part) where head.status == .error {
+                if failed[head.traceID]?.correlationID == nil { failed[head.traceID] = head }
+            }
+        }
+        return failed
     }
 
     // MARK: Carrying over
@@ -208,7 +225,12 @@ struct RetentionKeeper {
             return !isOver && (marks.hasLabel(record) || failed.has(record))
         }
         guard let copied else { return false }
-        if copied.copy.left > 0 { try change { _ = try $0.replace(block, in: part, by: copied) } }
+        if copied.copy.left > 0 {
+            try change { archive in
+                guard try archive.replace(block, in: part, by: copied) else { return }
+                _ = try archive.deleteUnnamedPieces(of: part)
+            }
+        }
         return copied.copy.block != nil
     }
 }
@@ -224,39 +246,4 @@ extension RetentionEvidence {
             } || log.correlationID.map(correlations.contains) ?? false
         }
     }
-}
-
-extension TelemetryIngest {
-    /// Deletes the files of records that are older than they are kept, and says how many. What `marks` names is carried
-    /// over before; see ``RetentionKeeper``.
-    @discardableResult
-    public func forget(
-        _ retention: TelemetryRetention, _ marks: RetentionEvidence = RetentionEvidence()
-    ) async throws -> Int {
-        try await Self.on(keeper) {
-            let over = try self.carry(retention, marks)
-            guard !over.isEmpty else { return 0 }
-            // What the spool has of them would come again.
-            try self.settle()
-            // First whoever looks lets go of them: the disk has room only once nobody holds a file.
-            try self.reading.letGo(of: over)
-            try self.change { try $0.drop(over) }
-            try self.retention.withLock { try $0.forget(over) }
-            return over.count
-        }
-    }
-
-    /// Carries over what is kept for longer, and says which parts may be dropped. Called on ``keeper``.
-    func carry(
-        _ retention: TelemetryRetention, _ marks: RetentionEvidence, blocksMax: Int = RetentionKeeper.blocksMax
-    ) throws -> [ArchivePart] {
-        try self.retention.withLock { keeper in
-            try keeper.work(
-                retention, marks, today: ArchivePart.day(of: now), blocksMax: blocksMax
-            ) { body in try change { try body($0) } }
-        }
-    }
-
-    /// Traces that were not kept for their error since the start, as kept traces had as much room as they may have.
-    public var unkeptTraces: Int { retention.withLock { $0.unkept } }
 }

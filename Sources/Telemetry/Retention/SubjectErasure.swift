@@ -145,6 +145,8 @@ struct SubjectErasure {
             try archive.forgetLabels(of: part) { label in
                 subject.isMet(by: label.value) || subject.isAnywhere && subject.isMet(by: label.name)
             }
+            // What its spans had apart, and nobody else has.
+            _ = try archive.deleteUnnamedPieces(of: part)
         }
     }
 
@@ -202,54 +204,4 @@ struct SubjectErasure {
         }
         return try reading.digest(of: part)
     }
-}
-
-extension TelemetryIngest {
-    /// Finds a subject's records, and removes them where the order says so: from all files, from what waits for them,
-    /// and from the spans that run. Ingest is held up for a block at a time.
-    ///
-    /// - Parameter tell: Hears how far it is; where it answers `false` the work ends, and what is done is done.
-    public func erase(
-        _ order: ErasureOrder, tell: @escaping @Sendable (ErasureReport) -> Bool = { _ in true }
-    ) async throws -> ErasureReport {
-        try await Self.on(keeper) {
-            // What waits may say that a span runs.
-            try self.settle()
-            var live = try self.eraseLive(order)
-            try self.settle()
-            var erasure = SubjectErasure(
-                order, reading: self.reading, change: { body in try self.change { try body($0) } }, tell: tell)
-            try erasure.run()
-            var report = erasure.report
-            if !order.isDryRun {
-                let names = Set(report.files.map(\.name))
-                try self.retention.withLock { keeper in
-                    for part in self.reading.allParts() where names.contains(part.fileName) {
-                        try keeper.evidence.unsee(part)
-                    }
-                    try keeper.evidence.forgetIDs { order.subject.isMet(by: $0) }
-                }
-                live.remaining = try self.eraseLive(ErasureOrder(order.subject, isDryRun: true, holds: [])).found
-                live.remaining = (live.remaining ?? 0) - live.held
-            }
-            if live.found > 0 { report.files.append(live) }
-            return report
-        }
-    }
-
-    private func eraseLive(_ order: ErasureOrder) throws -> ErasureReport.File {
-        var file = ErasureReport.File(name: "live")
-        let removed = live.erase(isDryRun: order.isDryRun) { span in
-            guard let places = try? order.subject.places(in: .span(span)), !places.isEmpty else { return false }
-            file.found += 1
-            let isHeld = order.holds.contains { (try? $0.holds(.span(span))) != false }
-            file.held += isHeld ? 1 : 0
-            return !isHeld
-        }
-        file.removed = order.isDryRun ? 0 : removed
-        return file
-    }
-
-    /// Names a subject in what is kept about its erasure.
-    public func digest(_ subject: String) -> String { archive.key.digest(subject) }
 }

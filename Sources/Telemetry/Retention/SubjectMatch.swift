@@ -26,7 +26,7 @@ public struct SubjectMatch: Sendable {
     func isMet(by other: String?) -> Bool {
         guard let other else { return false }
         guard isAnywhere else { return other.utf8.elementsEqual(text.utf8) }
-        return Array(other.utf8).withUnsafeBufferPointer { needle.isFound(in: $0) }
+        return needle.isFound(in: Array(other.utf8)[...])
     }
 
     /// The names of what has the subject: attributes and fields. Empty for a record that is not the subject's.

@@ -114,7 +114,7 @@ struct TraceSearch {
                 break
             }
             let heads = archive.spans(of: trace).map(\.head) + live.heads(of: trace)
-            if heads.contains(where: isMeant) { add(trace, &findings, &seen) }
+            if heads.contains(where: filter.isMeant) { add(trace, &findings, &seen) }
         }
         findings.traces.sort { ($0.startedAt, $0.id) > ($1.startedAt, $1.id) }
     }

@@ -46,8 +46,25 @@ protocol TelemetryStore: Sendable {
     /// The labels of streams that are kept, with their values.
     func labels() async throws -> [String: Set<String>]
 
-    /// Deletes what is older than it is kept, and says how many parts of it those were.
-    func forget(_ retention: TelemetryRetention, now: Timestamp) async throws -> Int
+    /// Deletes what is older than it is kept, and says how many parts of it those were. What `marks` names is kept for
+    /// longer.
+    ///
+    /// - Parameter settle: Called before something is deleted: nothing of it may come again.
+    func forget(
+        _ settings: TelemetryRetention, _ marks: RetentionEvidence, now: Timestamp,
+        settle: @Sendable () async throws -> Void
+    ) async throws -> Int
+
+    /// Traces that were not kept for longer since the start, for want of room.
+    var unkeptTraces: Int { get }
+
+    /// Finds a subject's records, and removes them where the order says so.
+    func erase(
+        _ order: ErasureOrder, tell: @escaping @Sendable (ErasureReport) -> Bool
+    ) async throws -> ErasureReport
+
+    /// Names a text in what is kept about it, without telling it.
+    func digest(_ text: String) -> String
 
     func close() async throws
 }

@@ -1,0 +1,158 @@
+import Kernel
+import Synchronization
+import Telemetry
+
+/// Erases subjects, one at a time: ordered by an admin, done beside everything else, and remembered without a name.
+public final class ErasureService: Sendable {
+    static let interval = Span.milliseconds(200)
+
+    private struct Job {
+        let id: Identifier<Erasure>
+        let subject: SubjectMatch
+        let isDryRun: Bool
+        var report = ErasureReport()
+        /// Whether somebody carries it out, or its row is not written yet.
+        var isTaken = true
+    }
+
+    private let spans: TelemetryIngest
+    private let metrics: SeriesStore?
+    private let retention: RetentionService
+    private let places: [SubjectPlace]
+    private let store = ErasureStore()
+    private let audit: AuditService
+    private let storage: any Storage
+    private let replica: String
+    private let world: World
+    /// The one that runs. The subject's name is here alone, and gone with the process.
+    private let job = Mutex<Job?>(nil)
+    private let isStopped = Atomic(false)
+
+    /// - Parameter places: Where else subjects are looked for, to tell of them.
+    public init(
+        spans: TelemetryIngest, metrics: SeriesStore?, retention: RetentionService, places: [SubjectPlace],
+        audit: AuditService, storage: any Storage, replica: String, world: World
+    ) {
+        (self.spans, self.metrics, self.retention, self.places) = (spans, metrics, retention, places)
+        (self.audit, self.storage, self.replica, self.world) = (audit, storage, replica, world)
+    }
+
+    /// What an earlier process did not end is told of as such.
+    public func goOn() async throws {
+        let now = world.now
+        try await storage.write { [store, replica] in try store.interrupt(replica: replica, at: now, in: $0) }
+    }
+
+    /// Takes an order, which ``loops`` carry out.
+    func order(
+        _ subject: SubjectMatch, isDryRun: Bool, reason: String?, by principal: Principal
+    ) async throws -> Erasure {
+        let erasure = Erasure(
+            id: Identifier(world), replica: replica, digest: spans.digest(subject.text), reason: reason,
+            isDryRun: isDryRun, isAnywhere: subject.isAnywhere, createdAt: world.now, createdBy: principal.actor)
+        let isFirst = job.withLock { job in
+            guard job == nil else { return false }
+            job = Job(id: erasure.id, subject: subject, isDryRun: isDryRun)
+            return true
+        }
+        guard isFirst else {
+            throw Problem(
+                .conflict, "Another erasure is running.",
+                hint: "Wait until GET /api/v1/telemetry/erasures shows its end.")
+        }
+        do {
+            try await storage.write { [self] transaction in
+                try store.insert(erasure, in: transaction)
+                try audit.record(
+                    "telemetry.erasure_ordered", by: principal, target: "subject:\(erasure.digest)",
+                    detail: ["id": erasure.id.json, "dryRun": .bool(isDryRun), "reason": .of(reason)], in: transaction)
+            }
+        } catch {
+            job.withLock { $0 = nil }
+            throw error
+        }
+        job.withLock { $0?.isTaken = false }
+        return erasure
+    }
+
+    func erasure(_ id: Identifier<Erasure>) async throws -> Erasure? {
+        let erasure = try await storage.read { [store] in try store.erasure(id, in: $0) }
+        return erasure.map(shown)
+    }
+
+    /// The newest first, one more than the page's limit where there are more.
+    func list(page: Page) async throws -> [Erasure] {
+        try await storage.read { [store] in try store.list(page: page, in: $0) }.map(shown)
+    }
+
+    /// With how far it is.
+    private func shown(_ erasure: Erasure) -> Erasure {
+        guard erasure.state == .running, let job = job.withLock({ $0 }), job.id == erasure.id else { return erasure }
+        var erasure = erasure
+        erasure.report = job.report.json
+        return erasure
+    }
+
+    // MARK: The work
+
+    public var loops: [Loop] { [Loop("telemetry.erasures", every: Self.interval) { try await self.work() }] }
+
+    /// Carries out the order that waits, if there is one.
+    func work() async throws {
+        let next: Job? = job.withLock { job in
+            guard job?.isTaken == false else { return nil }
+            job?.isTaken = true
+            return job
+        }
+        guard let next else { return }
+        defer { job.withLock { $0 = nil } }
+        guard var erasure = try await storage.read({ [store] in try store.erasure(next.id, in: $0) }) else { return }
+        do {
+            let (report, elsewhere) = try await withTaskCancellationHandler {
+                try await erase(next)
+            } onCancel: {
+                isStopped.store(true, ordering: .relaxed)
+            }
+            var shown = report.json.object ?? JSONObject()
+            shown.append("elsewhere", elsewhere)
+            erasure.report = .object(shown)
+            let isClean = next.isDryRun || report.held == 0 && (report.remaining ?? 0) == 0
+            erasure.state = isClean ? .done : .partial
+        } catch {
+            erasure.state = isStopped.load(ordering: .relaxed) ? .interrupted : .failed
+            let reason = (error as? StorageFault)?.reason ?? "\(error)"
+            erasure.report = ["error": .string("It ended early: \(reason). What was done is done; order it again.")]
+        }
+        erasure.endedAt = world.now
+        let ended = erasure
+        try await storage.write { [self] transaction in
+            try store.update(ended, in: transaction)
+            try audit.record(
+                "telemetry.erasure_ended", by: .system, target: "subject:\(ended.digest)",
+                detail: [
+                    "id": ended.id.json, "state": .string(ended.state.rawValue),
+                    "found": ended.report["found"] ?? .null, "removed": ended.report["removed"] ?? .null,
+                    "held": ended.report["held"] ?? .null, "remaining": ended.report["remaining"] ?? .null,
+                ], in: transaction)
+        }
+    }
+
+    private func erase(_ next: Job) async throws -> (ErasureReport, JSONValue) {
+        let holds = try await storage.read { [retention] in try retention.holds.active(in: $0).map(\.hold) }
+        let order = ErasureOrder(next.subject, isDryRun: next.isDryRun, holds: holds)
+        var report = try await spans.erase(order) { [self] report in
+            job.withLock { $0?.report = report }
+            return !isStopped.load(ordering: .relaxed)
+        }
+        report.files += try await metrics?.erase(order) ?? []
+        var elsewhere: [JSONValue] = []
+        for place in places {
+            let count = try await storage.read { try place.count(next.subject.text, $0) }
+            guard count > 0 else { continue }
+            elsewhere.append([
+                "name": .string(place.name), "rows": .int(count), "note": .string(place.note),
+            ])
+        }
+        return (report, .array(elsewhere))
+    }
+}

@@ -1,0 +1,69 @@
+import Kernel
+
+/// The legal holds, beside the audit log.
+public struct RetentionPages: Sendable {
+    let shell: PageShell
+    let storage: any Storage
+    let service: RetentionService
+
+    /// Holds shown on one page.
+    private static let holdsMax = 200
+
+    public init(shell: PageShell, storage: any Storage, service: RetentionService) {
+        self.shell = shell
+        self.storage = storage
+        self.service = service
+    }
+
+    public var routes: [Route] { [shell.route("/audit/holds", .operate, "The legal holds", handler: show)] }
+
+    private func show(_ request: APIRequest) async throws -> APIReply {
+        let page = Page(limit: Self.holdsMax, after: try request.page().after)
+        let found = try await storage.read { try service.holds.list(page: page, in: $0) }
+        let (holds, next) = page.cut(found) { $0.id.text }
+        let inForce = holds.count { $0.liftedAt == nil }
+        let view = LegalHoldListView(
+            subtitle: "\(inForce) in force", hasHolds: !holds.isEmpty,
+            holds: holds.map { LegalHoldRowView($0, now: shell.world.now) },
+            noHolds: EmptyView(
+                headline: "No holds", explanation: "What is under a hold outlives its time until the hold is lifted."),
+            first: page.after.map { _ in "/audit/holds" },
+            next: next.map { PagePath.query("/audit/holds", [("after", $0)]) })
+        return try await shell.page(
+            "Legal holds", at: .audit, template: "legal-holds", view: view, topics: ["telemetry"], request: request)
+    }
+}
+
+struct LegalHoldListView: PageView {
+    let subtitle: String
+    let hasHolds: Bool
+    let holds: [LegalHoldRowView]
+    let noHolds: EmptyView
+    let first: String?
+    let next: String?
+}
+
+/// A hold as a row.
+struct LegalHoldRowView: PageView {
+    let id: String
+    let state: String
+    let kind: String
+    let target: String
+    let reason: String
+    let by: String
+    let created: TimeView
+    let lifted: String?
+    let apiPath: String
+
+    init(_ hold: LegalHold, now: Timestamp) {
+        id = hold.id.text
+        state = hold.liftedAt == nil ? "held" : "done"
+        kind = hold.kind
+        target = hold.text
+        reason = hold.reason
+        by = hold.createdBy
+        created = .ago(hold.createdAt, now: now)
+        lifted = hold.liftedBy
+        apiPath = "/api/v1/telemetry/holds/\(id)"
+    }
+}
