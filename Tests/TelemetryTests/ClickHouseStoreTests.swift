@@ -189,8 +189,9 @@ struct ClickHouseStoreTests {
     @Test("a list of traces is the same as that of the files")
     func traceLists() async throws {
         try await Self.store.withFolder { folder in
-            let ingest = try Self.store.ingest(folder, quota: 1 << 24, world: .live)
-            let files = try TestStore.files.ingest("\(folder)-files", quota: 1 << 24, world: .live)
+            let world = World(time: SetTime(World.live.now), entropy: World.live.entropy)
+            let ingest = try Self.store.ingest(folder, quota: 1 << 24, world: world)
+            let files = try TestStore.files.ingest("\(folder)-files", quota: 1 << 24, world: world)
             defer { try? FileManager.default.removeItem(atPath: "\(folder)-files") }
             for (number, service) in ["writer", "reader", "it's \"odd\"\u{0}\n"].enumerated() {
                 let spans = (0..<6).map { span in

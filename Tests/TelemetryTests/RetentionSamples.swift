@@ -10,6 +10,8 @@ struct RetentionBench {
     let folder: String
     let time = SetTime(RetentionBench.begun)
     var ingest: TelemetryIngest
+    /// Whether small blocks are put together, as they are in life.
+    var merges = true
 
     init(_ folder: String) throws {
         self.folder = folder
@@ -47,7 +49,7 @@ struct RetentionBench {
             ]
         }
         _ = try await ingest.take(try OTLPJSON.traces(request) { _ in }, agent: nil)
-        try await ingest.flush()
+        if merges { try await ingest.flush() } else { try await ingest.settle() }
     }
 
     func log(_ message: String, _ change: (inout LogRecord) -> Void = { _ in }) async throws {
@@ -57,7 +59,7 @@ struct RetentionBench {
         var rows = LogRows()
         rows.append(LogRow.encode(record))
         try await ingest.take(rows, refused: [:])
-        try await ingest.flush()
+        if merges { try await ingest.flush() } else { try await ingest.settle() }
     }
 
     func spans(_ trace: UInt64) async throws -> Int { try await ingest.trace(Self.trace(trace)).count }
@@ -116,5 +118,26 @@ func withRetentionBench(_ body: (inout RetentionBench) async throws -> Void) asy
         var bench = try RetentionBench(folder)
         try await body(&bench)
         try await bench.ingest.close()
+    }
+}
+
+extension TelemetryIngest {
+    /// The files, where records are kept in such.
+    private var files: ArchiveStore {
+        guard let files = store as? ArchiveStore else { preconditionFailure("records are kept elsewhere") }
+        return files
+    }
+
+    var reading: Archive { files.reading }
+
+    /// Deletes what bodies have apart and none names any more, and says how much that was.
+    func deleteUnnamedPieces() throws -> Int {
+        try reading.allParts().reduce(0) { try $0 + files.archive.deleteUnnamedPieces(of: $1) }
+    }
+
+    func carry(
+        _ settings: TelemetryRetention, _ marks: RetentionEvidence, blocksMax: Int = RetentionKeeper.blocksMax
+    ) throws -> [ArchivePart] {
+        try files.carry(settings, marks, now: now, blocksMax: blocksMax)
     }
 }

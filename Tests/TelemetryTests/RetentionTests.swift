@@ -99,6 +99,23 @@ struct RetentionTests {
         }
     }
 
+    @Test("a failure is known though its block was put together with others before anybody looked")
+    func merged() async throws {
+        try await withRetentionBench { bench in
+            // Some blocks are looked at before, and become one with those that are not.
+            for number in 1...40 as ClosedRange<UInt64> { try await bench.span(number, of: number, Self.plan) }
+            _ = try bench.ingest.carry(Self.settings, RetentionEvidence())
+            for number in 41...70 as ClosedRange<UInt64> { try await bench.span(number, of: number, Self.plan) }
+            try await bench.span(71, of: 71, Self.plan, isFailed: true)
+            for number in 72...200 as ClosedRange<UInt64> { try await bench.span(number, of: 71, Self.plan) }
+            #expect(try await bench.ingest.blocks(of: .spans) < 100)
+            bench.pass(to: 8)
+            try await bench.ingest.forget(Self.settings)
+            #expect(try await bench.spans(71) == 130)
+            #expect(try await bench.spans(1) == 0)
+        }
+    }
+
     @Test("work stops where it was told to, and goes on behind it the next time")
     func bounded() async throws {
         try await withRetentionBench { bench in

@@ -112,9 +112,28 @@ struct SubjectErasureTests {
         }
     }
 
+    @Test("what bodies have apart goes with the last that names it, and stays while another does")
+    func pieces() async throws {
+        try await withRetentionBench { bench in
+            func text(_ word: String) -> JSONValue { .string(String(repeating: "\(word) and more. ", count: 200)) }
+            try await bench.span(1, of: 1, [("input.value", text("told by \(Self.subject)")), ("b", text("shared"))])
+            try await bench.span(2, of: 2, [("b", text("shared"))])
+            #expect(try bench.ingest.deleteUnnamedPieces() == 0)
+            let report = try await bench.ingest.erase(Self.order(Self.subject, isAnywhere: true))
+            #expect(report.removed == 1 && report.remaining == 0)
+            // The erasure did it.
+            #expect(try bench.ingest.deleteUnnamedPieces() == 0)
+            let part = try #require(bench.ingest.reading.allParts().first)
+            #expect(try bench.ingest.reading.file(part).pieces() == 1)
+            let span = try await bench.ingest.span(SpanID(value: 2), of: RetentionBench.trace(2))
+            #expect(span?.attributes["b"] == .string(text("shared").string ?? ""))
+        }
+    }
+
     @Test("an erasure that ends in the middle is done by the next one")
     func interrupted() async throws {
         try await withRetentionBench { bench in
+            bench.merges = false
             for number in 1...250 as ClosedRange<UInt64> {
                 try await bench.span(number, of: 1, [("user.id", .string(Self.subject))])
             }
@@ -134,6 +153,7 @@ struct SubjectErasureTests {
     @Test("what was cut short before a file's log was emptied leaves nothing once it is done again")
     func unsettled() async throws {
         try await withRetentionBench { bench in
+            bench.merges = false
             for number in 1...SubjectErasure.blocksPerWord {
                 try await bench.span(UInt64(number), of: 1, [("user.id", .string(Self.subject))])
             }

@@ -131,7 +131,9 @@ struct BlockMerger {
         _ part: ArchivePart, isClosed: Bool, _ before: (ArchivePart, Int64) throws -> Void
     ) throws -> Bool {
         // What is carried over, or was, is gone through by the blocks' ids.
-        guard part.tier == .ordinary, !archive.exists(part.in(.kept)), let from = waiting[part], let file = try archive.existing(part) else {
+        guard part.tier == .ordinary, !archive.exists(part.in(.kept)), let from = waiting[part],
+            let file = try archive.existing(part)
+        else {
             forget(part)
             return false
         }

@@ -300,6 +300,11 @@ struct DayFileStore: Sendable {
 
     // MARK: Rewriting
 
+    /// How many pieces of bodies are kept apart.
+    func pieces() throws -> Int {
+        try file.read { Int(try $0.first("SELECT count(*) AS n FROM pieces")?.int("n") ?? 0) }
+    }
+
     func count() throws -> Int {
         try file.read { Int(try $0.first("SELECT count(*) AS n FROM blocks")?.int("n") ?? 0) }
     }

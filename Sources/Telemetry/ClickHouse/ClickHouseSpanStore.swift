@@ -10,8 +10,8 @@ struct ClickHouseSpanStore: Sendable {
     static let insert = """
         INSERT INTO reeve_spans (day, category, node, entry, trace_id, span_id, state, parent_id, name, status,
         started_at, ended_at, service, agent_id, session_id, correlation_id, task_id, operation, provider, model, tool,
-        has_usage, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, ingested_at, body)
-        FORMAT RowBinary
+        has_usage, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, ingested_at,
+        body) FORMAT RowBinary
         """
 
     /// Adds the row of a span; `body` has the bytes of its request.
@@ -180,7 +180,9 @@ struct ClickHouseSpanStore: Sendable {
     /// The sessions with the latest spans, with those that run.
     func sessions(_ query: SessionQuery, live: LiveSpans, longest: Duration) async throws -> SessionFindings {
         var gathering = SessionGathering(query)
-        for trace in live.traces(max: TraceQuery.limitMax) { for head in live.heads(of: trace) { gathering.note(head) } }
+        for trace in live.traces(max: TraceQuery.limitMax) {
+            for head in live.heads(of: trace) { gathering.note(head) }
+        }
         var conditions: [ClickHouseQuery] = [
             "started_at < \(query.times.upperBound)", "ended_at >= \(query.times.lowerBound)",
             "(session_id != '' OR (operation = 'agent' AND parent_id = ''))",

@@ -58,8 +58,8 @@ extension ArchiveStore {
         }
     }
 
-    /// Changes the archive in a step that holds ingest up. Whoever reads goes first: between finding a block and reading
-    /// it the blocks stay as they are.
+    /// Changes the archive in a step that holds ingest up. Whoever reads goes first: between finding a block and
+    /// reading it the blocks stay as they are.
     private func change(_ body: (Archive) throws -> Void) throws {
         try unread.reader.withLock { _ in
             try unread.searcher.withLock { _ in try worker.sync { try body(archive) } }

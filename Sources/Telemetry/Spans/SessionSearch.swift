@@ -109,7 +109,9 @@ struct SessionSearch {
     func run() -> SessionFindings {
         var gathering = SessionGathering(query)
         var isComplete = true
-        for trace in live.traces(max: TraceQuery.limitMax) { for head in live.heads(of: trace) { gathering.note(head) } }
+        for trace in live.traces(max: TraceQuery.limitMax) {
+            for head in live.heads(of: trace) { gathering.note(head) }
+        }
         var cursor = BlockCursor(archive: archive, kind: .spans, times: query.times, key: nil, isNewestFirst: true)
         while let (part, extent) = cursor.next() {
             guard !isOver() else {
