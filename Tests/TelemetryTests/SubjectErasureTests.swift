@@ -130,6 +130,28 @@ struct SubjectErasureTests {
         }
     }
 
+    @Test("what bodies have apart goes with the next erasure where one was cut short before it")
+    func piecesUnsettled() async throws {
+        try await withRetentionBench { bench in
+            bench.merges = false
+            for number in 1...SubjectErasure.blocksPerWord {
+                let text = String(repeating: "\(number) by \(Self.subject). ", count: 50)
+                try await bench.span(UInt64(number), of: 1, [("input.value", .string(text))])
+            }
+            let part = try #require(bench.ingest.reading.allParts().first)
+            #expect(try bench.ingest.reading.file(part).pieces() == SubjectErasure.blocksPerWord)
+            await #expect(throws: SubjectErasure.Stopped.self) {
+                try await bench.ingest.erase(Self.order(Self.subject, isAnywhere: true)) { _ in false }
+            }
+            #expect(try bench.ingest.reading.file(part).pieces() > 0)
+            try bench.startAnew()
+            let report = try await bench.ingest.erase(Self.order(Self.subject, isAnywhere: true))
+            #expect(report.removed == 0 && report.remaining ?? 0 == 0)
+            #expect(try bench.ingest.reading.file(part).pieces() == 0)
+            #expect(try bench.places(of: Self.subject) == [])
+        }
+    }
+
     @Test("an erasure that ends in the middle is done by the next one")
     func interrupted() async throws {
         try await withRetentionBench { bench in

@@ -211,7 +211,10 @@ struct RetentionKeeper {
             }
         }
         gone[part] = nil
-        if !going.isEmpty { try evidence.settle(part, state) }
+        if !going.isEmpty {
+            try change { _ = try $0.deleteUnnamedPieces(of: part) }
+            try evidence.settle(part, state)
+        }
         return going.isEmpty
     }
 
@@ -225,12 +228,7 @@ struct RetentionKeeper {
             return !isOver && (marks.hasLabel(record) || failed.has(record))
         }
         guard let copied else { return false }
-        if copied.copy.left > 0 {
-            try change { archive in
-                guard try archive.replace(block, in: part, by: copied) else { return }
-                _ = try archive.deleteUnnamedPieces(of: part)
-            }
-        }
+        if copied.copy.left > 0 { try change { _ = try $0.replace(block, in: part, by: copied) } }
         return copied.copy.block != nil
     }
 }

@@ -107,6 +107,8 @@ struct SubjectErasure {
             let remaining = again.found - again.held
             let index = report.files.firstIndex { $0.name == part.fileName }
             if remaining == 0 || round == Self.roundsMax {
+                // What its spans had apart, and nobody else has.
+                try change { _ = try $0.deleteUnnamedPieces(of: part) }
                 // An erasure that was cut short may have left old bytes in the file, and new ones in its log.
                 let digest = reading.hasLog(part) || index != nil ? try settled(part) : nil
                 guard let index else { return }
@@ -145,8 +147,6 @@ struct SubjectErasure {
             try archive.forgetLabels(of: part) { label in
                 subject.isMet(by: label.value) || subject.isAnywhere && subject.isMet(by: label.name)
             }
-            // What its spans had apart, and nobody else has.
-            _ = try archive.deleteUnnamedPieces(of: part)
         }
     }
 
