@@ -28,50 +28,11 @@ extension Archive {
         return true
     }
 
-    /// Adds spans of a block to another part, whole: what their bodies share with others comes along.
-    ///
-    /// - Parameter isMeant: Which of them.
-    /// - Returns: How many.
-    func copySpans(
-        of id: Int64, in part: ArchivePart, to other: ArchivePart, where isMeant: (SpanHead) -> Bool
-    ) throws -> Int {
-        guard let builder = try spans(of: id, in: part, where: isMeant), let block = builder.finish() else { return 0 }
-        try append([ArchiveBlock(block, key: key)], to: other, through: nil)
-        return block.count
-    }
-
-    /// Deletes spans of a block; what they alone had stays until ``deleteUnnamedPieces(of:)``.
-    ///
-    /// - Parameter isMeant: Which of them.
-    /// - Returns: How many.
-    func deleteSpans(of id: Int64, in part: ArchivePart, where isMeant: (SpanHead) -> Bool) throws -> Int {
-        guard let kept = try existing(part)?.block(id) else { return 0 }
-        var deleted = 0
-        let rest = try spans(of: id, in: part) { head in
-            guard isMeant(head) else { return true }
-            deleted += 1
-            return false
-        }
-        guard deleted > 0, let rest else { return 0 }
-        let block = rest.finish().map { ArchiveBlock($0, key: key) }
-        try existing(part)?.replace([(id, try keys(of: kept, .spans))], with: block)
-        return deleted
-    }
-
     /// Deletes what bodies had in common that no block of the part names any more.
     ///
     /// - Returns: How many pieces that were.
     func deleteUnnamedPieces(of part: ArchivePart) throws -> Int {
         try existing(part)?.deleteUnnamedPieces(key) ?? 0
-    }
-
-    /// Spans of a block, whole; `nil` where there is no such block.
-    private func spans(
-        of id: Int64, in part: ArchivePart, where isMeant: (SpanHead) -> Bool
-    ) throws -> SpanBlockBuilder? {
-        var builder = SpanBlockBuilder(key: key)
-        let isThere = try existing(part)?.spans(of: id, where: { head, _ in isMeant(head) }) { builder.add($0) }
-        return isThere == true ? builder : nil
     }
 
     private func block(_ spans: SpanBlockBuilder, _ logs: LogBlockBuilder) -> ArchiveBlock? {
