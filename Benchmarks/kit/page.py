@@ -10,6 +10,7 @@ TITLES = {
     "logs": "Logs",
     "metrics": "Counting",
     "scrape": "Scraping",
+    "trace-page": "A large trace",
     "footprint": "Memory, idleness and start",
 }
 
