@@ -327,30 +327,6 @@ struct SpanPiecesTests {
         }
     }
 
-    /// Carries spans of a block over to another part, and says how many.
-    private static func copy(
-        _ block: Int64, to other: ArchivePart, _ archive: Archive, where isMeant: (SpanHead) -> Bool
-    ) throws -> Int {
-        let copied = try archive.copy(of: block, in: part) { record in
-            guard case .span(let span) = record else { return false }
-            return isMeant(span.head)
-        }
-        guard let block = copied?.copy.block else { return 0 }
-        try archive.append([block], to: other, through: nil)
-        return block.count
-    }
-
-    /// Leaves spans of a block out, and says how many.
-    private static func delete(_ block: Int64, _ archive: Archive, where isMeant: (SpanHead) -> Bool) throws -> Int {
-        let copied = try archive.copy(of: block, in: part) { record in
-            guard case .span(let span) = record else { return true }
-            return !isMeant(span.head)
-        }
-        guard let copied else { return 0 }
-        #expect(try archive.replace(block, in: part, by: copied))
-        return copied.copy.left
-    }
-
     @Test("spans are copied whole to another file, and with the last of them goes what they had alone")
     func copied() async throws {
         var chance = SplitMix(seed: 4)
@@ -366,12 +342,12 @@ struct SpanPiecesTests {
         let other = ArchivePart(.spans, .model, day: Self.part.day + 30)
         try await Self.withArchive { archive, _ in
             try Self.append(spans, to: archive)
-            #expect(try Self.copy(1, to: other, archive) { $0.traceID == trace } == 2)
+            #expect(try archive.copySpans(of: 1, in: Self.part, to: other) { $0.traceID == trace } == 2)
             #expect(try Self.whole(archive, other) == [plain[0], plain[2]])
             #expect(try archive.existing(other)?.progress() == 0)
             #expect(archive.spans(of: trace).count == 4)
             #expect(try archive.deleteUnnamedPieces(of: Self.part) == 0)
-            #expect(try Self.delete(1, archive) { $0.traceID == trace } == 2)
+            #expect(try archive.deleteSpans(of: 1, in: Self.part) { $0.traceID == trace } == 2)
             #expect(try Self.whole(archive) == [plain[1]])
             #expect(archive.spans(of: trace).map(\.place.part) == [other, other])
             #expect(try archive.deleteUnnamedPieces(of: Self.part) > 0)
@@ -380,8 +356,8 @@ struct SpanPiecesTests {
             // Numbers that are free again serve other pieces.
             try Self.append(spans, to: archive)
             #expect(try Self.whole(archive) == [plain[1]] + plain)
-            #expect(try Self.copy(77, to: other, archive) { _ in true } == 0)
-            for block in 1...2 { #expect(try Self.delete(Int64(block), archive) { _ in true } > 0) }
+            #expect(try archive.copySpans(of: 77, in: Self.part, to: other) { _ in true } == 0)
+            for block in 1...2 { #expect(try archive.deleteSpans(of: Int64(block), in: Self.part) { _ in true } > 0) }
             #expect(try archive.deleteUnnamedPieces(of: Self.part) > 0)
             #expect(try Self.whole(archive).isEmpty)
             #expect(archive.spans(of: plain[1].head.traceID).isEmpty)
