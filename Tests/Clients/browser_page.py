@@ -85,14 +85,21 @@ class Page:
         """By a fresh one-time link of `api`'s."""
         link = api.post("/api/v1/login-links", {}, 201)["url"]
         self.driver.get(link if link.startswith("http") else self.url + link)
-        until(lambda: self.has("#main"), 15, "the page after the login")
+        until(lambda: self.has("#main"), 15, lambda: f"the page after the login (it is {self.driver.current_url})")
         self.complaints()
+
+
+def forget(driver):
+    """Nobody is logged in. The page goes first: an open one that finds its session gone moves to the login by
+    itself, and would take the place of the page that is asked for next."""
+    driver.get("about:blank")
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
 
 
 @contextmanager
 def logged_in(driver, server, width=1360):
     """A page, light and as wide as a desk's unless told otherwise, that nothing may be wrong with in the end."""
-    driver.delete_all_cookies()
+    forget(driver)
     page = Page(driver, server.url)
     page.size(width, 900)
     page.scheme("light")

@@ -36,13 +36,14 @@ def die_with_parent():
 
 
 def until(check, seconds=10.0, what="the condition", every=0.05):
-    """Polls until `check` returns something true, and returns that."""
+    """Polls until `check` returns something true, and returns that. `what` may be told in the end."""
     give_up_at = time.monotonic() + seconds
     while True:
         found = check()
         if found:
             return found
-        assert time.monotonic() < give_up_at, f"{what} did not come about in {seconds} s"
+        if time.monotonic() >= give_up_at:
+            raise AssertionError(f"{what() if callable(what) else what} did not come about in {seconds} s")
         time.sleep(every)
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from browser_page import Page, logged_in
+from browser_page import Page, forget, logged_in
 from reeve_server import until
 
 ON_ENGINES = ["sqlite"]
@@ -23,19 +23,19 @@ def page(driver, server):
 
 
 def test_the_printed_link_logs_in_once(driver, server):
-    driver.delete_all_cookies()
+    forget(driver)
     page = Page(driver, server.url)
     driver.get(server.url + "/tasks")
     assert "login" in driver.current_url or page.has("input[name=key]"), "a stranger sees the login"
     driver.get(server.login_link)
     until(lambda: page.has("main[data-page=fleet]"), 15, "the fleet after the login")
-    driver.delete_all_cookies()
+    forget(driver)
     driver.get(server.login_link)
     assert page.has("input[name=key]"), "the link worked twice"
 
 
 def test_a_key_logs_in_as_well(driver, server):
-    driver.delete_all_cookies()
+    forget(driver)
     page = Page(driver, server.url)
     driver.get(server.url + "/login")
     page.find("input[name=key]").send_keys(server.admin_key, Keys.ENTER)
