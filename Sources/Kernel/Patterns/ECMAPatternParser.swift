@@ -1,39 +1,14 @@
 /// Reads ECMAScript's syntax (ECMA-262 §22.2, as with its `u` flag).
-struct ECMAPatternParser {
-    private let scalars: [Unicode.Scalar]
-    private var position = 0
-    private var depth = 0
+struct ECMAPatternParser: PatternParser {
+    let scalars: [Unicode.Scalar]
+    var position = 0
+    var depth = 0
 
-    init(_ text: String) {
-        scalars = Array(text.unicodeScalars)
-    }
+    init(_ text: String) { scalars = Array(text.unicodeScalars) }
 
-    mutating func parse() throws -> PatternTree {
-        let tree = try choice()
-        guard position == scalars.count else { throw failure("a ) without its (") }
-        return tree
-    }
+    mutating func parse() throws -> PatternTree { try whole() }
 
-    private func failure(_ reason: String) -> BoundedPattern.Failure {
-        BoundedPattern.Failure(reason: "\(reason), at character \(position + 1)")
-    }
-
-    private var next: Unicode.Scalar? { position < scalars.count ? scalars[position] : nil }
-
-    private mutating func take(_ text: String) -> Bool {
-        let wanted = Array(text.unicodeScalars)
-        guard scalars[position...].starts(with: wanted) else { return false }
-        position += wanted.count
-        return true
-    }
-
-    private mutating func choice() throws -> PatternTree {
-        var branches = [try sequence()]
-        while take("|") { branches.append(try sequence()) }
-        return branches.count == 1 ? branches[0] : .choice(branches)
-    }
-
-    private mutating func sequence() throws -> PatternTree {
+    mutating func sequence() throws -> PatternTree {
         var parts: [PatternTree] = []
         while let scalar = next, scalar != "|", scalar != ")" {
             let (part, isRepeatable) = try self.part()
@@ -63,33 +38,26 @@ struct ECMAPatternParser {
     }
 
     private mutating func group() throws -> (PatternTree, isRepeatable: Bool) {
-        guard depth < BoundedPattern.depthMax else { throw failure("too many groups within each other") }
-        depth += 1
-        defer { depth -= 1 }
-        var lookahead: Bool?
-        if take("?") {
-            if take("=") {
-                lookahead = false
-            } else if take("!") {
-                lookahead = true
-            } else if take("<=") || take("<!") {
-                throw failure("lookbehind cannot be matched in bounded time")
-            } else if take("<") || take("P<") {
-                try groupName()
-            } else if !take(":") {
-                throw failure("an unknown kind of group")
-            }
-        }
-        let tree = try choice()
-        guard take(")") else { throw failure("a ( without its )") }
+        let lookahead = try groupSign()
+        let tree = try inside()
         if let lookahead { return (.lookahead(tree, isNegated: lookahead), false) }
         return (tree, true)
     }
 
-    private mutating func groupName() throws {
-        let start = position
-        while let scalar = next, PatternSet.words.contains(scalar) { position += 1 }
-        guard position > start, take(">") else { throw failure("a group's name is expected") }
+    /// What stands behind a group's `(`: for a lookahead whether it is negated, else `nil`.
+    private mutating func groupSign() throws -> Bool? {
+        guard take("?") else { return nil }
+        if take("=") { return false }
+        if take("!") { return true }
+        if take("<=") || take("<!") { throw failure("lookbehind cannot be matched in bounded time") }
+        if take("<") || take("P<") {
+            guard !take(while: PatternSet.words.contains).isEmpty, take(">") else {
+                throw failure("a group's name is expected")
+            }
+        } else if !take(":") {
+            throw failure("an unknown kind of group")
+        }
+        return nil
     }
 
     /// `*`, `+`, `?`, `{n}`, `{n,}` or `{n,m}`, each perhaps with `?`, which changes what is found but not whether.
@@ -127,10 +95,8 @@ struct ECMAPatternParser {
     }
 
     private mutating func number() throws -> Int? {
-        let start = position
-        while let scalar = next, PatternSet.digits.contains(scalar) { position += 1 }
-        guard position > start else { return nil }
-        let digits = String(String.UnicodeScalarView(scalars[start..<position]))
+        let digits = take(while: PatternSet.digits.contains)
+        guard !digits.isEmpty else { return nil }
         guard let value = Int(digits), value <= BoundedPattern.instructionsMax else {
             throw failure("a repetition above \(BoundedPattern.instructionsMax)")
         }
@@ -202,9 +168,7 @@ struct ECMAPatternParser {
     /// `\u0041`, `\u{1F600}`, or a surrogate pair of two.
     private mutating func unicode() throws -> UInt32 {
         if take("{") {
-            let digits = scalars[position...].prefix { $0 != "}" }
-            position += digits.count
-            let value = UInt32(String(String.UnicodeScalarView(digits)), radix: 16)
+            let value = UInt32(take { $0 != "}" }, radix: 16)
             guard take("}"), let value, value <= 0x10FFFF else { throw failure("a code point in braces is expected") }
             return value
         }
@@ -251,10 +215,8 @@ struct ECMAPatternParser {
 
     private mutating func property(isNegated: Bool) throws -> PatternSet {
         guard take("{") else { throw failure("\\p needs a name in braces") }
-        let name = scalars[position...].prefix { $0 != "}" }
-        position += name.count
+        var text = take { $0 != "}" }
         guard take("}") else { throw failure("\\p needs a name in braces") }
-        var text = String(String.UnicodeScalarView(name))
         for prefix in ["General_Category=", "gc="] where text.hasPrefix(prefix) { text.removeFirst(prefix.count) }
         guard let set = PatternSet(property: text, isNegated: isNegated) else {
             throw failure("\\p knows general categories such as L, Lu, Letter or Nd, and not \(text.prefix(40))")

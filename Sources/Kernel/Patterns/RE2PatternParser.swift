@@ -1,13 +1,13 @@
 /// Reads RE2's syntax (github.com/google/re2/wiki/Syntax).
-struct RE2PatternParser {
+struct RE2PatternParser: PatternParser {
     /// Of a counted repetition (RE2's limit).
     private static let repetitionsMax = 1_000
     private static let spaces = PatternSet.ranges(9...10, 12...13, 32...32)
     private static let notNewline = PatternSet(ranges: PatternSet.ranges(10...10).complement)
 
-    private let scalars: [Unicode.Scalar]
-    private var position = 0
-    private var depth = 0
+    let scalars: [Unicode.Scalar]
+    var position = 0
+    var depth = 0
     private var isCaseless = false
     private var dotTakesNewline = false
     /// The names of the groups; the first is for the whole.
@@ -15,32 +15,9 @@ struct RE2PatternParser {
 
     init(_ text: String) { scalars = Array(text.unicodeScalars) }
 
-    mutating func parse() throws -> PatternTree {
-        let tree = try choice()
-        guard position == scalars.count else { throw failure("a ) without its (") }
-        return .group(0, tree)
-    }
+    mutating func parse() throws -> PatternTree { .group(0, try whole()) }
 
-    private func failure(_ reason: String) -> BoundedPattern.Failure {
-        BoundedPattern.Failure(reason: "\(reason), at character \(position + 1)")
-    }
-
-    private var next: Unicode.Scalar? { position < scalars.count ? scalars[position] : nil }
-
-    private mutating func take(_ text: String) -> Bool {
-        let wanted = Array(text.unicodeScalars)
-        guard scalars[position...].starts(with: wanted) else { return false }
-        position += wanted.count
-        return true
-    }
-
-    private mutating func choice() throws -> PatternTree {
-        var branches = [try sequence()]
-        while take("|") { branches.append(try sequence()) }
-        return branches.count == 1 ? branches[0] : .choice(branches)
-    }
-
-    private mutating func sequence() throws -> PatternTree {
+    mutating func sequence() throws -> PatternTree {
         var parts: [PatternTree] = []
         while let scalar = next, scalar != "|", scalar != ")" {
             guard let part = try part() else { continue }
@@ -68,25 +45,20 @@ struct RE2PatternParser {
     private func cased(_ set: PatternSet) -> PatternSet { isCaseless ? set.caseless : set }
 
     private mutating func group() throws -> PatternTree? {
-        guard depth < BoundedPattern.depthMax else { throw failure("too many groups within each other") }
-        depth += 1
-        defer { depth -= 1 }
         let flags = (isCaseless, dotTakesNewline)
         var number: Int?
         if take("?P<") || take("?<") {
-            let name = scalars[position...].prefix { PatternSet.words.contains($0) }
-            position += name.count
+            let name = take(while: PatternSet.words.contains)
             guard !name.isEmpty, take(">") else { throw failure("a group's name is expected") }
             number = groupNames.count
-            groupNames.append(String(String.UnicodeScalarView(name)))
+            groupNames.append(name)
         } else if take("?") {
             if try setFlags() { return nil }
         } else {
             number = groupNames.count
             groupNames.append(nil)
         }
-        let tree = try choice()
-        guard take(")") else { throw failure("a ( without its )") }
+        let tree = try inside()
         (isCaseless, dotTakesNewline) = flags
         return number.map { .group($0, tree) } ?? tree
     }
@@ -242,9 +214,7 @@ struct RE2PatternParser {
             isFirst = false
             if take("[:") {
                 let isOther = take("^")
-                let name = scalars[position...].prefix { PatternSet.words.contains($0) }
-                position += name.count
-                guard let ranges = Self.classes[String(String.UnicodeScalarView(name))], take(":]") else {
+                guard let ranges = Self.classes[take(while: PatternSet.words.contains)], take(":]") else {
                     throw failure("a class that is not known")
                 }
                 set.ranges += isOther ? PatternSet.sorted(ranges).complement : ranges
