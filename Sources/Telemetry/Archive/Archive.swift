@@ -6,12 +6,11 @@ import Synchronization
 ///
 /// Work on it blocks its thread; it is meant for one that may wait.
 final class Archive: Sendable {
-    /// Files that are open at a time; those that were not used for longest are closed.
+    /// Files that are open at a time.
     static let openFilesMax = 32
 
     private struct State {
-        var open: [ArchivePart: (file: DayFileStore, usedAt: Int)] = [:]
-        var uses = 0
+        var open = OpenFiles<ArchivePart, DayFileStore>(max: Archive.openFilesMax)
         var appended: Set<ArchivePart> = []
     }
 
@@ -71,22 +70,7 @@ final class Archive: Sendable {
     func exists(_ part: ArchivePart) -> Bool { FileManager.default.fileExists(atPath: path(part)) }
 
     func file(_ part: ArchivePart) throws -> DayFileStore {
-        try state.withLock { state in
-            state.uses += 1
-            if let known = state.open[part] {
-                state.open[part]?.usedAt = state.uses
-                return known.file
-            }
-            if state.open.count >= Self.openFilesMax,
-                let oldest = state.open.min(by: { $0.value.usedAt < $1.value.usedAt })
-            {
-                state.open[oldest.key] = nil
-                try oldest.value.file.close()
-            }
-            let file = try DayFileStore(path: path(part))
-            state.open[part] = (file, state.uses)
-            return file
-        }
+        try state.withLock { try $0.open.file(part) { try DayFileStore(path: path(part)) } }
     }
 
     // MARK: Writing
@@ -149,7 +133,7 @@ final class Archive: Sendable {
 
     /// Makes sure that all that was appended survives the machine's end.
     func sync() throws {
-        let files = state.withLock { $0.open.values.map(\.file) }
+        let files = state.withLock { $0.open.files }
         for file in files { try file.sync() }
     }
 
@@ -161,16 +145,11 @@ final class Archive: Sendable {
 
     /// Closes the files of parts.
     func letGo(of parts: [ArchivePart]) throws {
-        let known = state.withLock { state in parts.compactMap { state.open.removeValue(forKey: $0)?.file } }
-        for file in known { try file.close() }
+        for file in state.withLock({ $0.open.take(parts) }) { try file.close() }
     }
 
     func close() throws {
-        let files = state.withLock { state in
-            defer { state.open = [:] }
-            return state.open.values.map(\.file)
-        }
-        for file in files { try file.close() }
+        for file in state.withLock({ $0.open.take($0.open.names) }) { try file.close() }
     }
 
     // MARK: Reading

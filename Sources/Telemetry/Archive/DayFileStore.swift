@@ -1,7 +1,7 @@
 import Kernel
 
 /// One file of the archive.
-struct DayFileStore: Sendable {
+struct DayFileStore: OpenFile, Sendable {
     /// Each file has blocks of one kind; the number stands in files from before that was so.
     private static let kind: Int64 = 1
 

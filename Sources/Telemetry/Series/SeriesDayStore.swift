@@ -1,7 +1,7 @@
 import Kernel
 
 /// The chunks of one day.
-struct SeriesDayStore: Sendable {
+struct SeriesDayStore: OpenFile, Sendable {
     /// A chunk as it is kept.
     struct Row {
         let first: Int64

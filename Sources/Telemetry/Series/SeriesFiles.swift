@@ -10,8 +10,7 @@ final class SeriesFiles: Sendable {
     static let openFilesMax = 40
 
     private struct State {
-        var open: [Int: (file: SeriesDayStore, usedAt: Int)] = [:]
-        var uses = 0
+        var open = OpenFiles<Int, SeriesDayStore>(max: SeriesFiles.openFilesMax)
         /// Ids of the series of the day that was written last.
         var known: (day: Int, ids: [LabelSet: Int64]) = (-1, [:])
     }
@@ -44,20 +43,7 @@ final class SeriesFiles: Sendable {
     }
 
     private func file(_ day: Int, _ state: inout State) throws -> SeriesDayStore {
-        state.uses += 1
-        if let known = state.open[day] {
-            state.open[day]?.usedAt = state.uses
-            return known.file
-        }
-        if state.open.count >= Self.openFilesMax,
-            let oldest = state.open.min(by: { $0.value.usedAt < $1.value.usedAt })
-        {
-            state.open[oldest.key] = nil
-            try oldest.value.file.close()
-        }
-        let file = try SeriesDayStore(path: path(day))
-        state.open[day] = (file, state.uses)
-        return file
+        try state.open.file(day) { try SeriesDayStore(path: path(day)) }
     }
 
     // MARK: Writing
@@ -73,7 +59,7 @@ final class SeriesFiles: Sendable {
 
     /// Makes sure that all that was written survives the machine's end.
     func sync() throws {
-        try state.withLock { state in for one in state.open.values { try one.file.sync() } }
+        try state.withLock { state in for file in state.open.files { try file.sync() } }
     }
 
     /// Deletes the days before this one, and says how many.
@@ -89,7 +75,7 @@ final class SeriesFiles: Sendable {
     /// Closes the files of the days before this one.
     func letGo(before day: Int) throws {
         try state.withLock { state in
-            for old in state.open.keys where old < day { try state.open.removeValue(forKey: old)?.file.close() }
+            for file in state.open.take(state.open.names.filter { $0 < day }) { try file.close() }
         }
     }
 
