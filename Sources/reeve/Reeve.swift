@@ -11,6 +11,6 @@ struct Reeve: AsyncParsableCommand {
             SettingsCommand.self,
             ReferenceCommand.self,
             MockModelCommand.self,
-            ExportCommand.self,
+            AlertsCommand.self, ExportCommand.self,
         ] + ClientCommands.all)
 }

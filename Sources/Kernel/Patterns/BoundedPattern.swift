@@ -76,8 +76,39 @@ public struct BoundedPattern: Sendable {
     /// What the groups of a match of the whole text took, `nil` for one that took no part; `nil` without a match.
     public func groups(of text: String, stepsLeft: inout Int) -> [String?]? {
         let scalars = Array(text.unicodeScalars)
-        guard let slots = run(text, &stepsLeft, { $0.groups() }) ?? nil else { return nil }
-        return stride(from: 0, to: slots.count, by: 2).map { slot in
+        guard let slots = run(text, &stepsLeft, { $0.groups(isWhole: true) }) ?? nil else { return nil }
+        return Self.groups(slots, of: scalars)
+    }
+
+    /// The text with each match, from the left, replaced by what `replacement` makes of its groups; `nil` where the
+    /// steps do not suffice. An empty match right behind another is none (Go, `Regexp.ReplaceAllString`).
+    public func replacing(
+        in text: String, stepsLeft: inout Int, with replacement: ([String?]) -> String
+    ) -> String? {
+        let scalars = Array(text.unicodeScalars)
+        var output = String.UnicodeScalarView()
+        var position = 0
+        var lastEnd = -1
+        let isDone: Void? = run(text, &stepsLeft) { machine in
+            while position <= scalars.count, let slots = machine.groups(from: position, isWhole: false) {
+                output.append(contentsOf: scalars[position..<slots[0]])
+                position = slots[1]
+                if slots[1] > slots[0] || slots[0] != lastEnd {
+                    output.append(contentsOf: replacement(Self.groups(slots, of: scalars)).unicodeScalars)
+                }
+                lastEnd = slots[1]
+                guard slots[1] == slots[0] else { continue }
+                if position < scalars.count { output.append(scalars[position]) }
+                position += 1
+            }
+        }
+        guard isDone != nil, stepsLeft >= 0 else { return nil }
+        if position < scalars.count { output.append(contentsOf: scalars[position...]) }
+        return String(output)
+    }
+
+    private static func groups(_ slots: [Int], of scalars: [Unicode.Scalar]) -> [String?] {
+        stride(from: 0, to: slots.count, by: 2).map { slot in
             guard slots[slot] >= 0, slots[slot + 1] >= slots[slot] else { return nil }
             return String(String.UnicodeScalarView(scalars[slots[slot]..<slots[slot + 1]]))
         }

@@ -80,18 +80,25 @@ struct PatternMachine {
         var seen: [Int]
     }
 
-    /// The places of the groups where all of the text matches, each as its start and end, -1 for one that took no part.
-    mutating func groups() -> [Int]? {
+    /// The places of a match's groups, each as its start and end, -1 for one that took no part: of all of the text, or
+    /// unless `isWhole` of the first match from `start` on, which is the one that a backtracking matcher would find.
+    mutating func groups(from start: Int = 0, isWhole: Bool) -> [Int]? {
         var now = Threads(seen: [Int](repeating: -1, count: program.instructions.count))
         var next = now
         var found: [Int]?
-        follow(0, [Int](repeating: -1, count: program.slots), 0, &now)
-        for position in 0...text.count {
+        for position in start...text.count {
+            if position == start || !isWhole && found == nil {
+                follow(0, [Int](repeating: -1, count: program.slots), position, &now)
+            }
             next.list.removeAll(keepingCapacity: true)
-            for thread in now.list {
+            threads: for thread in now.list {
                 switch program.instructions[thread.index] {
                 case .match:
-                    // Only the end of the text ends a match, and the first thread is the preferred one.
+                    // The first thread is the preferred one, and a match of the whole ends with the text.
+                    guard isWhole else {
+                        found = thread.slots
+                        break threads
+                    }
                     if position == text.count, found == nil { found = thread.slots }
                 case .set(let set):
                     guard position < text.count, program.sets[set].contains(text[position]) else { continue }
@@ -99,7 +106,7 @@ struct PatternMachine {
                 default: break
                 }
             }
-            if position == text.count || next.list.isEmpty || stepsLeft < 0 { break }
+            if position == text.count || next.list.isEmpty && (isWhole || found != nil) || stepsLeft < 0 { break }
             swap(&now, &next)
         }
         return stepsLeft < 0 ? nil : found

@@ -30,7 +30,7 @@ enum QueryText {
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
         if value == 0 { return value.sign == .minus ? "-0" : "0" }
         if let whole = Int64(exactly: value), whole.magnitude < 1 << 53 { return "\(whole)" }
-        let (digits, exponent) = parts("\(value.magnitude)")
+        let (digits, exponent) = digits(value)
         let sign = value < 0 ? "-" : ""
         if !isPlain, value.magnitude < 1e-6 || value.magnitude >= 1e21 {
             let behind = digits.dropFirst()
@@ -45,9 +45,9 @@ enum QueryText {
         return "\(sign)\(digits.prefix(exponent)).\(digits.dropFirst(exponent))"
     }
 
-    /// The digits of Swift's shortest text, without zeros around them, and where the point stands among them.
-    private static func parts(_ text: String) -> (digits: String, exponent: Int) {
-        let halves = text.split(separator: "e")
+    /// The shortest digits that tell a number apart, without zeros around them, and where the point stands among them.
+    static func digits(_ value: Double) -> (digits: String, exponent: Int) {
+        let halves = "\(value.magnitude)".split(separator: "e")
         let power = halves.count > 1 ? Int(halves[1]) ?? 0 : 0
         let around = halves[0].split(separator: ".", omittingEmptySubsequences: false)
         var digits = Substring(around.joined())

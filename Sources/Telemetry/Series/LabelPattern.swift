@@ -45,10 +45,20 @@ public struct LabelPattern: Sendable {
     /// - Parameter template: With `$1`, `${1}`, `$name` or `${name}` for groups, and `$$` for a dollar sign.
     func expand(_ template: String, with value: String) -> String? {
         var steps = Self.stepsMax
-        guard let groups = pattern.groups(of: value, stepsLeft: &steps) else { return nil }
+        return pattern.groups(of: value, stepsLeft: &steps).map { Self.expand(template, $0, pattern.groupNames) }
+    }
+
+    /// The text with each match within it replaced by the template with the match's groups, as Go's
+    /// `Regexp.ReplaceAllString` does; `nil` where that takes too long.
+    static func replacing(_ pattern: BoundedPattern, in text: String, by template: String) -> String? {
+        var steps = stepsMax
+        return pattern.replacing(in: text, stepsLeft: &steps) { expand(template, $0, pattern.groupNames) }
+    }
+
+    private static func expand(_ template: String, _ groups: [String?], _ names: [String?]) -> String {
         func group(_ name: String) -> String {
             let isNumber = name.utf8.allSatisfy { (48...57).contains($0) }
-            guard let place = isNumber ? Int(name) : pattern.groupNames.firstIndex(of: name),
+            guard let place = isNumber ? Int(name) : names.firstIndex(of: name),
                 groups.indices.contains(place)
             else { return "" }
             return groups[place] ?? ""

@@ -1,0 +1,74 @@
+/// What one rule comes to at one moment.
+public struct RuleEvaluation {
+    /// Why an evaluation came to nothing.
+    public struct Fault: Error, Sendable, CustomStringConvertible {
+        public let description: String
+    }
+
+    public let reader: any SeriesReader
+    public var externalLabels = LabelSet.none
+    public var externalURL = ""
+    /// Whether the time for it has run out.
+    public var isOver: () -> Bool = { false }
+
+    public init(reader: any SeriesReader) { self.reader = reader }
+
+    private func vector(_ query: PromQLQuery, at time: Int64) throws -> [(labels: LabelSet, value: Double)] {
+        switch try query.answer(at: time, from: reader, isOver: isOver) {
+        case .vector(let series): return series.map { ($0.labels, $0.samples[0].value) }
+        case .scalar(let sample): return [(.none, sample.value)]
+        case .string, .matrix: throw Fault(description: "rule result is not a vector or scalar")
+        }
+    }
+
+    /// The series that a recording rule makes.
+    ///
+    /// - Throws: ``Fault``, or what the query throws.
+    public func recorded(
+        _ rule: RuleProgram.Rule, limit: Int, at time: Int64
+    ) throws -> [(labels: LabelSet, value: Double)] {
+        var seen: Set<LabelSet> = []
+        let found = try vector(rule.query, at: time).map { labels, value in
+            var labels = labels.setting(LabelSet.metricName, rule.name)
+            let data = Template.Data(labels: labels, value: value)
+            for (name, text) in rule.labels { labels = labels.setting(name, filled(text, data)) }
+            guard seen.insert(labels).inserted else {
+                throw Fault(description: "vector contains metrics with the same labelset after applying rule labels")
+            }
+            return (labels: labels, value: value)
+        }
+        guard limit == 0 || found.count <= limit else {
+            throw Fault(description: "exceeded limit of \(limit) with \(found.count) series")
+        }
+        return found
+    }
+
+    /// What holds of an alert's condition, with its labels and annotations filled in.
+    ///
+    /// - Throws: ``Fault``, or what the query throws.
+    public func found(
+        _ rule: RuleProgram.Rule, _ alert: RuleProgram.Alert, at time: Int64
+    ) throws -> [AlertStates.Finding] {
+        var seen: Set<LabelSet> = []
+        return try vector(rule.query, at: time).map { sample in
+            var data = Template.Data(labels: sample.labels, value: sample.value)
+            data.externalLabels = externalLabels
+            data.externalURL = externalURL
+            data.query = { try vector(try PromQLQuery($0), at: time) }
+            var labels = sample.labels.withoutName
+            for (name, text) in rule.labels { labels = labels.setting(name, filled(text, data)) }
+            labels = labels.setting("alertname", rule.name)
+            guard seen.insert(labels).inserted else {
+                throw Fault(description: "vector contains metrics with the same labelset after applying alert labels")
+            }
+            var annotations: [String: String] = [:]
+            for (name, text) in alert.annotations { annotations[name] = filled(text, data) }
+            return AlertStates.Finding(labels: labels, annotations: annotations, value: sample.value)
+        }
+    }
+
+    /// A template that cannot be filled in must not keep an alert from firing.
+    private func filled(_ template: Template, _ data: Template.Data) -> String {
+        do { return try template.text(data) } catch { return "<error expanding template: \(error)>" }
+    }
+}
