@@ -107,7 +107,8 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
         let spans = try TelemetryIngest(
             folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
             diskQuota: settings.telemetry.diskQuota, world: world,
-            clickHouse: clickHouse.map { ($0, HTTPClickHouse()) }, kafka: kafka
+            clickHouse: clickHouse.map { ($0, HTTPClickHouse()) }, kafka: kafka,
+            onNotice: { telemetryLogger.notice("\($0)") }
         ) { telemetryLogger.warning("\($0)") }
         let metrics = MetricIngest(
             store: try SeriesStore(

@@ -314,7 +314,7 @@ public struct Features: Sendable {
     private func telemetryLoops(_ spans: TelemetryIngest) -> [Loop] {
         let (retention, service) = (TelemetryRetention(settings.telemetry), retention)
         return [
-            Loop("telemetry.spans", every: spans.flushInterval) { try await spans.flush() }
+            Loop("telemetry.spans", every: spans.flushInterval) { try await spans.flushIfDue() }
         ]
             + (spans.kafka.map { kafka in
                 [Loop("telemetry.kafka", every: KafkaOutlet.sendInterval) { try await kafka.send() }]

@@ -48,6 +48,7 @@ final class ArchiveStore: TelemetryStore {
 
     /// What fails of it is the disk, and is told to whoever sends.
     var fault: String? { nil }
+    var patience: StorePatience? { nil }
 
     // MARK: in
 

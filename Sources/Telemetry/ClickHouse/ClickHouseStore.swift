@@ -19,6 +19,8 @@ final class ClickHouseStore: TelemetryStore {
     private let connection: ClickHouseConnection
     private let node: ClickHouseNode
     private let live: LiveSpans
+    var patience: StorePatience? { rest }
+    private let rest: StorePatience
     private let spans: ClickHouseSpanStore
     private let logs: ClickHouseLogStore
     private let state = Mutex(State())
@@ -29,10 +31,11 @@ final class ClickHouseStore: TelemetryStore {
     /// - Parameter folder: The folder of all telemetry, for how far the spool is in the store.
     init(
         _ address: ClickHouseAddress, transport: any ClickHouseTransport, folder: String, live: LiveSpans,
-        bindings: TraceBindings, entropy: any Entropy
+        bindings: TraceBindings, world: World
     ) throws {
-        node = try ClickHouseNode(folder: folder, entropy: entropy)
-        connection = ClickHouseConnection(address, transport: transport, entropy: entropy)
+        node = try ClickHouseNode(folder: folder, entropy: world.entropy)
+        connection = ClickHouseConnection(address, transport: transport, entropy: world.entropy)
+        rest = StorePatience(world)
         self.live = live
         spans = ClickHouseSpanStore(connection: connection)
         logs = ClickHouseLogStore(connection: connection)
@@ -78,7 +81,8 @@ final class ClickHouseStore: TelemetryStore {
         _ retention: TelemetryRetention, _ marks: RetentionEvidence, now: Timestamp,
         settle: @Sendable () async throws -> Void
     ) async throws -> Int {
-        guard marks.holds.isEmpty else { return 0 }
+        // While it is away nothing can be dropped; the flush says so.
+        guard marks.holds.isEmpty, !rest.isResting else { return 0 }
         try await makeTables()
         let today = ArchivePart.day(of: now)
         var dropped: Set<ClickHousePart> = []

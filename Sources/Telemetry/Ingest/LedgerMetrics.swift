@@ -4,6 +4,10 @@ public struct LedgerMetrics: MetricSource {
         "reeve_telemetry_records_total", "Records of telemetry over all starts, by what became of them.",
         labels: ["signal", "outcome"])
 
+    public static let failures = Metric.counter(
+        "reeve_telemetry_store_failures_total",
+        "Tries to put records into the store of telemetry that failed since the start; they wait in the spool.")
+
     private let ingest: TelemetryIngest?
     private let metrics: MetricIngest?
 
@@ -26,5 +30,8 @@ public struct LedgerMetrics: MetricSource {
             }
         }
         page.add(family)
+        var failures = CounterFamily(Self.failures)
+        failures.add(Int64(ingest?.storeFailures ?? 0), [])
+        page.add(failures)
     }
 }

@@ -80,31 +80,34 @@ public final class TelemetryIngest: Sendable {
     private let knowsLabels: Mutex<Bool>
     private let hearer = Mutex<(@Sendable ([StoredSpan]) -> Void)?>(nil)
     private let worker = DispatchQueue(label: "reeve.telemetry.quota")
+    private let onNotice: @Sendable (String) -> Void
+    private let onWarning: @Sendable (String) -> Void
 
     /// - Parameters:
     ///   - folder: The folder of all telemetry, made where it is absent.
     ///   - quota: Bytes that the spool may take.
     ///   - diskQuota: Bytes that all telemetry may take before some of it is shed; see ``DiskQuota``.
     ///   - room: For the bodies of requests while they are read.
-    ///   - onWarning: Hears of what cannot be read.
+    ///   - onNotice: Hears when the store that was away is back.
+    ///   - onWarning: Hears of what cannot be read, and when the store goes away.
     ///   - kafka: Gets every log record that is kept.
     ///   - clickHouse: The database that keeps the records instead of files of that folder, and the way there.
     public init(
         folder: String, quota: Int, diskQuota: Int = .max, world: World,
         clickHouse: (address: ClickHouseAddress, transport: any ClickHouseTransport)? = nil, kafka: KafkaOutlet? = nil,
         waitingBytesMax: Int = TelemetryIngest.waitingBytesMax, room: BodyRoom = BodyRoom(),
+        onNotice: @escaping @Sendable (String) -> Void = { _ in },
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
         (self.kafka, self.waitingBytesMax) = (kafka, waitingBytesMax)
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
-        self.room = room
+        (self.room, self.onNotice, self.onWarning) = (room, onNotice, onWarning)
         live = LiveSpans(world: world)
         liveFile = LiveSpansFile(folder: folder, live: live)
         let store: any TelemetryStore =
             if let (address, transport) = clickHouse {
                 try ClickHouseStore(
-                    address, transport: transport, folder: folder, live: live, bindings: bindings,
-                    entropy: world.entropy)
+                    address, transport: transport, folder: folder, live: live, bindings: bindings, world: world)
             } else {
                 try ArchiveStore(
                     folder: folder, live: live, bindings: bindings, world: world, onWarning: onWarning)
@@ -257,6 +260,21 @@ public final class TelemetryIngest: Sendable {
     /// Why the store cannot be used at this moment; records are kept in the spool until it can.
     public var storeFault: String? { store.fault }
 
+    /// As ``flush()``, but leaves a store that is away alone for a while, and says so once; see ``StorePatience``.
+    public func flushIfDue() async throws {
+        guard let patience = store.patience else { return try await flush() }
+        guard !patience.isResting else { return }
+        do { try await flush() } catch {
+            guard error is ClickHouseFault || (error as? Problem)?.code == .storageUnavailable else { throw error }
+            guard patience.fail() else { return }
+            onWarning(
+                "The store of telemetry takes no records, which wait in the spool: \(store.fault ?? "\(error)")")
+        }
+    }
+
+    /// Tries to put records into the store that failed since the start.
+    public var storeFailures: Int { store.patience?.failures ?? 0 }
+
     private func flushNow() async throws {
         let waiting = state.withLock { state in
             defer { state.waiting = [] }
@@ -272,6 +290,9 @@ public final class TelemetryIngest: Sendable {
             state.withLock { $0.unread.after = page.through }
         }
         try await learnLabels()
+        if let away = store.patience?.succeed() {
+            onNotice("The store of telemetry takes records again, after \(away.duration.components.seconds) s.")
+        }
         let now = world.now
         let isDue = keeping.withLock { $0.syncedAt.map { now - $0 >= Self.syncInterval || now < $0 } ?? true }
         if isDue || spool.isPressed { try await letGo() }

@@ -17,6 +17,9 @@ protocol TelemetryStore: Sendable {
     /// Why it cannot be used at this moment; `nil` where nothing is known of that.
     var fault: String? { get }
 
+    /// Where it may be away for a while: when it is tried again. `nil` for one that is always there.
+    var patience: StorePatience? { get }
+
     /// Puts requests into it. Called by one at a time; after a failure the same requests come again, with others
     /// behind them, and what is there of them already is passed over.
     func keep(_ requests: [WaitingRequest], now: Timestamp) async -> StoreOutcome
