@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 from reeve_server import CLICKHOUSE, ROOT, die_with_parent, until
 
 # Telemetry is kept beside the store, so one engine tells as much as two.
@@ -72,7 +73,15 @@ def test_records_wait_while_clickhouse_is_away(own_server, clickhouse):
     expected = [f"line {number}" for number in range(3)]
     assert until(lambda: len(messages(admin)) >= 3 and messages(admin), seconds=30, what="all of them") == expected
     password = address.split(":")[2].split("@")[0]
-    assert password not in own_server.log_path.read_text()
+    log = own_server.log_path.read_text()
+    assert password not in log
+    # Said once each time, whatever was tried meanwhile.
+    assert 2 <= log.count("takes no records") <= 3, log
+    assert log.count("takes records again") == 2
+    assert "telemetry.spans" not in log
+    page = admin.send("GET", "/metrics").text
+    failures = next(line for line in page.splitlines() if line.startswith("reeve_telemetry_store_failures_total "))
+    assert float(failures.split()[1]) >= 1
 
 
 @pytest.fixture
@@ -134,8 +143,36 @@ def test_the_newest_clickhouse_understands_what_it_is_told(own_server, newest):
     assert [span["name"] for span in spans] == ["step 1", "step 2"]
     detail = admin.get(f"/api/v1/traces/{trace}/spans/{spans[0]['spanId']}")
     assert detail["attributes"] == {"correlation_id": "order-9"}, json.dumps(detail)
+    # What is a subject's goes by a mutation, and is gone at once.
+    record = {"message": "hers", "correlation_id": "order-10", "attributes": {"user": "ada@example.org"}}
+    admin.post("/api/v1/logs", [record])
+    found(1, correlationId="order-10")
+    for dry_run, removed in [(True, 0), (False, 1)]:
+        order = admin.post("/api/v1/telemetry/erasures", {"subject": "ada@example.org", "dryRun": dry_run})
+        report = until(
+            lambda path=f"/api/v1/telemetry/erasures/{order['id']}": (
+                (one := admin.get(path))["state"] != "running" and one), seconds=60, what="an erasure")
+        assert (report["state"], report["found"], report["removed"]) == ("done", 1, removed), report
+        assert report["foundIn"] == {"user": 1}
+    assert report["remaining"] == 0
+    assert len(report["files"][0]["sha256"]) == 64
+    assert admin.get("/api/v1/logs", params={"correlationId": "order-10"})["items"] == []
     # A span that comes again is known.
     send(2)
     traces = lambda: {one["signal"]: one for one in admin.get("/api/v1/telemetry/ledger")["items"]}["traces"]  # noqa: E731
     until(lambda: traces()["duplicate"] == 1, what="a duplicate")
+    # Days that are over go but for what failed: the same rows as of long ago, which a start comes upon.
+    admin.post("/api/v1/logs", [{"message": "nobody's", "service": "loner"}])
+    found(1, service="loner")
+    sql = lambda text: requests.post(address.replace("clickhouse", "http", 1), files={"query": (None, text)}).text  # noqa: E731
+    for table in ["reeve_spans", "reeve_logs"]:
+        assert sql(f"INSERT INTO {table} SELECT * REPLACE (today() - 40 AS day, 'system' AS category) FROM {table}") == ""
+    own_server.kill()
+    admin = own_server.start().api()
+    old = "SELECT count() FROM {} WHERE day < today() - 1 AND category = '{}'"
+    until(lambda: sql(old.format("reeve_logs", "system")) == "0\n", seconds=60, what="a day that is over")
+    assert sql(old.format("reeve_spans", "system-kept")) == "2\n"
+    assert sql(old.format("reeve_logs", "system-kept")) == "3\n"
+    assert len(found(1, service="loner")) == 1
+    assert len(admin.get(f"/api/v1/traces/{trace}")["spans"]) == 2
     assert refused.read_text() == ""

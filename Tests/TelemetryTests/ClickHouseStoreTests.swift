@@ -244,6 +244,66 @@ struct ClickHouseStoreTests {
         }
     }
 
+    /// A way to ClickHouse that remembers what was asked.
+    private final class Overheard: ClickHouseTransport {
+        private let real = HTTPClickHouse()
+        private let asked = Mutex<[String]>([])
+
+        func post(_ request: ClickHouseRequest) async throws(ClickHouseFault) -> ClickHouseReply {
+            asked.withLock { $0.append(String(decoding: request.body, as: UTF8.self)) }
+            return try await real.post(request)
+        }
+
+        /// The days since which a list of traces was looked for.
+        func days() -> [String] {
+            asked.withLock { asked in
+                defer { asked = [] }
+                return asked.filter { $0.contains("GROUP BY trace_id") }.compactMap { text in
+                    text.firstMatch(of: /\d{4}-\d\d-\d\d/).map { String($0.output) }
+                }
+            }
+        }
+    }
+
+    @Test("a list of traces is looked for in the latest days, and further back where those have too few")
+    func traceListDays() async throws {
+        try await Self.store.withFolder { folder in
+            let begun = try #require(Timestamp(rfc3339: "2026-03-10T12:00:00Z"))
+            let time = SetTime(begun)
+            let way = Overheard()
+            let ingest = try Self.store.ingest(
+                folder, quota: 1 << 20, world: World(time: time, entropy: World.live.entropy), transport: way)
+            for day in [0, 20, 39, 40] {
+                time.set(begun + .hours(24 * Int64(day)))
+                let end = String(time.now.microseconds * 1_000)
+                let span = SpanSamples.span(
+                    Self.hex(day + 1, 16),
+                    more: [
+                        "traceId": .string(Self.hex(day + 1, 32)), "startTimeUnixNano": .string(end),
+                        "endTimeUnixNano": .string(end),
+                    ])
+                _ = try await ingest.take(try OTLPJSON.traces(SpanSamples.request([span])) { _ in }, agent: nil)
+                try await ingest.flush()
+            }
+            func found(_ limit: Int, since day: Int? = nil) async throws -> [Int] {
+                var query = TraceQuery()
+                query.limit = limit
+                if let day { query.times = (begun + .hours(24 * Int64(day))).microseconds * 1_000..<Int64.max }
+                return try await ingest.traces(query).traces.map { Int($0.id.low) - 1 }
+            }
+            #expect(try await found(2) == [40, 39])
+            #expect(way.days() == ["2026-04-18"])
+            #expect(try await found(3) == [40, 39, 20])
+            #expect(way.days() == ["2026-04-18", "2026-04-12", "2026-03-20"])
+            #expect(try await found(50) == [40, 39, 20, 0])
+            #expect(way.days() == ["2026-04-18", "2026-04-12", "2026-03-20", "1970-01-01"])
+            // Nothing before is meant, less a day for clocks that are wrong.
+            #expect(try await found(50, since: 39) == [40, 39])
+            #expect(way.days() == ["2026-04-18", "2026-04-17"])
+            try await ingest.close()
+        }
+    }
+
     @Test("labels tell streams apart again after a start, whatever they hold")
     func labels() async throws {
         try await Self.store.withFolder { folder in
@@ -272,6 +332,42 @@ struct ClickHouseStoreTests {
             }
             #expect(second.streams.divide([(name: "app", value: "one more")]).labels.isEmpty)
             try await second.close()
+        }
+    }
+
+    @Test("retention goes through so many partitions at a time, and a crash in its midst loses and doubles nothing")
+    func retentionSteps() async throws {
+        try await withRetentionBench(.clickHouse) { bench in
+            try await bench.span(1, of: 1, [("gen_ai.operation.name", "invoke_agent")])
+            try await bench.span(2, of: 1, isFailed: true)
+            try await bench.log("with it") { $0.traceID = RetentionBench.trace(1).description }
+            try await bench.log("nobody's")
+            let store = try #require(bench.ingest.store as? ClickHouseStore)
+            bench.pass(to: 31)
+            // As after an end between copying and dropping.
+            let part = ClickHousePart(category: .system, day: ArchivePart.day(of: RetentionBench.begun))
+            let condition: ClickHouseQuery = "trace_id != ''"
+            for _ in 0..<2 { try await store.stores.keeping.carry(part, .logs, condition) }
+            #expect(try await bench.messages() == ["nobody's", "with it"])
+            var rounds = 0
+            var dropped: Set<ClickHousePart> = []
+            while rounds < 10 {
+                var work = ClickHouseRetention(
+                    TelemetryRetention(Settings.Telemetry()), RetentionEvidence(), store.stores, now: bench.time.now,
+                    partsMax: 1)
+                try await work.run {}
+                #expect(work.dropped.count <= 1)
+                guard !work.dropped.isEmpty else { break }
+                dropped.formUnion(work.dropped)
+                rounds += 1
+                #expect(try await bench.spans(1) == 2)
+            }
+            #expect(dropped.count == 2 && rounds == 2)
+            #expect(try await bench.messages() == ["with it"])
+            #expect(try await bench.ingest.logLabels().isEmpty == false)
+            bench.pass(to: 91)
+            try await bench.ingest.forget(TelemetryRetention(Settings.Telemetry()))
+            #expect(try await bench.ingest.isEmpty())
         }
     }
 

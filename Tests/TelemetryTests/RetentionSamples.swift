@@ -8,21 +8,20 @@ struct RetentionBench {
     static let begun = Timestamp(microseconds: 1_700_000_000_000_000)
 
     let folder: String
+    let store: TestStore
     let time = SetTime(RetentionBench.begun)
     var ingest: TelemetryIngest
     /// Whether small blocks are put together, as they are in life.
     var merges = true
 
-    init(_ folder: String) throws {
-        self.folder = folder
-        ingest = try TelemetryIngest(
-            folder: folder, quota: 1 << 24, world: World(time: time, entropy: World.live.entropy))
+    init(_ folder: String, _ store: TestStore = .files) throws {
+        (self.folder, self.store) = (folder, store)
+        ingest = try store.ingest(folder, quota: 1 << 24, world: World(time: time, entropy: World.live.entropy))
     }
 
     /// As after a process that ended without a word.
     mutating func startAnew() throws {
-        ingest = try TelemetryIngest(
-            folder: folder, quota: 1 << 24, world: World(time: time, entropy: World.live.entropy))
+        ingest = try store.ingest(folder, quota: 1 << 24, world: World(time: time, entropy: World.live.entropy))
     }
 
     func pass(to day: Int) { time.set(Self.begun + .hours(24 * Int64(day))) }
@@ -113,9 +112,11 @@ struct RetentionBench {
     }
 }
 
-func withRetentionBench(_ body: (inout RetentionBench) async throws -> Void) async throws {
-    try await withTelemetryFolder { folder in
-        var bench = try RetentionBench(folder)
+func withRetentionBench(
+    _ store: TestStore = .files, _ body: (inout RetentionBench) async throws -> Void
+) async throws {
+    try await store.withFolder { folder in
+        var bench = try RetentionBench(folder, store)
         try await body(&bench)
         try await bench.ingest.close()
     }
@@ -129,6 +130,18 @@ extension TelemetryIngest {
     }
 
     var reading: Archive { files.reading }
+
+    /// Whether nothing of any day is left.
+    func isEmpty() async throws -> Bool {
+        guard let clickHouse = store as? ClickHouseStore else { return reading.allParts().isEmpty }
+        for kind in ArchivePart.Kind.allCases {
+            let tables = [ClickHouseSchema.table(kind), ClickHouseSchema.ofBoth] + ClickHouseSchema.derived(kind)
+            for table in tables {
+                guard try await clickHouse.stores.parts.parts(of: table).isEmpty else { return false }
+            }
+        }
+        return true
+    }
 
     /// Deletes what bodies have apart and none names any more, and says how much that was.
     func deleteUnnamedPieces() throws -> Int {

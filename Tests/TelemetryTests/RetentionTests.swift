@@ -23,9 +23,10 @@ struct RetentionTests {
         try await bench.log("of nobody")
     }
 
-    @Test("a trace that failed is kept with its logs, and one that went well is not")
-    func failed() async throws {
-        try await withRetentionBench { bench in
+    @Test(
+        "a trace that failed is kept with its logs, and one that went well is not", arguments: TestStore.available)
+    func failed(_ store: TestStore) async throws {
+        try await withRetentionBench(store) { bench in
             try await Self.fill(bench)
             var left: [Int: [Int]] = [:]
             for day in [7, 8, 31, 90, 91] {
@@ -35,13 +36,14 @@ struct RetentionTests {
             }
             let meant = [7: [3, 2, 4], 8: [3, 1, 4], 31: [3, 0, 2], 90: [3, 0, 2], 91: [0, 0, 0]]
             #expect(left == meant)
-            #expect(bench.ingest.reading.allParts().isEmpty)
+            #expect(try await bench.ingest.isEmpty())
         }
     }
 
-    @Test("what a step that failed keeps is all of it, as it was sent")
-    func whole() async throws {
-        try await withRetentionBench { bench in
+    @Test(
+        "what a step that failed keeps is all of it, as it was sent", arguments: TestStore.available)
+    func whole(_ store: TestStore) async throws {
+        try await withRetentionBench(store) { bench in
             try await bench.span(1, of: 1, Self.plan + [("input.value", "what is asked")], resource: [("host", "a")])
             try await bench.span(2, of: 1, isFailed: true)
             let before = try await bench.ingest.span(SpanID(value: 1), of: RetentionBench.trace(1))
@@ -53,9 +55,10 @@ struct RetentionTests {
         }
     }
 
-    @Test("the failure counts on whatever day and in whatever category it came")
-    func elsewhere() async throws {
-        try await withRetentionBench { bench in
+    @Test(
+        "the failure counts on whatever day and in whatever category it came", arguments: TestStore.available)
+    func elsewhere(_ store: TestStore) async throws {
+        try await withRetentionBench(store) { bench in
             try await bench.span(1, of: 1, Self.plan)
             bench.pass(to: 3)
             try await bench.span(2, of: 1, [("reeve.category", "tool")], isFailed: true)
@@ -65,10 +68,11 @@ struct RetentionTests {
         }
     }
 
-    @Test("a label keeps, and once it is gone before its time it does not")
-    func labelled() async throws {
+    @Test(
+        "a label keeps, and once it is gone before its time it does not", arguments: TestStore.available)
+    func labelled(_ store: TestStore) async throws {
         for isKept in [true, false] {
-            try await withRetentionBench { bench in
+            try await withRetentionBench(store) { bench in
                 try await bench.span(1, of: 2, Self.plan)
                 var marks = RetentionEvidence()
                 if isKept { marks.traces = [RetentionBench.trace(2)] }
@@ -134,9 +138,10 @@ struct RetentionTests {
         }
     }
 
-    @Test("where kept traces have no more room, labels keep and errors do not")
-    func full() async throws {
-        try await withRetentionBench { bench in
+    @Test(
+        "where kept traces have no more room, labels keep and errors do not", arguments: TestStore.available)
+    func full(_ store: TestStore) async throws {
+        try await withRetentionBench(store) { bench in
             var settings = Settings.Telemetry()
             settings.keptTracesBytes = 1
             let retention = TelemetryRetention(settings)
@@ -170,10 +175,12 @@ struct RetentionTests {
         (.times(0..<1), [0, 0], 0),
     ]
 
-    @Test("a hold keeps what it is on past every other time, until it is lifted", arguments: holds.indices)
-    func held(_ index: Int) async throws {
+    @Test(
+        "a hold keeps what it is on past every other time, until it is lifted", arguments: TestStore.available,
+        holds.indices)
+    func held(_ store: TestStore, _ index: Int) async throws {
         let (target, spans, logs) = Self.holds[index]
-        try await withRetentionBench { bench in
+        try await withRetentionBench(store) { bench in
             try await bench.span(1, of: 1, Self.plan + [("correlation_id", "order-1")])
             try await bench.span(2, of: 1, Self.chat + [("correlation_id", "order-1")])
             try await bench.span(3, of: 2, Self.plan + [("agent_id", "scribe")])
@@ -194,13 +201,14 @@ struct RetentionTests {
             }
             try await bench.ingest.forget(Self.settings)
             #expect([try await bench.spans(1), try await bench.spans(2)] == [0, 0])
-            #expect(bench.ingest.reading.allParts().isEmpty)
+            #expect(try await bench.ingest.isEmpty())
         }
     }
 
-    @Test("a hold that is lifted lets go of what it alone kept, and leaves what failed")
-    func lifted() async throws {
-        try await withRetentionBench { bench in
+    @Test(
+        "a hold that is lifted lets go of what it alone kept, and leaves what failed", arguments: TestStore.available)
+    func lifted(_ store: TestStore) async throws {
+        try await withRetentionBench(store) { bench in
             try await Self.fill(bench)
             var marks = RetentionEvidence()
             marks.holds = [TelemetryHold(id: "hold_1", target: .trace(RetentionBench.trace(2)))]

@@ -13,9 +13,7 @@ struct ClickHouseLogStore: Sendable {
     let connection: ClickHouseConnection
 
     static let insert = """
-        INSERT INTO reeve_logs (day, category, node, entry, row, time, level, service, logger, message, correlation_id,
-        agent_id, session_id, turn, tool, duration_ms, trace_id, span_id, attributes, label_names, label_values)
-        FORMAT RowBinary
+        INSERT INTO reeve_logs (day, category, \(ClickHouseSchema.columns(.logs))) FORMAT RowBinary
         """
 
     /// Adds a row; `number` is its place in its request.
@@ -51,14 +49,14 @@ struct ClickHouseLogStore: Sendable {
     // MARK: Search
 
     /// Where a row stands among those of its moment.
-    private struct Place: Equatable {
+    struct Place: Equatable {
         let time: Int64
         let node: String
         let entry: Int64
         let row: Int
     }
 
-    private struct Row {
+    struct Row {
         let place: Place
         let record: LogRecord
     }
@@ -149,16 +147,16 @@ struct ClickHouseLogStore: Sendable {
             isNewestFirst ? "time DESC, node DESC, entry DESC, row DESC" : "time, node, entry, row"
         let rows = try await connection.ask(
             """
-            SELECT category, node, entry, row, time, level, service, logger, message, correlation_id, agent_id,
-              session_id, turn, tool, duration_ms, trace_id, span_id, attributes, label_names, label_values
-            FROM reeve_logs WHERE \(.joined(conditions, by: " AND "))
+            SELECT category, \(schema: ClickHouseSchema.columns(.logs)) FROM reeve_logs
+            WHERE \(.joined(conditions, by: " AND "))
             ORDER BY \(order) LIMIT \(count: max) FORMAT RowBinary
             """, longest: longest)
         return try ColumnReader.rows(rows, Self.row)
     }
 
-    private static func row(_ row: inout ColumnReader) throws -> Row {
-        let category = TelemetryCategory(rawValue: try row.text()) ?? .system
+    /// A row of `category` and the columns of the schema.
+    static func row(_ row: inout ColumnReader) throws -> Row {
+        let category = ClickHousePart.category(of: try row.text()) ?? .system
         let (node, entry, number) = (try row.text(), try row.int(), try row.word())
         var record = LogRecord(at: try row.int())
         record.category = category
@@ -175,7 +173,7 @@ struct ClickHouseLogStore: Sendable {
         record.traceID = try row.textIfAny()
         record.spanID = try row.textIfAny()
         let attributes = try row.text()
-        if !attributes.isEmpty { record.attributes = try JSONParser.parse(attributes).object ?? JSONObject() }
+        if !attributes.isEmpty { record.attributes = LogRow.attributes(attributes.utf8) }
         record.labels = LogLabels(zip(try row.texts(), try row.texts()).map { (name: $0, value: $1) })
         return Row(place: Place(time: record.time, node: node, entry: entry, row: number), record: record)
     }
@@ -212,7 +210,7 @@ private struct LogFilter {
         conditions = ["time >= \(times.lowerBound)", "time < \(times.upperBound)"]
         let categories = TelemetryCategory.allCases.filter { plan.mayHave($0) }
         if categories.count < TelemetryCategory.allCases.count {
-            conditions.append("category IN \(list: categories.map(\.rawValue))")
+            conditions.append("category IN \(list: ClickHousePart.labels(categories))")
         }
         if let id = query.id {
             conditions.append("time IN (SELECT time FROM reeve_log_ids WHERE id = lower(\(id)))")

@@ -4,7 +4,7 @@ import Kernel
 struct ClickHouseProgressStore: Sendable {
     let connection: ClickHouseConnection
 
-    /// The last entry in each partition.
+    /// The last entry in each partition that the spool is put into.
     ///
     /// - Parameters:
     ///   - node: Whose spool; see ``ClickHouseNode``.
@@ -19,6 +19,7 @@ struct ClickHouseProgressStore: Sendable {
             """
             SELECT day, category, max(entry) FROM \(table)
             WHERE day >= toDate(\(date)) AND node = \(node) AND entry >= \(entry)
+              AND category IN \(list: TelemetryCategory.allCases.map(\.rawValue))
             GROUP BY day, category FORMAT RowBinary
             """, longest: ClickHouseConnection.questionMax)
         return try ColumnReader.rows(rows) { row in

@@ -9,6 +9,7 @@ struct ClickHouseQuery: ExpressibleByStringInterpolation {
         case text(String)
         case string(String)
         case int(Int64)
+        case bytes([UInt8])
         /// A set of texts, for `IN`.
         case list([String])
     }
@@ -26,10 +27,14 @@ struct ClickHouseQuery: ExpressibleByStringInterpolation {
         mutating func appendLiteral(_ literal: String) { pieces.append(.text(literal)) }
         mutating func appendInterpolation(_ value: String) { pieces.append(.string(value)) }
         mutating func appendInterpolation(_ value: Int64) { pieces.append(.int(value)) }
+        /// A text that need not be UTF-8.
+        mutating func appendInterpolation(bytes: [UInt8]) { pieces.append(.bytes(bytes)) }
         mutating func appendInterpolation(list: [String]) { pieces.append(.list(list)) }
         mutating func appendInterpolation(_ part: ClickHouseQuery) { pieces += part.pieces }
         /// A number that stands where ClickHouse takes no expression, such as behind `LIMIT`.
         mutating func appendInterpolation(count: Int) { pieces.append(.text(String(count))) }
+        /// What is written in the schema.
+        mutating func appendInterpolation(schema: String) { pieces.append(.text(schema)) }
     }
 
     static func joined(_ parts: [ClickHouseQuery], by separator: StaticString) -> ClickHouseQuery {
@@ -63,6 +68,10 @@ struct ClickHouseQuery: ExpressibleByStringInterpolation {
                 text += ClickHouseSchema.bound(columns.count)
                 columns.append("v\(columns.count) String")
                 row.append(value)
+            case .bytes(let value):
+                text += ClickHouseSchema.bound(columns.count)
+                columns.append("v\(columns.count) String")
+                value.withUnsafeBytes { row.append($0) }
             case .int(let value):
                 text += ClickHouseSchema.bound(columns.count)
                 columns.append("v\(columns.count) Int64")
@@ -79,4 +88,7 @@ struct ClickHouseQuery: ExpressibleByStringInterpolation {
             columns.isEmpty ? [] : [Table(name: "bound", structure: columns.joined(separator: ", "), rows: row.bytes)]
         return (text, scalars + lists)
     }
+
+    /// One of several, in brackets.
+    static func any(_ parts: [ClickHouseQuery]) -> ClickHouseQuery { "(\(.joined(parts, by: " OR ")))" }
 }

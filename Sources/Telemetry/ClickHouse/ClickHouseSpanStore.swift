@@ -8,10 +8,7 @@ struct ClickHouseSpanStore: Sendable {
     let connection: ClickHouseConnection
 
     static let insert = """
-        INSERT INTO reeve_spans (day, category, node, entry, trace_id, span_id, state, parent_id, name, status,
-        started_at, ended_at, service, agent_id, session_id, correlation_id, task_id, operation, provider, model, tool,
-        has_usage, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, ingested_at,
-        body) FORMAT RowBinary
+        INSERT INTO reeve_spans (day, category, \(ClickHouseSchema.columns(.spans))) FORMAT RowBinary
         """
 
     /// Adds the row of a span; `body` has the bytes of its request.
@@ -51,19 +48,19 @@ struct ClickHouseSpanStore: Sendable {
         parts.bytes.withUnsafeBytes { rows.append($0) }
     }
 
-    private static let columns: ClickHouseQuery = """
+    static let columns: ClickHouseQuery = """
         trace_id, span_id, state, category, parent_id, name, status, started_at, ended_at, service, agent_id,
         session_id, correlation_id, task_id, operation, provider, model, tool, has_usage, input_tokens,
         cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, ingested_at
         """
 
-    private static func head(_ row: inout ColumnReader) throws -> SpanHead {
+    static func head(_ row: inout ColumnReader) throws -> SpanHead {
         guard let trace = TraceID(try row.text()), let span = SpanID(try row.text()) else {
             throw ColumnReader.Damaged()
         }
         var head = SpanHead(trace, span)
         head.state = SpanHead.State(rawValue: try row.text()) ?? .ended
-        head.category = TelemetryCategory(rawValue: try row.text()) ?? .system
+        head.category = ClickHousePart.category(of: try row.text()) ?? .system
         head.parentID = SpanID(try row.text())
         head.name = try row.text()
         head.status = SpanHead.Status(rawValue: try row.text()) ?? .unset
@@ -114,15 +111,17 @@ struct ClickHouseSpanStore: Sendable {
             ORDER BY state = 'ended' DESC LIMIT 1 FORMAT RowBinary
             """, longest: ClickHouseConnection.questionMax)
         return try ColumnReader.rows(rows) { row in
-            let head = try Self.head(&row)
-            var body = ColumnReader(Array(try row.slice()))
-            let (resource, scope, span) = (try body.slice(), try body.slice(), try body.slice())
-            return try resource.withUnsafeBytes { resource in
-                try scope.withUnsafeBytes { scope in
-                    try span.withUnsafeBytes { try SpanDetail(head, resource: resource, scope: scope, span: $0) }
-                }
-            }
+            try SpanDetail(try Self.whole(&row))
         }.first
+    }
+
+    /// A row of ``columns`` and `body`.
+    static func whole(_ row: inout ColumnReader) throws -> WholeSpan {
+        let head = try Self.head(&row)
+        var body = ColumnReader(Array(try row.slice()))
+        return WholeSpan(
+            head: head, resource: Array(try body.slice()), scope: Array(try body.slice()),
+            bytes: Array(try body.slice()))
     }
 
     // MARK: Many
@@ -147,16 +146,16 @@ struct ClickHouseSpanStore: Sendable {
     }
 
     /// The traces with the latest spans, with those that run.
-    func traces(_ query: TraceQuery, live: LiveSpans, longest: Duration) async throws -> TraceFindings {
+    func traces(
+        _ query: TraceQuery, live: LiveSpans, today: Int, longest: Duration
+    ) async throws -> TraceFindings {
         var findings = TraceFindings()
         let end = ContinuousClock.now + longest
         let filter = TraceSpanFilter(query)
         let running = live.traces(max: TraceQuery.limitMax)
             .filter { live.heads(of: $0).contains(where: filter.isMeant) }
-        var kept: [TraceID] = []
-        do { kept = try await latest(query, longest: longest) } catch let fault as ClickHouseFault where fault.isLate {
-            findings.isComplete = false
-        }
+        let (kept, isComplete) = try await latest(query, today: today, end: end)
+        findings.isComplete = isComplete
         var waiting = running + kept.filter { !Set(running).contains($0) }
         while !waiting.isEmpty, findings.traces.count < query.limit {
             guard ContinuousClock.now < end else {
@@ -178,7 +177,9 @@ struct ClickHouseSpanStore: Sendable {
     }
 
     /// The sessions with the latest spans, with those that run.
-    func sessions(_ query: SessionQuery, live: LiveSpans, longest: Duration) async throws -> SessionFindings {
+    func sessions(
+        _ query: SessionQuery, live: LiveSpans, today: Int, longest: Duration
+    ) async throws -> SessionFindings {
         var gathering = SessionGathering(query)
         for trace in live.traces(max: TraceQuery.limitMax) {
             for head in live.heads(of: trace) { gathering.note(head) }
@@ -189,6 +190,9 @@ struct ClickHouseSpanStore: Sendable {
         ]
         if let id = query.id { conditions.append("(session_id = \(id) OR trace_id = \(id))") }
         if let agent = query.agent { conditions.append("agent_id = \(agent)") }
+        // Every day counts of a session: the first look would find its last turns alone.
+        let first = Self.firstDays(query.times.lowerBound, today: today).last ?? 0
+        conditions.append(Self.since(first))
         let rows = try await connection.ask(
             """
             SELECT \(Self.columns) FROM reeve_spans WHERE \(.joined(conditions, by: " AND "))
@@ -204,9 +208,50 @@ struct ClickHouseSpanStore: Sendable {
     /// Spans that are read for a list of sessions.
     private static let sessionSpansMax = 20_000
 
-    private func latest(_ query: TraceQuery, longest: Duration) async throws -> [TraceID] {
+    // MARK: Days
+
+    /// Days back that are looked into first, then next, before all others: who asks for the latest need not wait for a
+    /// look through all that is kept.
+    private static let daysBack = [1, 7, 30]
+    /// Senders' clocks are off by so much at most.
+    private static let daysAhead = 1
+
+    /// The first days of arrival from which on is looked, one after the other.
+    ///
+    /// - Parameter start: Nanoseconds since 1970: what ended before is not asked for.
+    static func firstDays(_ start: Int64, today: Int) -> [Int] {
+        let first = max(0, Int(start / nanosecondsPerDay) - daysAhead)
+        return daysBack.map { today - $0 }.filter { $0 > first } + [first]
+    }
+
+    private static let nanosecondsPerDay: Int64 = 86_400_000_000_000
+
+    private static func since(_ day: Int) -> ClickHouseQuery {
+        "day >= toDate(\(ClickHousePart(category: .system, day: day).date))"
+    }
+
+    /// The traces with the latest spans. Of days that were not looked into nothing ended later than what was found.
+    private func latest(
+        _ query: TraceQuery, today: Int, end: ContinuousClock.Instant
+    ) async throws -> (traces: [TraceID], isComplete: Bool) {
+        var found: [TraceID] = []
+        for day in Self.firstDays(query.times.lowerBound, today: today) {
+            let ended: [(trace: TraceID, at: Int64)]
+            do {
+                ended = try await latest(query, since: day, longest: max(.seconds(1), end - ContinuousClock.now))
+            } catch let fault as ClickHouseFault where fault.isLate { return (found, false) }
+            found = ended.map(\.trace)
+            let start = Int64(day) * Self.nanosecondsPerDay
+            if ended.count(where: { $0.at >= start }) >= query.limit { break }
+        }
+        return (found, true)
+    }
+
+    private func latest(
+        _ query: TraceQuery, since day: Int, longest: Duration
+    ) async throws -> [(trace: TraceID, at: Int64)] {
         var conditions: [ClickHouseQuery] = [
-            "started_at < \(query.times.upperBound)", "ended_at >= \(query.times.lowerBound)",
+            Self.since(day), "started_at < \(query.times.upperBound)", "ended_at >= \(query.times.lowerBound)",
         ]
         if let id = query.id {
             conditions.append(
@@ -219,16 +264,16 @@ struct ClickHouseSpanStore: Sendable {
         if let agent = query.agent { conditions.append("agent_id = \(agent)") }
         if let session = query.session { conditions.append("session_id = \(session)") }
         if query.isFailed {
-            conditions.append("trace_id IN (SELECT trace_id FROM reeve_spans WHERE status = 'error')")
+            conditions.append("trace_id IN (SELECT trace_id FROM reeve_failed)")
         }
         let rows = try await connection.ask(
             """
-            SELECT trace_id FROM reeve_spans WHERE \(.joined(conditions, by: " AND "))
-            GROUP BY trace_id ORDER BY max(ended_at) DESC, trace_id DESC LIMIT \(count: query.limit) FORMAT RowBinary
+            SELECT trace_id, max(ended_at) AS at FROM reeve_spans WHERE \(.joined(conditions, by: " AND "))
+            GROUP BY trace_id ORDER BY at DESC, trace_id DESC LIMIT \(count: query.limit) FORMAT RowBinary
             """, longest: longest)
         return try ColumnReader.rows(rows) { row in
             guard let trace = TraceID(try row.text()) else { throw ColumnReader.Damaged() }
-            return trace
+            return (trace, try row.int())
         }
     }
 }

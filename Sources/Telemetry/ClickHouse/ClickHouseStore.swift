@@ -6,9 +6,6 @@ import Synchronization
 /// While it is away, requests wait in the spool. Nothing here needs it at the start: its tables are made once it
 /// answers.
 final class ClickHouseStore: TelemetryStore {
-    /// Partitions that are dropped at a time.
-    private static let partsDropped = 1_000
-
     private struct State {
         var hasTables = false
     }
@@ -19,8 +16,13 @@ final class ClickHouseStore: TelemetryStore {
     private let connection: ClickHouseConnection
     private let node: ClickHouseNode
     private let live: LiveSpans
+    private let world: World
+    /// What works on the tables as a whole, by one at a time.
+    let stores: ClickHouseStores
+    let turn = Turn()
     var patience: StorePatience? { rest }
-    private let rest: StorePatience
+    let rest: StorePatience
+    private let unkept = Mutex(0)
     private let spans: ClickHouseSpanStore
     private let logs: ClickHouseLogStore
     private let state = Mutex(State())
@@ -35,8 +37,9 @@ final class ClickHouseStore: TelemetryStore {
     ) throws {
         node = try ClickHouseNode(folder: folder, entropy: world.entropy)
         connection = ClickHouseConnection(address, transport: transport, entropy: world.entropy)
+        stores = ClickHouseStores(connection, node: node.name, world: world)
         rest = StorePatience(world)
-        self.live = live
+        (self.live, self.world) = (live, world)
         spans = ClickHouseSpanStore(connection: connection)
         logs = ClickHouseLogStore(connection: connection)
         flush = Mutex(ClickHouseFlush(connection, node: node.name, live: live, bindings: bindings))
@@ -62,7 +65,7 @@ final class ClickHouseStore: TelemetryStore {
         return outcome
     }
 
-    private func makeTables() async throws {
+    func makeTables() async throws {
         guard !state.withLock({ $0.hasTables }) else { return }
         for statement in ClickHouseSchema.statements { try await connection.run(statement: statement) }
         state.withLock { $0.hasTables = true }
@@ -76,43 +79,16 @@ final class ClickHouseStore: TelemetryStore {
 
     func close() async throws {}
 
-    /// Partitions go whole: while somebody holds something, none goes. Traces that failed are not kept for longer here.
-    func forget(
-        _ retention: TelemetryRetention, _ marks: RetentionEvidence, now: Timestamp,
-        settle: @Sendable () async throws -> Void
-    ) async throws -> Int {
-        // While it is away nothing can be dropped; the flush says so.
-        guard marks.holds.isEmpty, !rest.isResting else { return 0 }
-        try await makeTables()
-        let today = ArchivePart.day(of: now)
-        var dropped: Set<ClickHousePart> = []
-        for table in ClickHouseSchema.tables {
-            let rows = try await connection.ask(
-                """
-                SELECT DISTINCT partition FROM system.parts
-                WHERE database = \(connection.address.database) AND table = \(table) AND active
-                LIMIT \(count: Self.partsDropped) FORMAT RowBinary
-                """, longest: ClickHouseConnection.questionMax)
-            for part in try ColumnReader.rows(rows, { ClickHousePart(partition: try $0.text()) }) {
-                guard let part, today - part.day > retention.days(part.category) else { continue }
-                try await connection.run(statement: ClickHouseSchema.drop(table, part))
-                dropped.insert(part)
-            }
-        }
-        return dropped.count
-    }
+    /// Traces that were not kept for their error since the start.
+    var unkeptTraces: Int { unkept.withLock { $0 } }
 
-    var unkeptTraces: Int { 0 }
-
-    func erase(_: ErasureOrder, tell _: @escaping @Sendable (ErasureReport) -> Bool) async throws -> ErasureReport {
-        throw Problem(
-            .conflict, "Subjects are erased from the files of telemetry alone, and these records are in ClickHouse.",
-            hint: "Delete there what is the subject's: ALTER TABLE … DELETE on the tables reeve_*.")
-    }
+    func note(unkept count: Int) { unkept.withLock { $0 += count } }
 
     func digest(_ text: String) -> String { Digest.keyed(text, key: Array(node.name.utf8)) }
 
     // MARK: out
+
+    private var today: Int { ArchivePart.day(of: world.now) }
 
     func heads(of trace: TraceID) async throws -> [SpanHead] {
         try await reading { try await spans.heads(of: [trace]) }
@@ -125,11 +101,11 @@ final class ClickHouseStore: TelemetryStore {
     }
 
     func traces(_ query: TraceQuery, longest: Duration) async throws -> TraceFindings {
-        try await reading { try await spans.traces(query, live: live, longest: longest) }
+        try await reading { try await spans.traces(query, live: live, today: today, longest: longest) }
     }
 
     func sessions(_ query: SessionQuery, longest: Duration) async throws -> SessionFindings {
-        try await reading { try await spans.sessions(query, live: live, longest: longest) }
+        try await reading { try await spans.sessions(query, live: live, today: today, longest: longest) }
     }
 
     func logs(_ query: LogQuery, longest: Duration) async throws -> LogFindings {
@@ -139,7 +115,7 @@ final class ClickHouseStore: TelemetryStore {
     func labels() async throws -> [String: Set<String>] { try await reading { try await logs.labels() } }
 
     /// What goes wrong with ClickHouse passes, and is said so.
-    private func reading<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+    func reading<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
         do {
             try await makeTables()
             return try await body()
@@ -149,16 +125,5 @@ final class ClickHouseStore: TelemetryStore {
                 hint: "Records are still taken in and kept; ask again once ClickHouse is back.",
                 retryAfterSeconds: 5, cause: fault)
         }
-    }
-}
-
-extension ClickHousePart {
-    /// From how ClickHouse writes it, `('2026-01-31','tool')`.
-    init?(partition: String) {
-        let words = partition.filter { $0 != "\\" }.split(separator: "'", omittingEmptySubsequences: false)
-        guard words.count == 5, let category = TelemetryCategory(rawValue: String(words[3])),
-            let date = Timestamp(rfc3339: "\(words[1])T00:00:00Z")
-        else { return nil }
-        self.init(category: category, day: ArchivePart.day(of: date))
     }
 }

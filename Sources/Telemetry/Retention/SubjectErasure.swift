@@ -47,6 +47,15 @@ public struct ErasureReport: Sendable, Equatable {
 
     public init() {}
 
+    /// Notes under which names the subject was found.
+    mutating func note(_ found: [String: Int], of subject: SubjectMatch) {
+        for (name, count) in found where places[name] != nil || places.count < Self.placesMax {
+            // A name that tells of the subject is not told.
+            let shown = subject.isAnywhere && subject.isMet(by: name) ? "…" : name
+            places[shown, default: 0] += count
+        }
+    }
+
     public func sum(_ count: (File) -> Int) -> Int { files.reduce(0) { $0 + count($1) } }
     public var found: Int { sum(\.found) }
     public var removed: Int { sum(\.removed) }
@@ -178,17 +187,8 @@ struct SubjectErasure {
             file.found += found
             file.held += held
             report.holds.formUnion(holds)
-            if isRemoving || order.isDryRun { note(places) }
+            if isRemoving || order.isDryRun { report.note(places, of: order.subject) }
             return
-        }
-    }
-
-    private mutating func note(_ places: [String: Int]) {
-        for (name, count) in places
-        where report.places[name] != nil || report.places.count < ErasureReport.placesMax {
-            // A name that tells of the subject is not told.
-            let shown = order.subject.isAnywhere && order.subject.isMet(by: name) ? "…" : name
-            report.places[shown, default: 0] += count
         }
     }
 
