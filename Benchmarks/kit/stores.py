@@ -72,3 +72,24 @@ class Redis:
     def ask(self, *words: str) -> str:
         command = ["redis-cli", "-p", str(self.port), *words]
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+class ClickHouse:
+    """Debian's ClickHouse, as the tests have it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.url = ""
+
+    def __enter__(self) -> "ClickHouse":
+        script = ROOT / "script/clickhouse-server"
+        started = subprocess.run([script, "start", self.folder], check=True, capture_output=True, text=True)
+        self.url = started.stdout.strip()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run([ROOT / "script/clickhouse-server", "stop", self.folder], check=False)
+
+    @property
+    def pid(self) -> int:
+        return int((self.folder / "pid").read_text())
