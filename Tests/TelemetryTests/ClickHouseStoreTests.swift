@@ -384,8 +384,12 @@ struct ClickHouseStoreTests {
             let retention = TelemetryRetention(Settings.Telemetry())
             time.set(begun + .hours(24 * 30))
             #expect(try await ingest.forget(retention) == 0)
+            time.set(begun)
+            try await ingest.take(Self.logs(6..<7), refused: [:])
             time.set(begun + .hours(24 * 31))
             #expect(try await ingest.forget(retention) == 2)
+            // What waited goes with its day as well.
+            try await ingest.flush()
             #expect(try await Self.messages(ingest) == ["line 1", "line 3", "line 5"])
             #expect(try await Self.names(ingest) == [])
             #expect(try await ingest.traces(TraceQuery()).traces.isEmpty)
