@@ -110,7 +110,8 @@ public struct Features: Sendable {
             ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
-        erasures = Self.erasures(spans, metrics, calls, taskStore, (events, audit), storage, replicaID, world)
+        erasures = Self.erasures(
+            spans, metrics, agentMeters, ownSpans, calls, taskStore, (events, audit), storage, replicaID, world)
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, meters: fleet, events: events, storage: storage,
             world: world)
@@ -128,12 +129,13 @@ public struct Features: Sendable {
     }
 
     private static func erasures(
-        _ spans: TelemetryIngest?, _ metrics: MetricIngest?, _ calls: CallService, _ tasks: TaskStore,
-        _ records: (events: Events, audit: AuditService), _ storage: any Storage, _ replicaID: String, _ world: World
+        _ spans: TelemetryIngest?, _ metrics: MetricIngest?, _ agents: AgentMeters, _ ownSpans: OwnSpans?,
+        _ calls: CallService, _ tasks: TaskStore, _ records: (events: Events, audit: AuditService),
+        _ storage: any Storage, _ replicaID: String, _ world: World
     ) -> ErasureService? {
         guard let spans else { return nil }
         return ErasureService(
-            spans: spans, metrics: metrics?.store,
+            spans: spans, metrics: metrics, keepers: [agents], ownSpans: ownSpans,
             retention: RetentionService(events: records.events, audit: records.audit, world: world),
             places: SubjectPlace.own(events: records.events, calls: calls, tasks: tasks), audit: records.audit,
             storage: storage, replica: replicaID, world: world)

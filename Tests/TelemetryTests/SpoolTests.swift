@@ -56,6 +56,46 @@ struct SpoolTests {
         }
     }
 
+    @Test("what was sealed is released as a whole, however much came since")
+    func sealed() async throws {
+        try await withTelemetryFolder { folder in
+            let (spool, _, _) = try Self.open(folder, segmentBytes: 1 << 20)
+            #expect(spool.seal() == 1)
+            for number in 0..<3 { try await spool.append(Self.entry(number)) }
+            #expect(spool.seal() == 4)
+            #expect(spool.seal() == 4)
+            try await spool.append(Self.entry(3))
+            #expect(spool.has(before: 4))
+            spool.release(through: 3)
+            #expect(!spool.has(before: 4) && spool.extent.files == 1)
+            #expect(try Self.open(folder).entries.map(\.0) == [4])
+        }
+    }
+
+    @Test("entries are changed where they stand, and keep their numbers", arguments: [100, 1 << 20])
+    func rewritten(_ segmentBytes: Int) async throws {
+        try await withTelemetryFolder { folder in
+            let (spool, _, _) = try Self.open(folder, segmentBytes: segmentBytes)
+            for number in 1...20 { try await spool.append(Self.entry(number, bytes: 40)) }
+            let before = spool.extent.bytes
+            let short = SpoolEntry(kind: 1, receivedAt: 0, payload: [9])
+            var seen: [Int64] = []
+            try spool.rewrite { number, _ in
+                seen.append(number)
+                return number % 4 == 0 ? short : nil
+            }
+            #expect(seen == Array(1...20))
+            #expect(spool.extent.bytes == before - 5 * 39)
+            try await spool.append(Self.entry(21))
+            let entries = try Self.open(folder).entries
+            #expect(entries.map(\.0) == Array(1...21))
+            for (number, entry) in entries.prefix(20) {
+                #expect(entry == (number % 4 == 0 ? short : Self.entry(Int(number), bytes: 40)))
+            }
+            #expect(spool.entries(after: 0).entries.first?.number == 1)
+        }
+    }
+
     @Test("a torn end is told, and what stands before it is read", arguments: 1..<38)
     func torn(_ missing: Int) async throws {
         try await withTelemetryFolder { folder in

@@ -13,7 +13,8 @@ struct Erasure: Sendable, Identified {
         /// Something is left: under a hold, or because it kept coming in.
         case partial
         case failed
-        /// The server ended before it did. What was done is done; the same order does the rest.
+        /// The server ended before it did, and it did not go on by itself. What was done is done; the same order does
+        /// the rest.
         case interrupted
     }
 
@@ -77,6 +78,7 @@ extension ErasureReport: JSONConvertible {
             "found": .int(Int64(found)), "removed": .int(Int64(removed)), "held": .int(Int64(held)),
             "remaining": .of(remaining.map { Int64($0) }), "holds": .list(holds.sorted()),
             "foundIn": .object(JSONObject(places)), "files": .array(files),
+            "searched": ["files": .int(Int64(filesSearched)), "places": .list(placesSearched)],
             "progress": ["blocksRead": .int(Int64(blocksRead)), "blocks": .int(Int64(blocks))],
         ]
     }

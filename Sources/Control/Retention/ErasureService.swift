@@ -5,18 +5,23 @@ import Telemetry
 /// Erases subjects, one at a time: ordered by an admin, done beside everything else, and remembered without a name.
 public final class ErasureService: Sendable {
     static let interval = Span.milliseconds(200)
+    /// Starts of the server at which an erasure goes on: one that ends the server each time must not for ever.
+    static let startsMax = 20
 
     private struct Job {
         let id: Identifier<Erasure>
         let subject: SubjectMatch
         let isDryRun: Bool
+        var starts = 1
         var report = ErasureReport()
         /// Whether somebody carries it out, or its row is not written yet.
         var isTaken = true
     }
 
     private let spans: TelemetryIngest
-    private let metrics: SeriesStore?
+    private let metrics: MetricIngest?
+    private let keepers: [any SubjectKeeper]
+    private let ownSpans: OwnSpans?
     private let retention: RetentionService
     private let places: [SubjectPlace]
     private let store = ErasureStore()
@@ -24,23 +29,49 @@ public final class ErasureService: Sendable {
     private let storage: any Storage
     private let replica: String
     private let world: World
-    /// The one that runs. The subject's name is here alone, and gone with the process.
+    /// The one that runs. The subject's name is here, and in the telemetry folder until it ends.
     private let job = Mutex<Job?>(nil)
     private let isStopped = Atomic(false)
 
-    /// - Parameter places: Where else subjects are looked for, to tell of them.
+    /// - Parameters:
+    ///   - keepers: What else has something of subjects in memory.
+    ///   - ownSpans: Reeve's own spans on their way.
+    ///   - places: Where else subjects are looked for, to tell of them.
     public init(
-        spans: TelemetryIngest, metrics: SeriesStore?, retention: RetentionService, places: [SubjectPlace],
-        audit: AuditService, storage: any Storage, replica: String, world: World
+        spans: TelemetryIngest, metrics: MetricIngest?, keepers: [any SubjectKeeper] = [], ownSpans: OwnSpans? = nil,
+        retention: RetentionService, places: [SubjectPlace], audit: AuditService, storage: any Storage,
+        replica: String, world: World
     ) {
         (self.spans, self.metrics, self.retention, self.places) = (spans, metrics, retention, places)
+        (self.keepers, self.ownSpans) = (keepers + (metrics.map { [$0] } ?? []), ownSpans)
         (self.audit, self.storage, self.replica, self.world) = (audit, storage, replica, world)
     }
 
-    /// What an earlier process did not end is told of as such.
+    /// Goes on with what an earlier process did not end. A look, and what cannot go on, is told of as interrupted.
     public func goOn() async throws {
         let now = world.now
-        try await storage.write { [store, replica] in try store.interrupt(replica: replica, at: now, in: $0) }
+        let pending = spans.erasureFile.load()
+        let going = try await storage.write { [self] transaction -> PendingErasure? in
+            let erasure = try pending.flatMap { Identifier<Erasure>($0.id) }
+                .flatMap { try store.erasure($0, in: transaction) }
+            var going: PendingErasure?
+            if var pending, let erasure, erasure.replica == replica, erasure.state == .running,
+                pending.starts < Self.startsMax
+            {
+                pending.starts += 1
+                going = pending
+                try audit.record(
+                    "telemetry.erasure_resumed", by: .system, target: "subject:\(erasure.digest)",
+                    detail: ["id": erasure.id.json, "starts": .int(Int64(pending.starts))], in: transaction)
+            }
+            try store.interrupt(replica: replica, but: going?.id, at: now, in: transaction)
+            return going
+        }
+        guard let going, let id = Identifier<Erasure>(going.id) else { return try spans.erasureFile.clear() }
+        try spans.erasureFile.keep(going)
+        job.withLock {
+            $0 = Job(id: id, subject: going.subject, isDryRun: false, starts: going.starts, isTaken: false)
+        }
     }
 
     /// Takes an order, which ``loops`` carry out.
@@ -61,6 +92,7 @@ public final class ErasureService: Sendable {
                 hint: "Wait until GET /api/v1/telemetry/erasures shows its end.")
         }
         do {
+            if !isDryRun { try spans.erasureFile.keep(PendingErasure(id: erasure.id.text, subject: subject)) }
             try await storage.write { [self] transaction in
                 try store.insert(erasure, in: transaction)
                 try audit.record(
@@ -68,6 +100,7 @@ public final class ErasureService: Sendable {
                     detail: ["id": erasure.id.json, "dryRun": .bool(isDryRun), "reason": .of(reason)], in: transaction)
             }
         } catch {
+            try? spans.erasureFile.clear()
             job.withLock { $0 = nil }
             throw error
         }
@@ -115,9 +148,13 @@ public final class ErasureService: Sendable {
             }
             var shown = report.json.object ?? JSONObject()
             shown.append("elsewhere", elsewhere)
+            shown.append("starts", .int(Int64(next.starts)))
             erasure.report = .object(shown)
             let isClean = next.isDryRun || report.held == 0 && (report.remaining ?? 0) == 0
             erasure.state = isClean ? .done : .partial
+        } catch _ where !next.isDryRun && isStopped.load(ordering: .relaxed) {
+            // The next start goes on.
+            return
         } catch {
             erasure.state = isStopped.load(ordering: .relaxed) ? .interrupted : .failed
             let reason = (error as? StorageFault)?.reason ?? "\(error)"
@@ -135,16 +172,21 @@ public final class ErasureService: Sendable {
                     "held": ended.report["held"] ?? .null, "remaining": ended.report["remaining"] ?? .null,
                 ], in: transaction)
         }
+        if !next.isDryRun { try spans.erasureFile.clear() }
     }
 
     private func erase(_ next: Job) async throws -> (ErasureReport, JSONValue) {
         let holds = try await storage.read { [retention] in try retention.holds.active(in: $0).map(\.hold) }
         let order = ErasureOrder(next.subject, isDryRun: next.isDryRun, holds: holds)
-        var report = try await spans.erase(order) { [self] report in
+        await ownSpans?.flush()
+        var report = try await spans.erase(order, also: keepers) { [self] report in
             job.withLock { $0?.report = report }
             return !isStopped.load(ordering: .relaxed)
         }
-        report.files += try await metrics?.erase(order) ?? []
+        if let metrics {
+            report.files += try await metrics.store.erase(order)
+            report.placesSearched.append("metrics")
+        }
         var elsewhere: [JSONValue] = []
         for place in places {
             let count = try await storage.read { try place.count(next.subject.text, $0) }

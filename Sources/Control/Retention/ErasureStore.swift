@@ -23,11 +23,15 @@ struct ErasureStore: Sendable {
     }
 
     /// Those that this replica did not end before it was started anew.
-    func interrupt(replica: String, at time: Timestamp, in transaction: Transaction) throws {
+    ///
+    /// - Parameter going: The one that goes on.
+    func interrupt(
+        replica: String, but going: String? = nil, at time: Timestamp, in transaction: Transaction
+    ) throws {
         try transaction.run(
             """
             UPDATE telemetry_erasures SET state = 'interrupted', ended_at = \(time)
-            WHERE replica = \(replica) AND state = 'running'
+            WHERE replica = \(replica) AND state = 'running' AND id <> \(going ?? "")
             """)
     }
 

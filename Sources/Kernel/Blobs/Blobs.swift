@@ -75,6 +75,11 @@ public enum DurableFile {
         public let call: String
         public let path: String
         public let code: Int32
+
+        public init(call: String, path: String, code: Int32) {
+            (self.call, self.path, self.code) = (call, path, code)
+        }
+
         public var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
         public var description: String { "\(call) \(path): \(String(cString: strerror(code)))" }
     }
@@ -91,6 +96,12 @@ public enum DurableFile {
             unlink(temporary)
             throw error
         }
+    }
+
+    /// Removes what a process that was killed left of files that it was writing in a folder.
+    public static func clear(_ folder: String) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        for name in names where name.hasSuffix(".part") { unlink("\(folder)/\(name)") }
     }
 
     private static func writeAndSync(_ bytes: [UInt8], to path: String, mode: mode_t) throws {

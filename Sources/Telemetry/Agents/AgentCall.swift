@@ -93,6 +93,15 @@ struct AgentCallMemory: Sendable {
         return remove(number)
     }
 
+    /// Forgets calls by the names of agents and sessions; says how many.
+    mutating func erase(where isMeant: (String) -> Bool) -> Int {
+        let found = calls.filter { call in
+            [call.value.session, call.value.usage?.agent].contains { $0.map(isMeant) ?? false }
+        }.map(\.key)
+        for number in found { remove(number) }
+        return found.count
+    }
+
     @discardableResult
     private mutating func remove(_ number: Int) -> Known? {
         guard let call = calls.removeValue(forKey: number) else { return nil }

@@ -170,6 +170,37 @@ extension SpanUsage {
     }
 }
 
+// MARK: - What is erased
+
+extension AgentMeters: SubjectKeeper {
+    public var keeperName: String { "agents" }
+
+    /// Sessions, calls and series of which an agent, a session, a model or a tool is the subject. Arguments of tools
+    /// are known by hashes of this process alone, spans by their ids: neither tells of anybody.
+    public func erase(_ order: ErasureOrder) -> SubjectCount {
+        let (isDryRun, subject) = (order.isDryRun, order.subject)
+        let found = state.withLock { state in
+            // A look beforehand is one at a copy.
+            var looked = state
+            defer { if !isDryRun { state = looked } }
+            return Self.erase(subject, &looked)
+        }
+        return SubjectCount(found: found)
+    }
+
+    private static func erase(_ subject: SubjectMatch, _ state: inout State) -> Int {
+        func isMeant(_ text: String) -> Bool { subject.isMet(by: text) }
+        func isSeries(_ labels: [String]) -> Bool { labels.contains(where: isMeant) }
+        return state.sessions.erase(where: isMeant)
+            + state.calls.erase(where: isMeant)
+            + state.tokens.removeAll(labelled: isSeries) + state.tools.removeAll(labelled: isSeries)
+            + state.repeats.removeAll(labelled: isSeries) + state.contexts.removeAll(labelled: isSeries)
+            + state.memory.removeAll(labelled: isSeries) + state.memoryTime.removeAll(labelled: isSeries)
+            + state.sessionTime.removeAll(labelled: isSeries) + state.turns.removeAll(labelled: isSeries)
+            + state.cost.removeAll(labelled: isSeries)
+    }
+}
+
 // MARK: - out
 
 extension AgentMeters: MetricSource {

@@ -104,6 +104,16 @@ struct AgentSessions: Sendable {
         return ended
     }
 
+    /// Forgets sessions, and what waits for the end of traces, by the names of agents and sessions; says how many.
+    mutating func erase(where isMeant: (String) -> Bool) -> Int {
+        let keys = sessions.keys.filter { isMeant($0.agent) || $0.session.map(isMeant) ?? false }
+        let roots = traces.filter { $0.value.root.map { isMeant($0.agent) } ?? false }.keys
+        for key in keys { sessions[key] = nil }
+        for trace in roots { traces[trace] = nil }
+        ended.removeAll { isMeant($0.agent) }
+        return keys.count + roots.count
+    }
+
     /// The fullest context of an agent's open sessions, by agent and model.
     func eachContext(_ body: (_ agent: String, _ model: String, _ ratio: Double) -> Void) {
         for (key, session) in sessions {

@@ -98,6 +98,27 @@ public final class MetricIngest: Sendable {
     }
 }
 
+extension MetricIngest: SubjectKeeper {
+    public var keeperName: String { "deltas" }
+
+    /// Sums of deltas by their series, and, where the subject stands in them, what metrics say of themselves; see
+    /// ``SeriesStore/erase(_:)`` for the series.
+    public func erase(_ order: ErasureOrder) -> SubjectCount {
+        let (subject, isDryRun) = (order.subject, order.isDryRun)
+        let sums = totals.withLock { totals in
+            let found = totals.keys.filter { subject.isMet(by: $0) }
+            if !isDryRun { for labels in found { totals[labels] = nil } }
+            return found.count
+        }
+        let described = state.withLock { state in
+            let found = state.about.filter { subject.isMet(by: $0.value.help) || subject.isMet(by: $0.value.unit) }
+            if !isDryRun { for name in found.keys { state.about[name] = nil } }
+            return found.count
+        }
+        return SubjectCount(found: sums + described)
+    }
+}
+
 /// What becomes of the points of one request.
 private struct PointSorting {
     var refused: [RecordFlaw: Int]

@@ -13,6 +13,8 @@ public final class TelemetryIngest: Sendable {
     static let syncInterval = Span.seconds(5)
     /// How long somebody waits for what was looked for in logs.
     static let searchMax = Duration.seconds(10)
+    /// Rounds in which what is on its way to the store when it is to be settled gets there.
+    private static let settleTries = 3
 
     /// Why a request is refused as a whole.
     public enum Fault: Error, Sendable, Equatable {
@@ -55,11 +57,14 @@ public final class TelemetryIngest: Sendable {
     }
 
     /// What traces belong to whose spans do not say it.
-    public let bindings = TraceBindings()
+    public let bindings: TraceBindings
+    private let bindingsFile: TraceBindingsFile
     /// The spans that run.
     public let live: LiveSpans
     private let liveFile: LiveSpansFile
     private let ledgerFile: LedgerFile
+    /// The erasure that is under way.
+    public let erasureFile: ErasureFile
     /// Which labels tell streams of logs apart.
     let streams: StreamLabels
     let store: any TelemetryStore
@@ -102,6 +107,9 @@ public final class TelemetryIngest: Sendable {
         (self.kafka, self.waitingBytesMax) = (kafka, waitingBytesMax)
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
         (self.room, self.onNotice, self.onWarning) = (room, onNotice, onWarning)
+        for part in ["", "/spool", "/kafka"] { DurableFile.clear(folder + part) }
+        bindings = TraceBindings(world: world)
+        bindingsFile = TraceBindingsFile(folder: folder, bindings: bindings)
         live = LiveSpans(world: world)
         liveFile = LiveSpansFile(folder: folder, live: live)
         let store: any TelemetryStore =
@@ -117,6 +125,7 @@ public final class TelemetryIngest: Sendable {
         streams = StreamLabels(StreamLabels.few(labels ?? [:]))
         knowsLabels = Mutex(labels != nil)
         ledgerFile = LedgerFile(path: "\(folder)/ledger")
+        erasureFile = ErasureFile(folder: folder)
         let (ledgers, counted) = ledgerFile.load(onWarning)
         var state = State(ledgers: ledgers)
         var replayedThrough: Int64 = 0
@@ -128,10 +137,11 @@ public final class TelemetryIngest: Sendable {
                 Self.queue(waiting, max: waitingBytesMax, &state)
                 replayedThrough = number
                 state.ledgers[waiting.content.signal].received += waiting.content.count
-            }, damage: onWarning)
+            }, ahead: { [bindingsFile] in bindingsFile.write() }, damage: onWarning)
         self.state = Mutex(state)
         self.replayedThrough = replayedThrough
         liveFile.load(onWarning)
+        bindingsFile.load(onWarning)
     }
 
     // MARK: in
@@ -276,6 +286,7 @@ public final class TelemetryIngest: Sendable {
     public var storeFailures: Int { store.patience?.failures ?? 0 }
 
     private func flushNow() async throws {
+        bindingsFile.write()
         let waiting = state.withLock { state in
             defer { state.waiting = [] }
             return state.waiting
@@ -341,6 +352,7 @@ public final class TelemetryIngest: Sendable {
         let ledgers = ledgers
         try await onWorker {
             try self.liveFile.keep()
+            try self.bindingsFile.keep()
             try self.ledgerFile.keep(ledgers, through: flushed)
         }
         keeping.withLock { keeping in
@@ -371,6 +383,14 @@ public final class TelemetryIngest: Sendable {
             try await self.flushNow()
             try await self.letGo()
         }
+    }
+
+    /// As ``settle()``, and nothing of what came before stands in the spool any more, however much comes meanwhile.
+    func settleWhole() async throws {
+        let end = spool.seal()
+        for _ in 0..<Self.settleTries where spool.has(before: end) { try await settle() }
+        // Also where nothing waits: what is known in memory has files as well.
+        try await settle()
     }
 
     // MARK: out

@@ -101,11 +101,7 @@ public final class KafkaOutlet: Sendable {
             guard case .logs(let rows) = request.content, rows.count > 0 else { continue }
             // A start reads again what was in the ingest's spool.
             guard !request.isReplayed || request.number > state.withLock({ $0.source }) else { continue }
-            var payload = ColumnWriter()
-            payload.append(int: request.number)
-            payload.append(raw: rows.bytes)
-            let entry = SpoolEntry(
-                kind: Self.entryKind, receivedAt: request.arrivedAt.microseconds, payload: payload.bytes)
+            let entry = Self.entry(rows, request.number, at: request.arrivedAt.microseconds)
             do {
                 try await spool.append(entry) { _ in self.state.withLock { $0.waiting += rows.count } }
             } catch {
@@ -113,6 +109,13 @@ public final class KafkaOutlet: Sendable {
             }
             state.withLock { $0.source = request.number }
         }
+    }
+
+    private static func entry(_ rows: LogRows, _ source: Int64, at receivedAt: Int64) -> SpoolEntry {
+        var payload = ColumnWriter()
+        payload.append(int: source)
+        payload.append(raw: rows.bytes)
+        return SpoolEntry(kind: entryKind, receivedAt: receivedAt, payload: payload.bytes)
     }
 
     private static func read(_ entry: SpoolEntry) throws -> (source: Int64, rows: LogRows) {
@@ -156,6 +159,10 @@ public final class KafkaOutlet: Sendable {
     /// it has its own numbers by which Kafka knows what comes twice.
     private func repeatIfDue(_ state: inout State) throws {
         guard reports.with({ $0.mustRepeat }) || state.producer?.isBroken == true else { return }
+        try sendAgain(&state)
+    }
+
+    private func sendAgain(_ state: inout State) throws {
         state.producer = nil
         reports.with { reports in
             reports.open = [:]
@@ -194,6 +201,47 @@ public final class KafkaOutlet: Sendable {
         state.written = (state.confirmed, state.source)
     }
 
+    // MARK: What is erased
+
+    /// Takes a subject's records out of the queue; what Kafka has taken is its own. Where one is found, all that is not
+    /// confirmed goes out again, as some of it may be on its way.
+    public func erase(_ order: ErasureOrder) async throws -> SubjectCount {
+        try await onWorker {
+            try self.state.withLock { state in
+                var (found, removed) = (SubjectCount(), 0)
+                let confirmed = state.confirmed
+                try self.spool.rewrite { number, entry in
+                    guard let (source, rows) = try? Self.read(entry) else { return nil }
+                    var kept = LogRows()
+                    let count = Self.divide(rows, order, &kept)
+                    // What is confirmed stands there still, and is no more waited for.
+                    removed += number > confirmed ? count.left : 0
+                    found.add(count)
+                    guard count.left > 0, !order.isDryRun else { return nil }
+                    return Self.entry(kept, source, at: entry.receivedAt)
+                }
+                guard !order.isDryRun, found.left > 0 else { return found }
+                state.waiting -= removed
+                try self.sendAgain(&state)
+                return found
+            }
+        }
+    }
+
+    private static func divide(_ rows: LogRows, _ order: ErasureOrder, _ kept: inout LogRows) -> SubjectCount {
+        var count = SubjectCount()
+        try? rows.each { row in
+            let record = try? LogRow.decode(row)
+            if let record, !order.subject.places(in: record).isEmpty {
+                let holds = order.holds.filter { (try? $0.holds(.log(record))) != false }
+                count.add(SubjectCount(found: 1, holds: holds))
+                if holds.isEmpty { return }
+            }
+            kept.append(Array(row))
+        }
+        return count
+    }
+
     /// Waits a moment for what is on its way; the rest goes out after the next start.
     public func close() async throws {
         spool.close()
@@ -208,8 +256,8 @@ public final class KafkaOutlet: Sendable {
         }
     }
 
-    private func onWorker(_ body: @escaping @Sendable () throws -> Void) async throws {
-        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+    private func onWorker<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
             worker.async { continuation.resume(with: Result { try body() }) }
         }
     }

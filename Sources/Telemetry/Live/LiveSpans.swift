@@ -227,6 +227,22 @@ public final class LiveSpans: Sendable {
         }
     }
 
+    /// Forgets last steps that are as said, unless they are only looked for, and says how many they are.
+    func eraseSteps(isDryRun: Bool, where isMeant: (String) -> Bool) -> Int {
+        state.withLock { state in
+            var found: [Key] = []
+            for (trace, run) in state.runs {
+                for (id, span) in run.spans where span.lastStep.map(isMeant) == true {
+                    found.append(Key(trace: trace, span: id))
+                }
+            }
+            guard !isDryRun, !found.isEmpty else { return found.count }
+            for key in found { state.runs[key.trace]?.spans[key.span]?.lastStep = nil }
+            state.isChanged = true
+            return found.count
+        }
+    }
+
     // MARK: What is lost
 
     /// What is asked of a span that runs, to know whether it is lost.

@@ -54,6 +54,25 @@ final class StreamLabels: Sendable {
         return true
     }
 
+    /// Forgets values, and names, that are the subject's, unless they are only looked for; says how many they are.
+    func erase(_ subject: SubjectMatch, isDryRun: Bool) -> Int {
+        values.withLock { values in
+            var found = 0
+            for (name, known) in values {
+                if subject.isAnywhere, subject.isMet(by: name) {
+                    found += 1
+                    if !isDryRun { values[name] = nil }
+                    continue
+                }
+                let gone = known.filter { subject.isMet(by: $0) }
+                guard !gone.isEmpty else { continue }
+                found += gone.count
+                if !isDryRun { values[name] = known.subtracting(gone) }
+            }
+            return found
+        }
+    }
+
     /// Those of labels that are kept which still tell streams apart.
     static func few(_ kept: [String: Set<String>]) -> [String: Set<String>] {
         kept.filter { !manyValued.contains($0.key) && ($0.value.count < valuesMax || isField($0.key)) }

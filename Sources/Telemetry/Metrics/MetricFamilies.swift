@@ -24,6 +24,14 @@ public struct CounterFamily: Sendable {
         }
     }
 
+    /// See ``SeriesTable/removeAll(labelled:)``.
+    mutating func removeAll(labelled isMeant: ([String]) -> Bool) -> Int {
+        let count = table.removeAll(labelled: isMeant)
+        // Places are others now.
+        if count > 0 { exemplars = [:] }
+        return count
+    }
+
     /// Shows `exemplar` with the series from now on.
     public mutating func point(at place: Int, to exemplar: Exemplar?) {
         if let exemplar { exemplars[place] = exemplar }
@@ -81,6 +89,13 @@ public struct HistogramFamily: Sendable {
         guard value.isFinite else { return }
         let key = grid.key(of: value)
         table.update(at: place) { $0.add(value, key) }
+    }
+
+    /// See ``SeriesTable/removeAll(labelled:)``.
+    mutating func removeAll(labelled isMeant: ([String]) -> Bool) -> Int {
+        let count = table.removeAll(labelled: isMeant)
+        if count > 0 { exemplars = [:] }
+        return count
     }
 
     /// Shows `exemplar` with the bucket that its value belongs to.

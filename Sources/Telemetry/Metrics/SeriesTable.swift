@@ -42,6 +42,16 @@ public struct SeriesTable<Value: Sendable>: Sendable {
         places = Dictionary(series.enumerated().map { ($0.element.labels, $0.offset) }) { earlier, _ in earlier }
     }
 
+    /// Lets series go by the values of their labels, and says how many those are. Places hold until then.
+    mutating func removeAll(labelled isMeant: ([String]) -> Bool) -> Int {
+        let count = series.count
+        series.removeAll { isMeant($0.labels) }
+        if series.count < count {
+            places = Dictionary(series.enumerated().map { ($0.element.labels, $0.offset) }) { earlier, _ in earlier }
+        }
+        return count - series.count
+    }
+
     private mutating func find(_ labels: [String]) -> Int {
         precondition(labels.count == metric.labels.count, "\(metric.name) has other labels")
         if let place = places[labels] { return place }

@@ -31,6 +31,7 @@ public final class OwnSpans: Sendable {
     public let bindings: TraceBindings
     private let intake: any SpanIntake
     private let waitingMax: Int
+    private let turn = Turn()
     private let state = Mutex(State())
 
     public init(intake: any SpanIntake, bindings: TraceBindings, waitingMax: Int = OwnSpans.waitingMax) {
@@ -56,8 +57,10 @@ public final class OwnSpans: Sendable {
     /// Spans that found room, and those that did not or could not be taken in.
     public var counts: (recorded: Int64, dropped: Int64) { state.withLock { ($0.recorded, $0.dropped) } }
 
-    /// Hands over what waits. One at a time; what finds no room stays for the next round.
-    public func flush() async {
+    /// Hands over what waits; what finds no room stays for the next round.
+    public func flush() async { await turn.run { await handOver() } }
+
+    private func handOver() async {
         while true {
             let batch = state.withLock { Array($0.waiting.prefix(Self.batchMax)) }
             guard !batch.isEmpty else { return }

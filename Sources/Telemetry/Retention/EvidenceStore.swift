@@ -92,9 +92,15 @@ struct EvidenceStore: Sendable {
         }
     }
 
-    /// Forgets correlation ids that are as said.
+    /// Forgets correlation ids, and traces by their ids, that are as said.
     func forgetIDs(where isMeant: (String) -> Bool) throws {
         try file.write { transaction in
+            for row in try transaction.rows("SELECT high, low FROM failed_traces") {
+                let (high, low) = (row.int("high"), row.int("low"))
+                let trace = TraceID(high: UInt64(bitPattern: high), low: UInt64(bitPattern: low))
+                guard isMeant(trace.description) else { continue }
+                try transaction.run("DELETE FROM failed_traces WHERE high = \(high) AND low = \(low)")
+            }
             for row in try transaction.rows("SELECT id FROM failed_ids") where isMeant(row.text("id")) {
                 try transaction.run("DELETE FROM failed_ids WHERE id = \(row.text("id"))")
             }

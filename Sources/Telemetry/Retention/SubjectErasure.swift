@@ -18,7 +18,7 @@ public struct ErasureOrder: Sendable {
 
 /// What an erasure found and did, file by file, and what a second search found.
 public struct ErasureReport: Sendable, Equatable {
-    /// One file of the archive, or what stands for one: `live`, `metrics`.
+    /// One file of the archive, or the name of a ``SubjectKeeper``.
     public struct File: Sendable, Equatable {
         public var name: String
         /// Records, or series, that are the subject's.
@@ -35,6 +35,10 @@ public struct ErasureReport: Sendable, Equatable {
     /// HMAC-SHA-256 of the subject with the folder's secret, in hexadecimal.
     public var digest = ""
     public var files: [File] = []
+    /// All that was gone through, whether something was found there or not: how many files of the archive, and the
+    /// other places by their names.
+    public var filesSearched = 0
+    public var placesSearched: [String] = []
     /// How many records have the subject under each name, ``placesMax`` names at most.
     public var places: [String: Int] = [:]
     /// The holds that kept something.
@@ -96,6 +100,7 @@ struct SubjectErasure {
 
     mutating func run() throws {
         let parts = reading.allParts()
+        report.filesSearched = parts.count
         report.blocks = parts.reduce(0) { $0 + count($1) } * (order.isDryRun ? 1 : 2)
         for part in parts {
             var file = ErasureReport.File(name: part.fileName)
@@ -150,7 +155,8 @@ struct SubjectErasure {
                 if report.blocksRead % Self.blocksPerWord == 0, !tell(report) { throw Stopped() }
             }
         }
-        guard isRemoving, file.removed > 0 else { return }
+        // Also where an erasure that was cut short did the rest.
+        guard isRemoving else { return }
         let subject = order.subject
         try change { archive in
             try archive.forgetLabels(of: part) { label in

@@ -17,35 +17,49 @@ extension TelemetryIngest {
     public func digest(_ subject: String) -> String { store.digest(subject) }
 
     /// Finds a subject's records, and removes them where the order says so: from all files, from what waits for them,
-    /// and from the spans that run. Ingest is held up for a block at a time.
+    /// from what goes on to Kafka, and from what is known in memory. Ingest is held up for a block at a time.
     ///
-    /// - Parameter tell: Hears how far it is; where it answers `false` the work ends, and what is done is done.
+    /// - Parameters:
+    ///   - others: Places that this knows nothing of.
+    ///   - tell: Hears how far it is; where it answers `false` the work ends, and what is done is done.
     public func erase(
-        _ order: ErasureOrder, tell: @escaping @Sendable (ErasureReport) -> Bool = { _ in true }
+        _ order: ErasureOrder, also others: [any SubjectKeeper] = [],
+        tell: @escaping @Sendable (ErasureReport) -> Bool = { _ in true }
     ) async throws -> ErasureReport {
-        // What waits may say that a span runs.
-        try await settle()
-        var running = eraseLive(order)
-        try await settle()
+        let keepers: [any SubjectKeeper] = [live, bindings, streams] + (kafka.map { [$0] } ?? []) + others
+        // What waits goes to the store, and may say that a span runs.
+        try await settleWhole()
+        var counts: [SubjectCount] = []
+        for keeper in keepers { counts.append(try await keeper.erase(order)) }
+        // The files of what runs, and of bindings.
+        try await settleWhole()
         var report = try await store.erase(order, tell: tell)
-        if !order.isDryRun {
-            let left = eraseLive(ErasureOrder(order.subject, isDryRun: true, holds: []))
-            running.remaining = left.found - running.held
+        for (keeper, count) in zip(keepers, counts) {
+            var file = ErasureReport.File(name: keeper.keeperName, found: count.found, held: count.held)
+            report.holds.formUnion(count.holds)
+            if !order.isDryRun {
+                file.removed = count.left
+                try await prove(keeper, order, &file)
+            }
+            report.placesSearched.append(file.name)
+            if file.found > 0 { report.files.append(file) }
         }
-        if running.found > 0 { report.files.append(running) }
+        if !order.isDryRun { try await settle() }
         return report
     }
 
-    private func eraseLive(_ order: ErasureOrder) -> ErasureReport.File {
-        var file = ErasureReport.File(name: "live")
-        let removed = live.erase(isDryRun: order.isDryRun) { span in
-            guard let places = try? order.subject.places(in: .span(span)), !places.isEmpty else { return false }
-            file.found += 1
-            let isHeld = order.holds.contains { (try? $0.holds(.span(span))) != false }
-            file.held += isHeld ? 1 : 0
-            return !isHeld
+    /// A second search, which finds nothing but what is held; what came in since goes as well.
+    private func prove(
+        _ keeper: any SubjectKeeper, _ order: ErasureOrder, _ file: inout ErasureReport.File
+    ) async throws {
+        let look = ErasureOrder(order.subject, isDryRun: true, holds: order.holds)
+        for round in 1...SubjectErasure.roundsMax {
+            let left = try await keeper.erase(look).left
+            file.remaining = left
+            if left == 0 || round == SubjectErasure.roundsMax { return }
+            let again = try await keeper.erase(order)
+            file.found += again.left
+            file.removed += again.left
         }
-        file.removed = order.isDryRun ? 0 : removed
-        return file
     }
 }

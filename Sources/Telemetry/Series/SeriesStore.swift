@@ -19,6 +19,8 @@ public final class SeriesStore: SeriesReader, Sendable {
     public static let flushInterval = Span.seconds(10)
     /// How far ahead of the clock a sample may be.
     static let aheadMax = Span.minutes(10)
+    /// Rounds in which what is on its way to memory gets there.
+    private static let settleTries = 3
     private static let batchKind: UInt8 = 1
 
     /// What became of the samples of a batch.
@@ -64,6 +66,7 @@ public final class SeriesStore: SeriesReader, Sendable {
     ) throws {
         self.world = world
         self.days = days
+        DurableFile.clear("\(folder)/metric-spool")
         files = try SeriesFiles(folder: folder, onWarning: onWarning)
         reading = try SeriesFiles(folder: folder, onWarning: onWarning)
         let now = world.now
@@ -149,6 +152,13 @@ public final class SeriesStore: SeriesReader, Sendable {
 
     public func flush() async throws { try await onWorker { try self.flushNow() } }
 
+    /// As ``flush()``, and nothing of what came before stands in the spool any more, however much comes meanwhile.
+    private func flushWhole() throws {
+        let end = spool.seal()
+        for _ in 0..<Self.settleTries where spool.has(before: end) { try flushNow() }
+        try flushNow()
+    }
+
     private func flushNow() throws {
         struct Chunk {
             let place: Int32
@@ -198,10 +208,14 @@ public final class SeriesStore: SeriesReader, Sendable {
     /// Removes the series of which a label has the subject, with all their samples; see ``ErasureReport``.
     public func erase(_ order: ErasureOrder) async throws -> [ErasureReport.File] {
         try await onWorker {
-            // Memory and the spool have none then that the files have not.
-            try self.flushNow()
             let isMeant: (LabelSet) -> Bool = { order.subject.isMet(by: $0) }
-            if !order.isDryRun { self.state.withLock { $0.memory.erase(where: isMeant) } }
+            // Memory and the spool have none then that the files have not.
+            try self.flushWhole()
+            if !order.isDryRun {
+                self.state.withLock { $0.memory.erase(where: isMeant) }
+                // What came between is in the spool, and in memory no more.
+                try self.flushWhole()
+            }
             return try self.files.days().compactMap { day in
                 var file = ErasureReport.File(name: "metrics-\(day).db")
                 file.found = try self.files.erase(day, isDryRun: order.isDryRun, where: isMeant)

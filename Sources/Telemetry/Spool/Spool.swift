@@ -56,6 +56,7 @@ public final class Spool: Sendable {
     private let folder: String
     private let quota: Int
     private let segmentBytes: Int
+    private let ahead: @Sendable () -> Void
     private let queue = Mutex(Queue())
     private let files: Mutex<Files>
     private let writer = DispatchQueue(label: "reeve.telemetry.spool")
@@ -65,19 +66,23 @@ public final class Spool: Sendable {
     ///   - quota: Bytes of all files.
     ///   - last: The highest number that the archive knows of: what comes gets higher ones, even without a file.
     ///   - replay: Gets what an earlier process left, in its order, with each entry's number for ``release(through:)``.
+    ///   - ahead: Called before entries are written, where nobody waits but those who sent them.
     ///   - damage: Hears of files that are not whole.
     public convenience init(
-        folder: String, quota: Int, after last: Int64, replay: (Int64, SpoolEntry) -> Void, damage: (String) -> Void
+        folder: String, quota: Int, after last: Int64, replay: (Int64, SpoolEntry) -> Void,
+        ahead: @escaping @Sendable () -> Void = {}, damage: (String) -> Void
     ) throws {
         try self.init(
-            folder: folder, quota: quota, after: last, segmentBytes: Self.segmentBytes, replay: replay, damage: damage)
+            folder: folder, quota: quota, after: last, segmentBytes: Self.segmentBytes, replay: replay, ahead: ahead,
+            damage: damage)
     }
 
     init(
         folder: String, quota: Int, after last: Int64, segmentBytes: Int, replay: (Int64, SpoolEntry) -> Void,
-        damage: (String) -> Void
+        ahead: @escaping @Sendable () -> Void = {}, damage: (String) -> Void
     ) throws {
         self.folder = folder
+        self.ahead = ahead
         self.quota = quota
         self.segmentBytes = segmentBytes
         try DurableFile.makeFolder(folder)
@@ -156,6 +161,7 @@ public final class Spool: Sendable {
                 return queue.waiting
             }
             guard !group.isEmpty else { return }
+            ahead()
             let results = files.withLock { files in write(group.map(\.entry), &files) }
             for (waiting, result) in zip(group, results) {
                 if case .success(let number) = result { waiting.kept(number) }
@@ -272,6 +278,62 @@ public final class Spool: Sendable {
             }
         }
     }
+
+    /// Ends the file that is written: what comes goes to a new one, so that all of it can be released once what is in
+    /// it now is in the store.
+    ///
+    /// - Returns: The number of the next entry.
+    @discardableResult
+    func seal() -> Int64 {
+        files.withLock { files in
+            // The name of one without entries would be taken.
+            if let file = files.file, let last = files.segments.last, last.last >= last.first {
+                Foundation.close(file)
+                files.file = nil
+            }
+            return files.next
+        }
+    }
+
+    /// Whether a file has entries before this one.
+    func has(before number: Int64) -> Bool { files.withLock { $0.segments.contains { $0.first < number } } }
+
+    /// Puts other entries in the place of those that stand in the files: as many, with their numbers.
+    ///
+    /// - Parameter change: What an entry becomes; `nil` where it stays as it is.
+    func rewrite(_ change: (_ number: Int64, SpoolEntry) -> SpoolEntry?) throws {
+        let end = seal()
+        var number: Int64 = 0
+        // File by file: who writes waits for one of them at most.
+        while let next = try rewriteNext(after: number, before: end, change) { number = next }
+    }
+
+    /// - Returns: The last number of the file that was gone through; `nil` where there is none left.
+    private func rewriteNext(
+        after number: Int64, before end: Int64, _ change: (_ number: Int64, SpoolEntry) -> SpoolEntry?
+    ) throws -> Int64? {
+        try files.withLock { files in
+            guard let index = files.segments.firstIndex(where: { $0.last > number && $0.first < end }) else { return nil }
+            let segment = files.segments[index]
+            let content = FileManager.default.contents(atPath: segment.path)?.prefix(segment.bytes) ?? Data()
+            var (bytes, isChanged, next) = ([UInt8](), false, segment.first)
+            _ = SpoolFile.read(Array(content)) { entry in
+                let changed = entry.flatMap { change(next, $0) }
+                next += 1
+                // What one that is damaged has is not known.
+                isChanged = isChanged || changed != nil || entry == nil
+                SpoolFile.append(
+                    changed ?? entry ?? SpoolEntry(kind: Self.noKind, receivedAt: 0, payload: []), to: &bytes)
+            }
+            guard isChanged else { return segment.last }
+            try DurableFile.write(bytes, to: segment.path)
+            files.segments[index].bytes = bytes.count
+            return segment.last
+        }
+    }
+
+    /// Of an entry that is nothing.
+    private static let noKind: UInt8 = 0
 
     /// Takes no more; what waits is still written.
     public func close() { queue.withLock { $0.isClosed = true } }
