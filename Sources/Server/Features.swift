@@ -111,7 +111,8 @@ public struct Features: Sendable {
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         erasures = Self.erasures(
-            spans, metrics, agentMeters, ownSpans, calls, taskStore, (events, audit), storage, replicaID, world)
+            spans, metrics, agentMeters, ownSpans, calls, taskStore, (events, audit), storage, replicaID, settings,
+            world)
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, meters: fleet, events: events, storage: storage,
             world: world)
@@ -131,14 +132,14 @@ public struct Features: Sendable {
     private static func erasures(
         _ spans: TelemetryIngest?, _ metrics: MetricIngest?, _ agents: AgentMeters, _ ownSpans: OwnSpans?,
         _ calls: CallService, _ tasks: TaskStore, _ records: (events: Events, audit: AuditService),
-        _ storage: any Storage, _ replicaID: String, _ world: World
+        _ storage: any Storage, _ replicaID: String, _ settings: Settings, _ world: World
     ) -> ErasureService? {
         guard let spans else { return nil }
         return ErasureService(
             spans: spans, metrics: metrics, keepers: [agents], ownSpans: ownSpans,
             retention: RetentionService(events: records.events, audit: records.audit, world: world),
-            places: SubjectPlace.own(events: records.events, calls: calls, tasks: tasks), audit: records.audit,
-            storage: storage, replica: replicaID, world: world)
+            places: SubjectPlace.own(settings, events: records.events, calls: calls, tasks: tasks),
+            audit: records.audit, storage: storage, replica: replicaID, world: world)
     }
 
     /// The gateway's calls come first: spans that tell of them are known by that.
@@ -233,7 +234,11 @@ public struct Features: Sendable {
 
     /// What is said about records so that they are kept.
     private var retention: RetentionService {
-        RetentionService(events: events, audit: audit, world: world) { [spans] in spans?.digest($0) ?? "" }
+        RetentionService(events: events, audit: audit, world: world) { [spans] in
+            spans?.digest($0) ?? ""
+        } unkept: { [spans] in
+            spans?.unkeptTraces ?? 0
+        }
     }
 
     /// What models cost and hold, as the settings of this moment have it.
@@ -331,22 +336,5 @@ public struct Features: Sendable {
                     try await spans.forget(retention, marks)
                 },
             ] + (erasures?.loops ?? [])
-    }
-}
-
-extension SubjectPlace {
-    /// Where Reeve's own records may have a subject.
-    fileprivate static func own(events: Events, calls: CallService, tasks: TaskStore) -> [SubjectPlace] {
-        [
-            SubjectPlace("events", note: "They go after events.retentionDays.") { text, transaction in
-                try events.store.count(having: text, in: transaction)
-            },
-            SubjectPlace("calls", note: "They go after calls.retentionDays; no bodies are kept of them.") {
-                try calls.count(having: $0, in: $1)
-            },
-            SubjectPlace("tasks", note: "Finished ones go after tasks.retentionDays, with their deliverables.") {
-                try tasks.count(having: $0, in: $1)
-            },
-        ]
     }
 }

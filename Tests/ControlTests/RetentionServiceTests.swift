@@ -137,19 +137,19 @@ struct RetentionServiceTests {
     func interrupted(_ engine: TestEngine) async throws {
         let (store, world) = (ErasureStore(), World.test())
         try await Self.with(engine) { _, storage in
-            let erasures = ["mine", "another's"].map { replica in
+            let erasures = ["mine", "another's", "mine"].map { replica in
                 Erasure(
                     id: Identifier(world), replica: replica, digest: "d", reason: nil, isDryRun: false,
                     isAnywhere: true, createdAt: world.now, createdBy: "admin:ada")
             }
             try await storage.write { transaction in
                 for erasure in erasures { try store.insert(erasure, in: transaction) }
-                try store.interrupt(replica: "mine", at: world.now, in: transaction)
+                try store.interrupt(replica: "mine", but: erasures[2].id.text, at: world.now, in: transaction)
             }
             let found = try await storage.read { transaction in
                 try erasures.map { try store.erasure($0.id, in: transaction)?.state }
             }
-            #expect(found == [.interrupted, .running])
+            #expect(found == [.interrupted, .running, .running])
             #expect(try await storage.read { try store.list(page: Page(limit: 1), in: $0) }.count == 2)
         }
     }

@@ -49,16 +49,27 @@ extension Erasure: JSONConvertible {
 /// Records of Reeve's own that have a subject, which an erasure of telemetry leaves.
 public struct SubjectPlace: Sendable {
     let name: String
-    /// What becomes of them, for people.
+    /// The table of the control store, and what of it is looked at.
+    let table: String
+    /// How people come to see them.
+    let see: String
+    /// What becomes of them, and what people can do.
     let note: String
     let count: @Sendable (String, Transaction) throws -> Int64
 
     public init(
-        _ name: String, note: String, count: @escaping @Sendable (String, Transaction) throws -> Int64
+        _ name: String, table: String, see: String, note: String,
+        count: @escaping @Sendable (String, Transaction) throws -> Int64
     ) {
-        self.name = name
-        self.note = note
+        (self.name, self.table, self.see, self.note) = (name, table, see, note)
         self.count = count
+    }
+
+    func json(rows: Int64) -> JSONValue {
+        [
+            "name": .string(name), "rows": .int(rows), "table": .string(table), "see": .string(see),
+            "note": .string(note),
+        ]
     }
 }
 

@@ -190,10 +190,8 @@ public final class ErasureService: Sendable {
         var elsewhere: [JSONValue] = []
         for place in places {
             let count = try await storage.read { try place.count(next.subject.text, $0) }
-            guard count > 0 else { continue }
-            elsewhere.append([
-                "name": .string(place.name), "rows": .int(count), "note": .string(place.note),
-            ])
+            // Also where there is none: that it was looked for is a part of the proof.
+            elsewhere.append(place.json(rows: count))
         }
         return (report, .array(elsewhere))
     }

@@ -34,6 +34,15 @@ struct LegalHoldStore: Sendable {
         ).compactMap(hold)
     }
 
+    /// Holds that have a text in what they are on, or in their reason.
+    func count(having text: String, in transaction: Transaction) throws -> Int64 {
+        try transaction.first(
+            """
+            SELECT count(*) AS n FROM telemetry_holds
+            WHERE replace(target, \(text), '') <> target OR replace(reason, \(text), '') <> reason
+            """)?.int("n") ?? 0
+    }
+
     func activeCount(in transaction: Transaction) throws -> Int64 {
         try transaction.first("SELECT count(*) AS n FROM telemetry_holds WHERE lifted_at IS NULL")?.int("n") ?? 0
     }

@@ -7,6 +7,8 @@ enum RetentionPageTemplates {
         #"""
         <div class="head"><h1>Legal holds</h1><span class="sub">{{subtitle}}</span>
           <span class="actions"><a class="button tiny" href="/audit">Audit</a></span></div>
+        {{#unkept}}<div class="notice" id="unkept" data-state="broken"><span class="state"
+          data-state="broken">Not kept</span><span>{{unkept}}</span></div>{{/unkept}}
         <section class="panel" id="hold-new" aria-labelledby="hold-new-title">
           <header><h2 id="hold-new-title">New hold</h2></header>
           <form class="pad filters flush" id="hold-form" data-keep data-post="/api/v1/telemetry/holds"

@@ -1,4 +1,5 @@
 import Kernel
+import Telemetry
 
 /// The legal holds, beside the audit log.
 public struct RetentionPages: Sendable {
@@ -22,8 +23,12 @@ public struct RetentionPages: Sendable {
         let found = try await storage.read { try service.holds.list(page: page, in: $0) }
         let (holds, next) = page.cut(found) { $0.id.text }
         let inForce = holds.count { $0.liftedAt == nil }
+        let unkept = service.unkept()
         let view = LegalHoldListView(
-            subtitle: "\(inForce) in force", hasHolds: !holds.isEmpty,
+            subtitle: "\(inForce) in force",
+            unkept: unkept == 0
+                ? nil : "\(PageText.plural(unkept, "trace")) with an error went. \(UnkeptTraces.advice)",
+            hasHolds: !holds.isEmpty,
             holds: holds.map { LegalHoldRowView($0, now: shell.world.now) },
             noHolds: EmptyView(
                 headline: "No holds", explanation: "What is under a hold outlives its time until the hold is lifted."),
@@ -36,6 +41,8 @@ public struct RetentionPages: Sendable {
 
 struct LegalHoldListView: PageView {
     let subtitle: String
+    /// What could not be kept for longer, and what to do; `nil` where nothing was to be kept.
+    let unkept: String?
     let hasHolds: Bool
     let holds: [LegalHoldRowView]
     let noHolds: EmptyView

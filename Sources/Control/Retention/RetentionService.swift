@@ -10,10 +10,14 @@ public struct RetentionService: Sendable {
     private let world: World
     /// Names a subject without telling it.
     private let digest: @Sendable (String) -> String
+    /// See ``TelemetryIngest/unkeptTraces``.
+    let unkept: @Sendable () -> Int
 
     public init(
-        events: Events, audit: AuditService, world: World, digest: @escaping @Sendable (String) -> String = { _ in "" }
+        events: Events, audit: AuditService, world: World, digest: @escaping @Sendable (String) -> String = { _ in "" },
+        unkept: @escaping @Sendable () -> Int = { 0 }
     ) {
+        self.unkept = unkept
         self.events = events
         self.audit = audit
         self.world = world
@@ -132,6 +136,11 @@ public struct RetentionService: Sendable {
         try events.append(
             EventDraft(type, actor: principal.actor, data: ["id": hold.id.json, "hold": facts]), in: transaction)
         try audit.record(type, by: principal, target: "hold:\(hold.id.text)", detail: facts, in: transaction)
+    }
+
+    /// Holds that name a subject, whether in force or lifted.
+    public static func holds(on text: String, in transaction: Transaction) throws -> Int64 {
+        try LegalHoldStore().count(having: text, in: transaction)
     }
 
     // MARK: For those who forget

@@ -21,12 +21,35 @@ public enum ErasureText {
         if let holds = erasure["holds"]?.array, !holds.isEmpty {
             lines.append("under holds that keep records: \(holds.compactMap(\.string).joined(separator: ", "))")
         }
-        for place in erasure["elsewhere"]?.array ?? [] {
-            let rows = "left in \(Words.plain(place["name"])): \(count(place["rows"])) rows."
-            lines.append("\(rows) \(Words.plain(place["note"]))")
+        if let starts = erasure["starts"]?.int, starts > 1 {
+            lines.append("It went on after the server's end, \(starts - 1) times: the counts are those of the last part.")
         }
+        lines += searched(erasure) + elsewhere(erasure["elsewhere"]?.array ?? [])
         if isDryRun { lines.append("Nothing was removed: this was a dry run.") }
         return lines.joined(separator: "\n")
+    }
+
+    /// What was gone through, also where nothing was found.
+    private static func searched(_ erasure: JSONValue) -> [String] {
+        guard let searched = erasure["searched"] else { return [] }
+        let places = (searched["places"]?.array ?? []).compactMap(\.string)
+        return ["searched  " + (["\(count(searched["files"])) files of spans and logs"] + places).joined(separator: ", ")]
+    }
+
+    /// Reeve's own records, which stay: where they are and what can be done.
+    private static func elsewhere(_ places: [JSONValue]) -> [String] {
+        let found = places.filter { count($0["rows"]) > 0 }
+        let none = places.filter { count($0["rows"]) == 0 }.compactMap { $0["name"]?.string }
+        var lines: [String] = []
+        if !found.isEmpty { lines.append("NOT removed: Reeve's own records in the control store that have the text") }
+        for place in found {
+            lines += [
+                "  \(Words.plain(place["name"])): \(count(place["rows"])) rows of the table \(Words.plain(place["table"]))",
+                "    to see them: \(Words.plain(place["see"]))", "    \(Words.plain(place["note"]))",
+            ]
+        }
+        if !none.isEmpty { lines.append("Reeve's own \(none.joined(separator: ", ")) do not have the text.") }
+        return lines
     }
 
     private static func count(_ value: JSONValue?) -> Int64 { value?.int ?? 0 }

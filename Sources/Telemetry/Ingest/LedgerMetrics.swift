@@ -8,6 +8,10 @@ public struct LedgerMetrics: MetricSource {
         "reeve_telemetry_store_failures_total",
         "Tries to put records into the store of telemetry that failed since the start; they wait in the spool.")
 
+    public static let unkept = Metric.counter(
+        "reeve_telemetry_unkept_traces_total",
+        "Traces with an error that were not kept for longer, as kept traces had no more room.")
+
     private let ingest: TelemetryIngest?
     private let metrics: MetricIngest?
 
@@ -33,5 +37,8 @@ public struct LedgerMetrics: MetricSource {
         var failures = CounterFamily(Self.failures)
         failures.add(Int64(ingest?.storeFailures ?? 0), [])
         page.add(failures)
+        var unkept = CounterFamily(Self.unkept)
+        unkept.add(Int64(ingest?.unkeptTraces ?? 0), [])
+        page.add(unkept)
     }
 }

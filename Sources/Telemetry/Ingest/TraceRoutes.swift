@@ -85,7 +85,11 @@ public struct TraceRoutes: Sendable {
     private func ledger(_: APIRequest) async throws -> APIReply {
         var ledgers = ingest.ledgers
         if let metrics { ledgers[.metrics] = metrics.ledger }
-        return .json(["items": ledgers.json])
+        let unkept = ingest.unkeptTraces
+        return .json([
+            "items": ledgers.json, "unkeptTraces": .int(Int64(unkept)),
+            "advice": .of(unkept == 0 ? nil : UnkeptTraces.advice),
+        ])
     }
 
     private static func traceID(_ request: APIRequest) throws -> TraceID {

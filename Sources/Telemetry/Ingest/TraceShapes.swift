@@ -87,7 +87,7 @@ public enum TraceShapes {
                             ("refusedRequests", count),
                         ]),
                     ]
-                )
+                ), ("unkeptTraces", count), ("advice", ["type": ["string", "null"]]),
             ])
         ),
     ]

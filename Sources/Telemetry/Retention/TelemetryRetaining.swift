@@ -1,5 +1,12 @@
 import Kernel
 
+/// What people are told of traces that should have been kept for longer and were not.
+public enum UnkeptTraces {
+    public static let advice =
+        "Kept traces take all of telemetry.keptTracesBytes: raise it, lower telemetry.keptTracesDays, or label the "
+        + "traces that matter, which are kept whatever there is room for. A start of the server counts anew."
+}
+
 extension TelemetryIngest {
     /// Deletes the records that are older than they are kept, and says how many parts of the store those were. What
     /// `marks` names is kept for longer; see ``RetentionKeeper``.
@@ -10,7 +17,8 @@ extension TelemetryIngest {
         try await store.forget(retention, marks, now: now) { try await self.settle() }
     }
 
-    /// Traces that were not kept for their error since the start, as kept traces had as much room as they may have.
+    /// Traces that were not kept for their error since the start, as kept traces had as much room as they may have; see
+    /// ``UnkeptTraces``.
     public var unkeptTraces: Int { store.unkeptTraces }
 
     /// Names a subject in what is kept about its erasure.

@@ -2,7 +2,7 @@
 enum TelemetryRules {
     static let entry = ShippedRules.Entry(
         file: RuleFile(
-            name: "telemetry", groups: [RuleGroup(name: "reeve.telemetry", rules: [.alert(loss), .alert(watchdog)])]),
+            name: "telemetry", groups: [RuleGroup(name: "reeve.telemetry", rules: [.alert(loss), .alert(unkept), .alert(watchdog)])]),
         cases: cases)
 
     static let loss = AlertRule(
@@ -16,6 +16,15 @@ enum TelemetryRules {
         action: "The ledger of telemetry names the reasons: records that cannot be read are the sender's to mend, "
             + "shed "
             + "ones want more room.")
+
+    static let unkept = AlertRule(
+        name: "TracesNotKept", severity: .warning,
+        expression: "increase(reeve_telemetry_unkept_traces_total[1d]) > 0",
+        summary: "Traces with an error are not kept for longer",
+        detail: "{{ $value | humanize }} traces of the last day went with their day's file: kept traces take all of "
+            + "telemetry.keptTracesBytes.",
+        action: "Raise telemetry.keptTracesBytes, lower telemetry.keptTracesDays, or label the traces that matter: "
+            + "those are kept whatever there is room for.")
 
     /// Always fires. Whoever hears nothing of it knows that the way of alerts is broken.
     static let watchdog = AlertRule(
@@ -37,6 +46,13 @@ enum TelemetryRules {
             title: "all is kept", alert: "TelemetryLoss",
             series: [(records("stored"), "0+10x20"), (records("rejected"), "3x20"), (records("duplicate"), "0+1x20")],
             at: "15m"),
+        RuleCase(
+            title: "there was no room for some", alert: "TracesNotKept",
+            series: [("reeve_telemetry_unkept_traces_total", "0x60 12x60")], at: "2h",
+            firing: [.init(labels: [], shown: ["12"])]),
+        RuleCase(
+            title: "all that failed were kept", alert: "TracesNotKept",
+            series: [("reeve_telemetry_unkept_traces_total", "3x120")], at: "2h"),
         RuleCase(title: "it always fires", alert: "Watchdog", series: [], at: "0m", firing: [.init()]),
         RuleCase(title: "it does so at any time", alert: "Watchdog", series: [], at: "100h", firing: [.init()]),
     ]
