@@ -90,13 +90,12 @@ public struct Features: Sendable {
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
         fleetTasks = FleetTasks(tasks: tasks, events: events, storage: storage)
         vault = StoredBudgetVault(storage: storage, events: events)
-        let (logger, batchLogger) = (Logger(label: "reeve.budgets"), Logger(label: "reeve.batches"))
         let fleet = FleetMeters(tasks: tasks, events: events, storage: storage, world: world)
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         budgetClerk = BudgetClerk(
             book: book, vault: vault, replicaID: replicaID, world: world, onReplay: GatewayLedger.riders,
-            onWarning: { logger.warning("\($0)") })
+            onWarning: { Logger(label: "reeve.budgets").warning("\($0)") })
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
             projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
@@ -111,8 +110,7 @@ public struct Features: Sendable {
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         erasures = Self.erasures(
-            spans, metrics, agentMeters, ownSpans, calls, taskStore, (events, audit), storage, replicaID, settings,
-            world)
+            (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, meters: fleet, events: events, storage: storage,
             world: world)
@@ -122,7 +120,7 @@ public struct Features: Sendable {
             calls: GatewayBatchCalls(
                 gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy))
         ) { id, error in
-            batchLogger.error("a batch's round failed", metadata: ["batch": .string(id), "cause": .string("\(error)")])
+            Logger(label: "reeve.batches").error("a round failed", metadata: ["batch": "\(id)", "cause": "\(error)"])
         }
         eventRoutes = EventRoutes(
             events: events, tasks: taskStore, storage: storage, access: access, world: world,
@@ -130,15 +128,18 @@ public struct Features: Sendable {
     }
 
     private static func erasures(
-        _ spans: TelemetryIngest?, _ metrics: MetricIngest?, _ agents: AgentMeters, _ ownSpans: OwnSpans?,
-        _ calls: CallService, _ tasks: TaskStore, _ records: (events: Events, audit: AuditService),
-        _ storage: any Storage, _ replicaID: String, _ settings: Settings, _ world: World
+        _ telemetry: (spans: TelemetryIngest?, metrics: MetricIngest?, own: OwnSpans?), _ agents: AgentMeters,
+        _ calls: CallService, _ records: (events: Events, audit: AuditService), _ storage: any Storage,
+        _ replicaID: String, _ settings: Settings, _ world: World
     ) -> ErasureService? {
-        guard let spans else { return nil }
+        guard let spans = telemetry.spans else { return nil }
+        let tasks = TaskStore()
+        let places = SubjectPlace.own(settings, events: records.events, calls: calls) {
+            try tasks.count(having: $0, in: $1)
+        }
         return ErasureService(
-            spans: spans, metrics: metrics, keepers: [agents], ownSpans: ownSpans,
-            retention: RetentionService(events: records.events, audit: records.audit, world: world),
-            places: SubjectPlace.own(settings, events: records.events, calls: calls, tasks: tasks),
+            spans: spans, metrics: telemetry.metrics, keepers: [agents], ownSpans: telemetry.own,
+            retention: RetentionService(events: records.events, audit: records.audit, world: world), places: places,
             audit: records.audit, storage: storage, replica: replicaID, world: world)
     }
 

@@ -4,7 +4,8 @@ import Kernel
 extension SubjectPlace {
     /// Where Reeve's own records may have a subject, how they are looked at, and what becomes of them.
     static func own(
-        _ settings: Settings, events: Events, calls: CallService, tasks: TaskStore
+        _ settings: Settings, events: Events, calls: CallService,
+        tasks: @escaping @Sendable (String, Transaction) throws -> Int64
     ) -> [SubjectPlace] {
         let (tasksDays, callsDays) = (settings.tasks.finishedRetentionDays, settings.calls.retentionDays)
         return [
@@ -12,19 +13,20 @@ extension SubjectPlace {
                 "tasks", table: "tasks (title, input, correlation id, unique key)",
                 see: "reeve tasks list --query TEXT, or the page /tasks?q=TEXT, for those with it in the title",
                 note: "Cancel what has not ended: reeve tasks cancel ID. Those that ended go with their deliverables "
-                    + "after tasks.finishedRetentionDays (\(tasksDays)); lower it and start anew to have them go sooner."
-            ) { try tasks.count(having: $0, in: $1) },
+                    + "after tasks.finishedRetentionDays (\(tasksDays)); lower it and start anew to have them go "
+                    + "sooner."
+            ) { try tasks($0, $1) },
             SubjectPlace(
                 "calls", table: "calls (session, run, correlation id, tags, what was tried)",
                 see: "reeve calls list --session TEXT, or the page /calls?session=TEXT",
-                note: "No bodies are kept of them. They go after calls.retentionDays (\(callsDays)); lower it and start "
-                    + "anew to have them go sooner."
+                note: "No bodies are kept of them. They go after calls.retentionDays (\(callsDays)); lower it and "
+                    + "start anew to have them go sooner."
             ) { try calls.count(having: $0, in: $1) },
             SubjectPlace(
                 "events", table: "events (data, correlation id, actor)",
                 see: "reeve events list --json, and look for the text; or the page /events",
-                note: "They go after events.retentionDays (\(settings.events.retentionDays)); lower it and start anew to "
-                    + "have them go sooner."
+                note: "They go after events.retentionDays (\(settings.events.retentionDays)); lower it and start "
+                    + "anew to have them go sooner."
             ) { try events.store.count(having: $0, in: $1) },
             SubjectPlace(
                 "holds", table: "telemetry_holds (target)",

@@ -1,10 +1,15 @@
 """A subject's records go for good, also where the server is killed in the middle of it, again and again."""
 
+import contextlib
 import json
 import random
+import shutil
+import sqlite3
 import subprocess
+import tempfile
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +19,10 @@ ON_ENGINES = ["sqlite"]
 
 SUBJECT = "ada.lovelace@erasure.example"
 TRACES, SPANS = 40, 250
-# Seconds from the order, or from a start, to the kill.
-MOMENTS = [0.0, 0.15, 0.4, 0.8, 1.3]
+# What is left of them: every other trace has the subject in every other span.
+LEFT = TRACES * SPANS * 3 // 4
+# Seconds from the order, or from a start, to the kill; `None` waits for the next block that is rewritten.
+MOMENTS = [0.0, None, None, 0.1, None, 0.6]
 
 
 def words(random_, count=60):
@@ -87,6 +94,25 @@ def where(server, text):
     return found
 
 
+def records(server):
+    """How many spans the day's files have, as they say themselves: of copies, as to open one would change it."""
+    found = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (server.data_dir / "telemetry").glob("model-*"):
+            shutil.copy(path, folder)
+        for path in Path(folder).glob("model-*.db"):
+            with contextlib.closing(sqlite3.connect(path)) as file:
+                found += file.execute("SELECT sum(records) FROM blocks").fetchone()[0]
+    return found
+
+
+def await_rewriting(server):
+    """Waits until something is written to the spans' files, which nobody but the erasure does here."""
+    paths = list((server.data_dir / "telemetry").glob("model-*.db-wal"))
+    before = [path.stat().st_mtime_ns for path in paths]
+    until(lambda: [path.stat().st_mtime_ns for path in paths] != before, 10, "a block that is rewritten", 0.001)
+
+
 def is_stored(api, count):
     ledger = {one["signal"]: one for one in api.get("/api/v1/telemetry/ledger", 200)["items"]}
     return ledger["traces"]["stored"] >= count
@@ -142,14 +168,20 @@ def test_a_kill_in_the_middle_of_an_erasure_costs_nothing_but_time(filled):
     assert set(where(filled, SUBJECT)) & {"telemetry/bindings", "telemetry/live"}
     api = filled.api()
     order = api.post("/api/v1/telemetry/erasures", {"subject": SUBJECT, "reason": "asked for"}, 202)["id"]
-    went_on = 0
+    went_on, left = 0, [TRACES * SPANS]
     for seconds in MOMENTS:
-        time.sleep(seconds)
+        if seconds is None and left[-1] > LEFT:
+            await_rewriting(filled)
+        else:
+            time.sleep(seconds or 0)
         if ended_erasure(api, order):
             break
         filled.kill()
+        left.append(records(filled))
         filled.start()
         went_on += 1
+    assert left == sorted(left, reverse=True) and left[-1] >= LEFT, left
+    assert any(LEFT < count < TRACES * SPANS for count in left), f"it was never killed among its blocks: {left}"
     assert went_on >= 3, "there is too little to erase to be killed in the middle of it"
     erasure = until(lambda: ended_erasure(api, order), 120, "the erasure's end")
     assert erasure["state"] == "done", erasure

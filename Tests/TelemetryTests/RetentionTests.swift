@@ -154,13 +154,21 @@ struct RetentionTests {
             try await bench.span(3, of: 2, Self.plan)
             try await bench.span(4, of: 2, isFailed: true)
             try await bench.span(5, of: 3, Self.plan)
+            // One with a label is kept for that, and one in several blocks counts once.
+            try await bench.span(6, of: 3, Self.plan, isFailed: true)
+            try await bench.ingest.settle()
+            try await bench.span(7, of: 2, Self.plan)
             bench.pass(to: 16)
             var marks = RetentionEvidence()
             marks.traces = [RetentionBench.trace(3)]
             try await bench.ingest.forget(retention, marks)
             #expect(try await bench.spans(2) == 1)
-            #expect(try await bench.spans(3) == 1)
+            #expect(try await bench.spans(3) == 2)
             #expect(bench.ingest.unkeptTraces == 1)
+            var page = MetricPage()
+            LedgerMetrics(bench.ingest, metrics: nil).collect(into: &page)
+            let lines = String(decoding: MetricText.bytes(of: page), as: UTF8.self).split(separator: "\n")
+            #expect(lines.contains("reeve_telemetry_unkept_traces_total 1"))
         }
     }
 

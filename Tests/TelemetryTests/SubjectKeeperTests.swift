@@ -102,7 +102,8 @@ struct SubjectKeeperTests {
             let file = bench.ingest.erasureFile
             #expect(file.load() == nil)
             try file.clear()
-            let pending = PendingErasure(id: "erase_1", subject: SubjectMatch(Self.subject, isAnywhere: true), starts: 3)
+            let pending = PendingErasure(
+                id: "erase_1", subject: SubjectMatch(Self.subject, isAnywhere: true), starts: 3)
             try file.keep(pending)
             #expect(file.load() == pending)
             try file.clear()
@@ -190,7 +191,9 @@ struct SubjectKeeperTests {
     func series() async throws {
         try await withTelemetryFolder { folder in
             let world = World(time: SetTime(RetentionBench.begun), entropy: World.live.entropy)
-            func open() throws -> SeriesStore { try SeriesStore(folder: folder, quota: 1 << 20, days: 30, world: world) }
+            func open() throws -> SeriesStore {
+                try SeriesStore(folder: folder, quota: 1 << 20, days: 30, world: world)
+            }
             func batch(_ user: String) -> SampleBatch {
                 var batch = SampleBatch()
                 batch.append(

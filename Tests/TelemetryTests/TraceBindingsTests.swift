@@ -40,11 +40,13 @@ struct TraceBindingsTests {
                         SpanSamples.span(
                             SpanID(value: 1).description,
                             more: ["traceId": .string(RetentionBench.trace(1).description)])
-                    ])) { _ in }, agent: nil)
+                    ])
+                ) { _ in }, agent: nil)
             try bench.startAnew()
             try await bench.span(2, of: 1)
             try await bench.span(3, of: 2)
-            #expect(try await bench.ingest.trace(RetentionBench.trace(1)).map(\.correlationID) == ["order-1", "order-1"])
+            #expect(
+                try await bench.ingest.trace(RetentionBench.trace(1)).map(\.correlationID) == ["order-1", "order-1"])
             #expect(try await bench.ingest.trace(RetentionBench.trace(2)).map(\.correlationID) == [nil])
         }
     }

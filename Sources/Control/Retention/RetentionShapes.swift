@@ -48,7 +48,8 @@ public enum RetentionShapes {
                     ("createdAt", time), ("createdBy", text), ("endedAt", optionalText), ("found", count),
                     ("removed", count), ("held", count), ("remaining", ["type": ["integer", "null"]]),
                     ("holds", ["type": "array", "items": text]), ("foundIn", ["type": "object"]),
-                    ("files", ["type": "array", "items": ["type": "object"]]), ("searched", ["type": "object"]), ("progress", ["type": "object"]), ("starts", count),
+                    ("files", ["type": "array", "items": ["type": "object"]]), ("searched", ["type": "object"]),
+                    ("progress", ["type": "object"]), ("starts", count),
                     ("elsewhere", ["type": "array", "items": ["type": "object"]]), ("error", text),
                 ], required: ["id", "state", "subjectDigest", "dryRun", "text", "createdAt", "createdBy", "endedAt"])
         ),

@@ -22,7 +22,8 @@ public enum ErasureText {
             lines.append("under holds that keep records: \(holds.compactMap(\.string).joined(separator: ", "))")
         }
         if let starts = erasure["starts"]?.int, starts > 1 {
-            lines.append("It went on after the server's end, \(starts - 1) times: the counts are those of the last part.")
+            lines.append(
+                "It went on after the server's end, \(starts - 1) times; the counts are those of the last part.")
         }
         lines += searched(erasure) + elsewhere(erasure["elsewhere"]?.array ?? [])
         if isDryRun { lines.append("Nothing was removed: this was a dry run.") }
@@ -33,7 +34,8 @@ public enum ErasureText {
     private static func searched(_ erasure: JSONValue) -> [String] {
         guard let searched = erasure["searched"] else { return [] }
         let places = (searched["places"]?.array ?? []).compactMap(\.string)
-        return ["searched  " + (["\(count(searched["files"])) files of spans and logs"] + places).joined(separator: ", ")]
+        let all = ["\(count(searched["files"])) files of spans and logs"] + places
+        return ["searched  " + all.joined(separator: ", ")]
     }
 
     /// Reeve's own records, which stay: where they are and what can be done.
@@ -44,7 +46,8 @@ public enum ErasureText {
         if !found.isEmpty { lines.append("NOT removed: Reeve's own records in the control store that have the text") }
         for place in found {
             lines += [
-                "  \(Words.plain(place["name"])): \(count(place["rows"])) rows of the table \(Words.plain(place["table"]))",
+                "  \(Words.plain(place["name"])): \(count(place["rows"])) rows of the table "
+                    + Words.plain(place["table"]),
                 "    to see them: \(Words.plain(place["see"]))", "    \(Words.plain(place["note"]))",
             ]
         }

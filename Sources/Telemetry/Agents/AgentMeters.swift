@@ -193,11 +193,11 @@ extension AgentMeters: SubjectKeeper {
         func isSeries(_ labels: [String]) -> Bool { labels.contains(where: isMeant) }
         return state.sessions.erase(where: isMeant)
             + state.calls.erase(where: isMeant)
-            + state.tokens.removeAll(labelled: isSeries) + state.tools.removeAll(labelled: isSeries)
-            + state.repeats.removeAll(labelled: isSeries) + state.contexts.removeAll(labelled: isSeries)
-            + state.memory.removeAll(labelled: isSeries) + state.memoryTime.removeAll(labelled: isSeries)
-            + state.sessionTime.removeAll(labelled: isSeries) + state.turns.removeAll(labelled: isSeries)
-            + state.cost.removeAll(labelled: isSeries)
+            + state.tokens.remove(labelled: isSeries) + state.tools.remove(labelled: isSeries)
+            + state.repeats.remove(labelled: isSeries) + state.contexts.remove(labelled: isSeries)
+            + state.memory.remove(labelled: isSeries) + state.memoryTime.remove(labelled: isSeries)
+            + state.sessionTime.remove(labelled: isSeries) + state.turns.remove(labelled: isSeries)
+            + state.cost.remove(labelled: isSeries)
     }
 }
 

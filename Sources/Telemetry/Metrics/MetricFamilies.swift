@@ -24,9 +24,9 @@ public struct CounterFamily: Sendable {
         }
     }
 
-    /// See ``SeriesTable/removeAll(labelled:)``.
-    mutating func removeAll(labelled isMeant: ([String]) -> Bool) -> Int {
-        let count = table.removeAll(labelled: isMeant)
+    /// See ``SeriesTable/remove(labelled:)``.
+    mutating func remove(labelled isMeant: ([String]) -> Bool) -> Int {
+        let count = table.remove(labelled: isMeant)
         // Places are others now.
         if count > 0 { exemplars = [:] }
         return count
@@ -91,9 +91,9 @@ public struct HistogramFamily: Sendable {
         table.update(at: place) { $0.add(value, key) }
     }
 
-    /// See ``SeriesTable/removeAll(labelled:)``.
-    mutating func removeAll(labelled isMeant: ([String]) -> Bool) -> Int {
-        let count = table.removeAll(labelled: isMeant)
+    /// See ``SeriesTable/remove(labelled:)``.
+    mutating func remove(labelled isMeant: ([String]) -> Bool) -> Int {
+        let count = table.remove(labelled: isMeant)
         if count > 0 { exemplars = [:] }
         return count
     }

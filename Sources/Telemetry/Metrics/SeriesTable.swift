@@ -43,7 +43,7 @@ public struct SeriesTable<Value: Sendable>: Sendable {
     }
 
     /// Lets series go by the values of their labels, and says how many those are. Places hold until then.
-    mutating func removeAll(labelled isMeant: ([String]) -> Bool) -> Int {
+    mutating func remove(labelled isMeant: ([String]) -> Bool) -> Int {
         let count = series.count
         series.removeAll { isMeant($0.labels) }
         if series.count < count {

@@ -2,7 +2,8 @@
 enum TelemetryRules {
     static let entry = ShippedRules.Entry(
         file: RuleFile(
-            name: "telemetry", groups: [RuleGroup(name: "reeve.telemetry", rules: [.alert(loss), .alert(unkept), .alert(watchdog)])]),
+            name: "telemetry",
+            groups: [RuleGroup(name: "reeve.telemetry", rules: [.alert(loss), .alert(unkept), .alert(watchdog)])]),
         cases: cases)
 
     static let loss = AlertRule(

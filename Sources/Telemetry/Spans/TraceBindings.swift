@@ -38,7 +38,11 @@ public final class TraceBindings: Sendable {
         state.withLock { state in
             guard state.known[trace]?.correlationID != correlationID else { return }
             insert(Binding(trace: trace, correlationID: correlationID, saidAt: world.now), &state)
-            if state.fresh.map({ $0.count < tracesMax }) == true { state.fresh?.append(trace) } else { state.fresh = nil }
+            if let fresh = state.fresh, fresh.count < tracesMax {
+                state.fresh?.append(trace)
+            } else {
+                state.fresh = nil
+            }
         }
     }
 

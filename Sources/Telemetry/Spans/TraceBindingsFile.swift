@@ -46,7 +46,10 @@ final class TraceBindingsFile: Sendable {
         guard let content = FileManager.default.contents(atPath: path) else { return }
         var (traces, damaged) = (0, 0)
         let finding = SpoolFile.read(Array(content.prefix(Self.bytesMax))) { entry in
-            guard let entry, let read = try? Self.read(entry) else { return damaged += 1 }
+            guard let entry, let read = try? Self.read(entry) else {
+                damaged += 1
+                return
+            }
             bindings.restore(read)
             traces += read.count
         }
@@ -86,7 +89,10 @@ final class TraceBindingsFile: Sendable {
     }
 
     private func append(_ state: inout State) {
-        guard let fresh = bindings.takeFresh() else { return state.mustRewrite = true }
+        guard let fresh = bindings.takeFresh() else {
+            state.mustRewrite = true
+            return
+        }
         guard !fresh.isEmpty else { return }
         let bytes = Self.bytes(fresh)
         if state.file == nil {
@@ -96,7 +102,10 @@ final class TraceBindingsFile: Sendable {
         let written = state.file.map { file in
             bytes.withUnsafeBytes { pwrite(file, $0.baseAddress, $0.count, off_t(state.bytes)) }
         }
-        guard written == bytes.count else { return state.mustRewrite = true }
+        guard written == bytes.count else {
+            state.mustRewrite = true
+            return
+        }
         state.bytes += bytes.count
         state.traces += fresh.count
         state.isSynced = false

@@ -313,7 +313,9 @@ public final class Spool: Sendable {
         after number: Int64, before end: Int64, _ change: (_ number: Int64, SpoolEntry) -> SpoolEntry?
     ) throws -> Int64? {
         try files.withLock { files in
-            guard let index = files.segments.firstIndex(where: { $0.last > number && $0.first < end }) else { return nil }
+            guard let index = files.segments.firstIndex(where: { $0.last > number && $0.first < end }) else {
+                return nil
+            }
             let segment = files.segments[index]
             let content = FileManager.default.contents(atPath: segment.path)?.prefix(segment.bytes) ?? Data()
             var (bytes, isChanged, next) = ([UInt8](), false, segment.first)
