@@ -74,6 +74,7 @@ public struct Features: Sendable {
         (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         exchange = Exchange(storage: storage, world: world)
+        vault = StoredBudgetVault(storage: storage, events: events)
         access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
         let (book, rounds) = (BudgetBook(journal: journal), journal?.records ?? RecordRounds())
         agents = AgentService(
@@ -89,7 +90,7 @@ public struct Features: Sendable {
             limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
         fleetTasks = FleetTasks(tasks: tasks, events: events, storage: storage)
-        vault = StoredBudgetVault(storage: storage, events: events)
+        let (logger, batchLogger) = (Logger(label: "reeve.budgets"), Logger(label: "reeve.batches"))
         let fleet = FleetMeters(tasks: tasks, events: events, storage: storage, world: world)
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
@@ -99,7 +100,7 @@ public struct Features: Sendable {
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
             projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
-            dispatch: models.ramps, agentMeters: agentMeters, world: world,
+            dispatch: models.ramps, agentMeters: agentMeters, keepsContent: Self.keepsContent(settings), world: world,
             eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
@@ -125,6 +126,11 @@ public struct Features: Sendable {
         eventRoutes = EventRoutes(
             events: events, tasks: taskStore, storage: storage, access: access, world: world,
             limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
+    }
+
+    /// Whether the spans of model calls tell what was said.
+    private static func keepsContent(_ settings: Settings) -> Bool {
+        settings.telemetry.ownSpans && settings.telemetry.gatewayContent
     }
 
     private static func erasures(

@@ -37,6 +37,8 @@ def reeve(request, main: str, backup: str, tmp_path_factory: pytest.TempPathFact
     }
     known = providers(main, backup, second={"kind": "openai", "baseURL": f"{backup}/v1"})
     settings = {"providers": known, "models": {name: {**common, **model} for name, model in models.items()}}
+    # Spans say what was said; nothing else does.
+    settings["telemetry"] = {"gatewayContent": False}
     with running(tmp_path_factory.mktemp("judge"), settings, request.param) as server:
         yield server
 

@@ -122,3 +122,84 @@ struct OwnSpansTests {
         #expect(TraceContext.acceptedState(String(repeating: "x", count: 513)) == nil)
     }
 }
+
+@Suite("What Reeve's own spans say besides")
+struct OwnSpanContentTests {
+    private final class Content: OwnSpanContent {
+        let bytes: Int
+        private let said: String
+        let reads = Mutex(0)
+        let sheds = Mutex(0)
+
+        init(_ bytes: Int, says count: Int) {
+            self.bytes = bytes
+            said = String(repeating: "x", count: count)
+        }
+
+        func shed() -> [Attribute] {
+            sheds.withLock { $0 += 1 }
+            return [Attribute(ContentNote.truncated, .bool(true))]
+        }
+
+        func attributes() -> [Attribute] {
+            reads.withLock { $0 += 1 }
+            return [Attribute("gen_ai.input.messages", .string(said))]
+        }
+    }
+
+    private final class Door: SpanIntake {
+        let counts = Mutex<[Int]>([])
+        let isShut = Mutex(true)
+
+        func take(
+            _ body: [UInt8], agent: String?, refusedBefore: [RecordFlaw: Int]
+        ) async throws(TelemetryIngest.Fault) -> [RecordFlaw: Int] {
+            if isShut.withLock({ $0 }) { throw .overloaded }
+            let count = (try? ReceivedSpans(body).items.count) ?? 0
+            counts.withLock { $0.append(count) }
+            return [:]
+        }
+    }
+
+    private static func spans(_ contents: [Content]) -> [OwnSpan] {
+        contents.enumerated().map { number, content in
+            let start = Timestamp(microseconds: 1_700_000_000_000_000)
+            let context = TraceContext(TraceID(of: "trace"), SpanID(of: "span", Int64(number)))
+            var span = OwnSpan(context, parent: nil, "chat mini", .server, from: start, to: start)
+            span.content = content
+            return span
+        }
+    }
+
+    @Test("of more than may be read the spans go out without it, and later ones have it again")
+    func shed() async {
+        let door = Door()
+        door.isShut.withLock { $0 = false }
+        let spans = OwnSpans(intake: door, bindings: TraceBindings())
+        let contents = (0..<20).map { _ in Content(OwnSpans.creditMax / 16, says: 10) }
+        spans.record(Self.spans(contents))
+        await spans.flush()
+        #expect(contents.map { $0.reads.withLock { $0 } } == Array(repeating: 1, count: 16) + [0, 0, 0, 0])
+        #expect(contents.suffix(4).allSatisfy { $0.sheds.withLock { $0 } == 1 })
+        #expect(door.counts.withLock { $0.reduce(0, +) } == 20)
+        let next = Content(OwnSpans.creditBytes, says: 10)
+        spans.record(Self.spans([next]))
+        await spans.flush()
+        #expect(next.reads.withLock { $0 } == 1)
+    }
+
+    @Test("it is read once, when the span is handed over, and requests stay small")
+    func once() async {
+        let door = Door()
+        let spans = OwnSpans(intake: door, bindings: TraceBindings())
+        let contents = (0..<5).map { _ in Content(OwnSpans.batchBytesMax / 2, says: OwnSpans.batchBytesMax / 2) }
+        spans.record(Self.spans(contents))
+        #expect(contents.allSatisfy { $0.reads.withLock { $0 } == 0 })
+        await spans.flush()
+        await spans.flush()
+        door.isShut.withLock { $0 = false }
+        await spans.flush()
+        #expect(contents.allSatisfy { $0.reads.withLock { $0 } == 1 })
+        #expect(door.counts.withLock { $0.reduce(0, +) } == 5 && door.counts.withLock { $0.count } > 1)
+    }
+}

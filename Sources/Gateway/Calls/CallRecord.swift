@@ -79,6 +79,8 @@ public struct CallRecord: Sendable {
     public var refusal: (scope: String, code: String, detail: String)?
     /// What else there is to say of it: its keys' sources, its context, its quality, what was taken out.
     var notes = JSONObject()
+    /// What was said, for its span; `nil` where that is not kept.
+    var content: CallContent?
     /// How it was decided, step by step.
     var steps: [AttemptPlan.Step] = []
 }

@@ -431,6 +431,7 @@ final class ModelCall: AnsweredCall {
         settleGuards()
         record.purse = purse
         settle()
+        keepContent()
         if let onEnd { onEnd(record) } else { gateway.ended(record) }
     }
 

@@ -35,18 +35,23 @@ public final class ModelGateway: Sendable {
 
     /// What is known of calls that ended, counted by batches.
     let meters = Mutex(CallMeters())
+    /// Keeps what was said in calls for their spans; `nil` where that is not wanted.
+    let contents: CallContents?
     /// What hears of each call that ended, for its agent's metrics.
     let agentMeters: AgentMeters?
     let breakerWatch = Mutex(BreakerWatch())
     /// How far the tasks of each model are handed out.
     public let dispatch: DispatchRamps
 
-    /// - Parameter eventLoops: Those of the callers' connections.
+    /// - Parameters:
+    ///   - keepsContent: Whether the spans of calls tell what was said.
+    ///   - eventLoops: Those of the callers' connections.
     public init(
         _ settings: GatewaySettings, keys: ProviderKeyring, clerk: BudgetClerk? = nil,
         projects: (any AgentProjects)? = nil, tasks: (any AgentTasks)? = nil, dispatch: DispatchRamps? = nil,
-        agentMeters: AgentMeters? = nil, world: World, eventLoops: some EventLoopGroup
+        agentMeters: AgentMeters? = nil, keepsContent: Bool = false, world: World, eventLoops: some EventLoopGroup
     ) {
+        contents = keepsContent ? CallContents() : nil
         self.agentMeters = agentMeters
         self.clerk = clerk
         self.projects = projects

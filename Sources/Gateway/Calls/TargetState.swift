@@ -116,6 +116,15 @@ final class TargetState: Sendable {
         observe(headers, receipt, at: now)
     }
 
+    /// What is left of the provider's limits, of those that it spoke of lately.
+    func headroom(at now: Timestamp) -> [(kind: RateLimitHeaders.Kind, ratio: Double)] {
+        standing.withLock { standing in
+            RateLimitHeaders.Kind.allCases.compactMap { kind in
+                standing.pacer.headroom(kind, at: now).map { (kind, $0) }
+            }
+        }
+    }
+
     func seen(at now: Timestamp) -> Seen {
         let (breaker, limits, limitedUntil) = standing.withLock {
             ($0.breaker.snapshot(at: now), $0.limits, $0.pacer.limitedUntil(at: now))

@@ -13,7 +13,7 @@ extension ModelCall {
     /// Looks at the call, and asks a target where nothing speaks against it.
     func passGuards() {
         guard let model else { return }
-        if model.settings.quality != nil { capture = AnswerCapture() }
+        if model.settings.quality != nil || tellsContent { capture = AnswerCapture() }
         if !model.settings.output.isOff { filter = AnswerFilter(model.settings.output, dialect) }
         if isHeld() { return }
         guard let check = model.check else { return shareOrAsk() }
@@ -75,8 +75,13 @@ extension ModelCall {
             }
             record.notes.append("redacted", .object(JSONObject(members)))
         }
-        guard watched != nil || model?.settings.quality != nil else { return }
-        let said = capture.flatMap { SaidAnswer($0, dialect: dialect, isStreamed: record.isStreamed) }
+        let hasQuality = model?.settings.quality != nil
+        guard watched != nil || hasQuality else { return }
+        // Read only where somebody asks: this is the callers' event loop.
+        let isAsked = hasQuality || watched != nil && gateway.runs.comparesReplies
+        let said = (isAsked ? capture : nil).flatMap {
+            SaidAnswer($0, dialect: dialect, isStreamed: record.isStreamed)
+        }
         if let said { score(said) }
         guard let watched else { return }
         self.watched = nil
@@ -117,6 +122,10 @@ extension ContextGauge.Reading: JSONConvertible {
 
 /// The check of one model's input, made once.
 struct InputCheck: Sendable {
+    /// What callers are told of a text that may not be sent, and of one that could not be looked through.
+    static let refusedCode = "input_refused"
+    static let uncheckedCode = "input_not_checked"
+
     private let check: RequestCheck
     private let name: String
 
@@ -150,12 +159,12 @@ struct InputCheck: Sendable {
             case .malformed(let failure): return DialectError(failure)
             case .refused(let pattern):
                 return DialectError(
-                    .invalidRequest, code: "input_refused",
+                    .invalidRequest, code: Self.refusedCode,
                     "A text of the request is what the model `\(name)` may not be sent (its settings, \(pattern)). "
                         + "Nothing was sent. Take it out and ask again.")
             case .notChecked(let pattern):
                 return DialectError(
-                    .invalidRequest, code: "input_not_checked",
+                    .invalidRequest, code: Self.uncheckedCode,
                     "The request is too large for its check (the settings of `\(name)`, \(pattern)). Nothing was sent. "
                         + "Ask with less text.")
             }

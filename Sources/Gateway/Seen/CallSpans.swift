@@ -38,6 +38,7 @@ extension CallRecord {
         }
         if isStreamed { span.attributes.append(Attribute("gen_ai.request.stream", .bool(true))) }
         addOutcome(to: &span)
+        span.content = content
         return span
     }
 

@@ -97,11 +97,22 @@ extension ModelGateway {
             }
         }
         page.add(lines)
+        // The lowest shows where targets share a series.
+        var headroom = GaugeFamily(GatewayMetrics.headroom, first: 1)
+        for model in settings.models {
+            for state in targets(of: model) {
+                for (kind, ratio) in state.headroom(at: world.now) {
+                    headroom.lower(ratio, [model.name, state.target.label, kind.label])
+                }
+            }
+        }
+        page.add(headroom)
         page.add(GatewayMetrics.streams, Double(streamCount))
         let held = clerk?.book.held ?? .zero
         page.add(GatewayMetrics.held, Double(held.nanoUSD) / 1e9)
         let counts = clerk?.book.counts ?? (holds: 0, waiting: 0)
         page.add(GatewayMetrics.holds, Double(counts.holds))
         page.add(GatewayMetrics.loans, Double(counts.waiting))
+        contents?.collect(into: &page)
     }
 }

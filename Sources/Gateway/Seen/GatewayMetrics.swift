@@ -36,10 +36,21 @@ enum GatewayMetrics {
         "reeve_gateway_embedding_batched_calls_total", "Calls for embeddings that were sent together with others.",
         labels: ["model"], open: ["model"])
 
+    static let contents = Metric.counter(
+        "reeve_gateway_contents_total",
+        "Model calls whose messages went to their spans (kept), or were too many at a time (dropped).",
+        labels: ["outcome"])
+
     // Those of gauges that are read when they are asked for.
     static let queueCalls = Metric.gauge(
         "reeve_gateway_queue_calls", "Model calls that stand in line for a provider's limits at this moment.",
         labels: ["model", "target"], open: ["target", "model"])
+    static let headroom = Metric.gauge(
+        "reeve_model_ratelimit_remaining_ratio",
+        "What is left of a provider's rate limit for a target, by what the limit counts (requests, tokens, "
+            + "input_tokens, output_tokens): 1 is all, 0 is nothing. From the headers of its answers and what was sent "
+            + "since; absent where it said nothing lately.",
+        labels: ["model", "target", "limit"], open: ["target", "model"])
     static let streams = Metric.gauge("reeve_gateway_streams_open", "Streamed model calls that run at this moment.")
     static let held = Metric.gauge(
         "reeve_gateway_budget_held_dollars",
@@ -50,7 +61,7 @@ enum GatewayMetrics {
 
     static let all = [
         cacheHits, cacheMisses, joins, saved, queueWait, queueRefusals, refusals, retries, fallbacks, joints,
-        jointCalls, queueCalls, streams, held, holds, loans,
+        jointCalls, contents, queueCalls, headroom, streams, held, holds, loans,
     ]
 
     /// From what nobody notices to ``Pacer/queueWaitMax``.

@@ -81,6 +81,7 @@ extension ModelCall {
             record.httpStatus = 200
             record.answerBytes = kept.body.readableBytes
             record.firstToken = gateway.world.now - record.startedAt
+            capture?.add(kept.body)
             answer?.begin(200, headers + ownHeaders)
             answer?.write(kept.body)
             answer?.flush()

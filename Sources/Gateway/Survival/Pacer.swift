@@ -115,6 +115,12 @@ struct Pacer: Sendable {
         return min(until, now + Self.limitedMax)
     }
 
+    /// The share of a limit that is left, from 0 to 1; `nil` where nothing fresh is known of it.
+    func headroom(_ kind: RateLimitHeaders.Kind, at now: Timestamp) -> Double? {
+        guard let mirror = mirrors[kind.rawValue], mirror.staleAt > now, mirror.limit > 0 else { return nil }
+        return min(1, max(0, mirror.level(at: now) / mirror.limit))
+    }
+
     // MARK: Waiting
 
     /// How long a call of so many tokens has to wait behind those that already do; zero where it may go.

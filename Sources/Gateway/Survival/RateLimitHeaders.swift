@@ -9,6 +9,16 @@ struct RateLimitHeaders: Sendable, Equatable {
     /// What a limit counts.
     enum Kind: Int, Sendable, CaseIterable {
         case requests, tokens, inputTokens, outputTokens
+
+        /// In metrics.
+        var label: String {
+            switch self {
+            case .requests: "requests"
+            case .tokens: "tokens"
+            case .inputTokens: "input_tokens"
+            case .outputTokens: "output_tokens"
+            }
+        }
     }
 
     /// One limit as it stood when the answer began.

@@ -123,6 +123,7 @@ public struct Settings: Sendable {
         public var spoolBytes = 256 << 20
         public var diskQuota = 20 << 30
         public var ownSpans = true
+        public var gatewayContent = true
         public var liveSilenceSeconds = 900
         public var reasoningDays = 7
         public var toolDays = 30

@@ -218,6 +218,9 @@ public enum SettingsTable {
         .flag(
             "telemetry.ownSpans", \.telemetry.ownSpans,
             "Whether Reeve tells of tasks and model calls as spans of its own."),
+        .flag(
+            "telemetry.gatewayContent", \.telemetry.gatewayContent,
+            "Whether those spans have what models were asked and what they answered, without keys and tokens."),
         .int(
             "telemetry.liveSilenceSeconds", \.telemetry.liveSilenceSeconds, 1...604_800, "seconds",
             "After how long without a sign of life a span that runs counts as lost."),

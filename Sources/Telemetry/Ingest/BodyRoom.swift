@@ -20,9 +20,9 @@ public final class BodyRoom: Sendable {
     var bytes: Int { taken.withLock { $0 } }
 
     /// The part of one request, nothing at first. Whoever takes it ends it.
-    func lease() -> Lease { Lease(self) }
+    public func lease() -> Lease { Lease(self) }
 
-    final class Lease: Sendable {
+    public final class Lease: Sendable {
         private let room: BodyRoom
         private let held = Mutex(0)
 
@@ -31,7 +31,7 @@ public final class BodyRoom: Sendable {
         deinit { end() }
 
         /// Takes so many bytes more, or none.
-        func take(_ bytes: Int) -> Bool {
+        public func take(_ bytes: Int) -> Bool {
             let isTaken = room.taken.withLock { taken in
                 guard bytes <= room.max - taken else { return false }
                 taken += bytes

@@ -41,7 +41,8 @@ enum PartReader {
         case "reasoning", "thinking": return text(object).map { .reasoning($0) }
         case "refusal": return text(object).map { .refusal($0) }
         case "tool_call", "tool_use", "tool-call", "function_call", "custom_tool_call", "server_tool_call", "function":
-            return toolCall(object)
+            // OpenInference names the kind here, and tells of the call beside.
+            return object.count == 1 ? nil : toolCall(object)
         case "tool_call_response", "tool_result", "tool-result", "function_call_output", "custom_tool_call_output",
             "server_tool_call_response":
             return toolResponse(object)

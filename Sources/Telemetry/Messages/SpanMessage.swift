@@ -26,9 +26,18 @@ public struct SpanMessage: Sendable, Equatable {
     public let parts: [Part]
 
     public init(_ role: String, name: String? = nil, _ parts: [Part]) {
-        self.role = Self.roles[role.lowercased()] ?? role
+        let known = Self.roles[role.lowercased()] ?? role
+        // Anthropic's requests have a tool's response in the next message of the user.
+        self.role = known == Self.user && Self.areResponses(parts) ? Self.tool : known
         self.name = self.role == Self.tool ? nil : name
         self.parts = parts
+    }
+
+    private static func areResponses(_ parts: [Part]) -> Bool {
+        !parts.isEmpty
+            && parts.allSatisfy { part in
+                if case .toolResponse = part { true } else { false }
+            }
     }
 
     static let system = "system"

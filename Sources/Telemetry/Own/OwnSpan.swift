@@ -32,6 +32,10 @@ public struct OwnSpan: Sendable {
     public var isLost = false
     public var attributes: [Attribute] = []
     public var events: [Event] = []
+    /// What it says besides.
+    public var content: (any OwnSpanContent)?
+    /// Bytes of the attributes that were made of it.
+    private var settledBytes = 0
 
     public init(
         _ context: TraceContext, parent: SpanID?, _ name: String, _ kind: Kind, from startedAt: Timestamp,
@@ -53,6 +57,22 @@ public struct OwnSpan: Sendable {
         return id
     }
 
+    /// The same with the attributes of its content, where reading that is within what may be read.
+    func settled(_ credit: inout Int) -> OwnSpan {
+        guard let content else { return self }
+        var span = self
+        let isRead = content.bytes <= credit
+        if isRead { credit -= content.bytes }
+        let made = isRead ? content.attributes() : content.shed()
+        span.attributes += made
+        span.settledBytes = made.reduce(0) { $0 + ($1.value.string?.utf8.count ?? 0) }
+        span.content = nil
+        return span
+    }
+
+    /// Bytes of its content, made or not.
+    var contentBytes: Int { settledBytes + (content?.bytes ?? 0) }
+
     /// Adds an attribute that there is something to say in.
     public mutating func add(_ name: String, _ value: String?) {
         if let value, !value.isEmpty { attributes.append(Attribute(name, .string(value))) }
@@ -65,6 +85,15 @@ public struct OwnSpan: Sendable {
     public mutating func add(_ name: String, _ value: Double?) {
         if let value { attributes.append(Attribute(name, .double(value))) }
     }
+}
+
+/// What a span says besides, of which the attributes are made only when it is handed over.
+public protocol OwnSpanContent: Sendable {
+    /// Bytes that it takes until then.
+    var bytes: Int { get }
+    func attributes() -> [Attribute]
+    /// What is said in their place where there is too much to read.
+    func shed() -> [Attribute]
 }
 
 /// What Reeve calls itself and its spans' attributes.

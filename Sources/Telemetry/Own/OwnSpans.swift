@@ -20,9 +20,17 @@ public final class OwnSpans: Sendable {
     public static let waitingMax = 20_000
     /// Spans of one request.
     static let batchMax = 1_000
+    /// Bytes of what the spans of one request say besides, before it is read; the first is taken whatever it has.
+    static let batchBytesMax = 4 << 20
+
+    /// Bytes of contents that are read in a round, in the long run: 16 MiB a second. Callers need the processor too.
+    static let creditBytes = 4 << 20
+    /// So many are read at once after quiet rounds. What is beyond is shed, and its span waits for nothing.
+    static let creditMax = 64 << 20
 
     private struct State {
         var waiting: [OwnSpan] = []
+        var credit = OwnSpans.creditMax
         var recorded: Int64 = 0
         var dropped: Int64 = 0
     }
@@ -61,8 +69,9 @@ public final class OwnSpans: Sendable {
     public func flush() async { await turn.run { await handOver() } }
 
     private func handOver() async {
+        state.withLock { $0.credit = min(Self.creditMax, $0.credit + Self.creditBytes) }
         while true {
-            let batch = state.withLock { Array($0.waiting.prefix(Self.batchMax)) }
+            let batch = nextBatch()
             guard !batch.isEmpty else { return }
             var refused = 0
             do {
@@ -79,6 +88,26 @@ public final class OwnSpans: Sendable {
                 state.dropped += Int64(refused)
             }
         }
+    }
+
+    /// Reads what the next spans say, once: they may have to come again.
+    private func nextBatch() -> [OwnSpan] {
+        var (next, credit) = state.withLock { state in
+            var left = Self.batchBytesMax
+            let next = Array(
+                state.waiting.prefix(Self.batchMax).prefix { span in
+                    defer { left -= span.contentBytes }
+                    return left > 0
+                })
+            return (next, state.credit)
+        }
+        guard next.contains(where: { $0.content != nil }) else { return next }
+        next = next.map { $0.settled(&credit) }
+        state.withLock {
+            $0.waiting.replaceSubrange(0..<next.count, with: next)
+            $0.credit = credit
+        }
+        return next
     }
 
     public var loops: [Loop] { [Loop("telemetry.own", every: Self.flushInterval) { await self.flush() }] }
