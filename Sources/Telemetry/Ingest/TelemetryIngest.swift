@@ -411,8 +411,15 @@ public final class TelemetryIngest: Sendable {
 
     /// All of a span; `nil` where there is none.
     public func span(_ id: SpanID, of trace: TraceID) async throws -> SpanDetail? {
-        if let found = try await store.span(id, of: trace) { return found }
-        return try live.detail(id, of: trace)
+        guard var found = try await store.span(id, of: trace) ?? live.detail(id, of: trace) else { return nil }
+        // The span is shown without them rather than not at all.
+        if found.lacksMessages,
+            let logs = try? await store.logs(
+                LoggedMessages.query(found.head), longest: LoggedMessages.searchMax)
+        {
+            found.logged = logs.records.compactMap { LoggedMessages.event($0, of: found.head) }
+        }
+        return found
     }
 
     /// Traces that are as asked, ``searchMax`` long.

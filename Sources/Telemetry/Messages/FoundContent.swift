@@ -16,10 +16,11 @@ struct FoundContent {
     private static let listBeginnings = Set(lists.compactMap { $0.split(separator: ".").first })
 
     init(_ span: SpanDetail) {
-        events = span.events
+        // What is told in both ways is told once.
+        events = span.events.contains { EventMessage.isTold(by: $0.name) } ? span.events : span.events + span.logged
         for attribute in span.attributes { note(attribute) }
         // What is too large for an attribute may come as an event (`gen_ai.client.inference.operation.details`).
-        for event in span.events where event.name == "gen_ai.client.inference.operation.details" {
+        for event in span.events + span.logged where event.name == "gen_ai.client.inference.operation.details" {
             for attribute in event.attributes where values[attribute.name] == nil { note(attribute) }
         }
         for name in ["gen_ai.response.finish_reasons", "llm.finish_reason", "llm.response.finish_reason"] {
@@ -41,7 +42,9 @@ struct FoundContent {
         }
     }
 
-    var isWhole: Bool { flat.values.allSatisfy(\.isWhole) }
+    var isWhole: Bool {
+        flat.values.allSatisfy(\.isWhole) && values[ContentNote.truncated]?.json.bool != true
+    }
 
     /// - Returns: Whether it is there.
     func read(_ source: SpanDialect.Source, _ side: Side, _ head: SpanHead, into reader: inout MessageReader) -> Bool {
@@ -153,8 +156,11 @@ enum EventMessage {
     /// Its attributes, or all of it in one (Azure's SDK).
     private static func body(of event: SpanDetail.Event) -> JSONObject {
         var body = event.attributes.json.object ?? JSONObject()
-        let whole = ["gen_ai.event.content", "event_body", "body"].lazy.compactMap { body[$0] }.first
-        if let whole = whole.map(MessageReader.lifted)?.object {
+        let told = ["gen_ai.event.content", "event_body", "body"].lazy.compactMap { body[$0] }.first
+        if let text = told?.string, MessageReader.lifted(.string(text)).object == nil, body["content"] == nil {
+            body.append("content", .string(text))
+        }
+        if let whole = told.map(MessageReader.lifted)?.object {
             for member in whole.members where body[member.name] == nil { body.append(member.name, member.value) }
         }
         return body

@@ -23,6 +23,8 @@ public struct SpanDetail: Sendable, Equatable {
     public private(set) var attributes: [Attribute] = []
     public private(set) var events: [Event] = []
     public private(set) var links: [Link] = []
+    /// Messages of it that came as log records, see ``LoggedMessages``.
+    var logged: [Event] = []
     public let resource: [Attribute]
     public private(set) var scopeName = ""
     public private(set) var scopeVersion: String?
