@@ -125,7 +125,7 @@
     }
 
     showLines(found) {
-      if (!found.lines.length) { this.chart?.destroy(); this.chart = null; return this.say("No data yet."); }
+      if (!found.lines.length) { this.chart?.destroy(); this.chart = null; return this.say(this.element.dataset.absent || "No data yet."); }
       this.found = found;
       const more = found.lines.length - linesMax;
       this.element.querySelector("[data-note]").textContent = more > 0 ? `${more} more` : "";

@@ -113,8 +113,8 @@ public struct Features: Sendable {
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
         house = HouseMetrics(
-            agents: agents, tasks: tasks, workload: taskStore, meters: fleet, events: events, storage: storage,
-            world: world)
+            agents: agents, tasks: tasks, workload: taskStore, budgets: budgets, meters: fleet, events: events,
+            storage: storage, world: world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
         batchRunner = BatchRunner(
             service: batches, storage: storage, blobs: blobs, access: access,

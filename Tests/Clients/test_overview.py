@@ -96,6 +96,27 @@ def test_answers_in_prometheus_shape_are_drawn(page):
     page.shot("overview-dark")
 
 
+def test_every_panel_of_the_guide_is_there_and_one_without_data_says_why(page):
+    """The rows of the dashboard as the guide to monitoring lists them."""
+    page.open("/overview")
+    rows = page.script(
+        "return [...document.querySelectorAll('.overview-row')].map((row) =>"
+        " [...row.querySelectorAll('[data-panel]')].map((panel) => panel.id.replace('panel-', '')))"
+    )
+    wanted = [
+        {"uptime", "requests", "errors", "latency"}, {"tokens", "tools", "contexts"},
+        {"memory-latency", "memory-operations", "memory-ratio", "memory-storage"},
+        {"spend", "users", "budget-headroom", "provider-headroom"},
+    ]  # fmt: skip
+    assert all(panels <= set(row) for panels, row in zip(wanted, rows, strict=True))
+    page.script("document.querySelector('#panel-memory-storage').scrollIntoView()")
+    until(lambda: "no memory store" in text_of(page, "#panel-memory-storage"), 20, "why there is nothing")
+    page.shot("overview-memory")
+    page.script("document.querySelector('#panel-provider-headroom').scrollIntoView()")
+    until(lambda: settled(page), 20, "an answer for each panel")
+    page.shot("overview-quotas")
+
+
 def test_who_may_see_it(viewer, agent):
     assert viewer.session.get(f"{viewer.url}/overview", timeout=20).status_code == 200
     assert agent.session.get(f"{agent.url}/overview", timeout=20).status_code == 403

@@ -12,7 +12,7 @@ public struct BudgetService: Sendable {
     static let looksMax = 3
 
     let store = BudgetStore()
-    private let windows = BudgetWindowStore()
+    let windows = BudgetWindowStore()
     private let memory: any BudgetMemory
     private let events: Events
     private let audit: AuditService

@@ -19,7 +19,9 @@ public struct HouseMetrics: Sendable {
     static let events = Metric.counter("reeve_events_total", "Events in the log, over all time.")
 
     /// What the metrics of the house are called.
-    public static let metrics = [build, start, store, agents, tasks, queued, oldest, events] + FleetMetrics.all
+    public static let metrics =
+        [build, start, store, agents, tasks, queued, oldest, events, BudgetHeadroom.metric]
+        + FleetMetrics.all
 
     private struct Counts: Sendable {
         var agents: [AgentStatus: Int] = [:]
@@ -28,11 +30,13 @@ public struct HouseMetrics: Sendable {
         var events: Int64 = 0
         var roster: [RosterEntry] = []
         var inProgress: [String: Timestamp] = [:]
+        var headroom: [(scope: String, ratio: Double)] = []
     }
 
     let service: AgentService
     let taskService: TaskService
     let workload: any QueueWorkload
+    let budgets: BudgetService
     let log: Events
     let storage: any Storage
     let world: World
@@ -40,9 +44,10 @@ public struct HouseMetrics: Sendable {
     private let startedAt: Timestamp
 
     public init(
-        agents: AgentService, tasks: TaskService, workload: any QueueWorkload, meters: FleetMeters, events: Events,
-        storage: any Storage, world: World
+        agents: AgentService, tasks: TaskService, workload: any QueueWorkload, budgets: BudgetService,
+        meters: FleetMeters, events: Events, storage: any Storage, world: World
     ) {
+        self.budgets = budgets
         self.meters = meters
         service = agents
         taskService = tasks
@@ -75,7 +80,8 @@ public struct HouseMetrics: Sendable {
             tasks: try taskService.store.counts(finishedSince: world.now, in: transaction),
             queues: try workload.depths(in: transaction).sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
             events: try log.store.lastSeq(in: transaction), roster: try service.roster(in: transaction),
-            inProgress: try taskService.store.oldestInProgress(in: transaction))
+            inProgress: try taskService.store.oldestInProgress(in: transaction),
+            headroom: try budgets.headroom(in: transaction))
     }
 
     private func collectFleet(_ counts: Counts, into page: inout MetricPage) {
@@ -125,6 +131,9 @@ public struct HouseMetrics: Sendable {
         }
         page.add(queued)
         page.add(oldest)
+        var headroom = GaugeFamily(BudgetHeadroom.metric, first: 1)
+        for budget in counts.headroom { headroom.lower(budget.ratio, [budget.scope]) }
+        page.add(headroom)
         var events = CounterFamily(Self.events)
         events.add(counts.events, [])
         page.add(events)

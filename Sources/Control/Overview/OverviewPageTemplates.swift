@@ -23,7 +23,8 @@ enum OverviewPageTemplates {
               {{/numbers}}</div>{{/hasNumbers}}
               <div class="overview-charts">{{#charts}}
                 <section class="panel" id="panel-{{id}}" data-panel data-unit="{{unit}}" data-form="{{form}}"
-                  data-queries="{{queries}}" aria-labelledby="title-{{id}}">
+                  data-queries="{{queries}}"{{#absent}} data-absent="{{absent}}"{{/absent}}
+                  aria-labelledby="title-{{id}}">
                   <header><h3 id="title-{{id}}"><a href="{{path}}" title="{{detail}}">{{title}}</a></h3><span
                     class="end" data-note></span></header>
                   <div class="chart"><canvas role="img" aria-label="{{title}}"></canvas><p

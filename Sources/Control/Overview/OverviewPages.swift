@@ -67,6 +67,7 @@ struct OverviewView: PageView {
         let unit: String
         /// A JSON list of expressions with their legends.
         let queries: String
+        let absent: String?
 
         init(_ panel: DashboardPanel, agent: String, window: String) {
             id = panel.id
@@ -75,6 +76,7 @@ struct OverviewView: PageView {
             path = panel.page
             form = panel.form.rawValue
             unit = panel.unit.rawValue
+            absent = panel.absent
             let list = panel.queries.map { query -> JSONValue in
                 [
                     "expr": .string(query.filled(agent: agent, model: ".*", window: window)),

@@ -38,6 +38,8 @@ public struct DashboardPanel: Sendable {
     public let queries: [Query]
     /// Reeve's page that shows what is counted.
     public let page: String
+    /// What is said where there is no data; `nil` for nothing in particular.
+    public var absent: String?
 }
 
 extension DashboardPanel.Query {

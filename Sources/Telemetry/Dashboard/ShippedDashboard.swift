@@ -181,6 +181,14 @@ private enum MemoryPanels {
                         + " / sum by (operation) (rate(agent_memory_operations_total[$window]))",
                     legend: "{{operation}}")
             ], page: "/traces?status=error"),
+        DashboardPanel(
+            id: "memory-storage", title: "Storage that memories use", form: .lines, unit: .bytes,
+            detail: "How large memory stores are. Reeve has none of its own yet: another can tell by the metric "
+                + "agent_memory_store_bytes, sent to /v1/metrics.",
+            queries: [.init(expression: "sum by (store) (agent_memory_store_bytes)", legend: "{{store}}")],
+            page: "/traces",
+            absent: "Nothing measures this yet: Reeve has no memory store of its own so far, and no other has told how "
+                + "large it is (agent_memory_store_bytes)."),
     ]
 }
 
@@ -233,5 +241,21 @@ private enum CostPanels {
                         + #"(rate(agent_tokens_consumed_total{agent=~"$agent",model=~"$model"}[$window])))"#,
                     legend: "{{agent}}")
             ], page: "/costs"),
+        DashboardPanel(
+            id: "budget-headroom", title: "What is left of budgets", form: .lines, unit: .ratio,
+            detail: "The ten budgets that are nearest to their limits. At 0 calls are refused.",
+            queries: [
+                .init(
+                    expression: "bottomk(10, min by (scope) (reeve_budget_remaining_ratio))", legend: "{{scope}}")
+            ], page: "/budgets", absent: "No data yet: there is no budget."),
+        DashboardPanel(
+            id: "provider-headroom", title: "What is left of providers' rate limits", form: .lines, unit: .ratio,
+            detail: "The ten that are nearest to a 429, as the providers' own headers say. At 0 calls wait in line.",
+            queries: [
+                .init(
+                    expression: #"bottomk(10, min by (target, limit) "#
+                        + #"(reeve_model_ratelimit_remaining_ratio{model=~"$model"}))"#,
+                    legend: "{{target}} {{limit}}")
+            ], page: "/models", absent: "No data yet: no provider has spoken of its limits lately."),
     ]
 }

@@ -161,10 +161,13 @@ extension DashboardPanel {
             "drawStyle": "line", "lineWidth": 1, "fillOpacity": .int(isStack ? 25 : 0), "showPoints": "never",
             "stacking": ["mode": .string(isStack ? "normal" : "none"), "group": "A"],
         ]
-        let defaults: JSONValue = [
-            "unit": .string(unit.grafana), "min": 0, "custom": form == .number ? .object(JSONObject()) : custom,
-        ]
-        return ["defaults": defaults, "overrides": []]
+        var defaults = JSONObject([
+            .init(name: "unit", value: .string(unit.grafana)), .init(name: "min", value: 0),
+            .init(name: "custom", value: form == .number ? .object(JSONObject()) : custom),
+        ])
+        // What stands in place of "No data".
+        if let absent { defaults.append("noValue", .string(absent)) }
+        return ["defaults": .object(defaults), "overrides": []]
     }
 
     fileprivate var options: JSONValue {
