@@ -153,7 +153,10 @@ def page(driver, reeve):
 
 
 def test_the_page_goes_through_it_step_by_step(page, told):
-    page.open("/sessions")
+    page.open("/traces")
+    page.find("#side [data-nav=sessions]").click()
+    until(lambda: page.has("#session-list tbody tr"), 10, "the list of sessions")
+    assert page.find("#side [aria-current]").get_attribute("data-nav") == "sessions"
     row = page.find("#session-list tbody tr").text
     assert "talk 1" in page.find("#session-list").text and "scribe" in row
     page.shot("sessions")

@@ -33,7 +33,8 @@ public struct PageAssets: PageView {
 
 /// The places of the navigation.
 public enum PagePlace: String, Sendable, CaseIterable {
-    case fleet, overview, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces, logs
+    case fleet, overview, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces, sessions,
+        logs
     case events, audit, keys
 
     var path: String { self == .fleet ? "/" : "/\(rawValue)" }
@@ -43,7 +44,7 @@ public enum PagePlace: String, Sendable, CaseIterable {
     public var permission: Permission {
         switch self {
         case .audit: .operate
-        case .overview, .traces, .logs: .operateOrView
+        case .overview, .traces, .sessions, .logs: .operateOrView
         case .keys: .administer
         default: .read
         }

@@ -31,7 +31,7 @@ public struct SessionPages: Sendable {
                         + "begin with an agent's span, are sessions.")
                 : EmptyView(headline: "No session is like that", explanation: "Change the filter, or clear it."))
         return try await shell.page(
-            "Sessions", at: .traces, template: "sessions", view: view, topics: [], request: request)
+            "Sessions", at: .sessions, template: "sessions", view: view, topics: [], request: request)
     }
 
     private func show(_ request: APIRequest) async throws -> APIReply {
@@ -40,7 +40,7 @@ public struct SessionPages: Sendable {
             title: "Session", short: PageText.clipped(session.id, 40), source: "/api/v1/sessions/\(session.id.asPath)",
             tree: session.traces.count == 1 ? "/traces/\(session.traces[0])" : nil)
         return try await shell.page(
-            "Session", at: .traces, template: "replay", view: view, topics: [], request: request)
+            "Session", at: .sessions, template: "replay", view: view, topics: [], request: request)
     }
 }
 

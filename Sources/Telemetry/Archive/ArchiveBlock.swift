@@ -17,7 +17,7 @@ struct ArchiveBlock {
     init(_ block: SpanBlock, key: ArchiveKey) {
         (head, body, count, receivedBytes) = (block.head, block.body, block.count, block.receivedBytes)
         (times, pieces) = (block.times, block.pieces)
-        keys = Set(block.traces.map(key.trace) + block.correlations.map(key.id))
+        keys = Set(block.traces.map(key.trace) + block.correlations.union(block.sessions).map(key.id))
     }
 
     init(_ block: LogBlock, key: ArchiveKey) {
@@ -30,6 +30,11 @@ struct ArchiveBlock {
 extension ArchiveKey {
     /// Of an id that may be a trace's: one look-up finds what names a trace, and what has it for a correlation id.
     func id(_ text: String) -> Int64 { TraceID(text).map(trace) ?? self.text(text) }
+
+    /// What a span is found by: its trace, what that belongs to, its conversation.
+    func keys(of head: SpanHead) -> [Int64] {
+        [trace(head.traceID)] + [head.correlationID, head.session].compactMap { $0.map(id) }
+    }
 }
 
 /// A block as it is read again.

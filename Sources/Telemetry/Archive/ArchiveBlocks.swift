@@ -44,8 +44,7 @@ extension Archive {
     private func keys(of block: KeptBlock, _ kind: ArchivePart.Kind) throws -> Set<Int64> {
         switch kind {
         case .spans:
-            let heads = try SpanColumns.read(block.head).map(\.head)
-            return Set(heads.map { key.trace($0.traceID) } + heads.compactMap { $0.correlationID.map(key.id) })
+            return Set(try SpanColumns.read(block.head).flatMap { key.keys(of: $0.head) })
         case .logs:
             let heads = try LogHeads(block.head)
             let columns = [LogRow.Field.trace, LogRow.Field.correlation].map { Set(heads.column($0)) }

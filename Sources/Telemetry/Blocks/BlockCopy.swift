@@ -19,8 +19,7 @@ enum BlockCopy {
         var builder = SpanBlockBuilder(key: key)
         var result = Result(keys: [])
         let isThere = try file.spans(of: block, where: { _, _ in true }) { span in
-            result.keys.insert(key.trace(span.head.traceID))
-            if let id = span.head.correlationID { result.keys.insert(key.id(id)) }
+            result.keys.formUnion(key.keys(of: span.head))
             if try isMeant(span) { builder.add(span) } else { result.left += 1 }
         }
         result.block = builder.finish().map { ArchiveBlock($0, key: key) }

@@ -12,6 +12,7 @@ struct SpanBlock {
     let traces: [TraceID]
     /// Correlation ids that the spans themselves name.
     let correlations: Set<String>
+    let sessions: Set<String>
     /// What was taken out of the bodies; `nil` where nothing was.
     let pieces: BlockPieces?
 }
@@ -175,7 +176,7 @@ struct SpanBlockBuilder {
         return SpanBlock(
             head: Zstandard.pack(columns.bytes), body: Zstandard.pack(body.bytes), count: heads.count,
             receivedBytes: receivedBytes, times: first...max(first, last), traces: traces,
-            correlations: Set(heads.compactMap(\.correlationID)),
+            correlations: Set(heads.compactMap(\.correlationID)), sessions: Set(heads.compactMap(\.session)),
             pieces: pieces.pieces.isEmpty ? nil : BlockPieces(list: pieces, cuts: groups.map(\.cuts)))
     }
 }

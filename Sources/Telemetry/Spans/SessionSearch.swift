@@ -58,7 +58,7 @@ struct SessionGathering {
 
     init(_ query: SessionQuery) { self.query = query }
 
-    var isEnough: Bool { query.id != nil ? !found.isEmpty : found.count >= query.limit * 2 }
+    var isEnough: Bool { found.count >= query.limit * 2 }
 
     /// Where the first of the sessions began, as far as is known.
     var startedAt: Int64 { found.values.map(\.startedAt).min() ?? 0 }
@@ -95,8 +95,8 @@ struct SessionGathering {
     }
 }
 
-/// Looks for sessions, block by block backwards in time. Once there are enough, it goes on for as long as one of them
-/// may have begun earlier.
+/// Looks for sessions, block by block backwards in time: one that is named, in the blocks that have spans of it alone.
+/// Once there are enough others, it goes on for as long as one of them may have begun earlier.
 struct SessionSearch {
     /// A session that says nothing for so long is looked for no further back, in nanoseconds.
     static let pauseMax: Int64 = 24 * 3_600 * 1_000_000_000
@@ -112,7 +112,8 @@ struct SessionSearch {
         for trace in live.traces(max: TraceQuery.limitMax) {
             for head in live.heads(of: trace) { gathering.note(head) }
         }
-        var cursor = BlockCursor(archive: archive, kind: .spans, times: query.times, key: nil, isNewestFirst: true)
+        let key = query.id.map(archive.key.id)
+        var cursor = BlockCursor(archive: archive, kind: .spans, times: query.times, key: key, isNewestFirst: true)
         while let (part, extent) = cursor.next() {
             guard !isOver() else {
                 isComplete = false
@@ -122,7 +123,7 @@ struct SessionSearch {
                 try file.head(of: extent.id).map { try SpanColumns.read($0).map(\.head) } ?? []
             }
             for head in heads ?? [] { gathering.note(head) }
-            guard let ahead = cursor.ahead, gathering.isEnough else { continue }
+            guard key == nil, let ahead = cursor.ahead, gathering.isEnough else { continue }
             if ahead.upperBound < gathering.startedAt - Self.pauseMax { break }
         }
         var findings = gathering.findings

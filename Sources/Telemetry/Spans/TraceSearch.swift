@@ -94,7 +94,7 @@ struct TraceSearch {
         for trace in live.traces(max: TraceQuery.limitMax) where live.heads(of: trace).contains(where: filter.isMeant) {
             add(trace, &findings, &seen)
         }
-        let key = query.id.map(archive.key.id)
+        let key = (query.id ?? query.session).map(archive.key.id)
         var cursor = BlockCursor(archive: archive, kind: .spans, times: query.times, key: key, isNewestFirst: true)
         while findings.traces.count < query.limit, let (part, extent) = cursor.next() {
             guard !isOver() else {
