@@ -90,7 +90,6 @@ public struct Features: Sendable {
             limits: settings.limits, world: world)
         schedules = ScheduleService(tasks: tasks, events: events, audit: audit, world: world)
         fleetTasks = FleetTasks(tasks: tasks, events: events, storage: storage)
-        let (logger, batchLogger) = (Logger(label: "reeve.budgets"), Logger(label: "reeve.batches"))
         let fleet = FleetMeters(tasks: tasks, events: events, storage: storage, world: world)
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
