@@ -186,7 +186,8 @@ def test_queries_mean_what_they_mean_there(admin, app):
 @pytest.mark.parametrize(
     "query",
     [
-        "", "{", "{}", '{app="x"', '{app=~".*"}', '{app="x"} |', '{app="x"} | logfmt', "rate({app=\"x\"}[1m])",
+        "", "{", "{}", '{app="x"', '{app=~".*"}', '{app="x"} |', '{app="x"} | logfmt', 'rate({app="x"})',
+        'sum(rate({app="x"}[1m])) / 2', 'quantile_over_time(0.5, {app="x"} | unwrap n [1m])',
         '{my-app="x"}', '{app="x"} |~ "("', '{app="x"} |= "open', '{app=x}',
         '{app="x"} | line_format "{{.x}}"', '{app="x"}' + ' |= "y"' * 40,
     ],
@@ -201,3 +202,81 @@ def test_a_query_that_is_not_answered_is_refused_with_its_place(admin, query):
 def test_parameters_that_are_none_are_refused(admin, more):
     reply = admin.session.get(f"{admin.url}/loki/api/v1/query_range", params={"query": '{app="x"}'} | more)
     assert reply.status_code == 400
+
+
+def asked(api, path, **parameters):
+    reply = api.session.get(f"{api.url}/loki/api/v1/{path}", params=parameters)
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["status"] == "success"
+    return reply.json()["data"]
+
+
+def test_grafanas_log_volume_and_panels(admin, app):
+    """Lines of the last hour: one a minute, every fifth an error, and what Explore asks of them."""
+    minute = 60 * 10**9
+    end = time.time_ns() // minute * minute
+    for level in ("info", "error"):
+        values = [
+            [str(end - n * minute), f"line {n} {'late' if n % 2 else 'soon'}"]
+            for n in range(60) if (n % 5 == 0) == (level == "error")
+        ]  # fmt: skip
+        assert push(admin, stream({"app": app, "level": level}, *values)).status_code == 204
+    found(admin, f'{{app="{app}"}}', 60)
+    times = {"start": str(end - 59 * minute), "end": str(end), "step": "60000ms"}
+    volume = asked(
+        admin, "query_range", direction="backward", **times,
+        query=f'sum by (level, detected_level) (count_over_time({{app="{app}"}} |= "line" | drop __error__[1m]))')
+    assert volume["resultType"] == "matrix"
+    by_level = {one["metric"]["level"]: one["values"] for one in volume["result"]}
+    assert {level: len(values) for level, values in by_level.items()} == {"info": 48, "error": 12}
+    assert {value for values in by_level.values() for _, value in values} == {"1"}
+    assert by_level["error"][-1] == [end // 10**9, "1"]
+    # The whole hour at once, and of it what is late.
+    (one,) = asked(admin, "query", query=f'sum(count_over_time({{app="{app}"}} |= "late" [1h]))', time=str(end))["result"]
+    assert (one["metric"], one["value"]) == ({}, [end // 10**9, "30"])
+    top = asked(admin, "query", query=f'topk(1, sum by (level) (rate({{app="{app}"}}[1h])))', time=str(end))["result"]
+    assert [(one["metric"], float(one["value"][1])) for one in top] == [({"level": "info"}, pytest.approx(48 / 3600))]
+    assert asked(admin, "query", query=f'sum(count_over_time({{app="{app}"}}[1h])) > 60', time=str(end))["result"] == []
+    # Grafana's "Save & test".
+    (one,) = asked(admin, "query", query="vector(1)+vector(1)", time="4000000000")["result"]
+    assert one == {"metric": {}, "value": [4_000_000_000, "2"]}
+
+
+def test_volumes_by_label(admin, app):
+    values = [[nanoseconds(n), f"line {n} {'x' * 100}"] for n in range(1, 11)]
+    for env, count in (("prod", 10), ("test", 5)):
+        assert push(admin, stream({"app": app, "env": env}, *values[:count])).status_code == 204
+    found(admin, f'{{app="{app}"}}', 15)
+    select = f'{{app="{app}", env=~".+"}}'
+    data = asked(admin, "index/volume", query=select)
+    assert data["resultType"] == "vector"
+    assert [one["metric"] for one in data["result"]] == [{"app": app, "env": "prod"}, {"app": app, "env": "test"}]
+    sizes = [int(one["value"][1]) for one in data["result"]]
+    assert 1_000 < sizes[0] < 10_000 and sizes[0] > sizes[1] > 0
+    (one,) = asked(admin, "index/volume", query=select, targetLabels="app")["result"]
+    assert (one["metric"], int(one["value"][1])) == ({"app": app}, sum(sizes))
+    (one,) = asked(admin, "index/volume", query=select, limit=1)["result"]
+    assert one["metric"]["env"] == "prod"
+    by_name = asked(admin, "index/volume", query=select, aggregateBy="labels")["result"]
+    assert [one["metric"] for one in by_name] in ([{"app": ""}, {"env": ""}], [{"env": ""}, {"app": ""}])
+    data = asked(admin, "index/volume_range", query=select, step="5s", start=nanoseconds(60))
+    assert data["resultType"] == "matrix"
+    assert sum(int(value) for one in data["result"] for _, value in one["values"]) == pytest.approx(sum(sizes), abs=2)
+    for wrong in ({"query": select + ' |= "x"'}, {"query": "rate({}[1m])"}, {"query": select, "aggregateBy": "x"}):
+        reply = admin.session.get(f"{admin.url}/loki/api/v1/index/volume", params=wrong)
+        assert reply.status_code == 400, reply.text
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"step": "soon"}, "step"), ({"step": "0"}, "step"), ({"step": "-1"}, "step"),
+        ({"start": "1", "end": "1000000", "step": "1s"}, "moments"), ({"start": "2", "end": "1"}, "before"),
+        ({"end": "9223372036854775807"}, "moment"),
+    ],
+)  # fmt: skip
+def test_metric_queries_have_bounds(admin, more, says):
+    parameters = {"query": 'rate({app="x"}[1m])'} | more
+    reply = admin.session.get(f"{admin.url}/loki/api/v1/query_range", params=parameters)
+    assert reply.status_code == 400
+    assert says in reply.json()["detail"]

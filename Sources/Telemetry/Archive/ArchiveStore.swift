@@ -131,6 +131,13 @@ final class ArchiveStore: TelemetryStore {
         }
     }
 
+    func tally(_ query: LogTallyQuery, longest: Duration) async throws -> LogTally {
+        try await onSearcher {
+            let end = ContinuousClock.now + longest
+            return try LogTallySearch(archive: self.reading, query: query) { ContinuousClock.now > end }.run()
+        }
+    }
+
     func labels() async throws -> [String: Set<String>] {
         try await onSearcher { self.reading.labels() }
     }

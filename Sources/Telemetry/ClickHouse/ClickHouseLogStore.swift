@@ -108,6 +108,34 @@ struct ClickHouseLogStore: Sendable {
         return findings
     }
 
+    /// Counts records, page by page.
+    func tally(_ query: LogTallyQuery, longest: Duration) async throws -> LogTally {
+        var tally = LogTally(query)
+        var plan = LogPlan(query.conditions)
+        var wanted = LogQuery()
+        wanted.conditions = query.conditions
+        let filter = LogFilter(wanted, times: query.times, plan: &plan)
+        let end = ContinuousClock.now + longest
+        var last: Place?
+        while true {
+            let left = end - ContinuousClock.now
+            guard left > .zero, plan.stepsLeft >= 0 else { throw LogTally.Fault.time }
+            let page: [Row]
+            do {
+                page = try await self.page(filter, behind: last, false, max: Self.pageMax, longest: left)
+            } catch let fault as ClickHouseFault where fault.isLate { throw LogTally.Fault.time }
+            let rows = Self.once(page, behind: last)
+            for record in try Self.meant(rows, &plan, times: query.times, id: nil) {
+                guard let place = tally.place(of: record.tallyRow.labels(query)) else { throw LogTally.Fault.series }
+                tally.add(record.time, bytes: record.message.utf8.count, to: place)
+            }
+            last = page.last?.place
+            guard page.count == Self.pageMax else { break }
+        }
+        guard plan.stepsLeft >= 0 else { throw LogTally.Fault.time }
+        return tally
+    }
+
     /// Without rows that came twice, which stand beside each other.
     private static func once(_ rows: [Row], behind last: Place?) -> [LogRecord] {
         var before = last

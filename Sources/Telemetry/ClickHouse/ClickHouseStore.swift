@@ -112,6 +112,10 @@ final class ClickHouseStore: TelemetryStore {
         try await reading { try await logs.find(query, longest: longest) }
     }
 
+    func tally(_ query: LogTallyQuery, longest: Duration) async throws -> LogTally {
+        try await reading { try await logs.tally(query, longest: longest) }
+    }
+
     func labels() async throws -> [String: Set<String>] { try await reading { try await logs.labels() } }
 
     /// What goes wrong with ClickHouse passes, and is said so.

@@ -92,6 +92,25 @@ struct LogPlan {
         }
     }
 
+    /// Those of the rows whose labels are as asked; `nil` where that cannot be said without their texts.
+    mutating func rowsByLabels(_ rows: [Int], of heads: LogHeads) -> [Int]? {
+        guard words.isEmpty, lines.isEmpty else { return nil }
+        guard !labels.isEmpty else { return rows }
+        let column = heads.column(LogRow.Field.labels)
+        var answers: [Int32: Bool] = [:]
+        for row in rows where answers[column[row]] == nil {
+            let known = heads.text(column[row]).map { LogLabels(text: $0) } ?? LogLabels()
+            var isMeant = true
+            for (name, matcher) in labels where isMeant {
+                // It may be an attribute.
+                guard let text = known[name] else { return nil }
+                isMeant = Array(text.utf8)[...].isMet(matcher, &stepsLeft)
+            }
+            answers[column[row]] = isMeant
+        }
+        return rows.filter { answers[column[$0]] == true }
+    }
+
     // MARK: by texts
 
     /// Those of the rows whose labels and texts are as asked.

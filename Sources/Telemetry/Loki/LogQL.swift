@@ -1,8 +1,8 @@
 import Kernel
 
-/// A log query of Grafana's language (Loki documentation, "Log queries"): a selector, line filters, `| json` and label
-/// filters. What it has beyond that is refused by name, and with its place.
-struct LogQL {
+/// A log query of Grafana's language (Loki documentation, "Log queries"): a selector, line filters, `| json`, `| drop`
+/// and label filters. What it has beyond that is refused by name, and with its place. For metric queries see ``LogMetric``.
+struct LogQL: Sendable {
     /// Why a text is no query that is answered here.
     struct Failure: Error, Equatable {
         let reason: String
@@ -13,25 +13,35 @@ struct LogQL {
     /// Characters of a query.
     static let charactersMax = 5_000
 
-    private(set) var conditions: [LogCondition] = []
+    fileprivate(set) var conditions: [LogCondition] = []
+    /// The labels that the selector names.
+    fileprivate(set) var selected: [String] = []
     /// Whether attributes are shown as labels.
-    private(set) var showsAttributes = false
+    fileprivate(set) var showsAttributes = false
+    /// Labels that are not shown.
+    fileprivate(set) var dropped: Set<String> = []
+
+    fileprivate init() {}
+
+    /// Whether there is nothing behind the selector.
+    var isSelector: Bool { conditions.count == selected.count && !showsAttributes && dropped.isEmpty }
 
     init(_ text: String) throws(Failure) {
-        var parser = LogQLParser(text)
-        guard text.unicodeScalars.count <= Self.charactersMax else {
-            throw Failure(reason: "the query has more than \(Self.charactersMax) characters", offset: 0)
+        var parser = try Self.parser(text)
+        self = try parser.logQuery()
+    }
+
+    private static func parser(_ text: String) throws(Failure) -> LogQLParser {
+        guard text.unicodeScalars.count <= charactersMax else {
+            throw Failure(reason: "the query has more than \(charactersMax) characters", offset: 0)
         }
-        conditions = try parser.selector()
-        while let stage = try parser.stage() {
-            switch stage {
-            case .parse: showsAttributes = true
-            case .condition(let condition): conditions.append(condition)
-            }
-            guard conditions.count <= LogQuery.conditionsMax else {
-                throw parser.failure("the query has more than \(LogQuery.conditionsMax) conditions")
-            }
-        }
+        return LogQLParser(text)
+    }
+
+    /// A metric query; `nil` for one that begins as a log query does.
+    static func metric(_ text: String) throws(Failure) -> LogMetric? {
+        var parser = try Self.parser(text)
+        return parser.beginsSelector ? nil : try parser.metric()
     }
 
     /// The labels of a stream, as a push in protobuf has them: `{name="value",…}`.
@@ -60,25 +70,57 @@ struct LogQL {
 struct LogQLParser {
     enum Stage {
         case parse
+        case drop([String])
         case condition(LogCondition)
     }
 
     private let scalars: [Unicode.Scalar]
-    private var position = 0
+    /// Unicode scalars that are read.
+    private(set) var position = 0
 
     init(_ text: String) { scalars = Array(text.unicodeScalars) }
 
-    func failure(_ reason: String) -> LogQL.Failure { LogQL.Failure(reason: reason, offset: position) }
+    /// - Parameter place: Where it is wrong; where the reader stands, if nothing is said.
+    func failure(_ reason: String, at place: Int? = nil) -> LogQL.Failure {
+        LogQL.Failure(reason: reason, offset: place ?? position)
+    }
+
+    var isAtEnd: Bool { position == scalars.count }
+
+    /// Whether a log query begins here; nothing at all is one that is wrong.
+    var beginsSelector: Bool {
+        var copy = self
+        copy.skipSpace()
+        return copy.isAtEnd || copy.take("{")
+    }
+
+    /// A selector and its pipeline.
+    ///
+    /// - Parameter isOfRange: Whether it ends with the `[` of a range, which stays; it ends with the text otherwise.
+    mutating func logQuery(isOfRange: Bool = false) throws(LogQL.Failure) -> LogQL {
+        var query = LogQL()
+        query.conditions = try selector()
+        query.selected = query.conditions.compactMap { if case .field(let name, _) = $0 { name } else { nil } }
+        while true {
+            skipSpace()
+            if isOfRange, position < scalars.count, scalars[position] == "[" { return query }
+            guard let stage = try stage() else { return query }
+            switch stage {
+            case .parse: query.showsAttributes = true
+            case .drop(let names): query.dropped.formUnion(names)
+            case .condition(let condition): query.conditions.append(condition)
+            }
+            guard query.conditions.count + query.dropped.count <= LogQuery.conditionsMax else {
+                throw failure("the query has more than \(LogQuery.conditionsMax) conditions")
+            }
+        }
+    }
 
     /// - Parameter isStream: Whether it may say nothing that only a query would be too wide with.
     mutating func selector(isStream: Bool = false) throws(LogQL.Failure) -> [LogCondition] {
         skipSpace()
         guard take("{") else {
-            throw failure(
-                peekWord().isEmpty
-                    ? "a selector such as {service_name=\"writer\"} is expected"
-                    : "only log queries are answered here; they begin with a selector such as {service_name=\"writer\"}"
-            )
+            throw failure("a selector such as {service_name=\"writer\"} is expected")
         }
         var conditions: [LogCondition] = []
         var isNarrow = false
@@ -131,10 +173,10 @@ struct LogQLParser {
         let before = position
         switch word() {
         case "json": return .parse
+        case "drop": return .drop(try names())
         case let name
         where [
-            "logfmt", "pattern", "regexp", "unpack", "line_format", "label_format", "drop", "keep", "decolorize",
-            "unwrap",
+            "logfmt", "pattern", "regexp", "unpack", "line_format", "label_format", "keep", "decolorize", "unwrap",
         ]
         .contains(name):
             position = before
@@ -144,6 +186,19 @@ struct LogQLParser {
             let (name, matcher) = try labelMatcher()
             return .condition(.field(name, matcher))
         }
+    }
+
+    /// Labels, one at least.
+    private mutating func names() throws(LogQL.Failure) -> [String] {
+        var names: [String] = []
+        repeat {
+            skipSpace()
+            let name = word()
+            guard LogQL.isLabelName(name) else { throw failure("a label's name is expected") }
+            names.append(name)
+            skipSpace()
+        } while take(",")
+        return names
     }
 
     private mutating func text() throws(LogQL.Failure) -> String {
@@ -159,11 +214,11 @@ struct LogQLParser {
 
     // MARK: words
 
-    private mutating func skipSpace() {
+    mutating func skipSpace() {
         while position < scalars.count, scalars[position].properties.isWhitespace { position += 1 }
     }
 
-    private mutating func take(_ text: String) -> Bool {
+    mutating func take(_ text: String) -> Bool {
         let wanted = Array(text.unicodeScalars)
         guard position + wanted.count <= scalars.count,
             scalars[position..<position + wanted.count].elementsEqual(wanted)
@@ -181,12 +236,12 @@ struct LogQLParser {
         }
     }
 
-    private func peekWord() -> String {
+    func peekWord() -> String {
         var copy = self
         return copy.word()
     }
 
-    private mutating func word() -> String {
+    mutating func word() -> String {
         var text = String.UnicodeScalarView()
         while position < scalars.count, scalars[position].isASCII, Self.isWord(UInt8(scalars[position].value)) {
             text.append(scalars[position])

@@ -18,15 +18,19 @@ public struct LokiRoutes: Sendable {
                 .post, "/loki/api/v1/push", .ingest, "Take in log lines as Loki does (JSON, or protobuf with snappy)",
                 shape: RouteShape(body: ["type": "object"], success: 204), bodyBytesMax: TelemetryLimits.bodyBytes,
                 handler: push),
-            read("query_range", "Look for log lines with a query of Loki's language", Self.range, queryRange),
-            read("query", "Look for the latest log lines with a query of Loki's language", Self.range, queryRange),
+            read(
+                "query_range", "Look for log lines with a query of Loki's language, or count them over time",
+                Self.range + Self.step, queryRange),
+            read(
+                "query", "Look for the latest log lines with a query of Loki's language, or count them", Self.instant,
+                query),
             read("labels", "The labels of log streams", Self.span, labels),
             read("label/{name}/values", "The values of a label", Self.span, labelValues),
             read("series", "The log streams that selectors mean", Self.span, series),
-        ]
+        ] + metricRoutes
     }
 
-    private func read(
+    func read(
         _ path: String, _ summary: String, _ query: [(name: String, schema: JSONValue, summary: String)],
         _ handler: @escaping Route.Handler
     ) -> Route {
@@ -35,17 +39,20 @@ public struct LokiRoutes: Sendable {
             shape: RouteShape(query: query, reply: ["type": "object"]), handler: handler)
     }
 
-    private static let span: [(name: String, schema: JSONValue, summary: String)] = [
+    static let span: [(name: String, schema: JSONValue, summary: String)] = [
         ("start", ["type": "string"], "From this moment on: nanoseconds, seconds with a fraction, or RFC 3339"),
         ("end", ["type": "string"], "Before this moment"),
     ]
 
     private static let range =
         span + [
-            ("query", ["type": "string"], "A log query, such as {service_name=\"writer\"} |= \"error\""),
+            ("query", ["type": "string"], "Such as {service_name=\"writer\"} |= \"error\""),
             ("limit", ["type": "integer", "minimum": 1], "Lines, \(LogQuery.limitMax) at most"),
             ("direction", ["type": "string", "enum": ["backward", "forward"]], "The newest first, or the oldest"),
         ]
+
+    private static let instant =
+        range + [("time", ["type": "string"], "The moment at which a metric query is worked out: now otherwise")]
 
     // MARK: in
 
@@ -53,6 +60,7 @@ public struct LokiRoutes: Sendable {
         let origin = request.logOrigin(at: world.now)
         let lease = ingest.room.lease()
         defer { lease.end() }
+        do { try ingest.checkRoom(.logs) } catch { throw error.problem("push", hint: Self.pushHint) }
         let push: LokiPush
         do {
             switch request.mediaType {
@@ -109,22 +117,28 @@ public struct LokiRoutes: Sendable {
     // MARK: out
 
     private func queryRange(_ request: APIRequest) async throws -> APIReply {
+        if let metric = try Self.metric(request) { return try await range(metric, request) }
+        return try await lines(request)
+    }
+
+    private func query(_ request: APIRequest) async throws -> APIReply {
+        if let metric = try Self.metric(request) { return try await instant(metric, request) }
+        return try await lines(request)
+    }
+
+    private func lines(_ request: APIRequest) async throws -> APIReply {
         let logQL = try Self.parse(request.queryValue("query") ?? "")
         var query = LogQuery()
         query.conditions = logQL.conditions
         query.times = try times(request)
         query.isNewestFirst = try Self.isBackward(request)
-        if let text = request.queryValue("limit"), !text.isEmpty {
-            guard let limit = Int(text), limit > 0 else {
-                throw Problem(.badRequest, "`limit` is a whole number above zero.")
-            }
-            query.limit = min(limit, LogQuery.limitMax)
-        }
+        query.limit = try Self.limit(request, default: query.limit, max: LogQuery.limitMax)
         let findings = try await ingest.logs(query)
         var order: [LogLabels] = []
         var values: [LogLabels: [JSONValue]] = [:]
         for record in findings.records {
-            let labels = record.streamLabels(withAttributes: logQL.showsAttributes)
+            var labels = record.streamLabels(withAttributes: logQL.showsAttributes)
+            for name in logQL.dropped { labels[name] = nil }
             if values[labels] == nil { order.append(labels) }
             values[labels, default: []].append(.list([String(record.time), record.message]))
         }
@@ -136,12 +150,28 @@ public struct LokiRoutes: Sendable {
         ])
     }
 
-    private static func parse(_ text: String) throws -> LogQL {
-        do { return try LogQL(text) } catch let failure as LogQL.Failure {
-            throw Problem(
-                .badRequest, "The query cannot be answered: \(failure.reason), at character \(failure.offset + 1).",
-                hint: "Write a selector, and filters behind it: {service_name=\"writer\"} |= \"error\" | json.")
+    static func parse(_ text: String) throws -> LogQL {
+        do { return try LogQL(text) } catch let failure as LogQL.Failure { throw refusal(failure) }
+    }
+
+    /// A metric query; `nil` for one of lines.
+    private static func metric(_ request: APIRequest) throws -> LogMetric? {
+        let text = request.queryValue("query") ?? ""
+        do throws(LogQL.Failure) { return try LogQL.metric(text) } catch { throw refusal(error) }
+    }
+
+    private static func refusal(_ failure: LogQL.Failure) -> Problem {
+        Problem(
+            .badRequest, "The query cannot be answered: \(failure.reason), at character \(failure.offset + 1).",
+            hint: "Write a selector, and filters behind it: {service_name=\"writer\"} |= \"error\" | json.")
+    }
+
+    static func limit(_ request: APIRequest, default other: Int, max: Int) throws -> Int {
+        guard let text = request.queryValue("limit"), !text.isEmpty else { return other }
+        guard let limit = Int(text), limit > 0 else {
+            throw Problem(.badRequest, "`limit` is a whole number above zero.")
         }
+        return min(limit, max)
     }
 
     private static func isBackward(_ request: APIRequest) throws -> Bool {
@@ -197,7 +227,7 @@ public struct LokiRoutes: Sendable {
 
     static let selectorsMax = 10
 
-    private static func success(_ data: JSONValue) -> APIReply { .json(["status": "success", "data": data]) }
+    static func success(_ data: JSONValue) -> APIReply { .json(["status": "success", "data": data]) }
 }
 
 extension LogLabels {
@@ -223,10 +253,7 @@ extension LogRecord {
         ]
         for case (let name, let value?) in ids { labels[name] = value }
         guard withAttributes else { return labels }
-        for member in attributes.members {
-            let name = String(member.name.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
-            if labels[name] == nil { labels[name] = member.value.string ?? member.value.text }
-        }
+        for (name, value) in attributes.labels where labels[name] == nil { labels[name] = value }
         return labels
     }
 }

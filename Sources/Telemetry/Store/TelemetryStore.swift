@@ -46,6 +46,11 @@ protocol TelemetryStore: Sendable {
     func sessions(_ query: SessionQuery, longest: Duration) async throws -> SessionFindings
     func logs(_ query: LogQuery, longest: Duration) async throws -> LogFindings
 
+    /// Counts log records.
+    ///
+    /// - Throws: ``LogTally/Fault`` where they are too many, or cannot be looked at in time.
+    func tally(_ query: LogTallyQuery, longest: Duration) async throws -> LogTally
+
     /// The labels of streams that are kept, with their values.
     func labels() async throws -> [String: Set<String>]
 
