@@ -238,7 +238,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let body = intake.body
         if visit.route?.door != nil { return runCall(intake, context) }
         let responder = responder
-        let task = Task(executorPreference: body.count <= LoopExecutor.bodyBytesMax ? executor : nil) {
+        let isBulk = visit.route?.bodyBytesMax != nil
+        let max = isBulk ? LoopExecutor.bulkBytesMax : LoopExecutor.bodyBytesMax
+        let task = Task(executorPreference: body.count <= max ? executor : nil) {
             let reply = await responder.reply(to: visit, body: body)
             guard case .stream(let produce) = reply.body else { return me.run { $0.finish(reply) } }
             me.run { $0.beginStream(reply) }

@@ -6,6 +6,9 @@ import NIOCore
 final class LoopExecutor: TaskExecutor {
     /// Requests with longer bodies are handled on the shared pool.
     static let bodyBytesMax = 64 << 10
+    /// The same for the doors of bulk, whose bodies are packed records by the hundred: a loop that reads one after the
+    /// other would keep everybody else's requests waiting.
+    static let bulkBytesMax = 4 << 10
 
     private let eventLoop: any EventLoop
 

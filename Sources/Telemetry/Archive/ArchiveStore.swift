@@ -14,6 +14,8 @@ final class ArchiveStore: TelemetryStore {
     let retention: Mutex<RetentionKeeper>
     let keeper = DispatchQueue(label: "reeve.telemetry.retention")
     private let world: World
+    /// How long the last drop held up everybody else.
+    let dropped = Mutex<Duration?>(nil)
     let worker = DispatchQueue(label: "reeve.telemetry.archive")
     private let reader = DispatchQueue(label: "reeve.telemetry.reader")
     private let searcher = DispatchQueue(label: "reeve.telemetry.search")

@@ -84,6 +84,9 @@ final class ClickHouseStore: TelemetryStore {
 
     func note(unkept count: Int) { unkept.withLock { $0 += count } }
 
+    /// Partitions are dropped there, and nobody waits here.
+    var lastDrop: Duration? { nil }
+
     func digest(_ text: String) -> String { Digest.keyed(text, key: Array(node.name.utf8)) }
 
     // MARK: out

@@ -12,6 +12,12 @@ public struct LedgerMetrics: MetricSource {
         "reeve_telemetry_unkept_traces_total",
         "Traces with an error that were not kept for longer, as kept traces had no more room.")
 
+    public static let drop = Metric.gauge(
+        "reeve_telemetry_drop_seconds",
+        "How long the last drop of a day's telemetry held up whoever sends and looks; absent before there was one.")
+
+    public static let metrics = [metric, failures, unkept, drop]
+
     private let ingest: TelemetryIngest?
     private let metrics: MetricIngest?
 
@@ -40,5 +46,6 @@ public struct LedgerMetrics: MetricSource {
         var unkept = CounterFamily(Self.unkept)
         unkept.add(Int64(ingest?.unkeptTraces ?? 0), [])
         page.add(unkept)
+        if let last = ingest?.lastDrop { page.add(Self.drop, last / .seconds(1)) }
     }
 }

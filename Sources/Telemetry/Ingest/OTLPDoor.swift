@@ -15,6 +15,8 @@ struct OTLPDoor: Sendable {
     /// Takes the message, with what was refused of it before, and says all that is.
     let take: @Sendable ([UInt8], APIRequest, [RecordFlaw: Int]) async throws -> [RecordFlaw: Int]
     let room: BodyRoom
+    /// Throws where there is no room for what comes of the request, before it is read.
+    var checkRoom: @Sendable () throws -> Void = {}
     /// Hears of a request for which there is no room.
     let noteCrowded: @Sendable () -> Void
 
@@ -35,6 +37,7 @@ struct OTLPDoor: Sendable {
         let lease = room.lease()
         defer { lease.end() }
         do {
+            try checkRoom()
             let body = try request.unpackedBody(lease)
             if reply.isJSON { try lease.takeDocument(of: body) }
             let (message, refused) = reply.isJSON ? try fromJSON(body) : (body, [:])

@@ -11,6 +11,9 @@ public final class TelemetryIngest: Sendable {
     public static let waitingBytesMax = 128 << 20
     /// How long the spool keeps what is in the archive and not synced.
     static let syncInterval = Span.seconds(5)
+    /// Bytes of requests that go to the store at a time, with one more: whoever waits to drop or to erase something
+    /// comes in between.
+    static let turnBytesMax = 16 << 20
     /// How long somebody waits for what was looked for in logs.
     static let searchMax = Duration.seconds(10)
     /// Rounds in which what is on its way to the store when it is to be settled gets there.
@@ -235,6 +238,11 @@ public final class TelemetryIngest: Sendable {
         state.waiting.append(request)
     }
 
+    /// Refuses what there is no room for before anybody reads it.
+    func checkRoom(_ signal: TelemetrySignal) throws(Fault) {
+        if spool.isRefusing { throw counted(.overloaded, signal) }
+    }
+
     /// Counts a request for which there is no room.
     func noteCrowded(_ signal: TelemetrySignal) { _ = counted(.crowded, signal) }
 
@@ -291,14 +299,27 @@ public final class TelemetryIngest: Sendable {
             defer { state.waiting = [] }
             return state.waiting
         }
-        do { try await keep(waiting) } catch {
-            state.withLock { $0.waiting.insert(contentsOf: waiting, at: 0) }
-            throw error
+        var kept = 0
+        while kept < waiting.count {
+            var (end, bytes) = (kept, 0)
+            while end < waiting.count, bytes < Self.turnBytesMax {
+                bytes += waiting[end].bytes
+                end += 1
+            }
+            do { try await keep(Array(waiting[kept..<end])) } catch {
+                state.withLock { $0.waiting.insert(contentsOf: waiting[kept...], at: 0) }
+                throw error
+            }
+            state.withLock { $0.bytes -= bytes }
+            kept = end
         }
-        state.withLock { $0.bytes -= waiting.reduce(0) { $0 + $1.bytes } }
-        while let page = nextPage() {
+        // What comes meanwhile is for the next time: there may be no end to it, and others have work to do.
+        let end = state.withLock { $0.unread.through }
+        while let page = nextPage(before: end) {
             try await keep(page.requests)
             state.withLock { $0.unread.after = page.through }
+            // Senders are told to come again until there is room.
+            if spool.isPressed { try await letGo() }
         }
         try await learnLabels()
         if let away = store.patience?.succeed() {
@@ -326,10 +347,10 @@ public final class TelemetryIngest: Sendable {
         keeping.withLock { $0.flushed = last.number }
     }
 
-    /// What waits in the spool alone, a file of it at a time.
-    private func nextPage() -> (requests: [WaitingRequest], through: Int64)? {
+    /// What waits in the spool alone, a file of it at a time; those that begin up to an entry.
+    private func nextPage(before end: Int64) -> (requests: [WaitingRequest], through: Int64)? {
         let unread = state.withLock { $0.unread }
-        guard !unread.isEmpty else { return nil }
+        guard !unread.isEmpty, unread.after < end else { return nil }
         let page = spool.entries(after: unread.after)
         // What was written since is told of in a moment, and must not come twice.
         let requests = page.entries.filter { $0.number <= unread.through }.compactMap { number, entry in
@@ -435,6 +456,11 @@ public final class TelemetryIngest: Sendable {
     /// Log records that are as asked, ``searchMax`` long.
     public func logs(_ query: LogQuery) async throws -> LogFindings {
         try await store.logs(query, longest: Self.searchMax)
+    }
+
+    /// Counts log records that are as asked, ``searchMax`` long.
+    func tally(_ query: LogTallyQuery) async throws -> LogTally {
+        try await store.tally(query, longest: Self.searchMax)
     }
 
     /// The labels of streams that are kept, with their values.

@@ -31,7 +31,8 @@ public struct TraceRoutes: Sendable {
                 example: "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[…]}]}]}", records: "Spans",
                 encode: { try OTLPJSON.traces($0, refuse: $1) },
                 take: { [ingest] in try await ingest.take($0, agent: $1.principal.agent, refusedBefore: $2) },
-                room: ingest.room, noteCrowded: { [ingest] in ingest.noteCrowded(.traces) }
+                room: ingest.room, checkRoom: { [ingest] in try ingest.checkRoom(.traces) },
+                noteCrowded: { [ingest] in ingest.noteCrowded(.traces) }
             ).route,
             Route(
                 .get, "/api/v1/traces", .operateOrView, "List the traces with the latest spans",

@@ -24,6 +24,7 @@ public struct LogRoutes: Sendable {
                 path: "/v1/logs", summary: "Take in log records", message: "ExportLogsServiceRequest",
                 example: "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[…]}]}]}", records: "LogRecords",
                 encode: { try OTLPJSON.logs($0, refuse: $1) }, take: takeOTLP, room: ingest.room,
+                checkRoom: { [ingest] in try ingest.checkRoom(.logs) },
                 noteCrowded: { [ingest] in ingest.noteCrowded(.logs) }
             ).route,
         ]
@@ -44,6 +45,7 @@ public struct LogRoutes: Sendable {
         }
         let lease = ingest.room.lease()
         defer { lease.end() }
+        do { try ingest.checkRoom(.logs) } catch { throw error.problem("log", hint: "") }
         let lines: LogLines
         do {
             let body = try request.unpackedBody(lease)

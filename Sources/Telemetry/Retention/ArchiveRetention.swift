@@ -12,6 +12,8 @@ extension ArchiveStore {
         try await settle()
         return try await Self.on(keeper) {
             try self.change { archive in
+                let begun = ContinuousClock.now
+                defer { self.dropped.withLock { $0 = ContinuousClock.now - begun } }
                 // First whoever looks lets go of them: the disk has room only once nobody holds a file.
                 try self.reading.letGo(of: over)
                 try archive.drop(over)
@@ -32,6 +34,8 @@ extension ArchiveStore {
             }
         }
     }
+
+    var lastDrop: Duration? { dropped.withLock { $0 } }
 
     var unkeptTraces: Int { retention.withLock { $0.unkept } }
 
@@ -59,10 +63,11 @@ extension ArchiveStore {
     }
 
     /// Changes the archive in a step that holds ingest up. Whoever reads goes first: between finding a block and
-    /// reading it the blocks stay as they are.
+    /// reading it the blocks stay as they are. Searches take longest: they are waited for
+    /// while nobody else is held up.
     private func change(_ body: (Archive) throws -> Void) throws {
-        try unread.reader.withLock { _ in
-            try unread.searcher.withLock { _ in try worker.sync { try body(archive) } }
+        try unread.searcher.withLock { _ in
+            try unread.reader.withLock { _ in try worker.sync { try body(archive) } }
         }
     }
 }

@@ -21,6 +21,9 @@ extension TelemetryIngest {
     /// ``UnkeptTraces``.
     public var unkeptTraces: Int { store.unkeptTraces }
 
+    /// How long the last drop of a day held up whoever sends and looks; `nil` where there was none since the start.
+    var lastDrop: Duration? { store.lastDrop }
+
     /// Names a subject in what is kept about its erasure.
     public func digest(_ subject: String) -> String { store.digest(subject) }
 

@@ -51,6 +51,8 @@ public final class Spool: Sendable {
         var file: Int32?
         /// The number of the next entry. A file is named by that of its first one.
         var next: Int64
+        /// Whether an entry found no room since some was made.
+        var isFull = false
     }
 
     private let folder: String
@@ -185,6 +187,7 @@ public final class Spool: Sendable {
             } else {
                 bytes.removeLast(bytes.count - start)
                 results.append(.failure(.full))
+                files.isFull = true
             }
         }
         guard count > 0 else { return results }
@@ -275,6 +278,7 @@ public final class Spool: Sendable {
                 }
                 unlink(first.path)
                 files.segments.removeFirst()
+                files.isFull = false
             }
         }
     }
@@ -342,6 +346,10 @@ public final class Spool: Sendable {
 
     /// Whether so much of the quota is taken that what can be released should be.
     var isPressed: Bool { extent.bytes >= quota / 2 }
+
+    /// Whether there is no room, and some is about to be made: what comes meanwhile need not be tried. One entry that
+    /// is too large by itself says nothing of the others.
+    var isRefusing: Bool { files.withLock { $0.isFull } && isPressed }
 
     /// Bytes and files at this moment.
     public var extent: (bytes: Int, files: Int) {

@@ -63,6 +63,9 @@ protocol TelemetryStore: Sendable {
         settle: @Sendable () async throws -> Void
     ) async throws -> Int
 
+    /// How long the last drop held up whoever sends and looks; `nil` where there was none since the start.
+    var lastDrop: Duration? { get }
+
     /// Traces that were not kept for longer since the start, for want of room.
     var unkeptTraces: Int { get }
 
