@@ -8,6 +8,8 @@ TITLES = {
     "gateway": "Model calls",
     "spans": "Spans",
     "logs": "Logs",
+    "overload": "Ten-fold overload",
+    "retention": "A day's end",
     "metrics": "Counting",
     "scrape": "Scraping",
     "trace-page": "A large trace",
