@@ -43,6 +43,22 @@ struct SpoolTests {
         }
     }
 
+    @Test("a spool without room says so until some is made, and one large entry does not speak for the others")
+    func refusing() async throws {
+        try await withTelemetryFolder { folder in
+            let (spool, _, _) = try Self.open(folder, quota: 2_000, segmentBytes: 500)
+            await #expect(throws: Spool.Fault.full) { try await spool.append(Self.entry(0, bytes: 1_995)) }
+            #expect(!spool.isRefusing)
+            var last: Int64 = 0
+            while let number = try? await spool.append(Self.entry(1, bytes: 200)) { last = number }
+            #expect(last > 4)
+            #expect(spool.isRefusing)
+            spool.release(through: 3)
+            #expect(!spool.isRefusing)
+            #expect(try await spool.append(Self.entry(2, bytes: 200)) == last + 1)
+        }
+    }
+
     @Test("entries that come together are all kept")
     func together() async throws {
         try await withTelemetryFolder { folder in

@@ -158,11 +158,36 @@ struct TelemetryIngestTests {
             }
             #expect(taken > 0)
             #expect(refused > 0)
+            #expect(throws: TelemetryIngest.Fault.overloaded) { try ingest.checkRoom(.traces) }
+            refused += 1
             try await ingest.flush()
+            try ingest.checkRoom(.traces)
             #expect(ingest.ledgers[.traces].stored == taken)
             #expect(ingest.ledgers[.traces].refusedRequests == refused)
             #expect(try await ingest.trace(Self.trace).count == taken)
             _ = try await ingest.take(try Self.body([SpanSamples.span(Self.id(99))]), agent: nil)
+        }
+    }
+
+    @Test("what waits in the spool alone gives its room back while it is read, and in its order")
+    func pages() async throws {
+        try await withTelemetryFolder { folder in
+            let ingest = try TelemetryIngest(folder: folder, quota: 20_000, world: .live, waitingBytesMax: 1)
+            var taken = 0
+            while (try? await ingest.take(
+                try Self.body([SpanSamples.span(Self.id(taken))]), agent: nil)) != nil
+            {
+                taken += 1
+            }
+            #expect(taken > 20)
+            try await ingest.flush()
+            #expect(ingest.ledgers[.traces].stored == taken)
+            #expect(try await ingest.trace(Self.trace).count == taken)
+            // What is left of it goes with the next sync.
+            for number in 0..<taken / 3 {
+                _ = try await ingest.take(try Self.body([SpanSamples.span(Self.id(1_000 + number))]), agent: nil)
+            }
+            try await ingest.close()
         }
     }
 

@@ -137,16 +137,13 @@ final class Archive: Sendable {
         for file in files { try file.sync() }
     }
 
-    /// Forgets parts.
-    func drop(_ parts: [ArchivePart]) throws {
-        try letGo(of: parts)
+    /// Forgets parts. The disk has room again once whoever had their files open has closed them too.
+    func drop(_ parts: [ArchivePart]) {
         for part in parts { for suffix in ["", "-wal", "-shm"] { unlink(path(part) + suffix) } }
     }
 
-    /// Closes the files of parts.
-    func letGo(of parts: [ArchivePart]) throws {
-        for file in state.withLock({ $0.open.take(parts) }) { try file.close() }
-    }
+    /// Knows the files of parts no more: whoever gets them closes them.
+    func letGo(of parts: [ArchivePart]) -> [DayFileStore] { state.withLock { $0.open.take(parts) } }
 
     func close() throws {
         for file in state.withLock({ $0.open.take($0.open.names) }) { try file.close() }

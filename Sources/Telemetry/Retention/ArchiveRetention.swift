@@ -11,14 +11,16 @@ extension ArchiveStore {
         // What the spool has of them would come again.
         try await settle()
         return try await Self.on(keeper) {
+            var held: [DayFileStore] = []
             try self.change { archive in
                 let begun = ContinuousClock.now
                 defer { self.dropped.withLock { $0 = ContinuousClock.now - begun } }
-                // First whoever looks lets go of them: the disk has room only once nobody holds a file.
-                try self.reading.letGo(of: over)
-                try archive.drop(over)
+                held = self.reading.letGo(of: over) + archive.letGo(of: over)
+                archive.drop(over)
             }
             try self.retention.withLock { try $0.forget(over) }
+            // To close is what takes long, and to give room back: nobody waits for it any more.
+            for file in held { try file.close() }
             return over.count
         }
     }

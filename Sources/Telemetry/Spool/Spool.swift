@@ -7,7 +7,7 @@ import Synchronization
 /// Entries that arrive while a sync is on its way share the next one. A file is deleted once all its entries are in the
 /// store; after a crash what is left is read again.
 public final class Spool: Sendable {
-    /// A file is followed by a new one from this size on.
+    /// A file is followed by a new one from this size on, or from an eighth of the quota: room comes back by files.
     static let segmentBytes = 32 << 20
     /// Bytes that wait for the disk; more are refused.
     static let waitingBytesMax = 256 << 20
@@ -75,8 +75,8 @@ public final class Spool: Sendable {
         ahead: @escaping @Sendable () -> Void = {}, damage: (String) -> Void
     ) throws {
         try self.init(
-            folder: folder, quota: quota, after: last, segmentBytes: Self.segmentBytes, replay: replay, ahead: ahead,
-            damage: damage)
+            folder: folder, quota: quota, after: last, segmentBytes: min(Self.segmentBytes, quota / 8),
+            replay: replay, ahead: ahead, damage: damage)
     }
 
     init(
