@@ -1,7 +1,8 @@
 import Kernel
 
 /// A log query of Grafana's language (Loki documentation, "Log queries"): a selector, line filters, `| json`, `| drop`
-/// and label filters. What it has beyond that is refused by name, and with its place. For metric queries see ``LogMetric``.
+/// and label filters. What it has beyond that is refused by name, and with its place. For metric queries see
+/// ``LogMetric``.
 struct LogQL: Sendable {
     /// Why a text is no query that is answered here.
     struct Failure: Error, Equatable {
