@@ -108,8 +108,7 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
             folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
             diskQuota: settings.telemetry.diskQuota, world: world,
             clickHouse: clickHouse.map { ($0, HTTPClickHouse()) }, kafka: kafka,
-            onNotice: { telemetryLogger.notice("\($0)") }
-        ) { telemetryLogger.warning("\($0)") }
+            onWarning: { telemetryLogger.warning("\($0)") }, onNotice: { telemetryLogger.notice("\($0)") })
         let metrics = MetricIngest(
             store: try SeriesStore(
                 folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,

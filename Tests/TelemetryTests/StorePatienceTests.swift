@@ -49,8 +49,8 @@ struct StorePatienceTests {
             ingest = try TelemetryIngest(
                 folder: folder, quota: 1 << 20, world: World(time: time, entropy: World.live.entropy),
                 clickHouse: (try ClickHouseAddress("clickhouse://reeve:secret@127.0.0.1:1/reeve"), transport),
-                onNotice: { line in said.lines.withLock { $0.append("notice: \(line)") } },
-                onWarning: { line in said.lines.withLock { $0.append("warning: \(line)") } })
+                onWarning: { line in said.lines.withLock { $0.append("warning: \(line)") } },
+                onNotice: { line in said.lines.withLock { $0.append("notice: \(line)") } })
         }
 
         var lines: [String] { said.lines.withLock { $0 } }

@@ -25,6 +25,7 @@ struct ClickHouseErasure {
             guard try await stores.removal.settle(while: { tell(report) }) else { throw SubjectErasure.Stopped() }
         }
         let places = try await places()
+        report.filesSearched = places.count
         report.blocks = places.count * (order.isDryRun ? 1 : 2)
         for place in places {
             var file = ErasureReport.File(name: place.name)

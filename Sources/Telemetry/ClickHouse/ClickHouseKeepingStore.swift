@@ -70,14 +70,15 @@ struct ClickHouseKeepingStore: Sendable {
         return try ColumnReader.rows(rows) { (try $0.int(), try $0.int()) }.first ?? (0, 0)
     }
 
-    /// How many traces of a partition failed, wherever.
-    func failedTraces(of part: ClickHousePart) async throws -> Int {
+    /// The traces of a partition that failed, wherever; ``UnkeptTraces/knownMax`` at most.
+    func failedTraces(of part: ClickHousePart) async throws -> Set<TraceID> {
         let rows = try await connection.ask(
             """
-            SELECT uniqExact(trace_id) FROM reeve_spans
-            WHERE \(ClickHouseSchema.isIn(part)) AND trace_id IN (SELECT trace_id FROM reeve_failed) FORMAT RowBinary
+            SELECT DISTINCT trace_id FROM reeve_spans
+            WHERE \(ClickHouseSchema.isIn(part)) AND trace_id IN (SELECT trace_id FROM reeve_failed)
+            LIMIT \(count: UnkeptTraces.knownMax) FORMAT RowBinary
             """, longest: ClickHousePartStore.wholeMax)
-        return try ColumnReader.rows(rows) { Int(clamping: try $0.whole()) }.first ?? 0
+        return Set(try ColumnReader.rows(rows) { TraceID(try $0.text()) }.compactMap(\.self))
     }
 
     // MARK: Carrying over

@@ -16,7 +16,7 @@ struct ClickHouseRetention {
     private var partsLeft: Int
     private(set) var dropped: Set<ClickHousePart> = []
     /// Traces that were not kept for their error, as there was no room.
-    private(set) var unkept = 0
+    private(set) var unkept: Set<TraceID> = []
 
     init(
         _ settings: TelemetryRetention, _ marks: RetentionEvidence, _ stores: ClickHouseStores, now: Timestamp,
@@ -84,7 +84,9 @@ struct ClickHouseRetention {
     private mutating func carry(_ part: ClickHousePart, _ kind: ArchivePart.Kind, isFull: Bool) async throws {
         let isLasting = !isOver(part.in(.kept), kind)
         let grounds = ClickHouseKeepingStore.Grounds(labels: isLasting, failures: isLasting && !isFull)
-        if isLasting, isFull, kind == .spans { unkept += try await stores.keeping.failedTraces(of: part) }
+        if isLasting, isFull, kind == .spans {
+            unkept.formUnion(try await stores.keeping.failedTraces(of: part).subtracting(marks.traces))
+        }
         if let condition = ClickHouseKeepingStore.condition(kind, marks, grounds) {
             try await stores.keeping.carry(part, kind, condition)
         }

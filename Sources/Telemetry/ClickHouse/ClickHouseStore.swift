@@ -22,7 +22,7 @@ final class ClickHouseStore: TelemetryStore {
     let turn = Turn()
     var patience: StorePatience? { rest }
     let rest: StorePatience
-    private let unkept = Mutex(0)
+    private let unkept = Mutex(UnkeptTraces())
     private let spans: ClickHouseSpanStore
     private let logs: ClickHouseLogStore
     private let state = Mutex(State())
@@ -80,9 +80,9 @@ final class ClickHouseStore: TelemetryStore {
     func close() async throws {}
 
     /// Traces that were not kept for their error since the start.
-    var unkeptTraces: Int { unkept.withLock { $0 } }
+    var unkeptTraces: Int { unkept.withLock { $0.count } }
 
-    func note(unkept count: Int) { unkept.withLock { $0 += count } }
+    func note(unkept traces: Set<TraceID>) { unkept.withLock { $0.note(traces) } }
 
     /// Partitions are dropped there, and nobody waits here.
     var lastDrop: Duration? { nil }

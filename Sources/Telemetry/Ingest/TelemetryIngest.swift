@@ -96,16 +96,16 @@ public final class TelemetryIngest: Sendable {
     ///   - quota: Bytes that the spool may take.
     ///   - diskQuota: Bytes that all telemetry may take before some of it is shed; see ``DiskQuota``.
     ///   - room: For the bodies of requests while they are read.
-    ///   - onNotice: Hears when the store that was away is back.
     ///   - onWarning: Hears of what cannot be read, and when the store goes away.
+    ///   - onNotice: Hears when the store that was away is back.
     ///   - kafka: Gets every log record that is kept.
     ///   - clickHouse: The database that keeps the records instead of files of that folder, and the way there.
     public init(
         folder: String, quota: Int, diskQuota: Int = .max, world: World,
         clickHouse: (address: ClickHouseAddress, transport: any ClickHouseTransport)? = nil, kafka: KafkaOutlet? = nil,
         waitingBytesMax: Int = TelemetryIngest.waitingBytesMax, room: BodyRoom = BodyRoom(),
-        onNotice: @escaping @Sendable (String) -> Void = { _ in },
-        onWarning: @escaping @Sendable (String) -> Void = { _ in }
+        onWarning: @escaping @Sendable (String) -> Void = { _ in },
+        onNotice: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
         (self.kafka, self.waitingBytesMax) = (kafka, waitingBytesMax)
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)

@@ -39,7 +39,7 @@ extension ArchiveStore {
 
     var lastDrop: Duration? { dropped.withLock { $0 } }
 
-    var unkeptTraces: Int { retention.withLock { $0.unkept } }
+    var unkeptTraces: Int { retention.withLock { $0.unkept.count } }
 
     func digest(_ text: String) -> String { archive.key.digest(text) }
 

@@ -9,8 +9,6 @@ import Kernel
 struct RetentionKeeper {
     /// Blocks that are looked at in one go; the next goes on behind them.
     static let blocksMax = 5_000
-    /// Traces that are told apart while they are counted.
-    static let unkeptMax = 100_000
 
     /// What changes the archive; each call holds ingest up.
     typealias Change = ((Archive) throws -> Void) throws -> Void
@@ -22,10 +20,7 @@ struct RetentionKeeper {
     private var blocksLeft = 0
     /// Parts of days to which nothing more comes, all of whose heads were looked at.
     private var looked: Set<ArchivePart> = []
-    /// Traces that were not kept for their error, as there was no room; since the start.
-    private(set) var unkept = 0
-    /// Those of late: a trace has many blocks.
-    private var unkeptTraces = RecentSet<TraceID>(capacity: RetentionKeeper.unkeptMax)
+    private(set) var unkept = UnkeptTraces()
 
     init(_ reading: Archive, evidence: EvidenceStore) {
         self.reading = reading
@@ -150,15 +145,11 @@ struct RetentionKeeper {
     ) throws -> ArchiveBlock? {
         let failed = isLasting ? try self.failed(in: block, of: part) : Failed()
         // A label keeps them all the same.
-        if isFull { note(unkept: failed.traces.subtracting(marks.traces)) }
+        if isFull { unkept.note(failed.traces.subtracting(marks.traces)) }
         return try reading.copy(of: block, in: part) { record in
             if try marks.holds.contains(where: { try $0.holds(record) }) { return true }
             return isLasting && (marks.hasLabel(record) || !isFull && failed.has(record))
         }?.copy.block
-    }
-
-    private mutating func note(unkept traces: Set<TraceID>) {
-        for trace in traces where unkeptTraces.insert(trace) { unkept += 1 }
     }
 
     /// What failed of what a block's records belong to.

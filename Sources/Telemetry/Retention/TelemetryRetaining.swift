@@ -1,12 +1,5 @@
 import Kernel
 
-/// What people are told of traces that should have been kept for longer and were not.
-public enum UnkeptTraces {
-    public static let advice =
-        "Kept traces take all of telemetry.keptTracesBytes: raise it, lower telemetry.keptTracesDays, or label the "
-        + "traces that matter, which are kept whatever there is room for. A start of the server counts anew."
-}
-
 extension TelemetryIngest {
     /// Deletes the records that are older than they are kept, and says how many parts of the store those were. What
     /// `marks` names is kept for longer; see ``RetentionKeeper``.
