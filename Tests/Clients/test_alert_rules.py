@@ -200,6 +200,25 @@ def test_alerts_fire_when_promtools_do(tmp_path, members, at, truth, fires):
         assert told["files"][0]["failures"][0]["test"] == "down for a while"
 
 
+def test_what_alerts_are_is_a_series_too(tmp_path):
+    write(tmp_path / "rules.yml", rules(alert(**{"for": "2m"}), {"record": "alerts:firing", "expr": 'count(ALERTS{alertstate="firing"})'}))
+    series = {"alertname": "A", "job": "x"}
+    case = {
+        "interval": "1m", "input_series": [{"series": 'up{job="x"}', "values": "1 0x3 1x10"}],
+        "promql_expr_test": [
+            {"expr": "ALERTS", "eval_time": "2m", "exp_samples": [sample(1, name="ALERTS", alertstate="pending", **series)]},
+            {"expr": "ALERTS", "eval_time": "3m", "exp_samples": [sample(1, name="ALERTS", alertstate="firing", **series)]},
+            {"expr": "ALERTS_FOR_STATE", "eval_time": "4m", "exp_samples": [sample(60, name="ALERTS_FOR_STATE", **series)]},
+            {"expr": "alerts:firing", "eval_time": "4m", "exp_samples": [sample(1, name="alerts:firing")]},
+            {"expr": "{__name__=~'ALERTS.*|alerts:firing'}", "eval_time": "5m", "exp_samples": []},
+        ],
+    }  # fmt: skip
+    file = write(tmp_path / "tests.yml", {"rule_files": ["rules.yml"], "tests": [case]})
+    theirs, ours = promtool("test", "rules", file), reeve("test", file)
+    assert theirs.returncode == 0, theirs.stdout + theirs.stderr
+    assert ours.returncode == 0, ours.stdout + ours.stderr
+
+
 def test_the_shipped_rules_pass_their_own_tests(tmp_path):
     subprocess.run([BINARY, "export", "prometheus", str(tmp_path)], check=True, capture_output=True)
     checked = reeve("check", *sorted((tmp_path / "rules").glob("*.yml")))

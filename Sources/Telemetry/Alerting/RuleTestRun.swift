@@ -40,13 +40,24 @@ public struct RuleTestRun {
         guard end / file.evaluationInterval <= Self.stepsMax else {
             return [failure(test, test.line, "it takes more than \(Self.stepsMax) evaluations")]
         }
-        var runner = GroupRunner(bench: bench, test: test)
+        var evaluation = RuleEvaluation(reader: bench)
+        evaluation.externalLabels = test.externalLabels
+        evaluation.externalURL = test.externalURL
+        var runner = RuleRunner()
         var failures: [Failure] = []
         for time in stride(from: 0, through: end, by: Int64.Stride(file.evaluationInterval)) {
-            for fault in runner.evaluate(groups, at: time) { failures.append(failure(test, test.line, fault)) }
+            for (number, group) in groups.enumerated() {
+                let outcome = runner.evaluate(group, number: number, by: evaluation, at: time) {
+                    bench.add($0, time, $1)
+                }
+                for fault in outcome.faults {
+                    failures.append(
+                        failure(test, test.line, "group \(group.name), rule \(fault.rule): \(fault.reason)"))
+                }
+            }
             // What is asked for between two evaluations is as it was at the first of them.
             for expected in test.alerts where (time..<time + file.evaluationInterval).contains(expected.time) {
-                failures += compare(runner.firing(expected.name), expected, test)
+                failures += compare(runner.firing.filter { $0.labels["alertname"] == expected.name }, expected, test)
             }
         }
         return failures + test.queries.flatMap { compare($0, bench, test) }
@@ -110,53 +121,4 @@ public struct RuleTestRun {
     }
 
     private func seconds(_ time: Int64) -> String { "\(QueryText.time(time)) s" }
-}
-
-/// Evaluates groups one after the other, and keeps what comes of them.
-private struct GroupRunner {
-    let bench: SeriesBench
-    let evaluation: RuleEvaluation
-    /// By place: the alerts of each rule, and the series that each recorded at last.
-    private var alerts: [String: AlertStates] = [:]
-    private var recorded: [String: Set<LabelSet>] = [:]
-
-    init(bench: SeriesBench, test: RuleTestFile.Test) {
-        self.bench = bench
-        var evaluation = RuleEvaluation(reader: bench)
-        evaluation.externalLabels = test.externalLabels
-        evaluation.externalURL = test.externalURL
-        self.evaluation = evaluation
-    }
-
-    mutating func evaluate(_ groups: [RuleProgram.Group], at time: Int64) -> [String] {
-        var faults: [String] = []
-        for (place, group) in groups.enumerated() {
-            for (index, rule) in group.rules.enumerated() {
-                do { try evaluate(rule, "\(place).\(index).\(rule.name)", group.limit, at: time) } catch {
-                    faults.append("group \(group.name), rule \(rule.name): \(error)")
-                }
-            }
-        }
-        return faults
-    }
-
-    private mutating func evaluate(_ rule: RuleProgram.Rule, _ key: String, _ limit: Int, at time: Int64) throws {
-        guard let alert = rule.alert else {
-            let samples = try evaluation.recorded(rule, limit: limit, at: time)
-            for (labels, value) in samples { bench.add(labels, time, value) }
-            let now = Set(samples.map(\.labels))
-            for labels in (recorded[key] ?? []).subtracting(now) { bench.add(labels, time, Sample.stale) }
-            recorded[key] = now
-            return
-        }
-        let found = try evaluation.found(rule, alert, at: time)
-        var states = alerts[key] ?? AlertStates()
-        _ = states.evaluate(found, alert, at: time)
-        if limit > 0, found.count > limit { states.clear() }
-        alerts[key] = states
-    }
-
-    func firing(_ name: String) -> [AlertInstance] {
-        alerts.values.flatMap(\.instances.values).filter { $0.state == .firing && $0.labels["alertname"] == name }
-    }
 }

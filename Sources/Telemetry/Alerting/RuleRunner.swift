@@ -1,0 +1,83 @@
+/// Evaluates rules one after the other and keeps what comes of them: the alerts of each, and the series that each made
+/// at last.
+public struct RuleRunner: Sendable {
+    /// A rule by its place: that of its group among all, and its own.
+    struct Place: Hashable, Sendable {
+        let group: Int
+        let rule: Int
+    }
+
+    /// What came of one evaluation of a group.
+    public struct Outcome: Sendable {
+        /// With the name of the rule.
+        public var changes: [(rule: String, change: AlertStates.Change)] = []
+        /// Of rules that could not be evaluated.
+        public var faults: [(rule: String, reason: String)] = []
+    }
+
+    private(set) var alerts: [Place: AlertStates] = [:]
+    private var series: [Place: Set<LabelSet>] = [:]
+
+    public init() {}
+
+    /// - Parameters:
+    ///   - number: The group's place among all.
+    ///   - time: Milliseconds since 1970.
+    ///   - store: Takes a sample of this moment; later rules see what earlier ones stored.
+    public mutating func evaluate(
+        _ group: RuleProgram.Group, number: Int, by evaluation: RuleEvaluation, at time: Int64,
+        store: (LabelSet, Double) -> Void
+    ) -> Outcome {
+        var outcome = Outcome()
+        for (index, rule) in group.rules.enumerated() {
+            let place = Place(group: number, rule: index)
+            var samples: [(labels: LabelSet, value: Double)] = []
+            do {
+                if let alert = rule.alert {
+                    let found = try evaluation.found(rule, alert, at: time)
+                    samples = advance(place, found, alert, group.limit, at: time) {
+                        outcome.changes.append((rule.name, $0))
+                    }
+                    if group.limit > 0, found.count > group.limit {
+                        let count = found.count
+                        outcome.faults.append((rule.name, "exceeded limit of \(group.limit) with \(count) alerts"))
+                    }
+                } else {
+                    samples = try evaluation.recorded(rule, limit: group.limit, at: time)
+                }
+            } catch {
+                outcome.faults.append((rule.name, "\(error)"))
+                // The series go on from here once it can be evaluated again.
+                continue
+            }
+            for (labels, value) in samples { store(labels, value) }
+            let now = Set(samples.map(\.labels))
+            for labels in (series[place] ?? []).subtracting(now) { store(labels, Sample.stale) }
+            series[place] = now
+        }
+        return outcome
+    }
+
+    /// - Returns: The series that tell of the rule's alerts.
+    private mutating func advance(
+        _ place: Place, _ found: [AlertStates.Finding], _ alert: RuleProgram.Alert, _ limit: Int, at time: Int64,
+        tell: (AlertStates.Change) -> Void
+    ) -> [(labels: LabelSet, value: Double)] {
+        var states = alerts[place] ?? AlertStates()
+        states.evaluate(found, alert, at: time).forEach(tell)
+        if limit > 0, found.count > limit { states.clear() }
+        alerts[place] = states
+        return states.instances.values.flatMap { instance -> [(labels: LabelSet, value: Double)] in
+            guard instance.state != .inactive else { return [] }
+            let series = instance.labels.setting(LabelSet.metricName, "ALERTS")
+                .setting("alertstate", instance.state.rawValue)
+            let since = instance.labels.setting(LabelSet.metricName, "ALERTS_FOR_STATE")
+            return [(series, 1), (since, Double(instance.activeAt / 1_000))]
+        }
+    }
+
+    /// The alerts of all rules that fire.
+    public var firing: [AlertInstance] {
+        alerts.values.flatMap(\.instances.values).filter { $0.state == .firing }
+    }
+}
