@@ -39,7 +39,8 @@ extension LabelMatcher: CustomStringConvertible {
 }
 
 extension [LabelMatcher] {
-    func match(_ labels: LabelSet) -> Bool { allSatisfy { $0.matches(labels) } }
+    /// Whether all of them do.
+    public func match(_ labels: LabelSet) -> Bool { allSatisfy { $0.matches(labels) } }
 
     /// The metric that is asked for by its name.
     var metricName: String? { first { $0.name == LabelSet.metricName && $0.kind == .equal }?.value }
