@@ -96,7 +96,7 @@ public struct RuleReader {
         let members = try node.members(["name", "interval", "limit", "rules"])
         let name = try members["name"]?.text() ?? ""
         guard !name.isEmpty else { throw node.fault("Groupname must not be empty") }
-        let interval = try Self.duration(members["interval"])
+        let interval = try members["interval"]?.duration() ?? 0
         var rules: [RuleProgram.Rule] = []
         for node in try members["rules"]?.elements() ?? [] {
             if let rule = noting({ reader throws(MarkedYAML.Fault) in try reader.rule(node) }) { rules.append(rule) }
@@ -127,8 +127,8 @@ public struct RuleReader {
         if !isAlert { try forbidInRecording(members, record) }
         let labels = templates(members["labels"], isAlert: isAlert, isLabel: true)
         let annotations = templates(members["annotations"], isAlert: isAlert, isLabel: false)
-        let holdsFor = try Self.duration(members["for"]) ?? 0
-        let keepsFiringFor = try Self.duration(members["keep_firing_for"]) ?? 0
+        let holdsFor = try members["for"]?.duration() ?? 0
+        let keepsFiringFor = try members["keep_firing_for"]?.duration() ?? 0
         // A rule whose expression cannot be read is told already.
         guard let query else { throw faults.removeLast() }
         return RuleProgram.Rule(
@@ -170,14 +170,6 @@ public struct RuleReader {
         }
     }
 
-    private static func duration(_ node: MarkedYAML?) throws(MarkedYAML.Fault) -> Int64? {
-        guard let node, case .scalar(let text, _) = node.content else { return nil }
-        guard let duration = PromQLLexer.duration(text) else {
-            throw node.fault("not a valid duration string: \"\(text)\"")
-        }
-        return duration
-    }
-
     /// An expression; what is wrong with it is told where it stands in the file.
     static func query(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> PromQLQuery {
         do { return try PromQLQuery(try node.text()) } catch let error as PromQLSyntaxError {
@@ -193,5 +185,16 @@ public struct RuleReader {
         } catch {
             throw node.fault("could not parse expression: \(error)")
         }
+    }
+}
+
+extension MarkedYAML {
+    /// Milliseconds of a length of time such as `5m`; none for nothing.
+    func duration() throws(Fault) -> Int64 {
+        let text = try text()
+        guard let duration = text.isEmpty ? 0 : PromQLLexer.duration(text) else {
+            throw fault("not a valid duration string: \"\(text)\"")
+        }
+        return duration
     }
 }

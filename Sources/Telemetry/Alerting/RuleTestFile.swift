@@ -49,7 +49,7 @@ public struct RuleTestFile: Sendable {
         var files: [String] = []
         for node in try members["rule_files"]?.elements() ?? [] { files.append(try node.text()) }
         ruleFiles = files
-        let interval = try members["evaluation_interval"].map(Self.duration) ?? 0
+        let interval = try members["evaluation_interval"]?.duration() ?? 0
         evaluationInterval = interval == 0 ? Self.defaultInterval : interval
         var order: [String] = []
         for node in try members["group_eval_order"]?.elements() ?? [] { order.append(try node.text()) }
@@ -64,7 +64,7 @@ public struct RuleTestFile: Sendable {
             "interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels", "external_url",
             "name",
         ])
-        let interval = try members["interval"].map(duration) ?? 0
+        let interval = try members["interval"]?.duration() ?? 0
         var series: [(labels: LabelSet, values: [Double?])] = []
         for node in try members["input_series"]?.elements() ?? [] {
             let parts = try node.members(["series", "values"])
@@ -98,7 +98,7 @@ public struct RuleTestFile: Sendable {
             alerts.append((labels, try labelSet(parts["exp_annotations"])))
         }
         return ExpectedAlerts(
-            time: try members["eval_time"].map(duration) ?? 0, name: name, alerts: alerts, line: node.line)
+            time: try members["eval_time"]?.duration() ?? 0, name: name, alerts: alerts, line: node.line)
     }
 
     private static func expectedSamples(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> ExpectedSamples {
@@ -112,7 +112,7 @@ public struct RuleTestFile: Sendable {
             samples.append((try parts["labels"].map(labels) ?? .none, value))
         }
         return ExpectedSamples(
-            time: try members["eval_time"].map(duration) ?? 0, text: try expression.text(),
+            time: try members["eval_time"]?.duration() ?? 0, text: try expression.text(),
             query: try RuleReader.query(expression), samples: samples, line: node.line)
     }
 
@@ -124,14 +124,6 @@ public struct RuleTestFile: Sendable {
         case ".nan": .nan
         default: Double(text)
         }
-    }
-
-    private static func duration(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> Int64 {
-        let text = try node.text()
-        guard let duration = PromQLLexer.duration(text) else {
-            throw node.fault("not a valid duration string: \"\(text)\"")
-        }
-        return duration
     }
 
     /// `name{label="value"}`.

@@ -1,4 +1,5 @@
 import Foundation
+import Kernel
 
 /// Numbers for people, with four digits that count (Prometheus 2.42, `template/template.go`).
 enum TemplateNumbers {
@@ -36,19 +37,10 @@ enum TemplateNumbers {
         // Years of four digits, which is what is written.
         guard value.isFinite, (-62_135_596_800..<253_402_300_800).contains(value) else { return short(value) }
         let milliseconds = Int64((value * 1_000).rounded(.down))
-        let formatter = DateFormatter()
-        formatter.locale = Locale(identifier: "en_US_POSIX")
-        formatter.timeZone = TimeZone(secondsFromGMT: 0)
-        formatter.dateFormat = "yyyy-MM-dd HH:mm:ss"
-        let whole = milliseconds >= 0 ? milliseconds / 1_000 : (milliseconds - 999) / 1_000
-        var text = formatter.string(from: Date(timeIntervalSince1970: Double(whole)))
-        let rest = milliseconds - whole * 1_000
-        if rest > 0 {
-            var digits = String(String(rest + 1_000).dropFirst())
-            while digits.hasSuffix("0") { digits.removeLast() }
-            text += ".\(digits)"
-        }
-        return text + " +0000 UTC"
+        var text = Timestamp(microseconds: milliseconds * 1_000).rfc3339.replacing("T", with: " ").dropLast()
+        while text.hasSuffix("0") { text.removeLast() }
+        if text.hasSuffix(".") { text.removeLast() }
+        return "\(text) +0000 UTC"
     }
 
     private static func scaled(_ value: Double, by step: Double, _ prefixes: [String]) -> String {
