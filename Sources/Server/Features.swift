@@ -170,7 +170,8 @@ public struct Features: Sendable {
         IdempotencySchema.migrations + EventSchema.migrations + AccessSchema.migrations + AuditSchema.migrations
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
-            + ModelOutageSchema.migrations + RetentionSchema.migrations
+            + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
+            + IncidentSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.

@@ -1,0 +1,113 @@
+import Kernel
+import Telemetry
+
+/// The only SQL on alerts and on those who say that they fire.
+struct AlertStore: Sendable {
+    func insert(_ alert: Alert, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO alerts (id, fingerprint, labels, annotations, value, origin, starts_at, updated_at,
+              generator_url, incident_id)
+            VALUES (\(alert.id), \(alert.fingerprint), \(alert.labels.object), \(alert.annotations.sortedObject),
+              \(Self.text(alert.value)), \(alert.origin.rawValue), \(alert.startsAt), \(alert.updatedAt),
+              \(alert.generatorURL), \(alert.incidentID))
+            """)
+    }
+
+    /// What may change while it fires.
+    func update(_ alert: Alert, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE alerts SET annotations = \(alert.annotations.sortedObject), value = \(Self.text(alert.value)),
+              ends_at = \(alert.endsAt), updated_at = \(alert.updatedAt), generator_url = \(alert.generatorURL),
+              incident_id = \(alert.incidentID)
+            WHERE id = \(alert.id)
+            """)
+    }
+
+    func alert(_ id: Identifier<Alert>, in transaction: Transaction) throws -> Alert? {
+        try transaction.first("SELECT * FROM alerts WHERE id = \(id)").map(alert)
+    }
+
+    func firing(fingerprint: String, in transaction: Transaction) throws -> Alert? {
+        try transaction.first("SELECT * FROM alerts WHERE fingerprint = \(fingerprint) AND ends_at IS NULL")
+            .map(alert)
+    }
+
+    /// All that fire, the oldest first.
+    func firing(in transaction: Transaction) throws -> [Alert] {
+        try transaction.rows(
+            "SELECT * FROM alerts WHERE ends_at IS NULL ORDER BY starts_at, id LIMIT \(Alert.firingMax)"
+        ).map(alert)
+    }
+
+    func firingCount(in transaction: Transaction) throws -> Int64 {
+        try transaction.first("SELECT count(*) AS n FROM alerts WHERE ends_at IS NULL")?.int("n") ?? 0
+    }
+
+    /// Those that ended since a moment, the newest end first.
+    func ended(since: Timestamp, limit: Int, in transaction: Transaction) throws -> [Alert] {
+        try transaction.rows(
+            "SELECT * FROM alerts WHERE ends_at >= \(since) ORDER BY ends_at DESC, id DESC LIMIT \(limit)"
+        ).map(alert)
+    }
+
+    func alerts(ofIncident id: String, limit: Int, in transaction: Transaction) throws -> [Alert] {
+        try transaction.rows(
+            "SELECT * FROM alerts WHERE incident_id = \(id) ORDER BY starts_at, id LIMIT \(limit)"
+        ).map(alert)
+    }
+
+    func forget(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+        try transaction.run(
+            """
+            DELETE FROM alerts WHERE id IN (
+              SELECT id FROM alerts WHERE ends_at < \(time) ORDER BY ends_at LIMIT \(limit))
+            """)
+    }
+
+    // MARK: Who says so
+
+    func claim(_ id: Identifier<Alert>, by source: String, until: Timestamp, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO alert_claims (alert_id, source, expires_at) VALUES (\(id), \(source), \(until))
+            ON CONFLICT (alert_id, source) DO UPDATE SET expires_at = excluded.expires_at
+            """)
+    }
+
+    func release(_ id: Identifier<Alert>, by source: String, in transaction: Transaction) throws {
+        try transaction.run("DELETE FROM alert_claims WHERE alert_id = \(id) AND source = \(source)")
+    }
+
+    func isClaimed(_ id: Identifier<Alert>, in transaction: Transaction) throws -> Bool {
+        try transaction.first("SELECT 1 AS one FROM alert_claims WHERE alert_id = \(id) LIMIT 1") != nil
+    }
+
+    /// Alerts of which somebody has said nothing for too long, with when that was over.
+    func expired(
+        at now: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> [(id: Identifier<Alert>, source: String, at: Timestamp)] {
+        try transaction.rows(
+            """
+            SELECT alert_id, source, expires_at FROM alert_claims WHERE expires_at <= \(now)
+            ORDER BY expires_at, alert_id LIMIT \(limit)
+            """
+        ).map { ($0.id("alert_id"), $0.text("source"), $0.time("expires_at")) }
+    }
+
+    // MARK: Rows
+
+    /// Numbers of alerts may be infinite, or none: the engines differ on such, so they are kept as text.
+    static func text(_ value: Double?) -> String? { value.map { "\($0)" } }
+
+    private func alert(_ row: StoredRow) -> Alert {
+        Alert(
+            id: row.id("id"), labels: LabelSet(object: row.json("labels")),
+            annotations: [String: String](object: row.json("annotations")),
+            value: row.optionalText("value").flatMap(Double.init),
+            origin: Alert.Origin(rawValue: row.text("origin")) ?? .external, startsAt: row.time("starts_at"),
+            endsAt: row.optionalTime("ends_at"), updatedAt: row.time("updated_at"),
+            generatorURL: row.text("generator_url"), incidentID: row.optionalText("incident_id"))
+    }
+}

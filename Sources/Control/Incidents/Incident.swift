@@ -1,0 +1,105 @@
+import Kernel
+import Telemetry
+
+/// Something that went wrong: the alerts that told of it, what was done about it, and how far that is.
+public struct Incident: Sendable, Identified {
+    public static let idPrefix = "incident"
+    /// Incidents that are open at one time, at most; further alerts join the newest one.
+    public static let openMax: Int64 = 1_000
+    /// Alerts of one incident that are shown.
+    public static let alertsMax = 1_000
+
+    /// How bad it is. The worst of its alerts, or what somebody said.
+    public enum Severity: String, Sendable, CaseIterable, Comparable {
+        case critical, warning, info
+
+        public static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
+        private var rank: Int { [.info: 0, .warning: 1, .critical: 2][self] ?? 0 }
+    }
+
+    /// What was reached, in its order. The state of an incident is the last one that it reached.
+    public enum Milestone: String, Sendable, CaseIterable, Comparable {
+        case detected, acknowledged, contained, mitigated, verified, resolved, postmortem
+
+        public static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
+        private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+        /// Its name in JSON: `detectedAt`.
+        public var field: String { "\(rawValue)At" }
+    }
+
+    public let id: Identifier<Incident>
+    public var title: String
+    public var severity: Severity
+    /// How it fails, as far as that is known.
+    public var mode: FailureMode?
+    public var kind: FailureKind?
+    /// What the alerts that open it have in common; further ones with the same join it.
+    public let groupKey: String
+    /// Agents, tasks, models… that it is about, as `agent:writer`, `task:task_…`, `provider:openai`, `queue:inbox`.
+    public var subjects: [String]
+    public var milestones: [Milestone: Timestamp]
+    public let openedBy: String
+
+    public init(
+        id: Identifier<Incident>, title: String, severity: Severity, mode: FailureMode? = nil,
+        kind: FailureKind? = nil, groupKey: String, subjects: [String], milestones: [Milestone: Timestamp],
+        openedBy: String
+    ) {
+        self.id = id
+        self.title = title
+        self.severity = severity
+        self.mode = mode
+        self.kind = kind ?? mode?.kind
+        self.groupKey = groupKey
+        self.subjects = subjects
+        self.milestones = milestones
+        self.openedBy = openedBy
+    }
+
+    public var state: Milestone { milestones.keys.max() ?? .detected }
+    /// Whether somebody still has to see to it.
+    public var isOpen: Bool { milestones[.resolved] == nil }
+    public var detectedAt: Timestamp? { milestones[.detected] }
+
+    /// Names of one kind among the subjects: `agent`, `task`.
+    public func subjects(of kind: String) -> [String] {
+        subjects.compactMap { $0.hasPrefix("\(kind):") ? String($0.dropFirst(kind.count + 1)) : nil }
+    }
+}
+
+/// One thing that happened in an incident, or was done about it.
+public struct IncidentEntry: Sendable {
+    /// `alert`, `milestone`, `containment`, `runbook`, `note`, `change`, `page`…
+    public let kind: String
+    /// What, such as `fired`, `paused`, `acknowledged`.
+    public let action: String
+    /// With what: `agent:writer`, `alert:AgentDown`.
+    public let target: String
+    /// Who: `reeve`, `operator:alice`.
+    public let actor: String
+    public let at: Timestamp
+    public let detail: JSONValue
+
+    public init(
+        kind: String, action: String, target: String, actor: String, at: Timestamp, detail: JSONValue = [:]
+    ) {
+        (self.kind, self.action, self.target) = (kind, action, target)
+        (self.actor, self.at, self.detail) = (actor, at, detail)
+    }
+}
+
+extension IncidentEntry: JSONConvertible {
+    public var json: JSONValue {
+        [
+            "time": at.json, "kind": .string(kind), "action": .string(action), "target": .string(target),
+            "actor": .string(actor), "detail": detail,
+        ]
+    }
+}
+
+/// Who acts on incidents in the same transaction in which they begin and go on: containment, on-call.
+public protocol IncidentFollower: Sendable {
+    func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws
+    func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws
+    func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws
+}
