@@ -60,7 +60,11 @@ public struct App: Sendable {
             responder: Responder(
                 admission: admission, limits: settings.limits, gateway: features.gateway,
                 meters: features.requests, world: world, logger: logger),
-            connections: features.connections, logger: quiet, onListening: onListening)
+            connections: features.connections, logger: quiet
+        ) { [address = features.alerting.address] port in
+            address.listens(on: port)
+            await onListening(port)
+        }
         let loops = LoopRunner(loops: features.loops + relayLoops, world: world, logger: Logger(label: "reeve.loops"))
         var configuration = ServiceGroupConfiguration(
             services: [
@@ -86,6 +90,7 @@ public struct App: Sendable {
 /// - Throws: ``Problem``, in words for whoever starts it.
 public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay? = nil) async throws -> App {
     let catalogue = try ModelGateway.settings(settings.catalogue)
+    let rules = try AlertRuleSet(AlertSettings(settings.alerts))
     let kafkaAddress = try settings.telemetry.kafka.map(KafkaAddress.init)
     let clickHouse = try settings.telemetry.storeURL.map(ClickHouseAddress.init)
     let directory = try DataDirectory(settings.storage.dataDirectory)
@@ -121,7 +126,7 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
             journal: try HoldJournal(
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans,
-            metrics: metrics)
+            metrics: metrics, rules: rules)
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.goOn()
         let logger = Logger(label: "reeve.gateway")

@@ -53,6 +53,8 @@ public struct Features: Sendable {
     private let house: HouseMetrics
     /// What agents do, from calls and spans.
     let agentMeters: AgentMeters
+    /// Rules that are evaluated, and what comes of them.
+    let alerting: AlertParts
     /// What erases subjects; `nil` where no spans come in.
     let erasures: ErasureService?
     private let idempotency = IdempotencyStore()
@@ -65,10 +67,11 @@ public struct Features: Sendable {
     ///   - replicaID: The data directory's own name.
     ///   - spans: What takes spans in.
     ///   - metrics: What takes metrics in.
+    ///   - rules: Which rules are evaluated.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
         world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil,
-        metrics: MetricIngest? = nil
+        metrics: MetricIngest? = nil, rules: AlertRuleSet = AlertRuleSet()
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
@@ -109,6 +112,8 @@ public struct Features: Sendable {
             ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
+        alerting = AlertParts(
+            rules, metrics, (events, audit), storage, replicaID, settings, world)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
         house = HouseMetrics(
@@ -163,6 +168,7 @@ public struct Features: Sendable {
         try await fleetTasks.look()
         try await dispatch.resume(gateway.catalogue)
         try await erasures?.goOn()
+        try await alerting.resume()
     }
 
     /// Every table of the control store.
@@ -184,7 +190,7 @@ public struct Features: Sendable {
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
-        + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
+        + AlertShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -215,8 +221,8 @@ public struct Features: Sendable {
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
             metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
-            metrics.map { QueryRoutes(reader: $0.store, ingest: $0, world: world).routes } ?? [],
-            assets.routes,
+            metrics.map { metricRoutes($0) } ?? [],
+            alerting.routes, assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
@@ -225,6 +231,10 @@ public struct Features: Sendable {
             ).routes,
         ]
         return parts.flatMap(\.self)
+    }
+
+    private func metricRoutes(_ metrics: MetricIngest) -> [Route] {
+        QueryRoutes(reader: metrics.store, ingest: metrics, rules: alerting.engine, world: world).routes
     }
 
     private func telemetryRoutes(_ ingest: TelemetryIngest) -> [Route] {
@@ -293,7 +303,7 @@ public struct Features: Sendable {
             BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
             [Loop("budgets.exchange", every: BudgetClerk.interval) { await budgetClerk.keepUp() }],
             spans.map(telemetryLoops) ?? [], ownSpans?.loops ?? [],
-            metrics.map(metricLoops) ?? [],
+            metrics.map(metricLoops) ?? [], alerting.loops,
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now
@@ -306,6 +316,7 @@ public struct Features: Sendable {
 
     private var ownMetrics: MetricsRoutes {
         var own: [any MetricSource] = ownSpans.map { [$0] } ?? []
+        if let engine = alerting.engine { own.append(engine.meters) }
         own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
         return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections, requests] + own)
     }

@@ -77,14 +77,6 @@ struct ServeCommand: AsyncParsableCommand {
     private static func say(_ text: String, to file: FileHandle) { try? file.write(contentsOf: Data("\(text)\n".utf8)) }
 }
 
-extension Settings.HTTP {
-    /// The host as it stands in a link: an address that means all of them is reached as this machine.
-    fileprivate var linkHost: String {
-        if host == "0.0.0.0" || host == "::" { return "127.0.0.1" }
-        return host.contains(":") ? "[\(host)]" : host
-    }
-}
-
 extension Settings.Log {
     fileprivate var style: LogLines.Style {
         switch format {

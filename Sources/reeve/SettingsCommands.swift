@@ -1,4 +1,5 @@
 import ArgumentParser
+import Control
 import Foundation
 import Gateway
 import Kernel
@@ -28,6 +29,7 @@ struct SettingsOptions: ParsableArguments {
             let loaded = try SettingsLoader.loadWithOrigins(
                 file: path, environment: ProcessInfo.processInfo.environment)
             _ = try ModelGateway.settings(loaded.settings.catalogue)
+            _ = try AlertRuleSet(AlertSettings(loaded.settings.alerts))
             return loaded
         } catch let problem as Problem {
             let findings = problem.members["findings"] ?? []

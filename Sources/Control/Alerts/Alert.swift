@@ -29,6 +29,9 @@ public struct Alert: Sendable, Identified {
     /// What the rule's expression gave at last; `nil` for those of others.
     public var value: Double?
     public let origin: Origin
+    /// Since when its condition holds.
+    public let activeAt: Timestamp
+    /// Since when it fires.
     public let startsAt: Timestamp
     /// `nil` while it fires.
     public var endsAt: Timestamp?
@@ -51,6 +54,8 @@ public struct AlertPost: Sendable {
     public let labels: LabelSet
     public var annotations: [String: String]
     public var value: Double?
+    /// Since when its condition holds; `nil` for ``startsAt``.
+    public var activeAt: Timestamp?
     public var startsAt: Timestamp?
     /// When it ended, or when it counts as ended if nobody says anything further; `nil` for
     /// ``AlertService/resolveAfter`` from now.
@@ -58,12 +63,13 @@ public struct AlertPost: Sendable {
     public var generatorURL: String
 
     public init(
-        labels: LabelSet, annotations: [String: String] = [:], value: Double? = nil, startsAt: Timestamp? = nil,
-        endsAt: Timestamp? = nil, generatorURL: String = ""
+        labels: LabelSet, annotations: [String: String] = [:], value: Double? = nil, activeAt: Timestamp? = nil,
+        startsAt: Timestamp? = nil, endsAt: Timestamp? = nil, generatorURL: String = ""
     ) {
         self.labels = labels
         self.annotations = annotations
         self.value = value
+        self.activeAt = activeAt
         self.startsAt = startsAt
         self.endsAt = endsAt
         self.generatorURL = generatorURL
@@ -119,7 +125,7 @@ extension LabelSet {
     }
 }
 
-extension Dictionary<String, String> {
+extension [String: String] {
     /// An object in the order of names.
     var sortedObject: JSONValue {
         .object(JSONObject(sorted { $0.key < $1.key }.map { .init(name: $0.key, value: .string($0.value)) }))

@@ -10,7 +10,7 @@ public enum AlertSchema {
                 CREATE TABLE alerts (
                   id TEXT NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, labels TEXT NOT NULL,
                   annotations TEXT NOT NULL, value TEXT, origin TEXT NOT NULL CHECK (origin IN ('rule', 'external')),
-                  starts_at INTEGER NOT NULL, ends_at INTEGER, updated_at INTEGER NOT NULL,
+                  active_at INTEGER NOT NULL, starts_at INTEGER NOT NULL, ends_at INTEGER, updated_at INTEGER NOT NULL,
                   generator_url TEXT NOT NULL, incident_id TEXT) STRICT
                 """,
                 "CREATE UNIQUE INDEX alerts_firing ON alerts (fingerprint) WHERE ends_at IS NULL",

@@ -64,9 +64,10 @@ public struct AlertService: Sendable {
         _ post: AlertPost, _ origin: Alert.Origin, by source: String, until: Timestamp, at now: Timestamp,
         in transaction: Transaction
     ) throws -> AlertChange {
+        let startsAt = min(post.startsAt ?? now, now)
         var alert = Alert(
             id: Identifier(world), labels: post.labels, annotations: post.annotations, value: post.value,
-            origin: origin, startsAt: min(post.startsAt ?? now, now), updatedAt: now,
+            origin: origin, activeAt: min(post.activeAt ?? startsAt, startsAt), startsAt: startsAt, updatedAt: now,
             generatorURL: post.generatorURL)
         try store.insert(alert, in: transaction)
         try store.claim(alert.id, by: source, until: until, in: transaction)

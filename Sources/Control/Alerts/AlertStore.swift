@@ -6,11 +6,11 @@ struct AlertStore: Sendable {
     func insert(_ alert: Alert, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO alerts (id, fingerprint, labels, annotations, value, origin, starts_at, updated_at,
-              generator_url, incident_id)
+            INSERT INTO alerts (id, fingerprint, labels, annotations, value, origin, active_at, starts_at,
+              updated_at, generator_url, incident_id)
             VALUES (\(alert.id), \(alert.fingerprint), \(alert.labels.object), \(alert.annotations.sortedObject),
-              \(Self.text(alert.value)), \(alert.origin.rawValue), \(alert.startsAt), \(alert.updatedAt),
-              \(alert.generatorURL), \(alert.incidentID))
+              \(Self.text(alert.value)), \(alert.origin.rawValue), \(alert.activeAt), \(alert.startsAt),
+              \(alert.updatedAt), \(alert.generatorURL), \(alert.incidentID))
             """)
     }
 
@@ -106,8 +106,8 @@ struct AlertStore: Sendable {
             id: row.id("id"), labels: LabelSet(object: row.json("labels")),
             annotations: [String: String](object: row.json("annotations")),
             value: row.optionalText("value").flatMap(Double.init),
-            origin: Alert.Origin(rawValue: row.text("origin")) ?? .external, startsAt: row.time("starts_at"),
-            endsAt: row.optionalTime("ends_at"), updatedAt: row.time("updated_at"),
+            origin: Alert.Origin(rawValue: row.text("origin")) ?? .external, activeAt: row.time("active_at"),
+            startsAt: row.time("starts_at"), endsAt: row.optionalTime("ends_at"), updatedAt: row.time("updated_at"),
             generatorURL: row.text("generator_url"), incidentID: row.optionalText("incident_id"))
     }
 }

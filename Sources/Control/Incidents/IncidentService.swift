@@ -58,7 +58,9 @@ public struct IncidentService: Sendable, AlertFollower {
         _ milestone: Incident.Milestone, of id: Identifier<Incident>, by principal: Principal,
         in transaction: Transaction
     ) throws -> Incident {
-        guard var incident = try store.incident(id, in: transaction) else { throw Problem.notFound("incident", id.text) }
+        guard var incident = try store.incident(id, in: transaction) else {
+            throw Problem.notFound("incident", id.text)
+        }
         guard incident.milestones[milestone] == nil else { return incident }
         incident.milestones[milestone] = world.now
         try store.update(incident, in: transaction)

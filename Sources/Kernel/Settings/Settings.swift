@@ -16,8 +16,21 @@ public struct Settings: Sendable {
     public var calls = Calls()
     public var batches = Batches()
     public var telemetry = Telemetry()
+    public var alerts = Alerts()
 
     public init() {}
+
+    /// The section `alerts` of the settings file, as it stands there: rules, receivers and routes have names of the
+    /// operator's own.
+    public struct Alerts: Sendable {
+        public static let section = "alerts"
+
+        public var document: JSONValue = .null
+        /// The file that it came from; paths in it begin beside it.
+        public var file = ""
+
+        public init() {}
+    }
 
     /// The sections of the settings file that the gateway reads itself, as they stand there: they hold names that are
     /// the operator's own, so no table can list them.
@@ -40,6 +53,12 @@ public struct Settings: Sendable {
         public var publicURL: String?
 
         public init() {}
+
+        /// The host as it stands in a link: an address that means all of them is reached as this machine.
+        public var linkHost: String {
+            if host == "0.0.0.0" || host == "::" { return "127.0.0.1" }
+            return host.contains(":") ? "[\(host)]" : host
+        }
     }
 
     /// Where data is kept.

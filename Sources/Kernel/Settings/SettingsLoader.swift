@@ -152,6 +152,12 @@ struct SettingsReading {
                 readCatalogue(group, value, name)
                 continue
             }
+            if group == Settings.Alerts.section {
+                loaded.settings.alerts.document = YAMLDocument.value(value)
+                loaded.settings.alerts.file = name
+                loaded.origins[group] = .file
+                continue
+            }
             guard known.contains(group) else {
                 let nearest = SettingsTable.nearest(group, among: known.sorted())
                 refuse(group, place, "\(group) is no group of settings (\(place)); the nearest one is \(nearest).")

@@ -77,6 +77,7 @@ public struct Reference {
         let all =
             HouseMetrics.metrics + ModelGateway.metrics + AgentMeters.metrics + RequestMeters.metrics
             + [ConnectionSet.metric, OwnSpans.metric] + LedgerMetrics.metrics + KafkaMetrics.metrics
+            + RuleMeters.metrics
         for metric in all.sorted(by: { $0.name < $1.name }) {
             let labels = metric.labels.map { "`\($0)`" }.joined(separator: " ")
             text += "| `\(metric.name)` | \(metric.kind.rawValue) | \(labels) | \(metric.help) |\n"

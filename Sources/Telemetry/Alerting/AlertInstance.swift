@@ -20,6 +20,15 @@ public struct AlertInstance: Sendable, Equatable {
     public var resolvedAt: Int64?
     /// Since when its condition does not hold any more, while it goes on firing.
     public var keptSince: Int64?
+    /// Until when it does not end for want of its condition: after a start the series may have no samples yet.
+    public var heldUntil: Int64?
+
+    public init(
+        labels: LabelSet, annotations: [String: String], value: Double, state: State, activeAt: Int64
+    ) {
+        (self.labels, self.annotations, self.value) = (labels, annotations, value)
+        (self.state, self.activeAt) = (state, activeAt)
+    }
 }
 
 /// The alerts of one rule over time: a transition for each evaluation (Prometheus 2.42, `rules/alerting.go`).
@@ -54,6 +63,7 @@ public struct AlertStates: Sendable {
                 known.value = finding.value
                 known.annotations = finding.annotations
                 known.keptSince = nil
+                known.heldUntil = nil
                 instances[finding.labels] = known
             } else {
                 instances[finding.labels] = AlertInstance(
@@ -77,6 +87,7 @@ public struct AlertStates: Sendable {
         _ labels: LabelSet, _ rule: RuleProgram.Alert, at time: Int64, _ changes: inout [Change]
     ) {
         guard var known = instances[labels] else { return }
+        if let heldUntil = known.heldUntil, time < heldUntil { return }
         switch known.state {
         case .pending: instances[labels] = nil
         case .inactive:

@@ -12,13 +12,25 @@ public struct RuleRunner: Sendable {
         /// With the name of the rule.
         public var changes: [(rule: String, change: AlertStates.Change)] = []
         /// Of rules that could not be evaluated.
-        public var faults: [(rule: String, reason: String)] = []
+        public var faults: [(rule: String, index: Int, reason: String)] = []
+        /// How long each rule took, in their order.
+        public var took: [Duration] = []
     }
 
     private(set) var alerts: [Place: AlertStates] = [:]
     private var series: [Place: Set<LabelSet>] = [:]
 
     public init() {}
+
+    /// A single group that goes on where it was: its alerts by the places of its rules.
+    init(_ alerts: [Int: AlertStates]) {
+        for (rule, states) in alerts { self.alerts[Place(group: 0, rule: rule)] = states }
+    }
+
+    /// The alerts of each rule of a single group.
+    var states: [Int: AlertStates] {
+        Dictionary(alerts.map { ($0.key.rule, $0.value) }, uniquingKeysWith: { first, _ in first })
+    }
 
     /// - Parameters:
     ///   - number: The group's place among all.
@@ -31,6 +43,8 @@ public struct RuleRunner: Sendable {
         var outcome = Outcome()
         for (index, rule) in group.rules.enumerated() {
             let place = Place(group: number, rule: index)
+            let start = ContinuousClock.now
+            defer { outcome.took.append(ContinuousClock.now - start) }
             var samples: [(labels: LabelSet, value: Double)] = []
             do {
                 if let alert = rule.alert {
@@ -40,13 +54,14 @@ public struct RuleRunner: Sendable {
                     }
                     if group.limit > 0, found.count > group.limit {
                         let count = found.count
-                        outcome.faults.append((rule.name, "exceeded limit of \(group.limit) with \(count) alerts"))
+                        outcome.faults.append(
+                            (rule.name, index, "exceeded limit of \(group.limit) with \(count) alerts"))
                     }
                 } else {
                     samples = try evaluation.recorded(rule, limit: group.limit, at: time)
                 }
             } catch {
-                outcome.faults.append((rule.name, "\(error)"))
+                outcome.faults.append((rule.name, index, "\(error)"))
                 // The series go on from here once it can be evaluated again.
                 continue
             }

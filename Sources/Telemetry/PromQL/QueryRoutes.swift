@@ -7,12 +7,16 @@ public struct QueryRoutes: Sendable {
 
     private let reader: any SeriesReader
     private let about: @Sendable () -> [String: MetricAbout]
+    private let rules: RuleEngine?
     private let world: World
     private let runner = QueryRunner()
 
-    /// - Parameter ingest: Knows what the metrics are that came in.
-    public init(reader: any SeriesReader, ingest: MetricIngest, world: World) {
+    /// - Parameters:
+    ///   - ingest: Knows what the metrics are that came in.
+    ///   - rules: What evaluates rules; `nil` where nothing does.
+    public init(reader: any SeriesReader, ingest: MetricIngest, rules: RuleEngine? = nil, world: World) {
         self.reader = reader
+        self.rules = rules
         self.world = world
         about = { ingest.about() }
     }
@@ -38,11 +42,10 @@ public struct QueryRoutes: Sendable {
                     shape: Self.shape([]), refusal: { problem, _ in QueryReply.refusal(problem) }
                 ) { _ in QueryReply.success(.string("Reeve answers here as Prometheus does, below /api/v1.")) },
                 route(.get, "metadata", "What metrics are", Self.shape(["metric"]), metadata),
-                route(.get, "rules", "Rules; none are kept here", Self.shape([])) { _ in
-                    QueryReply.success(["groups": .array([])])
-                },
-                route(.get, "alerts", "Alerts of rules; none are kept here", Self.shape([])) { _ in
-                    QueryReply.success(["alerts": .array([])])
+                route(
+                    .get, "rules", "Rules with what came of them at last", Self.shape(["type"]), listRules),
+                route(.get, "alerts", "Alerts of rules that are pending or fire", Self.shape([])) { _ in
+                    QueryReply.success(await rules?.alertsJSON() ?? ["alerts": []])
                 },
                 route(.get, "status/buildinfo", "The version, for clients that ask", Self.shape([])) { _ in
                     QueryReply.success(Self.buildInformation)
@@ -98,6 +101,14 @@ public struct QueryRoutes: Sendable {
     }
 
     private var now: Int64 { SeriesStore.milliseconds(world.now) }
+
+    private func listRules(_ request: APIRequest) async throws -> APIReply {
+        let type = request.queryValue("type")
+        guard type.map({ ["", "alert", "record"].contains($0) }) ?? true else {
+            throw QueryReply.Refusal(kind: .badData, text: "not supported value \(QueryText.quoted(type ?? ""))")
+        }
+        return QueryReply.success(await rules?.rulesJSON(type: type == "" ? nil : type) ?? ["groups": []])
+    }
 
     // MARK: Queries
 

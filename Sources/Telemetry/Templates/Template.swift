@@ -10,11 +10,14 @@ public struct Template: Sendable {
     /// Templates that call each other.
     static let callsMax = 20
 
+    /// As it was written.
+    public let source: String
     private let nodes: [TemplateNode]
     let named: [String: [TemplateNode]]
 
     /// - Throws: ``TemplateFault``.
     public init(_ text: String) throws {
+        source = text
         var parser = try TemplateParser(text, variables: ["labels", "externalLabels", "externalURL", "value"])
         nodes = try parser.parse()
         named = parser.named
@@ -45,6 +48,7 @@ public struct Template: Sendable {
 
     /// A text that is taken as it is.
     init(plain text: String) {
+        source = text
         nodes = [.text(text)]
         named = [:]
     }

@@ -47,7 +47,7 @@ struct AlertsCheck: ParsableCommand {
                 isRight = false
                 lines += refusal.faults.map { "\(file):\($0)" }
                 outcomes.append([
-                    "file": .string(file), "ok": false, "faults": .list(refusal.faults.map(RuleFiles.json)),
+                    "file": .string(file), "ok": false, "faults": .list(refusal.faults.map(\.json)),
                 ])
             }
         }
@@ -133,40 +133,5 @@ struct AlertsTest: ParsableCommand {
             }
         }
         return RuleTestRun(tests, rules: programs).failures().map(Fault.init)
-    }
-}
-
-/// Rule files on this machine.
-enum RuleFiles {
-    static func text(_ file: String) throws -> String {
-        let data = try Data(contentsOf: URL(fileURLWithPath: file))
-        guard let text = String(data: data, encoding: .utf8) else {
-            throw MarkedYAML.Fault(line: 1, column: 1, reason: "this is no text in UTF-8")
-        }
-        return text
-    }
-
-    static func read(_ file: String) -> Result<RuleProgram, RuleReader.Refusal> {
-        do { return .success(try RuleReader.read(try text(file))) } catch let refusal as RuleReader.Refusal {
-            return .failure(refusal)
-        } catch {
-            let fault = error as? MarkedYAML.Fault
-            let reason = "the file cannot be read: \(error.localizedDescription)"
-            return .failure(.init([fault ?? .init(line: 0, column: 0, reason: reason)]))
-        }
-    }
-
-    /// The files that a pattern such as `rules/*.yml` names, from the folder of another file on.
-    static func paths(_ pattern: String, from file: String) -> [String] {
-        let folder = (file as NSString).deletingLastPathComponent
-        let path = pattern.hasPrefix("/") || folder.isEmpty ? pattern : "\(folder)/\(pattern)"
-        var found = glob_t()
-        defer { globfree(&found) }
-        guard glob(path, 0, nil, &found) == 0 else { return [] }
-        return (0..<Int(found.gl_pathc)).compactMap { found.gl_pathv[$0].map { String(cString: $0) } }
-    }
-
-    static func json(_ fault: MarkedYAML.Fault) -> JSONValue {
-        ["line": .int(Int64(fault.line)), "column": .int(Int64(fault.column)), "detail": .string(fault.reason)]
     }
 }

@@ -1,0 +1,260 @@
+import Kernel
+import Telemetry
+
+/// Lets rules be evaluated, tells the alerts what comes of them, and keeps how far each is, over restarts.
+public actor AlertRules {
+    /// How often it is looked whether a group's time has come.
+    public static let interval = Span.milliseconds(200)
+    /// How often what fires is told again (Prometheus' `rules.alert.resend-delay`).
+    static let resendAfter: Int64 = 60_000
+    /// How often it is written down that somebody looked.
+    static let noteEvery = Span.minutes(1)
+    /// How often files of rules are looked at for changes.
+    static let reloadInterval = Span.seconds(5)
+
+    /// When an alert was told at last, and whether as ended.
+    private struct Telling {
+        let at: Int64
+        let isEnd: Bool
+    }
+
+    private let engine: RuleEngine
+    private let service: AlertService
+    private let sources: RuleBook.Sources
+    private let storage: any Storage
+    private let replica: String
+    private let link: @Sendable (String) -> String
+    private let world: World
+    private let onWarning: @Sendable (String) -> Void
+    private let states = AlertRuleStateStore()
+    /// What is written down, by rule.
+    private var kept: [String: [LabelSet: AlertRuleState]] = [:]
+    private var told: [String: [LabelSet: Telling]] = [:]
+    /// What failed at last, so that each fault is told once.
+    private var faults: [String: String] = [:]
+    private var notedAt: Timestamp?
+    private var signature = ""
+    private var lookedAt: Timestamp?
+    private var hasResumed = false
+
+    /// - Parameters:
+    ///   - replica: The data directory's own name: states belong to the series that they come from.
+    ///   - link: Where a rule's expression is shown.
+    public init(
+        engine: RuleEngine, service: AlertService, sources: RuleBook.Sources, storage: any Storage, replica: String,
+        world: World, link: @escaping @Sendable (String) -> String = { _ in "" },
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.engine = engine
+        self.service = service
+        self.sources = sources
+        self.storage = storage
+        self.replica = replica
+        self.world = world
+        self.link = link
+        self.onWarning = onWarning
+    }
+
+    private var source: String { "rules:\(replica)" }
+    private var now: Int64 { world.now.microseconds / 1_000 }
+
+    // MARK: Beginning
+
+    /// Goes on where the last start ended. What fired then is said to fire still, until it is looked.
+    ///
+    /// The time for which nobody looked does not count towards a rule's `for` (Prometheus,
+    /// `rules.Group.RestoreForState`).
+    public func resume(_ book: RuleBook) async throws {
+        let (rows, last) = try await storage.read { [states, replica] in
+            (try states.all(replica: replica, in: $0), try states.lastRound(replica: replica, in: $0))
+        }
+        let away = max(0, now - (last ?? world.now).microseconds / 1_000)
+        var known: [String: [AlertInstance]] = [:]
+        for row in rows {
+            kept[row.rule, default: [:]][row.instance.labels] = row
+            known[row.rule, default: []].append(row.instance.resumed(at: now, after: away))
+        }
+        signature = RuleFileChanges.signature(sources.files)
+        let gone = await engine.load(book, states: known)
+        let firing = rows.filter { $0.instance.state == .firing }.map { post($0.rule, $0.instance, lasting: 60_000) }
+        try await storage.write { [service, source] in
+            try service.take(firing, origin: .rule, from: source, in: $0)
+        }
+        try await end(gone)
+        hasResumed = true
+    }
+
+    /// Ends what rules had that are no more.
+    private func end(_ gone: [(rule: String, instances: [AlertInstance])]) async throws {
+        guard !gone.isEmpty else { return }
+        let posts = gone.flatMap(\.instances).filter { $0.state == .firing }.map {
+            AlertPost(labels: $0.labels, annotations: $0.annotations, endsAt: world.now)
+        }
+        try await storage.write { [service, source, states, replica] transaction in
+            try service.take(posts, origin: .rule, from: source, in: transaction)
+            for (rule, instances) in gone {
+                for one in instances { try states.remove(one.labels, of: rule, replica: replica, in: transaction) }
+            }
+        }
+        for (rule, _) in gone { (kept[rule], told[rule]) = (nil, nil) }
+    }
+
+    // MARK: Rounds
+
+    /// Evaluates the groups whose time has come.
+    public func step() async throws {
+        guard hasResumed else { return }
+        try await reload()
+        for due in await engine.due() {
+            let round = await engine.evaluate(due)
+            tell(round)
+            try await take(round)
+        }
+        if notedAt.map({ world.now - $0 >= Self.noteEvery || world.now < $0 }) ?? true {
+            let now = world.now
+            try await storage.write { [states, replica] in
+                try states.noteRound(at: now, replica: replica, in: $0)
+            }
+            notedAt = now
+        }
+    }
+
+    /// Ends what others told of and do not speak of any more.
+    public func expire() async throws {
+        guard hasResumed else { return }
+        let isAny = try await storage.read { [service, world] in
+            try !service.store.expired(at: world.now, limit: 1, in: $0).isEmpty
+        }
+        guard isAny else { return }
+        _ = try await storage.write { [service] in try service.expire(in: $0) }
+    }
+
+    private func tell(_ round: RuleEngine.Round) {
+        var now: [String: String] = [:]
+        for (rule, reason) in round.faults {
+            let key = "\(round.group);\(rule)"
+            now[key] = reason
+            if faults[key] != reason { onWarning("the rule \(rule) of \(round.group) fails: \(reason)") }
+        }
+        for key in faults.keys where key.hasPrefix("\(round.group);") { faults[key] = now[key] }
+        for (key, reason) in now { faults[key] = reason }
+    }
+
+    /// What one round changes.
+    private struct Changes: Sendable {
+        var puts: [AlertRuleState] = []
+        var removals: [(rule: String, labels: LabelSet)] = []
+        var posts: [AlertPost] = []
+        var tellings: [(rule: String, labels: LabelSet, isEnd: Bool)] = []
+
+        var isEmpty: Bool { puts.isEmpty && removals.isEmpty && posts.isEmpty }
+    }
+
+    /// Writes down what changed and tells what is to be told, in one transaction. Where that fails it is done with the
+    /// next round: what counts is what was written.
+    private func take(_ round: RuleEngine.Round) async throws {
+        let changes = changes(of: round)
+        guard !changes.isEmpty else { return }
+        try await storage.write { [service, source, states, replica] transaction in
+            try service.take(changes.posts, origin: .rule, from: source, in: transaction)
+            for state in changes.puts { try states.put(state, replica: replica, in: transaction) }
+            for gone in changes.removals {
+                try states.remove(gone.labels, of: gone.rule, replica: replica, in: transaction)
+            }
+        }
+        for state in changes.puts { kept[state.rule, default: [:]][state.instance.labels] = state }
+        for gone in changes.removals {
+            kept[gone.rule]?[gone.labels] = nil
+            told[gone.rule]?[gone.labels] = nil
+        }
+        for one in changes.tellings {
+            told[one.rule, default: [:]][one.labels] = Telling(at: round.time, isEnd: one.isEnd)
+        }
+    }
+
+    private func changes(of round: RuleEngine.Round) -> Changes {
+        var changes = Changes()
+        for (rule, instances) in round.alerts {
+            var missing = Set((kept[rule] ?? [:]).keys)
+            for instance in instances {
+                missing.remove(instance.labels)
+                if kept[rule]?[instance.labels]?.isSame(as: instance) != true {
+                    changes.puts.append(AlertRuleState(rule: rule, instance: instance))
+                }
+                guard isToTell(instance, after: told[rule]?[instance.labels], at: round.time) else { continue }
+                changes.posts.append(post(rule, instance, lasting: round.interval))
+                changes.tellings.append((rule, instance.labels, instance.state == .inactive))
+            }
+            changes.removals += missing.map { (rule, $0) }
+        }
+        return changes
+    }
+
+    /// What is new, what ended, and what was last told some time ago (Prometheus, `rules.Alert.needsSending`).
+    private func isToTell(_ instance: AlertInstance, after last: Telling?, at time: Int64) -> Bool {
+        switch instance.state {
+        case .pending: return false
+        case .inactive: return instance.resolvedAt != nil && last?.isEnd != true
+        case .firing:
+            guard let last, !last.isEnd else { return true }
+            return time - last.at >= Self.resendAfter
+        }
+    }
+
+    private func post(_ rule: String, _ instance: AlertInstance, lasting interval: Int64) -> AlertPost {
+        func moment(_ milliseconds: Int64) -> Timestamp { Timestamp(microseconds: milliseconds * 1_000) }
+        let isOver = instance.state == .inactive
+        return AlertPost(
+            labels: instance.labels, annotations: instance.annotations, value: instance.value,
+            activeAt: moment(instance.activeAt), startsAt: moment(instance.firedAt ?? instance.activeAt),
+            // Several rounds may fail before it counts as ended (Prometheus, `rules.Group.Eval`: `ValidUntil`).
+            endsAt: isOver
+                ? moment(instance.resolvedAt ?? now) : moment(now + 4 * max(interval, Self.resendAfter)),
+            generatorURL: link(rule))
+    }
+
+    /// Alerts whose condition holds, but not for long enough yet.
+    func pending() async -> [AlertInstance] { await engine.pending }
+
+    // MARK: Other files
+
+    /// Takes the files anew where they changed. Files with faults change nothing: they are told, once.
+    private func reload() async throws {
+        guard lookedAt.map({ world.now - $0 >= Self.reloadInterval || world.now < $0 }) ?? true else { return }
+        lookedAt = world.now
+        let now = RuleFileChanges.signature(sources.files)
+        guard now != signature else { return }
+        signature = now
+        do {
+            let book = try RuleBook.load(sources)
+            try await end(await engine.load(book))
+            onWarning("the files of rules changed and were read anew: \(book.entries.count) groups")
+        } catch let refusal as RuleBook.Refusal {
+            onWarning("the files of rules changed, but not all can be read, so the old rules stay:\n\(refusal)")
+        }
+    }
+
+    public nonisolated var loops: [Loop] {
+        [
+            Loop("alerts.rules", every: Self.interval) { try await self.step() },
+            Loop("alerts.expiry", every: .seconds(1)) { try await self.expire() },
+        ]
+    }
+}
+
+extension AlertInstance {
+    /// For so many milliseconds after a start an alert does not end for want of samples, at most.
+    static let heldMax: Int64 = 300_000
+
+    /// As it goes on after nobody looked for so many milliseconds. They do not count for what waits for its time; and
+    /// for as long again, nothing ends: series may have a gap of that length.
+    func resumed(at now: Int64, after away: Int64) -> AlertInstance {
+        guard state != .inactive else { return self }
+        var resumed = AlertInstance(
+            labels: labels, annotations: annotations, value: value, state: state,
+            activeAt: state == .pending ? activeAt + away : activeAt)
+        (resumed.firedAt, resumed.keptSince) = (firedAt, keptSince)
+        resumed.heldUntil = now + min(away, Self.heldMax)
+        return resumed
+    }
+}

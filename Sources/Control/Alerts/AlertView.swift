@@ -1,0 +1,81 @@
+import Kernel
+import Telemetry
+
+/// An alert as people and programs see it.
+struct AlertView: Sendable {
+    enum State: String, Sendable, CaseIterable {
+        /// Its condition holds, but not for long enough yet.
+        case pending
+        case firing
+        /// It fires, and nobody is told.
+        case suppressed
+        case resolved
+    }
+
+    let state: State
+    let labels: LabelSet
+    let annotations: [String: String]
+    let value: Double?
+    let activeAt: Timestamp
+    /// The one that fires or fired; `nil` for one that is pending.
+    let alert: Alert?
+    var quiet = AlertQuiet()
+
+    init(_ alert: Alert, _ quiet: AlertQuiet = AlertQuiet()) {
+        state = alert.isFiring ? quiet.isQuiet ? .suppressed : .firing : .resolved
+        (labels, annotations, value) = (alert.labels, alert.annotations, alert.value)
+        activeAt = alert.activeAt
+        self.alert = alert
+        self.quiet = quiet
+    }
+
+    init(pending instance: AlertInstance) {
+        state = .pending
+        (labels, annotations, value) = (instance.labels, instance.annotations, instance.value)
+        activeAt = Timestamp(microseconds: instance.activeAt * 1_000)
+        alert = nil
+    }
+
+    /// What tells it apart in a list.
+    var key: String { alert?.id.text ?? labels.fingerprintText }
+}
+
+/// Why nobody is told of an alert that fires.
+public struct AlertQuiet: Sendable, Equatable {
+    /// Ids of silences.
+    public var silencedBy: [String] = []
+    /// Fingerprints of alerts.
+    public var inhibitedBy: [String] = []
+
+    public init() {}
+
+    public var isQuiet: Bool { !silencedBy.isEmpty || !inhibitedBy.isEmpty }
+}
+
+/// Who knows which alerts are kept quiet.
+public protocol AlertQuieting: Sendable {
+    /// - Returns: Those that are quiet among alerts that fire.
+    func quiet(among firing: [Alert], in transaction: Transaction) throws -> [Identifier<Alert>: AlertQuiet]
+}
+
+extension AlertView: JSONConvertible {
+    var json: JSONValue {
+        var object = JSONObject()
+        object["id"] = .of(alert?.id)
+        object["fingerprint"] = .string(labels.fingerprintText)
+        object["labels"] = labels.object
+        object["annotations"] = annotations.sortedObject
+        object["state"] = .string(state.rawValue)
+        object["origin"] = .string((alert?.origin ?? .rule).rawValue)
+        object["activeAt"] = activeAt.json
+        object["startsAt"] = .of(alert?.startsAt)
+        object["endsAt"] = .of(alert?.endsAt)
+        // JSON has no word for infinities and for what is no number.
+        object["value"] = value.map { $0.isFinite ? .double($0) : .string("\($0)") } ?? .null
+        object["incident"] = .of(alert?.incidentID)
+        object["silencedBy"] = .list(quiet.silencedBy)
+        object["inhibitedBy"] = .list(quiet.inhibitedBy)
+        object["generatorURL"] = .string(alert?.generatorURL ?? "")
+        return .object(object)
+    }
+}

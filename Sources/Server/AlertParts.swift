@@ -1,0 +1,42 @@
+import Control
+import Kernel
+import Logging
+import Telemetry
+
+/// What alerts are made of: the rules, what fires, and the incidents that come of it.
+struct AlertParts: Sendable {
+    let alerts: AlertService
+    let incidents: IncidentService
+    /// `nil` where no metrics are kept, as in simulations.
+    let engine: RuleEngine?
+    let address: PublicAddress
+    private let rules: AlertRules?
+    private let set: AlertRuleSet
+    private let storage: any Storage
+    private let world: World
+
+    init(
+        _ set: AlertRuleSet, _ metrics: MetricIngest?, _ records: (events: Events, audit: AuditService),
+        _ storage: any Storage, _ replicaID: String, _ settings: Settings, _ world: World
+    ) {
+        (self.set, self.storage, self.world) = (set, storage, world)
+        incidents = IncidentService(events: records.events, audit: records.audit, world: world)
+        alerts = AlertService(events: records.events, world: world, follower: incidents)
+        let address = PublicAddress(settings.http)
+        self.address = address
+        let engine = metrics.map { RuleEngine(store: $0.store, externalURL: { address.url }, world: world) }
+        let logger = Logger(label: "reeve.alerts")
+        self.engine = engine
+        rules = engine.map { [alerts] engine in
+            AlertRules(
+                engine: engine, service: alerts, sources: set.settings.rules, storage: storage, replica: replicaID,
+                world: world, link: { _ in "\(address.url)/alerts" }, onWarning: { logger.warning("\($0)") })
+        }
+    }
+
+    func resume() async throws { try await rules?.resume(set.book) }
+
+    var routes: [Route] { AlertRoutes(service: alerts, rules: rules, storage: storage, world: world).routes }
+
+    var loops: [Loop] { rules?.loops ?? [] }
+}

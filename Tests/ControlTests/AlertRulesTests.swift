@@ -1,0 +1,191 @@
+import Kernel
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Control
+@testable import Telemetry
+
+/// Rules over a store that lives by a clock of the test.
+private struct RuleHouse {
+    let time: ManualTime
+    let world: World
+    let series: SeriesStore
+    let storage: any Storage
+    let service: AlertService
+
+    static let text = """
+        groups:
+          - name: rooms
+            interval: 1m
+            rules:
+              - alert: Hot
+                expr: heat > 30
+                labels: {severity: warning}
+              - alert: HotForLong
+                expr: heat > 30
+                for: 10m
+                labels: {severity: critical}
+        """
+
+    static func with(_ engine: TestEngine, _ body: (RuleHouse) async throws -> Void) async throws {
+        try await TestStorage.withFolder { folder in
+            let time = ManualTime()
+            let world = World.test(time: time)
+            let events = Events(world: world)
+            let incidents = IncidentService(events: events, audit: AuditService(world: world), world: world)
+            let migrations =
+                AlertSchema.migrations + IncidentSchema.migrations + AuditSchema.migrations + EventSchema.migrations
+            try await withStorage(engine, migrations: migrations) { storage in
+                let series = try SeriesStore(folder: folder, quota: 16 << 20, days: 30, world: world)
+                try await body(
+                    RuleHouse(
+                        time: time, world: world, series: series, storage: storage,
+                        service: AlertService(events: events, world: world, follower: incidents)))
+                try await series.close()
+            }
+        }
+    }
+
+    /// A start of the server, with these rules.
+    func begin(_ text: String = text, over other: (any Storage)? = nil) async throws -> AlertRules {
+        let engine = RuleEngine(store: series, externalURL: { "http://here" }, world: world)
+        let rules = AlertRules(
+            engine: engine, service: service, sources: RuleBook.Sources(), storage: other ?? storage,
+            replica: "one", world: world)
+        try await rules.resume(
+            RuleBook(
+                try RuleReader.read(text).groups.map {
+                    RuleBook.Entry(file: "rooms.yml", group: $0, interval: $0.interval ?? 60_000)
+                }))
+        return rules
+    }
+
+    /// Minutes of one heat, with a look at the rules in each.
+    func pass(_ minutes: Int, heat: Double, _ rules: AlertRules) async throws {
+        for _ in 0..<minutes {
+            time.advance(by: .minutes(1))
+            var batch = SampleBatch()
+            batch.append(
+                LabelSet([(LabelSet.metricName, "heat"), ("room", "attic")]),
+                Sample(time.now.microseconds / 1_000, heat))
+            try await series.keep(batch)
+            try await rules.step()
+        }
+    }
+
+    func firing() async throws -> [String] {
+        try await storage.read { try service.firing(in: $0).map(\.name).sorted() }
+    }
+
+    func fired() async throws -> [String] {
+        try await storage.read { transaction in
+            try EventStore().list(after: 0, limit: 500, in: transaction).filter { $0.type == "alert.fired" }
+                .compactMap { $0.data["alertname"]?.string }
+        }
+    }
+}
+
+/// A store whose changes fail when a test says so.
+private final class FailingStorage: Storage {
+    struct Down: Error {}
+
+    let inner: any Storage
+    let isDown = Mutex(false)
+
+    init(_ inner: any Storage) { self.inner = inner }
+
+    var dialect: SQLDialect { inner.dialect }
+
+    func write<Value: Sendable>(
+        _ urgency: WriteUrgency, _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        if isDown.withLock({ $0 }) { throw Down() }
+        return try await inner.write(urgency, body)
+    }
+
+    func read<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value {
+        try await inner.read(body)
+    }
+
+    func close() async {}
+}
+
+@Suite("Rules that a server evaluates")
+struct AlertRulesTests {
+    @Test("alerts fire after their time, and end", arguments: TestEngine.available)
+    func course(_ engine: TestEngine) async throws {
+        try await RuleHouse.with(engine) { house in
+            let rules = try await house.begin()
+            try await house.pass(9, heat: 31, rules)
+            #expect(try await house.firing() == ["Hot"])
+            #expect(await rules.pending().map { $0.labels["alertname"] } == ["HotForLong"])
+            try await house.pass(3, heat: 31, rules)
+            #expect(try await house.firing() == ["Hot", "HotForLong"])
+            try await house.pass(2, heat: 12, rules)
+            #expect(try await house.firing().isEmpty)
+            #expect(try await house.fired() == ["Hot", "HotForLong"])
+        }
+    }
+
+    @Test("a start in between changes nothing, and time without a look does not count", arguments: TestEngine.available)
+    func restart(_ engine: TestEngine) async throws {
+        try await RuleHouse.with(engine) { house in
+            try await house.pass(8, heat: 31, try await house.begin())
+            house.time.advance(by: .minutes(30))
+            let rules = try await house.begin()
+            #expect(try await house.firing() == ["Hot"])
+            try await rules.expire()
+            #expect(try await house.firing() == ["Hot"])
+            try await house.pass(2, heat: 31, rules)
+            // Eight minutes before, the one or two that were not noted, and two since: not ten yet.
+            #expect(try await house.firing() == ["Hot"])
+            try await house.pass(3, heat: 31, rules)
+            #expect(try await house.firing() == ["Hot", "HotForLong"])
+            #expect(try await house.fired() == ["Hot", "HotForLong"])
+        }
+    }
+
+    @Test("what ended while nobody looked ends once series had the time to come again")
+    func endedMeanwhile() async throws {
+        try await RuleHouse.with(.sqlite) { house in
+            try await house.pass(3, heat: 31, try await house.begin())
+            house.time.advance(by: .minutes(30))
+            let rules = try await house.begin()
+            try await house.pass(4, heat: 12, rules)
+            #expect(try await house.firing() == ["Hot"])
+            try await house.pass(3, heat: 12, rules)
+            #expect(try await house.firing().isEmpty)
+        }
+    }
+
+    @Test("alerts of rules that are gone end")
+    func gone() async throws {
+        try await RuleHouse.with(.sqlite) { house in
+            try await house.pass(3, heat: 31, try await house.begin())
+            _ = try await house.begin(RuleHouse.text.replacing("alert: Hot\n", with: "alert: Warm\n"))
+            #expect(try await house.firing().isEmpty)
+        }
+    }
+
+    @Test("what could not be written down is written with the next round, once")
+    func storeDown() async throws {
+        try await RuleHouse.with(.sqlite) { house in
+            let failing = FailingStorage(house.storage)
+            let rules = try await house.begin(over: failing)
+            failing.isDown.withLock { $0 = true }
+            for _ in 0..<3 {
+                await #expect(throws: FailingStorage.Down.self) { try await house.pass(1, heat: 31, rules) }
+            }
+            failing.isDown.withLock { $0 = false }
+            try await house.pass(1, heat: 31, rules)
+            #expect(try await house.firing() == ["Hot"])
+            failing.isDown.withLock { $0 = true }
+            await #expect(throws: FailingStorage.Down.self) { try await house.pass(1, heat: 12, rules) }
+            failing.isDown.withLock { $0 = false }
+            try await house.pass(1, heat: 12, rules)
+            #expect(try await house.firing().isEmpty)
+            #expect(try await house.fired() == ["Hot"])
+        }
+    }
+}
