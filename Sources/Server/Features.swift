@@ -123,10 +123,8 @@ public struct Features: Sendable {
         batchRunner = BatchRunner(
             service: batches, storage: storage, blobs: blobs, access: access,
             calls: GatewayBatchCalls(
-                gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy))
-        ) { id, error in
-            Logger(label: "reeve.batches").error("a round failed", metadata: ["batch": "\(id)", "cause": "\(error)"])
-        }
+                gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy)),
+            onFault: Self.tellFailedRound)
         eventRoutes = EventRoutes(
             events: events, tasks: taskStore, storage: storage, access: access, world: world,
             limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
@@ -135,6 +133,10 @@ public struct Features: Sendable {
     /// Whether the spans of model calls tell what was said.
     private static func keepsContent(_ settings: Settings) -> Bool {
         settings.telemetry.ownSpans && settings.telemetry.gatewayContent
+    }
+
+    private static func tellFailedRound(_ id: String, _ error: any Error) {
+        Logger(label: "reeve.batches").error("a round failed", metadata: ["batch": "\(id)", "cause": "\(error)"])
     }
 
     private static func erasures(
