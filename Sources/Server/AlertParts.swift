@@ -1,4 +1,5 @@
 import Control
+import Gateway
 import Kernel
 import Logging
 import Telemetry
@@ -11,15 +12,22 @@ struct AlertParts: Sendable {
     let engine: RuleEngine?
     let address: PublicAddress
     private let rules: AlertRules?
+    private let drills: DrillService
+    private let exchange: Exchange
     private let set: AlertRuleSet
     private let storage: any Storage
     private let world: World
 
     init(
-        _ set: AlertRuleSet, _ metrics: MetricIngest?, _ records: (events: Events, audit: AuditService),
+        _ set: AlertRuleSet, _ metrics: MetricIngest?, _ yard: DrillYard,
+        _ records: (events: Events, audit: AuditService),
         _ storage: any Storage, _ replicaID: String, _ settings: Settings, _ world: World
     ) {
         (self.set, self.storage, self.world) = (set, storage, world)
+        exchange = Exchange(storage: storage, world: world)
+        let drills = DrillService(
+            ground: yard, model: DrillModel.name, events: records.events, audit: records.audit, world: world)
+        self.drills = drills
         incidents = IncidentService(events: records.events, audit: records.audit, world: world)
         alerts = AlertService(events: records.events, world: world, follower: incidents)
         let address = PublicAddress(settings.http)
@@ -29,14 +37,21 @@ struct AlertParts: Sendable {
         self.engine = engine
         rules = engine.map { [alerts] engine in
             AlertRules(
-                engine: engine, service: alerts, sources: set.settings.rules, storage: storage, replica: replicaID,
+                engine: engine, service: alerts, sources: set.settings.rules, temporary: drills, storage: storage, replica: replicaID,
                 world: world, link: { _ in "\(address.url)/alerts" }, onWarning: { logger.warning("\($0)") })
         }
     }
 
     func resume() async throws { try await rules?.resume(set.book) }
 
-    var routes: [Route] { AlertRoutes(service: alerts, rules: rules, storage: storage, world: world).routes }
+    /// Whether samples are wanted as often as rules look.
+    var isHurried: Bool { rules?.isHurried ?? false }
 
-    var loops: [Loop] { rules?.loops ?? [] }
+    private var drillRoutes: DrillRoutes { DrillRoutes(service: drills, exchange: exchange) }
+
+    var routes: [Route] {
+        AlertRoutes(service: alerts, rules: rules, storage: storage, world: world).routes + drillRoutes.routes
+    }
+
+    var loops: [Loop] { (rules?.loops ?? []) + drillRoutes.loops }
 }

@@ -113,7 +113,8 @@ public struct Features: Sendable {
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         alerting = AlertParts(
-            rules, metrics, (events, audit), storage, replicaID, settings, world)
+            rules, metrics, DrillYard(tasks: tasks, agents: agents, access: access, gateway: gateway),
+            (events, audit), storage, replicaID, settings, world)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
         house = HouseMetrics(
@@ -179,7 +180,7 @@ public struct Features: Sendable {
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
-            + IncidentSchema.migrations
+            + IncidentSchema.migrations + DrillSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -192,7 +193,7 @@ public struct Features: Sendable {
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
-        + AlertShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
+        + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -331,6 +332,9 @@ public struct Features: Sendable {
         return [
             Loop("metrics.sample", every: .seconds(Int64(settings.telemetry.sampleInterval))) {
                 try await sampler.sample()
+            },
+            Loop("metrics.hurry", every: .seconds(1)) {
+                if alerting.isHurried { try await sampler.sample() }
             },
             Loop("metrics.flush", every: SeriesStore.flushInterval) { try await store.flushIfDue() },
             Loop("metrics.ledger", every: .seconds(5)) { try metrics.keepLedger() },

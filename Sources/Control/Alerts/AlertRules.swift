@@ -1,5 +1,12 @@
 import Kernel
+import Synchronization
 import Telemetry
+
+/// Rules that are there for a while: those of drills.
+public protocol TemporaryRules: Sendable {
+    /// - Returns: Files of rules, as texts, by what stands for their names.
+    func temporaryRules(in transaction: Transaction) throws -> [(name: String, text: String)]
+}
 
 /// Lets rules be evaluated, tells the alerts what comes of them, and keeps how far each is, over restarts.
 public actor AlertRules {
@@ -9,6 +16,8 @@ public actor AlertRules {
     static let resendAfter: Int64 = 60_000
     /// How often it is written down that somebody looked.
     static let noteEvery = Span.minutes(1)
+    /// How often it is looked whether there are other rules for a while.
+    static let temporaryInterval = Span.seconds(1)
     /// How often files of rules are looked at for changes.
     static let reloadInterval = Span.seconds(5)
 
@@ -21,6 +30,7 @@ public actor AlertRules {
     private let engine: RuleEngine
     private let service: AlertService
     private let sources: RuleBook.Sources
+    private let temporary: (any TemporaryRules)?
     private let storage: any Storage
     private let replica: String
     private let link: @Sendable (String) -> String
@@ -35,19 +45,27 @@ public actor AlertRules {
     private var notedAt: Timestamp?
     private var signature = ""
     private var lookedAt: Timestamp?
+    private var temporaryAt: Timestamp?
+    /// What was read of files, and what is there for a while.
+    private var book = RuleBook()
+    private var guests: [(name: String, text: String)] = []
+    /// Whether there are rules for a while, which want samples as often as they look.
+    private nonisolated let hurry = Atomic(false)
     private var hasResumed = false
 
     /// - Parameters:
     ///   - replica: The data directory's own name: states belong to the series that they come from.
     ///   - link: Where a rule's expression is shown.
     public init(
-        engine: RuleEngine, service: AlertService, sources: RuleBook.Sources, storage: any Storage, replica: String,
-        world: World, link: @escaping @Sendable (String) -> String = { _ in "" },
+        engine: RuleEngine, service: AlertService, sources: RuleBook.Sources,
+        temporary: (any TemporaryRules)? = nil, storage: any Storage, replica: String, world: World,
+        link: @escaping @Sendable (String) -> String = { _ in "" },
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.engine = engine
         self.service = service
         self.sources = sources
+        self.temporary = temporary
         self.storage = storage
         self.replica = replica
         self.world = world
@@ -75,7 +93,9 @@ public actor AlertRules {
             known[row.rule, default: []].append(row.instance.resumed(at: now, after: away))
         }
         signature = RuleFileChanges.signature(sources.files)
-        let gone = await engine.load(book, states: known)
+        self.book = book
+        try await lookForGuests()
+        let gone = await engine.load(try withGuests(), states: known)
         let firing = rows.filter { $0.instance.state == .firing }.map { post($0.rule, $0.instance, lasting: 60_000) }
         try await storage.write { [service, source] in
             try service.take(firing, origin: .rule, from: source, in: $0)
@@ -105,6 +125,7 @@ public actor AlertRules {
     public func step() async throws {
         guard hasResumed else { return }
         try await reload()
+        if try await lookForGuests() { try await end(await engine.load(try withGuests())) }
         for due in await engine.due() {
             let round = await engine.evaluate(due)
             tell(round)
@@ -226,12 +247,40 @@ public actor AlertRules {
         guard now != signature else { return }
         signature = now
         do {
-            let book = try RuleBook.load(sources)
-            try await end(await engine.load(book))
+            book = try RuleBook.load(sources)
+            try await end(await engine.load(try withGuests()))
             onWarning("the files of rules changed and were read anew: \(book.entries.count) groups")
         } catch let refusal as RuleBook.Refusal {
             onWarning("the files of rules changed, but not all can be read, so the old rules stay:\n\(refusal)")
         }
+    }
+
+    // MARK: Rules for a while
+
+    /// Whether there are rules for a while, which want samples as often as they look.
+    public nonisolated var isHurried: Bool { hurry.load(ordering: .relaxed) }
+
+    /// - Returns: Whether there are others than before.
+    @discardableResult
+    private func lookForGuests() async throws -> Bool {
+        guard let temporary,
+            temporaryAt.map({ world.now - $0 >= Self.temporaryInterval || world.now < $0 }) ?? true
+        else { return false }
+        temporaryAt = world.now
+        let now = try await storage.read { try temporary.temporaryRules(in: $0) }
+        guard now.map(\.name) != guests.map(\.name) else { return false }
+        guests = now
+        hurry.store(!now.isEmpty, ordering: .relaxed)
+        return true
+    }
+
+    private func withGuests() throws -> RuleBook {
+        let further = try guests.flatMap { name, text in
+            try RuleReader.read(text).groups.map { group in
+                RuleBook.Entry(file: name, group: group, interval: group.interval ?? RuleBook.intervalMin)
+            }
+        }
+        return RuleBook(book.entries + further)
     }
 
     public nonisolated var loops: [Loop] {

@@ -8,13 +8,22 @@ extension ModelCall {
     /// The model that is asked. Where the caller named it otherwise, its record has the model's own name, and what was
     /// said under `asked`.
     func choose(_ name: String) throws -> ModelEntry {
-        if let entry = gateway.entry(named: name) { return entry }
+        if let entry = gateway.entry(named: name) { return try admitted(entry) }
         let wish = name == Self.taskModel ? try taskWish() : name
         let entry = try gateway.entry(named: wish) ?? ModelTier(name: wish).flatMap(first)
-        guard let entry else { throw DialectError.unknownModel(wish) }
+        guard let entry = try entry.map(admitted) else { throw DialectError.unknownModel(wish) }
         isNamedOtherwise = true
         record.model = entry.settings.name
         record.notes.append("asked", .string(name))
+        return entry
+    }
+
+    /// The model of drills is there for the agents of drills alone.
+    private func admitted(_ entry: ModelEntry) throws -> ModelEntry {
+        guard entry.settings.name == gateway.settings.drill?.name else { return entry }
+        guard record.agent?.hasPrefix(DrillModel.agentPrefix) == true else {
+            throw DialectError.unknownModel(entry.settings.name)
+        }
         return entry
     }
 

@@ -64,7 +64,7 @@ public final class ModelGateway: Sendable {
         let numbers = Dictionary(
             uniqueKeysWithValues: settings.providers.enumerated().map { ($0.element.name, $0.offset) })
         var entries: [String: ModelEntry] = [:]
-        for model in settings.models {
+        for model in settings.every {
             let targets = model.targets.compactMap { target -> TargetState? in
                 guard let provider = settings.provider(target.provider), let number = numbers[target.provider] else {
                     return nil

@@ -66,7 +66,7 @@ public struct ModelRoutes: Sendable {
         let isAnthropic = Self.isAnthropic(request)
         let name = request.parameter("name")
         // A tier is no model of the list; whether it has one can be asked by its name.
-        guard let model = gateway.settings.resolve(name) else {
+        guard let model = gateway.settings.resolve(name), model != gateway.settings.drill else {
             let error = DialectError.unknownModel(name)
             let dialect: Dialect = isAnthropic ? .messages : .chat
             var reply = APIReply.json(error.body(for: dialect, requestID: request.requestID))
@@ -107,7 +107,7 @@ extension ModelGateway {
     /// with the path of what is wrong.
     public static func settings(_ catalogue: Settings.Catalogue) throws -> GatewaySettings {
         do {
-            let settings = try GatewaySettings(catalogue.document)
+            let settings = try GatewaySettings(catalogue.document).withDrill()
             _ = try ScriptedProviders.scripts(settings, settingsFile: catalogue.file)
             return settings
         } catch let problem as Problem {

@@ -11,6 +11,8 @@ public struct GatewaySettings: Sendable, Equatable {
     private(set) var providers: [ProviderSettings]
     /// In the file's order.
     let models: [ModelSettings]
+    /// The model of drills, which is in no list; see ``DrillModel``.
+    private(set) var drill: ModelSettings?
     /// What holds a run that goes in circles; `nil` for nothing.
     let loops: LoopGuard.Rules?
     /// What the tasks of a type ask for, as callers name it: a model, or a tier as `tier:cheap`.
@@ -190,7 +192,23 @@ public struct GatewaySettings: Sendable, Equatable {
         return nil
     }
 
-    func model(_ name: String) -> ModelSettings? { modelsByName[name].map { models[$0] } }
+    /// All models that calls may go to.
+    var every: [ModelSettings] { models + (drill.map { [$0] } ?? []) }
+
+    /// The same, with the model of drills, unless its name is in use.
+    public func withDrill() throws -> GatewaySettings {
+        let name = DrillModel.name
+        guard provider(name) == nil, model(name) == nil else { return self }
+        let own = try GatewaySettings(DrillModel.document)
+        var settings = GatewaySettings(
+            providers: providers + own.providers, models: models, loops: loops, taskTypes: taskTypes)
+        settings.drill = own.models.first
+        return settings
+    }
+
+    func model(_ name: String) -> ModelSettings? {
+        modelsByName[name].map { models[$0] } ?? (name == drill?.name ? drill : nil)
+    }
 
     /// The models of a tier, in the file's order: the first is the one that the tier stands for.
     func models(of tier: ModelTier) -> [ModelSettings] { models.filter { $0.tier == tier } }

@@ -45,7 +45,9 @@ public final class ScriptedProviders: Sendable {
         _ settings: GatewaySettings, settingsFile: String
     ) throws -> [(provider: String, script: Script)] {
         try settings.providers.filter { $0.kind == .scripted && $0.baseURL == nil }.map { provider in
-            guard let path = provider.script else { return (provider.name, Script()) }
+            guard let path = provider.script else {
+                return (provider.name, provider.name == settings.drill?.name ? DrillModel.script : Script())
+            }
             do {
                 let place = KeySource.path(path, besides: settingsFile)
                 return (provider.name, try Script(file: place))

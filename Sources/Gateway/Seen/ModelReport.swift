@@ -116,7 +116,7 @@ extension ModelGateway {
 
     private func breakers() -> [(model: String, target: String, breaker: Breaker.Snapshot)] {
         let now = world.now
-        return settings.models.flatMap { model in
+        return settings.every.flatMap { model in
             targets(of: model).map { (model.name, $0.target.label, $0.snapshot(at: now)) }
         }
     }
@@ -148,7 +148,7 @@ extension ModelGateway: MetricSource {
         var changes = GaugeFamily(CallMetrics.breakerChanged)
         var openings = CounterFamily(CallMetrics.openings)
         // Where targets are too many for a series each, the others share one, and the worst of them shows.
-        for (model, target, breaker) in breakers() {
+        for (model, target, breaker) in breakers() where model != DrillModel.name || breaker.changedAt != nil {
             states.raise(Self.number(breaker.state), [model, target])
             openings.add(Int64(breaker.openings), [model, target])
             if let at = breaker.changedAt { changes.raise(Double(at.microseconds) / 1e6, [model, target]) }

@@ -61,7 +61,7 @@ public final class DispatchRamps: Sendable {
 
     public init(_ settings: GatewaySettings, world: World) {
         self.world = world
-        models = settings.models.map(\.name)
+        models = settings.every.map(\.name)
         var byTier: [String: String] = [:]
         for tier in ModelTier.allCases { byTier[tier.name] = settings.models(of: tier).first?.name }
         self.byTier = byTier

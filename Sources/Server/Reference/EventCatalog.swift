@@ -28,6 +28,8 @@ public enum EventCatalog {
             "A replica did not come back, and what it had borrowed counts as spent: `replica`, `budgets`"
         ),
         ("call.repriced", "Model calls were priced anew: `calls`, `changed`, `nanoUSDBefore`, `nanoUSDAfter`"),
+        ("drill.ended", "A drill is over: `drillId`, `drill`"),
+        ("drill.started", "A fault is brought about on purpose, with agents of its own: `drillId`, `drill`"),
         ("incident.acknowledged", "Somebody has an incident in hand"),
         ("incident.contained", "An incident spreads no further"),
         ("incident.mitigated", "An incident does no harm any more"),

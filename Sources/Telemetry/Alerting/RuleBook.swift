@@ -18,6 +18,10 @@ public struct RuleBook: Sendable {
         /// Milliseconds.
         public let interval: Int64
 
+        public init(file: String, group: RuleProgram.Group, interval: Int64) {
+            (self.file, self.group, self.interval) = (file, group, interval)
+        }
+
         /// Tells the group apart from all others.
         public var key: String { "\(file);\(group.name)" }
 

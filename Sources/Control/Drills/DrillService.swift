@@ -1,0 +1,93 @@
+import Kernel
+import Telemetry
+
+/// What a drill leaves behind and takes with it: the tasks and agents of its project, and the agents' keys.
+public protocol DrillGround: Sendable {
+    /// Removes what can be removed at this moment.
+    ///
+    /// - Returns: Whether nothing is left: an agent may still have a task in hand that is being taken from it.
+    func clear(_ drill: Drill, in transaction: Transaction) throws -> Bool
+    /// Lets the model of drills be asked again.
+    func mendModel()
+}
+
+/// Begins and ends drills: for as long as one runs, rules tightened to seconds look for its fault.
+public struct DrillService: Sendable, TemporaryRules {
+    private let store = DrillStore()
+    private let ground: any DrillGround
+    private let model: String
+    private let events: Events
+    private let audit: AuditService
+    private let world: World
+
+    /// - Parameter model: The model of drills.
+    public init(ground: any DrillGround, model: String, events: Events, audit: AuditService, world: World) {
+        self.ground = ground
+        self.model = model
+        self.events = events
+        self.audit = audit
+        self.world = world
+    }
+
+    func start(_ kind: Drill.Kind, by principal: Principal, in transaction: Transaction) throws -> Drill {
+        if let running = try store.running(in: transaction) {
+            throw Problem(
+                .conflict, "The drill \(running.id.text) (\(running.kind.rawValue)) runs already.",
+                hint: "It ends by itself at \(running.expiresAt.rfc3339); `POST /api/v1/drills/\(running.id.text)/end` "
+                    + "ends it now.")
+        }
+        let drill = Drill(id: Identifier(world), kind: kind, startedAt: world.now, startedBy: principal.actor)
+        try store.insert(drill, in: transaction)
+        try note("drill.started", drill, by: principal, in: transaction)
+        return drill
+    }
+
+    /// Ends a drill and clears up behind it; one that has ended stays as it is.
+    @discardableResult
+    func end(_ id: Identifier<Drill>, by principal: Principal, in transaction: Transaction) throws -> Drill {
+        guard var drill = try store.drill(id, in: transaction) else { throw Problem.notFound("drill", id.text) }
+        guard drill.endedAt == nil else { return drill }
+        drill.endedAt = world.now
+        let isClear = try ground.clear(drill, in: transaction)
+        try store.end(id, at: world.now, isClear: isClear, in: transaction)
+        try note("drill.ended", drill, by: principal, in: transaction)
+        let ground = ground
+        transaction.afterCommit { ground.mendModel() }
+        return drill
+    }
+
+    /// Ends what nobody ended, and removes what could not be removed before.
+    func sweep(in transaction: Transaction) throws {
+        if let drill = try store.running(in: transaction), drill.expiresAt <= world.now {
+            try end(drill.id, by: .system, in: transaction)
+        }
+        for drill in try store.unclear(in: transaction) where try ground.clear(drill, in: transaction) {
+            try store.clear(drill.id, in: transaction)
+        }
+    }
+
+    func needsSweep(in transaction: Transaction) throws -> Bool {
+        if let drill = try store.running(in: transaction) { return drill.expiresAt <= world.now }
+        return try !store.unclear(in: transaction).isEmpty
+    }
+
+    func drill(_ id: Identifier<Drill>, in transaction: Transaction) throws -> Drill? {
+        try store.drill(id, in: transaction)
+    }
+
+    func latest(in transaction: Transaction) throws -> [Drill] {
+        try store.latest(limit: Drill.listMax, in: transaction)
+    }
+
+    private func note(
+        _ type: String, _ drill: Drill, by principal: Principal, in transaction: Transaction
+    ) throws {
+        let data: JSONValue = ["drillId": drill.id.json, "drill": .string(drill.kind.rawValue)]
+        try events.append(EventDraft(type, actor: principal.actor, data: data), in: transaction)
+        try audit.record(type, by: principal, target: "drill:\(drill.id.text)", detail: data, in: transaction)
+    }
+
+    public func temporaryRules(in transaction: Transaction) throws -> [(name: String, text: String)] {
+        try store.running(in: transaction).map { [($0.id.text, $0.rules(model: model).prettyText)] } ?? []
+    }
+}

@@ -1,0 +1,45 @@
+import Kernel
+
+/// The model of drills: scripted, within Reeve, there on every server and asked by the agents of drills alone. It goes
+/// wrong as the words of a call say, so that a drill brings about what it is about with real calls.
+public enum DrillModel {
+    /// Its name, and that of its provider.
+    public static let name = "reeve-drill"
+    /// What the names of agents begin with that may ask it.
+    public static let agentPrefix = "drill-"
+
+    /// What a call says so that its provider fails.
+    public static let fails = "drill: the provider fails"
+    /// What a call says so that it costs much.
+    public static let burns = "drill: many tokens"
+    /// What a call says so that the model calls the same tool as before.
+    public static let loops = "drill: the same tool again"
+    /// The tool that it calls then.
+    public static let tool = "drill-search"
+
+    static let document: JSONValue = [
+        "providers": .object(JSONObject([.init(name: name, value: ["kind": "scripted"])])),
+        "models": .object(
+            JSONObject([
+                .init(
+                    name: name,
+                    value: [
+                        "targets": [["provider": .string(name), "model": "drill-2026-01-01"]],
+                        "price": ["input": 3, "output": 15], "retries": 0,
+                    ])
+            ])),
+    ]
+
+    static let script = Script(rules: [
+        rule(fails) { $0.fault = .init(status: 503) },
+        rule(burns) { $0.answer.usage = .init(input: 100_000, output: 10_000) },
+        rule(loops) { $0.answer.calls = [.init(name: tool, arguments: ["query": "the same"])] },
+    ])
+
+    private static func rule(_ words: String, _ change: (inout Script.Rule) -> Void) -> Script.Rule {
+        var rule = Script.Rule()
+        rule.contains = words
+        change(&rule)
+        return rule
+    }
+}
