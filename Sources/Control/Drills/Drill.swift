@@ -87,7 +87,8 @@ extension Drill.Kind {
         case .loopingAgent:
             #"sum by (agent, tool) (increase(agent_tool_repeat_calls_total{agent=~"\#(prefix).*"}[10s])) > 3"#
         case .badDeliverable:
-            #"sum by (agent) (agent_reviews_total{agent=~"\#(prefix).*",verdict="reject"}) > 0"#
+            #"sum by (agent) (agent_reviews_total{agent=~"\#(prefix).*",verdict="reject"} "#
+                + #"unless agent_reviews_total{agent=~"\#(prefix).*",verdict="reject"} offset 10s) > 0"#
         case .costSpike:
             #"sum by (agent) (increase(agent_cost_usd_total{agent=~"\#(prefix).*"}[10s])) > 0.5"#
         case .queueBackup:

@@ -20,6 +20,9 @@ public struct DrillRoutes: Sendable {
                 shape: .one("Drill", body: "DrillDraft", success: 201), handler: start),
             Route(.get, "\(path)/{id}", .operateOrView, "Show a drill", shape: .one("Drill"), handler: show),
             Route(
+                .post, "\(path)/{id}/mend", .operate, "Let the model of drills be asked again",
+                shape: .one("Drill", isBodyRequired: false), handler: mend),
+            Route(
                 .post, "\(path)/{id}/end", .operate, "End a drill, and remove its agents, tasks and keys",
                 shape: .one("Drill", isBodyRequired: false), handler: end),
         ]
@@ -60,6 +63,13 @@ public struct DrillRoutes: Sendable {
             throw Problem.notFound("drill", id.text)
         }
         return .json(drill.json)
+    }
+
+    private func mend(_ request: APIRequest) async throws -> APIReply {
+        let id = try id(request)
+        return try await exchange.commit(request) { [service] transaction in
+            .json(try service.mend(id, in: transaction).json)
+        }
     }
 
     private func end(_ request: APIRequest) async throws -> APIReply {

@@ -56,6 +56,16 @@ public struct DrillService: Sendable, TemporaryRules {
         return drill
     }
 
+    /// Lets the model of drills be asked again, as if its provider had come back.
+    func mend(_ id: Identifier<Drill>, in transaction: Transaction) throws -> Drill {
+        guard let drill = try store.drill(id, in: transaction), drill.endedAt == nil else {
+            throw Problem.notFound("running drill", id.text)
+        }
+        let ground = ground
+        transaction.afterCommit { ground.mendModel() }
+        return drill
+    }
+
     /// Ends what nobody ended, and removes what could not be removed before.
     func sweep(in transaction: Transaction) throws {
         if let drill = try store.running(in: transaction), drill.expiresAt <= world.now {

@@ -1,0 +1,197 @@
+import Kernel
+
+/// How one fault is brought about, contained where no plan does it, and mended.
+protocol DrillFault: Sendable {
+    /// Short names of the agents that go wrong.
+    var faulty: [String] { get }
+    /// What there is before anything goes wrong.
+    mutating func prepare(_ fleet: DrillFleet) async throws
+    /// One beat of the fault; called several times a second, and what is refused meanwhile is part of it.
+    mutating func provoke(_ fleet: DrillFleet) async throws
+    /// An action for an incident that has no plan of its own; `nil` where there is one.
+    func order(_ fleet: DrillFleet) -> JSONValue?
+    /// Ends the fault itself, as somebody would who fixed it.
+    mutating func mend(_ fleet: DrillFleet) async throws
+}
+
+extension DrillFault {
+    mutating func prepare(_ fleet: DrillFleet) async throws {}
+    func order(_ fleet: DrillFleet) -> JSONValue? { nil }
+    mutating func mend(_ fleet: DrillFleet) async throws {}
+
+    /// Nothing of the faulty agents' is handed to them any more.
+    static func pause(_ names: [String], _ fleet: DrillFleet) -> JSONValue {
+        ["action": "pauseAgent", "parameters": ["agents": .list(names.map(fleet.name))]]
+    }
+}
+
+/// The faults by the names of their drills.
+enum DrillFaults {
+    static let names = [
+        "model-outage", "hung-agent", "looping-agent", "bad-deliverable", "cost-spike", "queue-backup", "tool-timeout",
+    ]
+
+    static func named(_ name: String) -> (any DrillFault)? {
+        switch name {
+        case "model-outage": ModelOutageFault()
+        case "hung-agent": HungAgentFault()
+        case "looping-agent": LoopingAgentFault()
+        case "bad-deliverable": BadDeliverableFault()
+        case "cost-spike": CostSpikeFault()
+        case "queue-backup": QueueBackupFault()
+        case "tool-timeout": ToolTimeoutFault()
+        default: nil
+        }
+    }
+}
+
+/// Every call to the model's provider fails, until its breaker opens.
+struct ModelOutageFault: DrillFault {
+    let faulty = ["asker"]
+
+    mutating func prepare(_ fleet: DrillFleet) async throws {
+        try await fleet.create(queue: "asks", title: "waits for the model", more: [("model", .string(DrillFleet.model))])
+    }
+
+    func provoke(_ fleet: DrillFleet) async throws {
+        try await fleet.beat("asker")
+        for _ in 0..<3 { try? await fleet.ask("asker", DrillFleet.fails) }
+    }
+
+    func mend(_ fleet: DrillFleet) async throws {
+        _ = try await fleet.operator_.post(ReeveClient.path("api", "v1", "drills", fleet.id, "mend"))
+        try await fleet.beat("asker")
+        try await fleet.ask("asker", "hello")
+    }
+}
+
+/// An agent takes a task and says nothing any more.
+struct HungAgentFault: DrillFault {
+    let faulty = ["hung"]
+
+    mutating func prepare(_ fleet: DrillFleet) async throws {
+        try await fleet.create(queue: "hangs", title: "its agent falls silent")
+        _ = try await fleet.claim("hung", from: "hangs")
+    }
+
+    func provoke(_ fleet: DrillFleet) async throws {}
+
+    func order(_ fleet: DrillFleet) -> JSONValue? { Self.pause(faulty, fleet) }
+
+    func mend(_ fleet: DrillFleet) async throws { try await fleet.beat("hung") }
+}
+
+/// An agent calls the same tool with the same arguments, and burns tokens with it.
+struct LoopingAgentFault: DrillFault {
+    let faulty = ["looper"]
+
+    mutating func prepare(_ fleet: DrillFleet) async throws {
+        try await fleet.create(queue: "loops", title: "its agent goes round in circles")
+        _ = try await fleet.claim("looper", from: "loops")
+    }
+
+    func provoke(_ fleet: DrillFleet) async throws {
+        try await fleet.beat("looper")
+        for _ in 0..<2 { try await fleet.tell("looper", tool: "success", arguments: #"{"query":"same"}"#, seconds: 0.1) }
+        try? await fleet.ask("looper", "the same question")
+    }
+
+    func mend(_ fleet: DrillFleet) async throws { try await fleet.beat("looper") }
+}
+
+/// A wrong result is taken for right, built upon, and what was built is rejected.
+struct BadDeliverableFault: DrillFault {
+    let faulty = ["author", "builder"]
+    private var isRejected = false
+
+    mutating func prepare(_ fleet: DrillFleet) async throws {
+        let draft = try await fleet.create(queue: "drafts", title: "a draft that is wrong")
+        let built = try await fleet.create(
+            queue: "builds", title: "builds on the draft",
+            more: [("dependsOn", [.string(draft)]), ("review", ["approvals": 1])])
+        try await fleet.create(
+            queue: "builds", title: "would build on that", more: [("dependsOn", [.string(built)])])
+    }
+
+    mutating func provoke(_ fleet: DrillFleet) async throws {
+        for agent in faulty { try await fleet.beat(agent) }
+        if let hold = try await fleet.claim("author", from: "drafts") {
+            try await deliver("author", hold, fleet)
+            try await fleet.write("author", "complete", hold)
+        }
+        guard !isRejected, let hold = try await fleet.claim("builder", from: "builds") else { return }
+        let sealed = try await deliver("builder", hold, fleet)
+        try await fleet.write("builder", "submit", hold)
+        let verdict: JSONValue = [
+            "verdict": "reject", "sha256": sealed["sha256"] ?? .null, "comment": "It builds on what is wrong.",
+        ]
+        _ = try await fleet.operator_.post(ReeveClient.path("api", "v1", "tasks", hold.task, "review"), verdict)
+        isRejected = true
+    }
+
+    @discardableResult
+    private func deliver(_ agent: String, _ hold: DrillFleet.Hold, _ fleet: DrillFleet) async throws -> JSONValue {
+        try await fleet.write(
+            agent, "deliverables", hold,
+            [("name", "sum.md"), ("contentType", "text/markdown"), ("content", "2 + 2 = 5")])
+    }
+
+    func mend(_ fleet: DrillFleet) async throws {
+        for agent in faulty { try await fleet.beat(agent) }
+    }
+}
+
+/// An agent's calls cost ten times what they should.
+struct CostSpikeFault: DrillFault {
+    let faulty = ["spender"]
+
+    func provoke(_ fleet: DrillFleet) async throws {
+        try await fleet.beat("spender")
+        try? await fleet.ask("spender", DrillFleet.burns)
+    }
+
+    func mend(_ fleet: DrillFleet) async throws { try await fleet.beat("spender") }
+}
+
+/// A queue whose only worker was paused by mistake.
+struct QueueBackupFault: DrillFault {
+    let faulty = ["worker"]
+
+    mutating func prepare(_ fleet: DrillFleet) async throws {
+        _ = try await fleet.operator_.post(ReeveClient.path("api", "v1", "agents", fleet.name("worker"), "pause"))
+        for number in 1...12 { try await fleet.create(queue: "piles", title: "waits \(number)") }
+    }
+
+    func provoke(_ fleet: DrillFleet) async throws { try await fleet.beat("worker") }
+
+    func order(_ fleet: DrillFleet) -> JSONValue? {
+        ["action": "resumeAgent", "parameters": ["agents": .list(faulty.map(fleet.name))]]
+    }
+
+    func mend(_ fleet: DrillFleet) async throws {
+        try await fleet.beat("worker")
+        while let hold = try await fleet.claim("worker", from: "piles") {
+            try await fleet.write("worker", "complete", hold)
+        }
+    }
+}
+
+/// A tool's server does not answer an agent.
+struct ToolTimeoutFault: DrillFault {
+    let faulty = ["caller"]
+
+    func provoke(_ fleet: DrillFleet) async throws {
+        try await fleet.beat("caller")
+        let number = fleet.operator_.world.now.microseconds
+        for _ in 0..<2 {
+            try await fleet.tell("caller", tool: "timeout", arguments: #"{"query":"\#(number)"}"#, seconds: 1)
+        }
+    }
+
+    func order(_ fleet: DrillFleet) -> JSONValue? { Self.pause(faulty, fleet) }
+
+    func mend(_ fleet: DrillFleet) async throws {
+        try await fleet.beat("caller")
+        try await fleet.tell("caller", tool: "success", arguments: #"{"query":"again"}"#, seconds: 0.1)
+    }
+}

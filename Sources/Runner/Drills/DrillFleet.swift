@@ -1,0 +1,124 @@
+import Kernel
+
+/// The agents of one drill: each with a key of its own, all named by the drill's prefix, so that nobody else's are meant.
+struct DrillFleet: Sendable {
+    /// With the key of whoever started the drill.
+    let operator_: ReeveClient
+    /// As the server describes it.
+    let drill: JSONValue
+    private let keys: [String: String]
+
+    /// Registers agents by these names, behind the drill's prefix.
+    static func gather(_ names: [String], of drill: JSONValue, by client: ReeveClient) async throws -> DrillFleet {
+        let prefix = drill["prefix"]?.string ?? ""
+        var keys: [String: String] = [:]
+        for name in names.map({ prefix + $0 }) {
+            let body: JSONValue = ["role": "agent", "name": .string("drill \(name)"), "agent": .string(name)]
+            keys[name] = try await client.post("/api/v1/keys", body)["key"]?.string
+        }
+        let fleet = DrillFleet(operator_: client, drill: drill, keys: keys)
+        for name in names { try await fleet.beat(name) }
+        return fleet
+    }
+
+    private init(operator_: ReeveClient, drill: JSONValue, keys: [String: String]) {
+        (self.operator_, self.drill, self.keys) = (operator_, drill, keys)
+    }
+
+    var prefix: String { drill["prefix"]?.string ?? "" }
+    var project: String { drill["project"]?.string ?? "" }
+    var id: String { drill["id"]?.string ?? "" }
+
+    func name(_ short: String) -> String { prefix + short }
+
+    /// The server as an agent sees it. Nothing is repeated: the next beat is the next try.
+    func agent(_ short: String) -> ReeveClient { operator_.with(key: keys[name(short)] ?? "") }
+
+    // MARK: What agents do
+
+    func beat(_ short: String) async throws {
+        let body: JSONValue = [
+            "type": "agent.heartbeat", "agentType": "drill", "project": .string(project),
+            "statusMessage": "part of a drill",
+        ]
+        _ = try await agent(short).post("/api/events/ingest", body, patience: .none)
+    }
+
+    /// A task of the drill's project.
+    @discardableResult
+    func create(queue: String, title: String, more: [(String, JSONValue)] = []) async throws -> String {
+        var body = JSONObject()
+        body["queue"] = .string(name(queue))
+        body["project"] = .string(project)
+        body["type"] = "drill"
+        body["title"] = .string(title)
+        for (name, value) in more { body[name] = value }
+        return try await operator_.post("/api/v1/tasks", .object(body))["id"]?.string ?? ""
+    }
+
+    /// A task in an agent's hands.
+    struct Hold: Sendable {
+        let task: String
+        let fence: Int64
+    }
+
+    func claim(_ short: String, from queue: String) async throws -> Hold? {
+        let body: JSONValue = ["queues": [.string(name(queue))], "limit": 1, "waitSeconds": 0]
+        let items = try await agent(short).post("/api/v1/tasks/claim", body, patience: .none)["items"]?.array ?? []
+        guard let item = items.first, let task = item["task"]?["id"]?.string, let fence = item["fence"]?.int else {
+            return nil
+        }
+        return Hold(task: task, fence: fence)
+    }
+
+    @discardableResult
+    func write(
+        _ short: String, _ verb: String, _ hold: Hold, _ more: [(String, JSONValue)] = []
+    ) async throws -> JSONValue {
+        var body = JSONObject()
+        body["fence"] = .int(hold.fence)
+        for (name, value) in more { body[name] = value }
+        return try await agent(short).post(
+            ReeveClient.path("api", "v1", "tasks", hold.task, verb), .object(body), patience: .none)
+    }
+
+    /// One model call; what it says decides what comes of it.
+    func ask(_ short: String, _ words: String, session: String? = nil) async throws {
+        var agent = agent(short)
+        if let session { agent = agent.with(headers: ["x-reeve-session": session]) }
+        let body: JSONValue = [
+            "model": .string(Self.model), "max_tokens": 64, "messages": [["role": "user", "content": .string(words)]],
+            "tools": [["type": "function", "function": ["name": .string(Self.tool), "parameters": ["type": "object"]]]],
+        ]
+        _ = try await agent.post("/v1/chat/completions", body, patience: .none)
+    }
+
+    /// The model of drills, which every server has, and what it is told so that it goes wrong.
+    static let model = "reeve-drill"
+    static let tool = "drill-search"
+    static let fails = "drill: the provider fails"
+    static let burns = "drill: many tokens"
+
+    /// Tells of a call of a tool, as an instrumented agent would.
+    func tell(
+        _ short: String, tool status: String, arguments: String, seconds: Double
+    ) async throws {
+        let now = operator_.world.now.microseconds * 1_000
+        let attributes: [(String, String)] = [
+            ("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", Self.tool),
+            ("gen_ai.tool.call.arguments", arguments), ("gen_ai.conversation.id", "\(prefix)session"),
+            ("gen_ai.agent.name", name(short)),
+        ] + (status == "timeout" ? [("error.type", "timeout")] : [])
+        let span: JSONValue = [
+            "traceId": .string(Hexadecimal.encode(operator_.world.entropy.bytes(16))),
+            "spanId": .string(Hexadecimal.encode(operator_.world.entropy.bytes(8))),
+            "name": .string("execute_tool \(Self.tool)"), "kind": 1,
+            "startTimeUnixNano": .string("\(now - Int64(seconds * 1e9))"), "endTimeUnixNano": .string("\(now)"),
+            "attributes": .array(
+                attributes.map { ["key": .string($0.0), "value": ["stringValue": .string($0.1)]] }),
+            "status": ["code": .int(status == "success" ? 1 : 2)],
+        ]
+        let body: JSONValue = ["resourceSpans": [["scopeSpans": [["spans": [span]]]]]]
+        _ = try await agent(short).post("/v1/traces", body, patience: .none)
+    }
+}
