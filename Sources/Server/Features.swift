@@ -57,6 +57,8 @@ public struct Features: Sendable {
     let alerting: AlertParts
     /// What erases subjects; `nil` where no spans come in.
     let erasures: ErasureService?
+    /// Who answers; `nil` where the settings name no file.
+    private let onCallPlan: OnCallPlan?
     private let idempotency = IdempotencyStore()
     private let settings: Settings
     private let world: World
@@ -71,10 +73,11 @@ public struct Features: Sendable {
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
         world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil,
-        metrics: MetricIngest? = nil, rules: AlertRuleSet = AlertRuleSet()
+        metrics: MetricIngest? = nil, rules: AlertRuleSet = AlertRuleSet(), onCallPlan: OnCallPlan? = nil
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
+        self.onCallPlan = onCallPlan
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         exchange = Exchange(storage: storage, world: world)
         vault = StoredBudgetVault(storage: storage, events: events)
@@ -180,7 +183,7 @@ public struct Features: Sendable {
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
-            + IncidentSchema.migrations + DrillSchema.migrations
+            + IncidentSchema.migrations + DrillSchema.migrations + OnCallSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -193,7 +196,8 @@ public struct Features: Sendable {
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
-        + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
+        + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
+        + RetentionShapes.schemas + OnCallShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -223,6 +227,7 @@ public struct Features: Sendable {
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
+            OnCallRoutes(service: onCall, exchange: exchange, world: world).routes,
             metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
             metrics.map { metricRoutes($0) } ?? [],
             alerting.routes, assets.routes,
@@ -230,6 +235,7 @@ public struct Features: Sendable {
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
+                onCall: onCall,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -259,6 +265,11 @@ public struct Features: Sendable {
         } unkept: { [spans] in
             spans?.unkeptTraces ?? 0
         }
+    }
+
+    /// Who answers, and is told until somebody does.
+    public var onCall: OnCallService {
+        OnCallService(plan: onCallPlan, events: events, audit: audit, storage: storage, world: world)
     }
 
     /// What models cost and hold, as the settings of this moment have it.
@@ -306,7 +317,7 @@ public struct Features: Sendable {
             BudgetLoops(service: budgets, vault: vault, storage: storage, world: world).loops,
             [Loop("budgets.exchange", every: BudgetClerk.interval) { await budgetClerk.keepUp() }],
             spans.map(telemetryLoops) ?? [], ownSpans?.loops ?? [],
-            metrics.map(metricLoops) ?? [], alerting.loops,
+            metrics.map(metricLoops) ?? [], alerting.loops, onCall.loops,
             [
                 Loop("idempotency.purge", every: .minutes(10)) {
                     let now = world.now

@@ -30,6 +30,7 @@ struct SettingsOptions: ParsableArguments {
                 file: path, environment: ProcessInfo.processInfo.environment)
             _ = try ModelGateway.settings(loaded.settings.catalogue)
             _ = try AlertRuleSet(AlertSettings(loaded.settings.alerts))
+            _ = try OnCallFile.plan(loaded.settings.oncall)
             return loaded
         } catch let problem as Problem {
             let findings = problem.members["findings"] ?? []

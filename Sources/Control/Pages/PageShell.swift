@@ -35,16 +35,17 @@ public struct PageAssets: PageView {
 public enum PagePlace: String, Sendable, CaseIterable {
     case fleet, overview, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces, sessions,
         logs
+    case oncall
     case events, audit, keys
 
     var path: String { self == .fleet ? "/" : "/\(rawValue)" }
-    var label: String { PageText.label(rawValue) }
+    var label: String { self == .oncall ? "On-call" : PageText.label(rawValue) }
 
     /// Whom its page admits.
     public var permission: Permission {
         switch self {
         case .audit: .operate
-        case .overview, .traces, .sessions, .logs: .operateOrView
+        case .overview, .traces, .sessions, .logs, .oncall: .operateOrView
         case .keys: .administer
         default: .read
         }

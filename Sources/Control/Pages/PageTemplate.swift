@@ -45,6 +45,7 @@ struct PageLibrary: Sendable {
             CostPageTemplates.all, ModelPageTemplates.all, BudgetPageTemplates.all,
             TracePageTemplates.all, SessionPageTemplates.all, RetentionPageTemplates.all, LogPageTemplates.all,
             OverviewPageTemplates.all,
+            OnCallPageTemplates.all,
         ]
         do {
             return try PageLibrary(templates.flatMap(\.self))

@@ -17,6 +17,7 @@ public struct Settings: Sendable {
     public var batches = Batches()
     public var telemetry = Telemetry()
     public var alerts = Alerts()
+    public var oncall = OnCall()
 
     public init() {}
 
@@ -41,6 +42,14 @@ public struct Settings: Sendable {
         public var document: JSONValue = .null
         /// The file that they came from; paths in them begin beside it.
         public var file = ""
+
+        public init() {}
+    }
+
+    /// Who answers.
+    public struct OnCall: Sendable {
+        /// Schedules and chains; a path in the settings file begins beside that.
+        public var file: String?
 
         public init() {}
     }

@@ -128,6 +128,27 @@ extension SettingsEntry {
             })
     }
 
+    /// The path of a file that may be absent: nothing, or an empty text, leaves it so.
+    static func file(
+        _ path: String, _ field: any WritableKeyPath<Settings, String?> & Sendable, _ summary: String,
+        effect: Effect = .restart
+    ) -> SettingsEntry {
+        SettingsEntry(
+            path: path, type: "text", unit: "", allowed: "the path of a file, or nothing", summary: summary,
+            effect: effect, isSecret: false,
+            show: { .of($0[keyPath: field]) },
+            apply: { settings, input in
+                if case .collection = input { return false }
+                guard let value = input.string, !value.isEmpty else {
+                    settings[keyPath: field] = nil
+                    return true
+                }
+                guard !value.contains("\0") else { return false }
+                settings[keyPath: field] = value
+                return true
+            })
+    }
+
     /// An address that may be absent: nothing, or an empty text, leaves it so.
     static func address(
         _ path: String, _ field: any WritableKeyPath<Settings, String?> & Sendable, schemes: [String],

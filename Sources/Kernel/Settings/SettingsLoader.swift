@@ -173,6 +173,15 @@ struct SettingsReading {
                 apply(path, Self.input(node), from: .file, place: Self.place(name, member))
             }
         }
+        placeFiles(besides: name)
+    }
+
+    /// A path in a settings file begins beside it.
+    private mutating func placeFiles(besides name: String) {
+        guard let path = loaded.settings.oncall.file, !path.hasPrefix("/"), let slash = name.lastIndex(of: "/") else {
+            return
+        }
+        loaded.settings.oncall.file = name[...slash] + path
     }
 
     private mutating func readCatalogue(_ section: String, _ node: Node, _ name: String) {

@@ -3,7 +3,7 @@
 public enum SettingsTable {
     public static let entries: [SettingsEntry] =
         http + storage + log + limits + agents + tasks + events
-        + calls + batches + telemetry
+        + calls + batches + telemetry + oncall
 
     private static let byPath = Dictionary(uniqueKeysWithValues: entries.map { ($0.path, $0) })
     private static let byEnvironment = Dictionary(uniqueKeysWithValues: entries.map { ($0.environmentName, $0) })
@@ -224,6 +224,12 @@ public enum SettingsTable {
         .int(
             "telemetry.liveSilenceSeconds", \.telemetry.liveSilenceSeconds, 1...604_800, "seconds",
             "After how long without a sign of life a span that runs counts as lost."),
+    ]
+
+    private static let oncall: [SettingsEntry] = [
+        .file(
+            "oncall.file", \.oncall.file,
+            "The file of people, schedules and chains of escalation; a relative path begins beside the settings file.")
     ]
 
     private static let events: [SettingsEntry] = [

@@ -53,6 +53,19 @@ public enum EventCatalog {
             "A target of a model answers again, and its tasks come back: `model`, `since`, `seconds`"
         ),
         ("model.loop_released", "An operator let a run of model calls go on"),
+        (
+            "oncall.acknowledged",
+            "Somebody acknowledged an escalation, and nobody else is told: `escalation`, `incident`"
+        ),
+        ("oncall.exhausted", "All steps of a chain were carried out, and nobody acknowledged: `incident`, `chain`"),
+        ("oncall.nobody", "A step of a chain reached nobody, as nobody is on call: `incident`, `target`, `step`"),
+        (
+            "oncall.notice_failed",
+            "A notice did not arrive, however often it was tried: `key`, `incident`, `person`, `error`"
+        ),
+        ("oncall.overridden", "Somebody takes the duty for a while: `schedule`, `person`, `from`, `until`"),
+        ("oncall.override_removed", "An override was removed, or ended early: `schedule`, `person`"),
+        ("oncall.paged", "A step of a chain tells people: `incident`, `target`, `to`, `round`, `step`"),
         ("project.changed", "A project's weight changed"),
         ("project.paused", "A project's tasks are handed out no more"),
         ("project.resumed", "A project's tasks are handed out again"),

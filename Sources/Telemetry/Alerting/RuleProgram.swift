@@ -190,7 +190,7 @@ public struct RuleReader {
 
 extension MarkedYAML {
     /// Milliseconds of a length of time such as `5m`; none for nothing.
-    func duration() throws(Fault) -> Int64 {
+    public func duration() throws(Fault) -> Int64 {
         let text = try text()
         guard let duration = text.isEmpty ? 0 : PromQLLexer.duration(text) else {
             throw fault("not a valid duration string: \"\(text)\"")

@@ -1,0 +1,36 @@
+import Foundation
+import Kernel
+
+/// The file of on-call on this machine.
+public enum OnCallFile {
+    /// The plan that the settings name; `nil` where they name none.
+    ///
+    /// - Throws: ``Problem`` with each fault as `FILE:LINE:COLUMN`.
+    public static func plan(_ settings: Settings.OnCall) throws -> OnCallPlan? {
+        guard let file = settings.file else { return nil }
+        do { return try read(file) } catch let refusal as OnCallReader.Refusal {
+            let findings = refusal.faults.map { fault in
+                SettingsFinding(
+                    path: "oncall.file", place: "\(file):\(fault.line):\(fault.column)",
+                    sentence: "\(file):\(fault)")
+            }
+            throw Problem(
+                .invalidSettings, findings.map(\.sentence).joined(separator: "\n"),
+                hint: "The file of on-call (oncall.file) is not acceptable; `reeve oncall check \(file)` judges it.",
+                field: "oncall.file", members: JSONObject([.init(name: "findings", value: .list(findings))]))
+        }
+    }
+
+    /// - Throws: ``OnCallReader/Refusal``, also for a file that cannot be read.
+    public static func read(_ file: String) throws -> OnCallPlan {
+        guard let data = FileManager.default.contents(atPath: file) else {
+            throw OnCallReader.Refusal([.init(line: 1, column: 1, reason: "the file cannot be read")])
+        }
+        guard data.count <= OnCallReader.bytesMax, let text = String(validating: data, as: UTF8.self) else {
+            throw OnCallReader.Refusal([
+                .init(line: 1, column: 1, reason: "more than \(OnCallReader.bytesMax) bytes, or no UTF-8")
+            ])
+        }
+        return try OnCallReader.read(text)
+    }
+}

@@ -1,0 +1,311 @@
+import Kernel
+
+/// On-call: who answers now, and chains of escalation that go on until somebody does.
+public struct OnCallService: Sendable {
+    /// Escalations that one round of ``step(_:)`` carries on.
+    static let dueMax = 100
+    /// Notices that one round sends.
+    static let sendsMax = 50
+    /// Tries of one notice.
+    static let attemptsMax = 8
+    /// How long a try may take.
+    static let sendingMax = Span.seconds(30)
+    /// How long a try keeps others from trying: a server that ended within one is made up for after this.
+    static let lease = Span.seconds(60)
+    static let backoffBase = Span.seconds(5)
+    static let backoffMax = Span.seconds(60)
+    static let errorMax = 500
+    /// Overrides in force or to come.
+    static let overridesMax: Int64 = 1_000
+    static let overrideLengthMax = Span.hours(24 * 92)
+    static let reasonMax = 500
+    /// Days that escalations which ended are kept.
+    static let keptDays: Int64 = 400
+
+    /// `nil` where the settings name no file.
+    public let plan: OnCallPlan?
+    let store = OnCallStore()
+    private let notifier: any OnCallNotifying
+    private let events: Events
+    private let audit: AuditService
+    private let storage: any Storage
+    private let world: World
+
+    public init(
+        plan: OnCallPlan?, notifier: any OnCallNotifying = NoOnCallReceivers(), events: Events, audit: AuditService,
+        storage: any Storage, world: World
+    ) {
+        (self.plan, self.notifier, self.events, self.audit) = (plan, notifier, events, audit)
+        (self.storage, self.world) = (storage, world)
+    }
+
+    // MARK: Escalations
+
+    /// Begins to tell people of an incident, until somebody acknowledges it. An incident that is escalated already stays
+    /// as it is.
+    ///
+    /// - Returns: `nil` where nobody is to be told: there is no plan, or it has no chain for this.
+    @discardableResult
+    public func page(
+        incident: String, title: String, severity: String, path: OnCallPlan.Path, in transaction: Transaction
+    ) throws -> Escalation? {
+        guard let chain = plan?.chain(for: path, severity: severity) else { return nil }
+        let incident = String(incident.prefix(Escalation.incidentMax))
+        if let known = try store.escalation(incident: incident, in: transaction) { return known }
+        let escalation = Escalation(
+            id: Identifier(world), incident: incident, title: String(title.prefix(Escalation.titleMax)),
+            severity: String(severity.prefix(Escalation.severityMax)), path: path, chain: chain, at: world.now)
+        try store.insert(escalation, in: transaction)
+        return escalation
+    }
+
+    /// Somebody has it: nobody else is told. `nil` where nothing of the incident is escalated.
+    @discardableResult
+    public func acknowledge(
+        incident: String, by principal: Principal, in transaction: Transaction
+    ) throws -> Escalation? {
+        guard let escalation = try store.escalation(incident: incident, in: transaction) else { return nil }
+        return try acknowledge(escalation, by: principal, in: transaction)
+    }
+
+    func acknowledge(
+        _ id: Identifier<Escalation>, by principal: Principal, in transaction: Transaction
+    ) throws -> Escalation {
+        guard let escalation = try store.escalation(id, in: transaction) else {
+            throw Problem.notFound("escalation", id.text)
+        }
+        return try acknowledge(escalation, by: principal, in: transaction)
+    }
+
+    private func acknowledge(
+        _ escalation: Escalation, by principal: Principal, in transaction: Transaction
+    ) throws -> Escalation {
+        var escalation = escalation
+        let now = world.now
+        guard escalation.acknowledge(by: principal.actor, at: now) else { return escalation }
+        try store.update(escalation, in: transaction)
+        try store.drop(escalation.id, at: now, in: transaction)
+        try tell("oncall.acknowledged", escalation, by: principal.actor, in: transaction)
+        try audit.record(
+            "oncall.acknowledged", by: principal, target: "escalation:\(escalation.id.text)",
+            detail: ["incident": .string(escalation.incident)], in: transaction)
+        return escalation
+    }
+
+    /// What it was about is over: nobody is told any more. `nil` where nothing of the incident is escalated.
+    @discardableResult
+    public func end(incident: String, in transaction: Transaction) throws -> Escalation? {
+        guard var escalation = try store.escalation(incident: incident, in: transaction) else { return nil }
+        let now = world.now
+        guard escalation.end(at: now) else { return escalation }
+        try store.update(escalation, in: transaction)
+        try store.drop(escalation.id, at: now, in: transaction)
+        return escalation
+    }
+
+    private func tell(
+        _ type: String, _ escalation: Escalation, by actor: String = Principal.system.actor,
+        _ more: [JSONObject.Member] = [], in transaction: Transaction
+    ) throws {
+        let facts: [JSONObject.Member] = [
+            .init(name: "escalation", value: escalation.id.json),
+            .init(name: "incident", value: .string(escalation.incident)),
+            .init(name: "severity", value: .string(escalation.severity)),
+            .init(name: "path", value: .string(escalation.path.rawValue)),
+            .init(name: "chain", value: .string(escalation.chain)),
+        ]
+        try events.append(
+            EventDraft(type, actor: actor, data: .object(JSONObject(facts + more))), in: transaction)
+    }
+
+    // MARK: The clock's work
+
+    /// Carries out the steps that are due, and sends what waits. That somebody is to be told is written down first: a
+    /// server that ends before it was sent, or before it is known to have been, sends it again with the same key.
+    public func step(_ now: Timestamp) async throws {
+        guard try await storage.read({ [store] in try store.hasDue(at: now, in: $0) }) else { return }
+        let notices = try await storage.write { transaction in
+            try advance(now, in: transaction)
+            return try store.claim(at: now, until: now + Self.lease, limit: Self.sendsMax, in: transaction)
+        }
+        let outcomes = await withTaskGroup(of: (OnCallNotice, String?).self) { group in
+            for notice in notices { group.addTask { (notice, await send(notice)) } }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        guard !outcomes.isEmpty else { return }
+        try await storage.write { transaction in
+            for (notice, error) in outcomes.sorted(by: { $0.0.key < $1.0.key }) {
+                try settle(notice, error, in: transaction)
+            }
+        }
+    }
+
+    private func advance(_ now: Timestamp, in transaction: Transaction) throws {
+        let due = try store.due(at: now, limit: Self.dueMax, in: transaction)
+        guard !due.isEmpty else { return }
+        let made = try overrides(in: now..<now + Span(microseconds: 1), transaction)
+        for var escalation in due {
+            let notices = escalation.due(at: now) { target in
+                plan?.recipients(of: target, at: now, overrides: made) ?? Self.receiver(target)
+            }
+            for notice in notices { try store.insert(notice, in: transaction) }
+            try store.update(escalation, in: transaction)
+            for (step, notices) in Dictionary(grouping: notices, by: { [$0.round, $0.step] }).sorted(by: {
+                $0.key.lexicographicallyPrecedes($1.key)
+            }) {
+                let people = Set(notices.compactMap { $0.person ?? $0.channel?.address }).sorted()
+                try tell(
+                    people.isEmpty ? "oncall.nobody" : "oncall.paged", escalation,
+                    [
+                        .init(name: "target", value: .string("\(notices[0].target.kind):\(notices[0].target.name)")),
+                        .init(name: "to", value: .list(people)), .init(name: "round", value: .int(Int64(step[0]))),
+                        .init(name: "step", value: .int(Int64(step[1]))),
+                    ], in: transaction)
+            }
+            if escalation.state == .exhausted { try tell("oncall.exhausted", escalation, in: transaction) }
+        }
+    }
+
+    /// Without a plan any more there are no people, but a receiver is still one.
+    private static func receiver(_ target: OnCallPlan.Target) -> [(person: String?, channel: OnCallChannel)] {
+        if case .receiver(let name) = target { [(nil, .receiver(name))] } else { [] }
+    }
+
+    /// What went wrong; `nil` where it has arrived.
+    private func send(_ notice: OnCallNotice) async -> String? {
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await notifier.notify(notice) }
+                group.addTask {
+                    try await world.time.sleep(for: Self.sendingMax)
+                    throw Problem(.storageUnavailable, "It took longer than \(Int(Self.sendingMax.seconds)) s.")
+                }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+            return nil
+        } catch {
+            return String(((error as? Problem)?.detail ?? "\(error)").prefix(Self.errorMax))
+        }
+    }
+
+    private func settle(_ notice: OnCallNotice, _ error: String?, in transaction: Transaction) throws {
+        var notice = notice
+        let now = world.now
+        notice.error = error
+        guard error != nil else {
+            (notice.state, notice.endedAt) = (.sent, now)
+            return try store.settle(notice, nextAt: nil, in: transaction)
+        }
+        guard notice.attempts < Self.attemptsMax else {
+            (notice.state, notice.endedAt) = (.failed, now)
+            try store.settle(notice, nextAt: nil, in: transaction)
+            try events.append(
+                EventDraft(
+                    "oncall.notice_failed", actor: Principal.system.actor,
+                    data: [
+                        "key": .string(notice.key), "incident": .string(notice.incident), "person": .of(notice.person),
+                        "channel": .of(notice.channel?.address), "error": .of(error),
+                    ]), in: transaction)
+            return
+        }
+        try store.settle(notice, nextAt: now + Self.backoff(notice.attempts), in: transaction)
+    }
+
+    /// 5 s, 10 s, 20 s, 40 s, and a minute from then on.
+    static func backoff(_ attempts: Int) -> Span {
+        min(backoffMax, Span(microseconds: backoffBase.microseconds << Int64(min(10, max(0, attempts - 1)))))
+    }
+
+    // MARK: Overrides
+
+    /// Somebody takes the duty for a while.
+    func cover(
+        schedule: String?, person: String, from: Timestamp, until: Timestamp, reason: String?,
+        by principal: Principal, in transaction: Transaction
+    ) throws -> OnCallOverride {
+        let plan = try requiredPlan()
+        let now = world.now
+        guard let schedule = schedule ?? (plan.schedules.count == 1 ? plan.schedules.first?.name : nil) else {
+            throw Problem.invalid("schedule", "it is missing, and there is more than one")
+        }
+        guard plan.schedule(schedule) != nil else { throw Problem.notFound("schedule", schedule) }
+        guard plan.person(person) != nil else {
+            throw Problem.invalid(
+                "person", "there is no \"\(person)\" in the file of on-call",
+                hint: "Known are: \(plan.people.map(\.name).prefix(20).joined(separator: ", ")).")
+        }
+        guard from < until, until > now else {
+            throw Problem.invalid("until", "a time behind `from`, and one to come, is expected")
+        }
+        guard until - from <= Self.overrideLengthMax else {
+            throw Problem.invalid("until", "an override takes 92 days at most", hint: "Change the file instead.")
+        }
+        guard try store.standingCount(after: now, in: transaction) < Self.overridesMax else {
+            throw Problem(
+                .conflict, "There are \(Self.overridesMax) overrides, as many as there may be.",
+                hint: "Remove one that is not needed any more.")
+        }
+        let id = Identifier<OnCallOverride>(world)
+        // What is over stays as it was.
+        let override = OnCallOverride(
+            id: id, schedule: schedule, person: person, from: max(from, now), until: until, reason: reason,
+            createdAt: now, createdBy: principal.actor)
+        try store.insert(override, id, in: transaction)
+        try note("oncall.overridden", override, by: principal, in: transaction)
+        return override
+    }
+
+    /// Ends an override now; one that has not begun never counts.
+    func remove(
+        _ id: Identifier<OnCallOverride>, by principal: Principal, in transaction: Transaction
+    ) throws {
+        guard let override = try store.override(id, in: transaction), override.until > world.now else {
+            throw Problem.notFound("override", id.text)
+        }
+        try store.remove(id, at: world.now, by: principal.actor, in: transaction)
+        try note("oncall.override_removed", override, by: principal, in: transaction)
+    }
+
+    private func note(
+        _ type: String, _ override: OnCallOverride, by principal: Principal, in transaction: Transaction
+    ) throws {
+        try events.append(EventDraft(type, actor: principal.actor, data: override.json), in: transaction)
+        try audit.record(
+            type, by: principal, target: "override:\(override.label)", detail: override.json, in: transaction)
+    }
+
+    /// Those made while Reeve runs, for people and schedules that the file still has.
+    func overrides(in range: Range<Timestamp>, _ transaction: Transaction) throws -> [OnCallOverride] {
+        guard let plan else { return [] }
+        return try store.overrides(in: range, limit: Int(Self.overridesMax) * 2, in: transaction).filter {
+            plan.schedule($0.schedule) != nil && plan.person($0.person) != nil
+        }
+    }
+
+    /// Those that have a say in the shift of a moment and in the next one.
+    func overrides(around time: Timestamp, _ transaction: Transaction) throws -> [OnCallOverride] {
+        try overrides(in: time - OnCallSchedule.behind..<time + OnCallSchedule.ahead, transaction)
+    }
+
+    func requiredPlan() throws -> OnCallPlan {
+        guard let plan else {
+            throw Problem(
+                .notFound, "No file of on-call is set.",
+                hint: "Set `oncall.file` in the settings; the guide's page on on-call shows one.")
+        }
+        return plan
+    }
+
+    // MARK: Loops
+
+    public var loops: [Loop] {
+        [
+            Loop("oncall.step", every: .seconds(1)) { try await step(world.now) },
+            Loop("oncall.purge", every: .hours(1)) {
+                let old = world.now - .hours(24 * Self.keptDays)
+                _ = try await storage.write { [store] in try store.purge(before: old, limit: 500, in: $0) }
+            },
+        ]
+    }
+}
