@@ -77,7 +77,6 @@ public struct Features: Sendable {
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
-        self.onCallPlan = onCallPlan
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         exchange = Exchange(storage: storage, world: world)
         vault = StoredBudgetVault(storage: storage, events: events)
@@ -114,7 +113,7 @@ public struct Features: Sendable {
         dispatch = GatewayDispatch(
             ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
-        costs = CostService(work: DeliverableStore(), world: world)
+        (costs, self.onCallPlan) = (CostService(work: DeliverableStore(), world: world), onCallPlan)
         alerting = AlertParts(
             rules, metrics, DrillYard(tasks: tasks, agents: agents, access: access, gateway: gateway),
             (events, audit), storage, replicaID, settings, world)

@@ -234,7 +234,8 @@ struct OnCallLintTests {
         (
             "two layers at once",
             OnCallFixture.weekly + "\n"
-                + "- {name: noon, people: [ada], starts: 2026-01-01, length: 1d, only: [{from: \"12:00\", to: \"13:00\"}]}",
+                + "- {name: noon, people: [ada], starts: 2026-01-01, length: 1d, only: "
+                + "[{from: \"12:00\", to: \"13:00\"}]}",
             "",
             [
                 "10:9: overlap: the layers weekly and noon of platform have one priority and are on together from "
@@ -271,7 +272,7 @@ struct OnCallLintTests {
         let text =
             OnCallFixture.people + """
                 schedules:
-                  - {name: later, zone: UTC, gaps: allowed, layers: [{name: l, people: [ada], starts: 2027-01-01, length: 1d}]}
+                  - {name: later, zone: UTC, layers: [{name: l, people: [ada], starts: 2027-01-01, length: 1d}]}
                 chains:
                   - {name: lost, steps: [{notify: {schedule: later}}]}
                   - {name: mute, steps: [{wait: 5m}]}

@@ -8,7 +8,6 @@ public struct Escalation: Sendable, Equatable, Identified {
     public static let idPrefix = "esc"
     /// How long the last ones who were told have, where a chain does not say.
     static let lastWait = Span.minutes(5)
-    static let incidentMax = 200
     static let titleMax = 500
     static let severityMax = 50
 

@@ -1,7 +1,7 @@
 import Kernel
 
-/// Who answers when something breaks, and whom to ask next: people, their schedules, the chains of escalation, and which
-/// chain is for what. Made from a file; see ``OnCallReader``.
+/// Who answers when something breaks, and whom to ask next: people, their schedules, the chains of escalation, and
+/// which chain is for what. Made from a file; see ``OnCallReader``.
 public struct OnCallPlan: Sendable, Equatable {
     /// Where a part stands in its file, both counted from 1.
     public struct Place: Sendable, Equatable {

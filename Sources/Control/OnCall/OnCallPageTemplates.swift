@@ -7,21 +7,25 @@ enum OnCallPageTemplates {
         #"""
         <div class="head"><h1>On-call</h1><span class="sub">{{subtitle}}</span></div>
         {{> oncall-escalations}}
-        {{^isConfigured}}<section class="panel">{{#notConfigured}}{{> empty}}{{/notConfigured}}</section>{{/isConfigured}}
+        {{^isConfigured}}<section class="panel">{{#notConfigured}}{{> empty}}{{/notConfigured}}</section>
+        {{/isConfigured}}
         {{#isConfigured}}
         {{#hasFindings}}<div class="notice" id="oncall-findings" data-state="broken"><span class="state"
-          data-state="broken">Look at the file</span><ul>{{#findings}}<li>{{.}}</li>{{/findings}}</ul></div>{{/hasFindings}}
+          data-state="broken">Look at the file</span><ul>{{#findings}}<li>{{.}}</li>{{/findings}}</ul></div>
+        {{/hasFindings}}
         <section class="panel" id="oncall-now" aria-labelledby="oncall-now-title">
           <header><h2 id="oncall-now-title">Now</h2></header>
           <table class="table cards">
-            <thead><tr><th>Schedule</th><th>On call</th><th>Because</th><th class="num">Until</th><th>Next</th></tr></thead>
+            <thead><tr><th>Schedule</th><th>On call</th><th>Because</th><th class="num">Until</th>
+              <th>Next</th></tr></thead>
             <tbody>{{#duties}}
               <tr data-duty="{{schedule}}" data-state="{{state}}"><td class="title">{{schedule}}</td>
                 <td data-label="On call">{{#person}}<b>{{person}}</b>{{/person}}{{^person}}<span class="state"
                   data-state="broken">Nobody</span>{{/person}}</td>
                 <td data-label="Because">{{because}}</td>
                 <td class="num nowrap" data-label="Until">{{#until}}{{> time}}{{/until}}</td>
-                <td data-label="Next">{{#next}}{{next}}{{/next}}{{^next}}<span class="muted">no change</span>{{/next}}</td>
+                <td data-label="Next">{{#next}}{{next}}{{/next}}{{^next}}<span
+                  class="muted">no change</span>{{/next}}</td>
               </tr>{{/duties}}
             </tbody>
           </table>
@@ -41,8 +45,8 @@ enum OnCallPageTemplates {
             <thead><tr><th>What</th><th>State</th><th>Told</th><th class="num">Next step</th><th></th></tr></thead>
             <tbody>{{#escalations}}
               <tr id="{{id}}" data-escalation="{{id}}" data-state="{{state}}"><td class="title">{{title}}<span
-                class="second"><span>{{severity}}</span><span>{{path}}</span><span>{{incident}}</span><span>{{#started}}{{>
-                time}}{{/started}}</span></span></td>
+                class="second"><span>{{severity}}</span><span>{{path}}</span><span>{{incident}}</span>
+                <span>{{#started}}{{> time}}{{/started}}</span></span></td>
                 <td data-label="State">{{> state}}{{#acknowledged}}<span class="second">by {{acknowledged}}</span>
                   {{/acknowledged}}</td>
                 <td data-label="Told">{{told}}{{#failed}}<span class="second"><span class="state"
@@ -72,11 +76,17 @@ enum OnCallPageTemplates {
                   <b>{{person}}</b></summary><div class="pop"><p class="small muted">{{title}}.
                   Who takes it?</p><div class="stack">{{#choices}}<button type="button" class="tiny"
                     data-action="cover" data-post="/api/v1/oncall/overrides" data-body="{{body}}"
-                    data-done="{{name}} takes it">{{name}}</button>{{/choices}}</div></div></details>{{/isToCome}}
+                    data-done="{{name}} takes it">{{name}}</button>{{/choices}}</div>
+                  {{#whole}}<p class="small muted">Or all of it, {{whole}}:</p><div
+                    class="stack">{{#wholeChoices}}<button type="button" class="tiny" data-action="cover-whole"
+                      data-post="/api/v1/oncall/overrides" data-body="{{body}}"
+                      data-done="{{name}} takes it">{{name}}</button>{{/wholeChoices}}</div>{{/whole}}</div></details>
+                {{/isToCome}}
                 {{^isToCome}}<span class="piece past" data-state="{{state}}" title="{{title}}"><span
                   class="muted">{{from}}</span> <b>{{person}}</b></span>{{/isToCome}}{{/canOperate}}
                 {{^canOperate}}<span class="piece" data-state="{{state}}" title="{{title}}"><span
-                  class="muted">{{from}}</span> <b>{{person}}</b></span>{{/canOperate}}{{/pieces}}</td>{{/days}}</tr>{{/weeks}}
+                  class="muted">{{from}}</span> <b>{{person}}</b></span>{{/canOperate}}{{/pieces}}</td>{{/days}}</tr>
+              {{/weeks}}
             </tbody>
           </table>
         </section>

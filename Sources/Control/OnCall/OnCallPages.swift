@@ -103,7 +103,9 @@ struct OnCallCalendarView: PageView {
         let today = WallClock.parts(of: schedule.clock.shown(at: now)).day
         weekdays = (0..<7).map { WallClock.weekdayText(ofDay: today + $0) }
         let moments = (0...OnCallPages.weeks * 7).map { schedule.clock.moment(of: (today + $0) * WallClock.day) }
-        let shifts = schedule.shifts(in: moments[0]..<moments[moments.count - 1])
+        // Wider than what is shown, so that shifts at its ends are whole.
+        let shifts = schedule.shifts(
+            in: moments[0] - OnCallSchedule.behind..<moments[moments.count - 1] + OnCallSchedule.behind)
         let people = schedule.candidates
         weeks = (0..<OnCallPages.weeks).map { week in
             OnCallWeekView(
@@ -135,7 +137,7 @@ struct OnCallDayView: PageView {
         isToday = range.contains(now)
         pieces = shifts.filter { $0.from < range.upperBound && range.lowerBound < $0.until }.map { shift in
             OnCallPieceView(
-                schedule, shift.duty, max(shift.from, range.lowerBound)..<min(shift.until, range.upperBound), people,
+                schedule, shift, max(shift.from, range.lowerBound)..<min(shift.until, range.upperBound), people,
                 now: now)
         }
     }
@@ -150,21 +152,33 @@ struct OnCallPieceView: PageView {
     /// Whether somebody else may still take it.
     let isToCome: Bool
     let choices: [OnCallChoiceView]
+    /// The shift that it is a part of; `nil` where it is all of it.
+    let whole: String?
+    let wholeChoices: [OnCallChoiceView]
 
+    /// What is longer may have its end beyond what is looked at.
+    private static let wholeMax = OnCallSchedule.behind
+
+    /// - Parameter range: The part of the shift that lies in the day.
     init(
-        _ schedule: OnCallSchedule, _ duty: OnCallDuty, _ range: Range<Timestamp>, _ people: [String], now: Timestamp
+        _ schedule: OnCallSchedule, _ shift: OnCallShift, _ range: Range<Timestamp>, _ people: [String],
+        now: Timestamp
     ) {
+        let duty = shift.duty
         person = duty.person ?? "nobody"
         state = Self.state(duty)
         let (start, end) = (schedule.clockText(range.lowerBound), schedule.clockText(range.upperBound))
         from = String(start.suffix(5))
         title = "\(start) to \(end), \(Self.words(duty))"
         isToCome = range.upperBound > now
-        choices =
-            isToCome
-            ? people.filter { $0 != duty.person }.map {
-                OnCallChoiceView(schedule.name, $0, max(now, range.lowerBound)..<range.upperBound)
-            } : []
+        let others = isToCome ? people.filter { $0 != duty.person } : []
+        choices = others.map { OnCallChoiceView(schedule.name, $0, max(now, range.lowerBound)..<range.upperBound) }
+        let isPart = shift.from..<shift.until != range && shift.until - shift.from <= Self.wholeMax
+        whole =
+            isPart && isToCome
+            ? "\(schedule.clockText(max(now, shift.from))) to \(schedule.clockText(shift.until))" : nil
+        wholeChoices =
+            isPart ? others.map { OnCallChoiceView(schedule.name, $0, max(now, shift.from)..<shift.until) } : []
     }
 
     static func state(_ duty: OnCallDuty) -> String {

@@ -41,8 +41,8 @@ public struct OnCallService: Sendable {
 
     // MARK: Escalations
 
-    /// Begins to tell people of an incident, until somebody acknowledges it. An incident that is escalated already stays
-    /// as it is.
+    /// Begins to tell people of an incident, until somebody acknowledges it. An incident that is escalated already
+    /// stays as it is.
     ///
     /// - Returns: `nil` where nobody is to be told: there is no plan, or it has no chain for this.
     @discardableResult
@@ -50,7 +50,6 @@ public struct OnCallService: Sendable {
         incident: String, title: String, severity: String, path: OnCallPlan.Path, in transaction: Transaction
     ) throws -> Escalation? {
         guard let chain = plan?.chain(for: path, severity: severity) else { return nil }
-        let incident = String(incident.prefix(Escalation.incidentMax))
         if let known = try store.escalation(incident: incident, in: transaction) { return known }
         let escalation = Escalation(
             id: Identifier(world), incident: incident, title: String(title.prefix(Escalation.titleMax)),
@@ -126,7 +125,13 @@ public struct OnCallService: Sendable {
         guard try await storage.read({ [store] in try store.hasDue(at: now, in: $0) }) else { return }
         let notices = try await storage.write { transaction in
             try advance(now, in: transaction)
-            return try store.claim(at: now, until: now + Self.lease, limit: Self.sendsMax, in: transaction)
+            let claimed = try store.claim(
+                at: now, until: now + Self.lease, limit: Self.sendsMax, in: transaction)
+            // Nothing was heard of any of its tries, so it may be the one that ends the server.
+            for notice in claimed where notice.attempts > Self.attemptsMax {
+                try settle(notice, "The server ended during each try.", in: transaction)
+            }
+            return claimed.filter { $0.attempts <= Self.attemptsMax }
         }
         let outcomes = await withTaskGroup(of: (OnCallNotice, String?).self) { group in
             for notice in notices { group.addTask { (notice, await send(notice)) } }

@@ -50,7 +50,8 @@ extension OnCallPlan {
 
     /// The shifts of a range, those without anybody among them, by schedule and time.
     ///
-    /// - Throws: ``Problem`` `not_found` for a schedule that is not there, `invalid` for a range that is none or too long.
+    /// - Throws: ``Problem`` `not_found` for a schedule that is not there, `invalid` for a range that is none or too
+    ///   long.
     public func shifts(
         in range: (from: Timestamp, until: Timestamp), schedule only: String? = nil, overrides: [OnCallOverride] = []
     ) throws -> [JSONValue] {

@@ -1,12 +1,12 @@
 import Foundation
 import Kernel
 
-/// The clock on the wall of a time zone, as people who hand over to each other read it: it shows the highest time that it
-/// has shown so far.
+/// The clock on the wall of a time zone, as people who hand over to each other read it: it shows the highest time that
+/// it has shown so far.
 ///
-/// In an hour that comes twice it stands until the second pass is through, so nobody hands over twice; over an hour that
-/// is left out it jumps, so a turn that was to begin in it begins right behind. ``reading(at:)`` and ``moment(of:)`` belong
-/// together: a reading has been reached exactly from its moment on.
+/// In an hour that comes twice it stands until the second pass is through, so nobody hands over twice; over an hour
+/// that is left out it jumps, so a turn that was to begin in it begins right behind. ``reading(at:)`` and
+/// ``moment(of:)`` belong together: a reading has been reached exactly from its moment on.
 public struct WallClock: Sendable, Equatable {
     /// Microseconds of a minute, an hour, and a day without a change of the clock.
     static let minute: Int64 = 60_000_000
@@ -28,8 +28,8 @@ public struct WallClock: Sendable, Equatable {
         self.zone = zone
     }
 
-    /// - Parameter name: Such as `Europe/Berlin`; offsets and abbreviations, which know no summer time, are no zones but
-    ///   for `UTC`.
+    /// - Parameter name: Such as `Europe/Berlin`; offsets and abbreviations, which know no summer time, are no zones
+    ///   but for `UTC`.
     public init?(_ name: String) {
         guard Self.isName(name), let zone = TimeZone(identifier: name) else { return nil }
         self.init(name: name, zone: zone)
