@@ -2,6 +2,7 @@ import ArgumentParser
 import Control
 import Kernel
 import Runner
+import Telemetry
 
 /// `reeve oncall`: who answers, and whether the file that says so is right.
 struct OnCallCommand: AsyncParsableCommand {
@@ -53,7 +54,7 @@ struct OnCallCheck: ParsableCommand {
         if isJSON {
             let document: JSONValue = [
                 "ok": .bool(isRight), "file": .string(file), "from": start.json, "days": .int(days),
-                "faults": .list(faults.map(RuleFiles.json)), "findings": .list(findings),
+                "faults": .list(faults.map(\.json)), "findings": .list(findings),
             ]
             print(document.prettyText)
         } else {
@@ -84,7 +85,7 @@ extension OnCallQuestion {
         do { return try answer(try OnCallFile.read(file)) } catch let refusal as OnCallReader.Refusal {
             let faults = refusal.faults
             return Answer(
-                json: ["ok": false, "file": .string(file), "faults": .list(faults.map(RuleFiles.json))],
+                json: ["ok": false, "file": .string(file), "faults": .list(faults.map(\.json))],
                 text: faults.map { "\(file):\($0)" }.joined(separator: "\n"), status: 1)
         } catch let problem as Problem {
             return Answer(
