@@ -53,6 +53,9 @@ public struct Features: Sendable {
     private let house: HouseMetrics
     /// What agents do, from calls and spans.
     let agentMeters: AgentMeters
+    /// What alerts open and people see to.
+    public let incidents: IncidentService
+    let incidentMeters: IncidentMeters
     /// What erases subjects; `nil` where no spans come in.
     let erasures: ErasureService?
     private let idempotency = IdempotencyStore()
@@ -108,6 +111,10 @@ public struct Features: Sendable {
         dispatch = GatewayDispatch(
             ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
+        incidents = IncidentService(
+            events: events, audit: audit, world: world,
+            surroundings: IncidentSurroundings(tasks: tasks, calls: calls), policy: IncidentPolicy(settings.incidents))
+        incidentMeters = IncidentMeters(service: incidents, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
@@ -185,6 +192,7 @@ public struct Features: Sendable {
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
         + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
+        + IncidentShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -211,6 +219,7 @@ public struct Features: Sendable {
                 service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals,
                 publicURL: settings.http.publicURL
             ).routes,
+            IncidentRoutes(service: incidents, exchange: exchange).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
@@ -221,7 +230,7 @@ public struct Features: Sendable {
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
-                assets: assets.pageAssets, world: world
+                incidents: IncidentPages.Parts(service: incidents), assets: assets.pageAssets, world: world
             ).routes,
         ]
         return parts.flatMap(\.self)
@@ -287,6 +296,7 @@ public struct Features: Sendable {
             dispatch.loops,
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
+            incidentLoops,
             [
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }
             ],
@@ -304,10 +314,19 @@ public struct Features: Sendable {
         return parts.flatMap(\.self)
     }
 
+    private var incidentLoops: [Loop] {
+        IncidentLoops(
+            service: incidents, timelines: IncidentTimelines(service: incidents, storage: storage),
+            traces: spans.map {
+                IncidentTraces(service: incidents, retention: retention, traces: $0, storage: storage)
+            }, meters: incidentMeters, storage: storage
+        ).loops
+    }
+
     private var ownMetrics: MetricsRoutes {
         var own: [any MetricSource] = ownSpans.map { [$0] } ?? []
         own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
-        return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections, requests] + own)
+        return MetricsRoutes(house: house, sources: [gateway, agentMeters, incidentMeters, connections, requests] + own)
     }
 
     private func metricLoops(_ metrics: MetricIngest) -> [Loop] {

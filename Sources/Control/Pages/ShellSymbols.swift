@@ -36,6 +36,8 @@ extension ShellTemplates {
         <symbol id="i-sessions" viewBox="0 0 24 24"><path
           d="M4 4h11v8H8l-4 3.5zM9 15.5v.5h7l4 3.5V9h-2"/></symbol>
         <symbol id="i-traces" viewBox="0 0 24 24"><path d="M4 5h9M7 10h10M10 15h4M12 20h8M4 5v15"/></symbol>
+        <symbol id="i-incidents" viewBox="0 0 24 24"><path
+          d="M12 4 2.8 19.5h18.4zM12 10v4.5M12 17h.01"/></symbol>
         <symbol id="i-keys" viewBox="0 0 24 24"><circle cx="8" cy="15" r="4.5"/><path
           d="m11.5 11.5 8-8M16 7l3 3M13.5 9.5l2 2"/></symbol>
         <symbol id="i-search" viewBox="0 0 24 24"><circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/></symbol>
