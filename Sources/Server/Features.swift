@@ -326,7 +326,8 @@ public struct Features: Sendable {
     private var ownMetrics: MetricsRoutes {
         var own: [any MetricSource] = ownSpans.map { [$0] } ?? []
         own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
-        return MetricsRoutes(house: house, sources: [gateway, agentMeters, incidentMeters, connections, requests] + own)
+        return MetricsRoutes(
+            house: house, sources: [gateway, agentMeters, incidentMeters, connections, requests] + own)
     }
 
     private func metricLoops(_ metrics: MetricIngest) -> [Loop] {

@@ -363,3 +363,74 @@ CREATE TABLE telemetry_erasures (
   is_dry_run INTEGER NOT NULL CHECK (is_dry_run IN (0, 1)),
   is_anywhere INTEGER NOT NULL CHECK (is_anywhere IN (0, 1)), report TEXT NOT NULL,
   created_at INTEGER NOT NULL, created_by TEXT NOT NULL, ended_at INTEGER) STRICT;
+
+-- 0090_alerts
+CREATE TABLE alerts (
+  id TEXT NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, labels TEXT NOT NULL,
+  annotations TEXT NOT NULL, value TEXT, origin TEXT NOT NULL CHECK (origin IN ('rule', 'external')),
+  starts_at INTEGER NOT NULL, ends_at INTEGER, updated_at INTEGER NOT NULL,
+  generator_url TEXT NOT NULL, incident_id TEXT) STRICT;
+CREATE UNIQUE INDEX alerts_firing ON alerts (fingerprint) WHERE ends_at IS NULL;
+CREATE INDEX alerts_ended ON alerts (ends_at) WHERE ends_at IS NOT NULL;
+CREATE INDEX alerts_incident ON alerts (incident_id) WHERE incident_id IS NOT NULL;
+CREATE TABLE alert_claims (
+  alert_id TEXT NOT NULL, source TEXT NOT NULL, expires_at INTEGER NOT NULL,
+  PRIMARY KEY (alert_id, source)) STRICT;
+CREATE INDEX alert_claims_expiry ON alert_claims (expires_at);
+CREATE TABLE alert_rule_states (
+  replica TEXT NOT NULL, rule TEXT NOT NULL, fingerprint TEXT NOT NULL, labels TEXT NOT NULL,
+  annotations TEXT NOT NULL, value TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'firing', 'inactive')), active_at INTEGER NOT NULL,
+  fired_at INTEGER, resolved_at INTEGER, kept_since INTEGER,
+  PRIMARY KEY (replica, rule, fingerprint)) STRICT;
+CREATE TABLE alert_rule_rounds (
+  replica TEXT NOT NULL PRIMARY KEY, evaluated_at INTEGER NOT NULL) STRICT;
+
+-- 0092_incidents
+CREATE TABLE incidents (
+  id TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL,
+  severity TEXT NOT NULL CHECK (severity IN ('critical', 'warning', 'info')), mode TEXT, kind TEXT,
+  group_key TEXT NOT NULL, subjects TEXT NOT NULL, opened_by TEXT NOT NULL,
+  detected_at INTEGER NOT NULL, acknowledged_at INTEGER, contained_at INTEGER, mitigated_at INTEGER,
+  verified_at INTEGER, resolved_at INTEGER, postmortem_at INTEGER) STRICT;
+CREATE INDEX incidents_open ON incidents (group_key, id) WHERE resolved_at IS NULL;
+CREATE TABLE incident_entries (
+  incident_id TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+  action TEXT NOT NULL, target TEXT NOT NULL, actor TEXT NOT NULL, detail TEXT NOT NULL,
+  PRIMARY KEY (incident_id, seq)) STRICT;
+
+-- 0094_incidents
+ALTER TABLE incidents ADD COLUMN status_text TEXT;
+ALTER TABLE incidents ADD COLUMN status_at INTEGER;
+ALTER TABLE incidents ADD COLUMN status_by TEXT;
+ALTER TABLE incidents ADD COLUMN reopenings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE incidents ADD COLUMN quiet_since INTEGER;
+ALTER TABLE incidents ADD COLUMN acted_at INTEGER;
+ALTER TABLE incidents ADD COLUMN merged_into TEXT;
+ALTER TABLE incidents ADD COLUMN seen_event INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE incidents ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX incidents_group ON incidents (group_key, id);
+CREATE INDEX incidents_resolved ON incidents (resolved_at) WHERE resolved_at IS NOT NULL;
+CREATE INDEX incident_entries_time ON incident_entries (incident_id, at, seq);
+CREATE TABLE incident_subjects (
+  subject TEXT NOT NULL, incident_id TEXT NOT NULL, is_near INTEGER NOT NULL CHECK (is_near IN (0, 1)),
+  PRIMARY KEY (subject, incident_id)) STRICT;
+CREATE INDEX incident_subjects_incident ON incident_subjects (incident_id);
+CREATE TABLE incident_alerts (
+  incident_id TEXT NOT NULL, fingerprint TEXT NOT NULL, name TEXT NOT NULL, severity TEXT NOT NULL,
+  summary TEXT NOT NULL, labels TEXT NOT NULL, times INTEGER NOT NULL, first_at INTEGER NOT NULL,
+  last_at INTEGER NOT NULL, ended_at INTEGER, PRIMARY KEY (incident_id, fingerprint)) STRICT;
+CREATE INDEX incident_alerts_firing ON incident_alerts (fingerprint) WHERE ended_at IS NULL;
+CREATE TABLE postmortems (
+  incident_id TEXT NOT NULL PRIMARY KEY, document TEXT, edited_at INTEGER, edited_by TEXT,
+  revision INTEGER NOT NULL DEFAULT 1, due_at INTEGER, waived_at INTEGER, waived_by TEXT,
+  waived_why TEXT, reminded INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX postmortems_due ON postmortems (due_at) WHERE due_at IS NOT NULL;
+CREATE TABLE incident_actions (
+  incident_id TEXT NOT NULL, number INTEGER NOT NULL, summary TEXT NOT NULL, owner TEXT NOT NULL,
+  due_on TEXT, state TEXT NOT NULL CHECK (state IN ('open', 'done', 'dropped')),
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL, closed_at INTEGER,
+  PRIMARY KEY (incident_id, number)) STRICT;
+CREATE TABLE incident_traces (
+  incident_id TEXT NOT NULL, trace_id TEXT NOT NULL, at INTEGER NOT NULL, agent TEXT NOT NULL,
+  correlation_id TEXT, PRIMARY KEY (incident_id, trace_id)) STRICT;

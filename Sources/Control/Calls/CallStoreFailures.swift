@@ -85,7 +85,7 @@ extension CallStore {
             SELECT count(*) AS calls, CAST(COALESCE(SUM(nano_usd), 0) AS BIGINT) AS nano_usd,
               CAST(COALESCE(SUM(CASE WHEN status = 'failed' THEN 1 ELSE 0 END), 0) AS BIGINT) AS failed,
               count(DISTINCT session) AS sessions
-            FROM (\(sql: sql) ORDER BY id LIMIT \(limit)) AS some
+            FROM (\(sql: sql) ORDER BY id LIMIT \(limit)) AS looked_at
             """)
         var spend = CallSpend()
         guard let row else { return spend }

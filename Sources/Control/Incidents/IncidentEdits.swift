@@ -39,7 +39,8 @@ struct IncidentDraft: Sendable {
                     path, "a kind and a name such as agent:writer are expected",
                     hint: "Kinds are \(kinds.sorted().joined(separator: ", ")).")
             }
-            let name = try Fields.checkedName(String(text[text.index(after: colon)...]), path: path, limits: fields.limits)
+            let name = try Fields.checkedName(
+                String(text[text.index(after: colon)...]), path: path, limits: fields.limits)
             let subject = "\(text[..<colon]):\(name)"
             if !subjects.contains(subject) { subjects.append(subject) }
         }
@@ -127,7 +128,9 @@ extension IncidentService {
     }
 
     /// Writes a note into the timeline.
-    func remark(_ text: String, _ words: String, by principal: Principal, in transaction: Transaction) throws -> Incident {
+    func remark(_ text: String, _ words: String, by principal: Principal, in transaction: Transaction) throws
+        -> Incident
+    {
         let incident = try known(text, in: transaction)
         guard try store.entryCount(incident.id, in: transaction) < Int64(Self.entriesMax) else {
             throw Problem(

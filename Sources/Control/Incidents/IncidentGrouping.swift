@@ -59,7 +59,10 @@ enum IncidentGrouping {
             let ends = [
                 (task: edge.upstream, agent: edge.upstreamAgent), (task: edge.downstream, agent: edge.downstreamAgent),
             ]
-            guard ends.contains(where: { own.contains("task:\($0.task)") || $0.agent.map { own.contains("agent:\($0)") } ?? false })
+            guard
+                ends.contains(where: {
+                    own.contains("task:\($0.task)") || $0.agent.map { own.contains("agent:\($0)") } ?? false
+                })
             else { continue }
             for end in ends { if let agent = end.agent { add("agent:\(agent)") } }
         }

@@ -9,7 +9,8 @@ public final class IncidentMeters: MetricSource {
     static let days: Int64 = 30
 
     static let incidents = Metric.gauge(
-        "reeve_incidents", "Incidents whose postmortem is not done, by how far they are.", labels: ["state", "severity"])
+        "reeve_incidents", "Incidents whose postmortem is not done, by how far they are.",
+        labels: ["state", "severity"])
     static let overdue = Metric.gauge(
         "reeve_incident_postmortems_overdue", "Postmortems that should be published by now.")
     static let actions = Metric.gauge(

@@ -15,7 +15,9 @@ extension IncidentService {
         _ milestone: Incident.Milestone, of id: Identifier<Incident>, by principal: Principal, why: String,
         in transaction: Transaction
     ) throws -> Incident {
-        guard var incident = try store.incident(id, in: transaction) else { throw Problem.notFound("incident", id.text) }
+        guard var incident = try store.incident(id, in: transaction) else {
+            throw Problem.notFound("incident", id.text)
+        }
         guard incident.milestones[milestone] == nil else { return incident }
         incident.milestones[milestone] = world.now
         try store.update(incident, in: transaction)
@@ -50,7 +52,9 @@ extension IncidentService {
     private func check(
         _ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction
     ) throws {
-        func refuse(_ what: String, _ hint: String) -> Problem { Problem(.conflict, what, hint: hint, field: "milestone") }
+        func refuse(_ what: String, _ hint: String) -> Problem {
+            Problem(.conflict, what, hint: hint, field: "milestone")
+        }
         switch milestone {
         case .detected, .acknowledged, .contained, .resolved: return
         case .mitigated, .verified:
@@ -127,10 +131,13 @@ extension IncidentService {
             guard let quietSince = incident.quietSince else { continue }
             if incident.milestones[.verified] == nil {
                 guard world.now - quietSince >= (try holdOff(incident, in: transaction)) else { continue }
-                guard try verifications.allSatisfy({ try $0.pending(incident, in: transaction).isEmpty }) else { continue }
+                guard try verifications.allSatisfy({ try $0.pending(incident, in: transaction).isEmpty }) else {
+                    continue
+                }
                 try reach(.verified, of: incident.id, by: .system, why: "its alerts stayed quiet", in: transaction)
                 done += 1
-            } else if let after = policy.resolveAfter, let at = incident.milestones[.verified], world.now - at >= after {
+            } else if let after = policy.resolveAfter, let at = incident.milestones[.verified], world.now - at >= after
+            {
                 try reach(
                     .resolved, of: incident.id, by: .system, why: "verified \(PageText.span(after)) ago",
                     in: transaction)

@@ -162,7 +162,8 @@ enum IncidentPageTemplates {
             data-done="Noted"><div class="row"><input name="text" required maxlength="10000"
               placeholder="A note for the timeline" aria-label="A note" autocomplete="off"><button
                 type="submit">Note</button></div></form>{{/canOperate}}
-          <ol class="log own-log">{{#entries}}<li data-kind-of="{{kind}}" data-action-of="{{action}}">{{#at}}{{> time}}{{/at}}
+          <ol class="log">{{#entries}}<li data-kind-of="{{kind}}" data-action-of="{{action}}">
+            {{#at}}{{> time}}{{/at}}
             <div class="what"><span class="tag">{{kind}}</span><span class="type"
               data-state="{{state}}">{{action}}</span>{{#targetPath}}<a class="muted"
                 href="{{targetPath}}">{{target}}</a>{{/targetPath}}{{^targetPath}}<span
@@ -231,15 +232,16 @@ enum IncidentPageTemplates {
               class="num nowrap">{{.}}</td>{{/times}}</tr>{{/rows}}</tbody></table>
         </section>
         <section class="panel spaced" id="report-weeks" aria-labelledby="report-weeks-title">
-          <header><h2 id="report-weeks-title">A week</h2><span class="end">{{#spark}}{{> spark}}{{/spark}}</span></header>
+          <header><h2 id="report-weeks-title">A week</h2><span
+            class="end">{{#spark}}{{> spark}}{{/spark}}</span></header>
           <dl class="facts">{{#weeks}}<dt>{{name}}</dt><dd>{{value}}</dd>{{/weeks}}</dl>
         </section>
         {{/hasIncidents}}
         {{^hasIncidents}}<section class="panel">{{#noIncidents}}{{> empty}}{{/noIncidents}}</section>{{/hasIncidents}}
         <section class="panel spaced" id="report-noise" aria-labelledby="report-noise-title">
           <header><h2 id="report-noise-title">Alert noise</h2><span class="end">the most ignored first</span></header>
-          {{#hasRules}}<table class="table cards"><thead><tr><th>Rule</th><th class="num">Fired</th><th class="num">Acted
-            on</th><th class="num">Ignored</th><th class="num">Open</th><th>Share ignored</th></tr></thead><tbody>
+          {{#hasRules}}<table class="table cards"><thead><tr><th>Rule</th><th class="num">Fired</th><th
+            class="num">Acted on</th><th class="num">Ignored</th><th class="num">Open</th><th>Share ignored</th></tr></thead><tbody>
             {{#rules}}<tr data-rule="{{rule}}"><td class="title">{{rule}}</td><td class="num"
               data-label="Fired">{{fired}}</td><td class="num" data-label="Acted on">{{actedOn}}</td><td class="num"
               data-label="Ignored">{{ignored}}</td><td class="num" data-label="Open">{{pending}}</td><td

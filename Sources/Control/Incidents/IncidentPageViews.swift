@@ -288,7 +288,8 @@ struct IncidentRoomView: PageView {
             ? "\(PageText.count(Int64(facts.entries.count - shown.count))) older ones" : nil
         traces = facts.traces.map {
             IncidentTraceView(
-                path: PagePath.trace($0.id), short: String($0.id.prefix(16)), agent: $0.agent, at: .ago($0.at, now: now))
+                path: PagePath.trace($0.id), short: String($0.id.prefix(16)), agent: $0.agent, at: .ago($0.at, now: now)
+            )
         }
         hasTraces = !facts.traces.isEmpty
         links = Self.links(incident, facts.window)

@@ -30,7 +30,8 @@ public struct IncidentPages: Sendable {
     public var routes: [Route] {
         [
             shell.route("/incidents", .operateOrView, "Incidents, the open ones first", handler: list),
-            shell.route("/incidents/report", .operateOrView, "Times of incidents, and noise of alerts", handler: report),
+            shell.route(
+                "/incidents/report", .operateOrView, "Times of incidents, and noise of alerts", handler: report),
             shell.route("/incidents/{id}", .operateOrView, "The room of one incident", handler: room),
         ]
     }
@@ -56,7 +57,8 @@ public struct IncidentPages: Sendable {
         let rows = Array(open.prefix(Self.rowsMax)) + items.filter { !known.contains($0.id) }
         let query = [("state", request.queryValue("state")), ("severity", request.queryValue("severity"))]
         let view = IncidentListView(
-            subtitle: "\(PageText.count(Int64(open.count)))\(open.count > Self.rowsMax ? "+" : "") open", showsSubtitle: isPlain,
+            subtitle: "\(PageText.count(Int64(open.count)))\(open.count > Self.rowsMax ? "+" : "") open",
+            showsSubtitle: isPlain,
             filters: Self.filters(request), state: request.queryValue("state"),
             severity: request.queryValue("severity") ?? "", mode: request.queryValue("mode") ?? "",
             modes: FailureMode.allCases.map(\.rawValue), hasIncidents: !rows.isEmpty,

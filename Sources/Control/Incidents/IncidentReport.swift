@@ -68,7 +68,8 @@ struct IncidentReport: Sendable {
         self.incidents = incidents.count
         isCut = incidents.count >= Self.incidentsMax
         times = Self.milestones.map { Times($0, incidents) }
-        byMode = Dictionary(grouping: incidents) { $0.mode?.rawValue ?? "" }.sorted { $0.key < $1.key }.map { mode, some in
+        byMode = Dictionary(grouping: incidents) { $0.mode?.rawValue ?? "" }.sorted { $0.key < $1.key }.map {
+            mode, some in
             (mode, some.count, Self.milestones.map { Times($0, some) })
         }
         weeks = Dictionary(grouping: incidents) { Self.week(of: $0.begin) }.sorted { $0.key < $1.key }

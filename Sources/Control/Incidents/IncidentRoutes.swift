@@ -137,8 +137,10 @@ public struct IncidentRoutes: Sendable {
             let traces = try service.links.traces(of: incident.id, limit: IncidentTraces.tracesMax, in: transaction)
             object["traces"] = .array(
                 traces.map {
-                    ["traceId": .string($0.id), "at": $0.at.json, "agent": .string($0.agent),
-                        "correlationId": .of($0.correlationID)]
+                    [
+                        "traceId": .string($0.id), "at": $0.at.json, "agent": .string($0.agent),
+                        "correlationId": .of($0.correlationID),
+                    ]
                 })
             object["actions"] = .list(try service.postmortems.items(of: incident.id, in: transaction))
             object["postmortem"] = try service.postmortem(incident, in: transaction).json(of: incident)
@@ -174,7 +176,8 @@ public struct IncidentRoutes: Sendable {
 
     private func analysis(_ request: APIRequest) async throws -> APIReply {
         try await exchange.storage.read { transaction in
-            .json(try service.analysis(try service.known(request.parameter("id"), in: transaction), in: transaction).json)
+            .json(
+                try service.analysis(try service.known(request.parameter("id"), in: transaction), in: transaction).json)
         }
     }
 

@@ -25,11 +25,13 @@ public enum IncidentSchema {
         Migration(
             "0094_incidents",
             [
-                "ALTER TABLE incidents ADD COLUMN status_text TEXT", "ALTER TABLE incidents ADD COLUMN status_at INTEGER",
+                "ALTER TABLE incidents ADD COLUMN status_text TEXT",
+                "ALTER TABLE incidents ADD COLUMN status_at INTEGER",
                 "ALTER TABLE incidents ADD COLUMN status_by TEXT",
                 "ALTER TABLE incidents ADD COLUMN reopenings INTEGER NOT NULL DEFAULT 0",
                 "ALTER TABLE incidents ADD COLUMN quiet_since INTEGER",
-                "ALTER TABLE incidents ADD COLUMN acted_at INTEGER", "ALTER TABLE incidents ADD COLUMN merged_into TEXT",
+                "ALTER TABLE incidents ADD COLUMN acted_at INTEGER",
+                "ALTER TABLE incidents ADD COLUMN merged_into TEXT",
                 "ALTER TABLE incidents ADD COLUMN seen_event INTEGER NOT NULL DEFAULT 0",
                 "ALTER TABLE incidents ADD COLUMN revision INTEGER NOT NULL DEFAULT 1",
                 "CREATE INDEX incidents_group ON incidents (group_key, id)",
@@ -53,8 +55,8 @@ public enum IncidentSchema {
                 """
                 CREATE TABLE postmortems (
                   incident_id TEXT NOT NULL PRIMARY KEY, document TEXT, edited_at INTEGER, edited_by TEXT,
-                  revision INTEGER NOT NULL DEFAULT 1, due_at INTEGER, waived_at INTEGER, waived_by TEXT, waived_why TEXT,
-                  reminded INTEGER NOT NULL DEFAULT 0) STRICT
+                  revision INTEGER NOT NULL DEFAULT 1, due_at INTEGER, waived_at INTEGER, waived_by TEXT,
+                  waived_why TEXT, reminded INTEGER NOT NULL DEFAULT 0) STRICT
                 """,
                 "CREATE INDEX postmortems_due ON postmortems (due_at) WHERE due_at IS NOT NULL",
                 """

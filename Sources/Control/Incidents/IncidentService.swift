@@ -77,7 +77,8 @@ public struct IncidentService: Sendable, AlertFollower {
     func link(_ incident: Incident, near: [String], in transaction: Transaction) throws {
         let hasAgent = incident.subjects.contains { $0.hasPrefix("agent:") }
         let kinds = hasAgent ? incident.subjects.filter { $0.hasPrefix("agent_type:") } : []
-        try links.link(incident.subjects.filter { !kinds.contains($0) }, isNear: false, to: incident.id, in: transaction)
+        try links.link(
+            incident.subjects.filter { !kinds.contains($0) }, isNear: false, to: incident.id, in: transaction)
         try links.link(near + kinds, isNear: true, to: incident.id, in: transaction)
     }
 
@@ -99,7 +100,9 @@ public struct IncidentService: Sendable, AlertFollower {
                 try hasRoom(incident, for: alert, in: transaction)
             else { continue }
             let isOwn = about.contains(tie.subject)
-            return (incident, isOwn && !tie.isNear ? "both are about \(tie.subject)" : "\(tie.subject) ties them together")
+            return (
+                incident, isOwn && !tie.isNear ? "both are about \(tie.subject)" : "\(tie.subject) ties them together"
+            )
         }
         guard try store.openCount(in: transaction) >= Incident.openMax,
             let newest = try store.open(limit: 1, in: transaction).first

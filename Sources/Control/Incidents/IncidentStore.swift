@@ -6,7 +6,8 @@ struct IncidentStore: Sendable {
     func insert(_ incident: Incident, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO incidents (id, title, severity, mode, kind, group_key, subjects, opened_by, detected_at, seen_event)
+            INSERT INTO incidents (id, title, severity, mode, kind, group_key, subjects, opened_by, detected_at,
+              seen_event)
             VALUES (\(incident.id), \(incident.title), \(incident.severity.rawValue), \(incident.mode?.rawValue),
               \(incident.kind?.rawValue), \(incident.groupKey), \(JSONValue.list(incident.subjects)),
               \(incident.openedBy), \(incident.detectedAt), \(incident.seenEvent))
@@ -22,10 +23,12 @@ struct IncidentStore: Sendable {
               mode = \(incident.mode?.rawValue), kind = \(incident.kind?.rawValue),
               subjects = \(JSONValue.list(incident.subjects)), acknowledged_at = \(reached[.acknowledged]),
               contained_at = \(reached[.contained]), mitigated_at = \(reached[.mitigated]),
-              detected_at = \(incident.detectedAt), verified_at = \(reached[.verified]), resolved_at = \(reached[.resolved]),
+              detected_at = \(incident.detectedAt), verified_at = \(reached[.verified]),
+              resolved_at = \(reached[.resolved]),
               postmortem_at = \(reached[.postmortem]), status_text = \(incident.status?.text),
               status_at = \(incident.status?.at), status_by = \(incident.status?.by),
-              reopenings = \(incident.reopenings), quiet_since = \(incident.quietSince), merged_into = \(incident.mergedInto), revision = \(incident.revision)
+              reopenings = \(incident.reopenings), quiet_since = \(incident.quietSince),
+              merged_into = \(incident.mergedInto), revision = \(incident.revision)
             WHERE id = \(incident.id)
             """)
     }

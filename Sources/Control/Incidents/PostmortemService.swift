@@ -148,7 +148,8 @@ extension IncidentService {
             dueOn: edit.dueOn.flatMap { $0.isEmpty ? nil : $0 }, state: .open, createdAt: world.now,
             createdBy: principal.actor)
         try postmortems.insert(item, of: incident.id, in: transaction)
-        try told("action_added", incident, ["item": .int(item.number), "text": .string(item.summary)], by: principal,
+        try told(
+            "action_added", incident, ["item": .int(item.number), "text": .string(item.summary)], by: principal,
             in: transaction)
         return item
     }

@@ -6,7 +6,8 @@ struct PostmortemStore: Sendable {
         try transaction.first("SELECT * FROM postmortems WHERE incident_id = \(id)").map { row in
             Postmortem(
                 document: row.optionalText("document"), editedAt: row.optionalTime("edited_at"),
-                editedBy: row.optionalText("edited_by"), revision: row.int("revision"), dueAt: row.optionalTime("due_at"),
+                editedBy: row.optionalText("edited_by"), revision: row.int("revision"),
+                dueAt: row.optionalTime("due_at"),
                 waivedAt: row.optionalTime("waived_at"), waivedBy: row.optionalText("waived_by"),
                 waivedWhy: row.optionalText("waived_why"), reminded: row.int("reminded"))
         }
@@ -15,8 +16,8 @@ struct PostmortemStore: Sendable {
     func put(_ postmortem: Postmortem, of id: Identifier<Incident>, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO postmortems (incident_id, document, edited_at, edited_by, revision, due_at, waived_at, waived_by,
-              waived_why, reminded)
+            INSERT INTO postmortems (incident_id, document, edited_at, edited_by, revision, due_at, waived_at,
+              waived_by, waived_why, reminded)
             VALUES (\(id), \(postmortem.document), \(postmortem.editedAt), \(postmortem.editedBy),
               \(postmortem.revision), \(postmortem.dueAt), \(postmortem.waivedAt), \(postmortem.waivedBy),
               \(postmortem.waivedWhy), \(postmortem.reminded))

@@ -65,7 +65,8 @@ struct IncidentsOpen: ClientCommand {
     @OptionGroup var output: OutputOptions
     @Argument(help: "What is wrong, in one line.") var title: String
     @Option(help: "critical, warning or info.") var severity = "warning"
-    @Option(help: "What it is about, such as agent:writer or provider:main; may be repeated.") var subject: [String] = []
+    @Option(help: "What it is about, such as agent:writer or provider:main; may be repeated.") var subject: [String] =
+        []
     @Option(help: "A failure mode, such as llm-outage.") var mode: String?
     @Option(help: "What is known.") var note: String?
 
