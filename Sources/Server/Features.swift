@@ -53,9 +53,7 @@ public struct Features: Sendable {
     private let house: HouseMetrics
     /// What agents do, from calls and spans.
     let agentMeters: AgentMeters
-    /// What alerts open and people see to.
-    public let incidents: IncidentService
-    let incidentMeters: IncidentMeters
+    let incidentMeters = IncidentMeters()
     /// What erases subjects; `nil` where no spans come in.
     let erasures: ErasureService?
     private let idempotency = IdempotencyStore()
@@ -111,10 +109,6 @@ public struct Features: Sendable {
         dispatch = GatewayDispatch(
             ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
-        incidents = IncidentService(
-            events: events, audit: audit, world: world,
-            surroundings: IncidentSurroundings(tasks: tasks, calls: calls), policy: IncidentPolicy(settings.incidents))
-        incidentMeters = IncidentMeters(service: incidents, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
@@ -312,6 +306,13 @@ public struct Features: Sendable {
             ],
         ]
         return parts.flatMap(\.self)
+    }
+
+    /// What alerts open and people see to.
+    public var incidents: IncidentService {
+        IncidentService(
+            events: events, audit: audit, world: world,
+            surroundings: IncidentSurroundings(tasks: tasks, calls: calls), policy: IncidentPolicy(settings.incidents))
     }
 
     private var incidentLoops: [Loop] {

@@ -72,6 +72,15 @@ struct IncidentJudgementTests {
             }, "agent.updated agent:writer", 2
         ),
         (
+            "somebody's new key is hardly a cause",
+            facts {
+                $0.entries = [
+                    entry("change", "key.created", "name:ci", minutes: -1, actor: "admin:ada"),
+                    entry("change", "key.revoked", "name:old", minutes: -8, actor: "admin:ada"),
+                ]
+            }, "key.revoked name:old", 2
+        ),
+        (
             "a change afterwards is no cause",
             facts { $0.entries = [entry("change", "queue.changed", "queue:inbox", minutes: 3)] }, nil, 0
         ),
@@ -268,8 +277,9 @@ struct IncidentJudgementTests {
             let id = try await bench.fire("HighErrorRate", ["agent": "a", "severity": "critical"])
             bench.time.advance(by: .minutes(2))
             try await bench.state(.acknowledged, of: id)
-            let meters = IncidentMeters(service: bench.incidents, storage: bench.storage)
-            try await meters.look()
+            let meters = IncidentMeters()
+            try await meters.look(bench.incidents, bench.storage)
+            try await meters.review(bench.incidents, bench.storage)
             var page = MetricPage()
             meters.collect(into: &page)
             func value(_ name: String, _ labels: [String]) -> Double? {

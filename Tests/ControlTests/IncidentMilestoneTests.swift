@@ -107,9 +107,9 @@ struct IncidentMilestoneTests {
         try await IncidentFixture.on(engine) { bench in
             let id = try await bench.open(["title": "It broke", "severity": "critical"]).id.text
             try await bench.state(.resolved, of: id)
-            let meters = IncidentMeters(service: bench.incidents, storage: bench.storage)
+            let meters = IncidentMeters()
             func overdue() async throws -> Double? {
-                try await meters.look()
+                try await meters.look(bench.incidents, bench.storage)
                 var page = MetricPage()
                 meters.collect(into: &page)
                 return page.samples.first { $0.name == "reeve_incident_postmortems_overdue" }?.value

@@ -37,6 +37,16 @@ struct IncidentServiceTests {
         for (text, expected) in table { #expect(Incident.Severity(alert: text) == expected, "\(text)") }
     }
 
+    @Test("an alert may say that it opens nothing", arguments: TestEngine.available)
+    func optOut(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            let told = try await bench.fire("PostmortemOverdue", ["incident": "none"])
+            let always = try await bench.fire("Watchdog", ["severity": "none"])
+            #expect([told, always] == ["", ""])
+            #expect(try await bench.events("incident.*").isEmpty)
+        }
+    }
+
     @Test("the worst severity and the first mode count", arguments: TestEngine.available)
     func worsens(_ engine: TestEngine) async throws {
         try await IncidentFixture.on(engine) { bench in

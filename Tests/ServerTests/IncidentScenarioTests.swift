@@ -179,6 +179,44 @@ struct IncidentScenarioTests {
         }
     }
 
+    /// A failed span of the agent `writer` at this moment.
+    private static func fail(_ client: AppClient, _ trace: String, _ agent: String, key: String) async throws {
+        let at = client.world.now.microseconds * 1_000
+        let attributes: JSONValue = [
+            ["key": "gen_ai.operation.name", "value": ["stringValue": "invoke_agent"]],
+            ["key": "gen_ai.agent.name", "value": ["stringValue": .string(agent)]],
+        ]
+        let span: JSONValue = [
+            "traceId": .string(trace), "spanId": "00f067aa0ba902b7", "name": "plan",
+            "startTimeUnixNano": .string(String(at - 1_000_000)), "endTimeUnixNano": .string(String(at)),
+            "status": ["code": 2, "message": "it broke"], "attributes": attributes,
+        ]
+        let body: JSONValue = ["resourceSpans": [["scopeSpans": [["spans": [span]]]]]]
+        let reply = try await client.post("/v1/traces", body, key: key, headers: [("content-type", "application/json")])
+        #expect(reply.status == 200, "\(reply.text)")
+        try await client.app.features.spans?.flush()
+    }
+
+    @Test("traces with an error of its agents are kept for it", arguments: TestEngine.available)
+    func traces(_ engine: TestEngine) async throws {
+        try await withApp(engine) { client in
+            let key = try await client.key(.operator_)
+            let (mine, other) = (String(repeating: "a", count: 32), String(repeating: "b", count: 32))
+            try await Self.fail(client, mine, "writer", key: key)
+            try await Self.fail(client, other, "stranger", key: key)
+            let id = try await Self.open(client, key)
+            let loop = try #require(client.app.features.loops.first { $0.name == "incidents.traces" })
+            for _ in 0..<2 { try await loop.body() }
+            let shown = try await client.get("\(Self.path)/\(id)", key: key)
+            let kept = (shown["traces"]?.array ?? []).compactMap { $0["traceId"]?.string }
+            #expect(kept == [mine])
+            let labelled = try await client.get("/api/v1/traces/\(mine)", key: key)
+            #expect(labelled["labels"]?.array == [.string("incident:\(id)")])
+            let foreign = try await client.get("/api/v1/traces/\(other)", key: key)
+            #expect(foreign["labels"]?.array?.isEmpty == true)
+        }
+    }
+
     @Test("lists are filtered and paged, two are made one", arguments: TestEngine.available)
     func lists(_ engine: TestEngine) async throws {
         try await withApp(engine) { client in

@@ -100,6 +100,17 @@ extension IncidentService {
         return facts
     }
 
+    /// What was handed in within the incident's time: of the tasks in its timeline, and of its agents'.
+    func deliverables(
+        _ incident: Incident, _ entries: [IncidentEntry], in transaction: Transaction
+    ) throws -> [Deliverable] {
+        guard let tasks = surroundings.tasks else { return [] }
+        let named = Set(entries.map(\.target)).sorted()
+        return try tasks.deliverables(
+            ofAgents: incident.subjects(of: "agent"), tasks: IncidentFacts.names(of: "task", in: named),
+            window(incident), in: transaction)
+    }
+
     func analysis(_ incident: Incident, in transaction: Transaction) throws -> IncidentAnalysis {
         let facts = try facts(incident, in: transaction)
         var assessment = IncidentAssessment.of(facts)

@@ -42,7 +42,7 @@ enum IncidentChange {
         add(.breaker, fleetWide: true, "model.breaker_opened", "model.breaker_closed", "model.breaker_reset")
         add(.breaker, fleetWide: true, "model.outage.began", "model.outage.ended")
         add(.budget, fleetWide: false, "budget.soft_limit", "budget.exhausted", "budget.written_off")
-        add(.change, fleetWide: false, "budget.created", "budget.changed", "budget.deleted")
+        add(.change, fleetWide: false, "budget.created", "budget.updated", "budget.removed")
         add(.agent, fleetWide: false, "agent.status_changed", "agent.health_changed", "agent.paused", "agent.resumed")
         add(.agent, fleetWide: false, "agent.draining", "agent.quarantined", "agent.quarantine_released")
         add(.task, fleetWide: false, "task.held", "task.failed", "task.timed_out", "task.lease_lost")

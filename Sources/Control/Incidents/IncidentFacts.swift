@@ -153,6 +153,9 @@ enum RootCauseRanking {
             if facts.subjects.contains(entry.target) {
                 score += 0.2
                 why.append("it is about \(entry.target)")
+            } else if entry.action == "key.created" {
+                // Somebody's new key changes nothing for others; a key that was revoked may.
+                score /= 2
             }
             return RootCause(
                 kind: "change", target: "\(entry.action) \(entry.target)", score: min(1, score), evidence: why,

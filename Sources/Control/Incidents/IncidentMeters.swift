@@ -5,11 +5,13 @@ import Telemetry
 /// How incidents stand, as metrics. Looked up now and then: a scrape answers from memory.
 public final class IncidentMeters: MetricSource {
     public static let interval = Span.seconds(5)
+    /// Between two looks at all incidents of ``days``.
+    public static let reviewInterval = Span.minutes(1)
     /// The days of which times are told.
     static let days: Int64 = 30
 
     static let incidents = Metric.gauge(
-        "reeve_incidents", "Incidents whose postmortem is not done, by how far they are.",
+        "reeve_incidents", "Open incidents by how far they are, and resolved ones that owe a postmortem.",
         labels: ["state", "severity"])
     static let overdue = Metric.gauge(
         "reeve_incident_postmortems_overdue", "Postmortems that should be published by now.")
@@ -32,24 +34,29 @@ public final class IncidentMeters: MetricSource {
     }
 
     private let state = Mutex(State())
-    private let service: IncidentService
-    private let storage: any Storage
 
-    public init(service: IncidentService, storage: any Storage) {
-        (self.service, self.storage) = (service, storage)
-    }
+    public init() {}
 
-    public func look() async throws {
-        let service = service
+    /// Looks at what is open, and what is owed.
+    public func look(_ service: IncidentService, _ storage: any Storage) async throws {
         let found = try await storage.read { transaction in
             let now = service.world.now
             return State(
                 counts: try service.store.counts(in: transaction),
                 overdue: try service.postmortems.overdueCount(at: now, in: transaction),
-                actions: try service.postmortems.overdueItems(on: String(now.rfc3339.prefix(10)), in: transaction),
-                report: try service.report(days: Self.days, in: transaction))
+                actions: try service.postmortems.overdueItems(on: String(now.rfc3339.prefix(10)), in: transaction))
         }
-        state.withLock { $0 = found }
+        state.withLock { state in
+            let report = state.report
+            state = found
+            state.report = report
+        }
+    }
+
+    /// Looks at the times of all incidents of the last days.
+    public func review(_ service: IncidentService, _ storage: any Storage) async throws {
+        let report = try await storage.read { try service.report(days: Self.days, in: $0) }
+        state.withLock { $0.report = report }
     }
 
     public func collect(into page: inout MetricPage) {

@@ -54,7 +54,7 @@ enum IncidentPageTemplates {
         {{> incident-head}}
         <div class="columns">
           <div class="stack">
-            <section class="panel" id="incident-status" aria-labelledby="incident-status-title">
+            <section class="panel early" id="incident-status" aria-labelledby="incident-status-title">
               <header><h2 id="incident-status-title">For stakeholders</h2>{{#status}}<span class="end">by
                 {{statusBy}}, {{#statusAt}}{{> time}}{{/statusAt}}</span>{{/status}}</header>
               {{#status}}<p class="said-aloud" id="incident-told">{{status}}</p>{{/status}}
@@ -113,7 +113,7 @@ enum IncidentPageTemplates {
     static let evidence = PageTemplate(
         "incident-evidence",
         #"""
-        <section class="panel" id="incident-assessment" aria-labelledby="incident-assessment-title">
+        <section class="panel early" id="incident-assessment" aria-labelledby="incident-assessment-title">
           <header><h2 id="incident-assessment-title">Infrastructure or behaviour?</h2></header>
           <div class="pad"><b id="incident-nature">{{nature}}</b> <span class="muted">{{confidence}}</span></div>
           {{#hasEvidence}}<ul class="causes">{{#evidence}}<li><span
@@ -122,7 +122,7 @@ enum IncidentPageTemplates {
             data-done="Noted"><input type="hidden" name="kind" value="{{otherNature}}"><div
               class="row"><button class="tiny" type="submit">It is {{otherNature}}</button></div></form>{{/canOperate}}
         </section>
-        <section class="panel" id="incident-causes" aria-labelledby="incident-causes-title">
+        <section class="panel early" id="incident-causes" aria-labelledby="incident-causes-title">
           <header><h2 id="incident-causes-title">What may have caused it</h2></header>
           {{#hasCauses}}<ol class="causes">{{#causes}}<li data-cause="{{target}}"><b>{{#path}}<a
             href="{{path}}">{{target}}</a>{{/path}}{{^path}}{{target}}{{/path}}</b><span class="nowrap"><svg
@@ -135,7 +135,7 @@ enum IncidentPageTemplates {
           <header><h2 id="incident-impact-title">Impact</h2></header>
           <dl class="facts">{{#impact}}<dt>{{name}}</dt><dd>{{value}}</dd>{{/impact}}</dl>
         </section>
-        <section class="panel" id="incident-alerts" aria-labelledby="incident-alerts-title">
+        <section class="panel early" id="incident-alerts" aria-labelledby="incident-alerts-title">
           <header><h2 id="incident-alerts-title">Alerts</h2></header>
           {{#hasAlerts}}<ul class="causes">{{#alerts}}<li data-alert="{{fingerprint}}"><b>{{name}}</b><span
             class="state" data-state="{{state}}">{{stateLabel}}</span><span
@@ -150,6 +150,9 @@ enum IncidentPageTemplates {
             href="{{path}}">{{short}}</a><span class="muted small">{{#at}}{{> time}}{{/at}}</span><span
               class="second">{{agent}}</span></li>{{/traces}}</ul>{{/hasTraces}}
           {{^hasTraces}}<div class="empty">No trace with an error is kept for it.</div>{{/hasTraces}}
+          {{#hasDeliverables}}<ul class="causes">{{#deliverables}}<li><a href="{{path}}">{{name}}</a><span
+            class="muted small">{{#at}}{{> time}}{{/at}}</span><span class="second">{{agent}}</span></li>
+          {{/deliverables}}</ul>{{/hasDeliverables}}
         </section>
         """#)
 
@@ -178,7 +181,7 @@ enum IncidentPageTemplates {
     static let postmortem = PageTemplate(
         "incident-postmortem",
         #"""
-        <section class="panel postmortem" id="incident-postmortem" aria-labelledby="incident-postmortem-title">
+        <section class="panel postmortem late" id="incident-postmortem" aria-labelledby="incident-postmortem-title">
           <header><h2 id="incident-postmortem-title">Postmortem</h2><span class="state"
             data-state="{{postmortemState}}">{{postmortemLabel}}</span><span class="end">{{#due}}<span
               class="state" data-state="{{#isOverdue}}overdue{{/isOverdue}}">due
@@ -241,7 +244,8 @@ enum IncidentPageTemplates {
         <section class="panel spaced" id="report-noise" aria-labelledby="report-noise-title">
           <header><h2 id="report-noise-title">Alert noise</h2><span class="end">the most ignored first</span></header>
           {{#hasRules}}<table class="table cards"><thead><tr><th>Rule</th><th class="num">Fired</th><th
-            class="num">Acted on</th><th class="num">Ignored</th><th class="num">Open</th><th>Share ignored</th></tr></thead><tbody>
+            class="num">Acted on</th><th class="num">Ignored</th><th class="num">Open</th><th>Share
+              ignored</th></tr></thead><tbody>
             {{#rules}}<tr data-rule="{{rule}}"><td class="title">{{rule}}</td><td class="num"
               data-label="Fired">{{fired}}</td><td class="num" data-label="Acted on">{{actedOn}}</td><td class="num"
               data-label="Ignored">{{ignored}}</td><td class="num" data-label="Open">{{pending}}</td><td

@@ -56,6 +56,7 @@ struct IncidentRoomFacts {
     let items: [ActionItem]
     let traces: [(id: String, at: Timestamp, agent: String, correlationID: String?)]
     let sections: [IncidentRoomPart]
+    let deliverables: [Deliverable]
     let window: Range<Timestamp>
 }
 
@@ -100,14 +101,15 @@ struct IncidentEntryView: PageView {
     let actor: String
     let text: String?
 
-    init(_ entry: IncidentEntry, now: Timestamp) {
+    /// - Parameter own: The incident's own name, which says nothing new in its room.
+    init(_ entry: IncidentEntry, own: String, now: Timestamp) {
         at = .ago(entry.at, now: now)
         clock = PageText.full(entry.at)
         kind = entry.kind
         action = entry.action
         state = ["regressed", "reopened", "fired", "flapping"].contains(entry.action) ? "failed" : ""
-        target = entry.target
-        targetPath = Self.path(entry.target)
+        target = entry.target == own ? "" : entry.target
+        targetPath = entry.target == own ? nil : Self.path(entry.target)
         actor = entry.actor
         text = entry.text.map { PageText.clipped($0, 1_000) }
     }
@@ -196,6 +198,25 @@ struct IncidentTraceView: PageView {
     let short: String
     let agent: String
     let at: TimeView
+
+    init(_ id: String, agent: String, at: TimeView) {
+        (path, short) = (PagePath.trace(id), String(id.prefix(16)))
+        (self.agent, self.at) = (agent, at)
+    }
+}
+
+struct IncidentDeliverableView: PageView {
+    let path: String
+    let name: String
+    let agent: String
+    let at: TimeView
+
+    init(_ deliverable: Deliverable, now: Timestamp) {
+        path = PagePath.task(deliverable.taskID.text)
+        name = "\(deliverable.name) #\(deliverable.revision)"
+        agent = deliverable.agent
+        at = .ago(deliverable.createdAt, now: now)
+    }
 }
 
 struct IncidentRoomView: PageView {
@@ -233,6 +254,8 @@ struct IncidentRoomView: PageView {
     let hasTraces: Bool
     let traces: [IncidentTraceView]
     let links: [LinkView]
+    let hasDeliverables: Bool
+    let deliverables: [IncidentDeliverableView]
     let hasItems: Bool
     let items: [ActionItemView]
     let document: String
@@ -266,12 +289,7 @@ struct IncidentRoomView: PageView {
         subjects = incident.subjects.map { SubjectView(name: $0, path: IncidentEntryView.path($0)) }
         let assessment = facts.analysis.assessment
         let kind = assessment.saidBy ?? assessment.kind
-        nature = kind.map { PageText.label($0.rawValue) } ?? "Not clear yet"
-        confidence =
-            assessment.saidBy != nil
-            ? "a person said so"
-            : assessment.kind == nil
-                ? "the evidence speaks for neither" : "confidence \(PageText.percent(assessment.confidence * 100))"
+        (nature, confidence) = Self.nature(assessment)
         evidence = assessment.evidence.map { "\($0.text) (\($0.kind.rawValue))" }
         hasEvidence = !assessment.evidence.isEmpty
         otherNature = (kind == .infrastructure ? FailureKind.behavioural : .infrastructure).rawValue
@@ -282,17 +300,15 @@ struct IncidentRoomView: PageView {
         hasAlerts = !facts.alerts.isEmpty
         sections = facts.sections
         let shown = facts.entries.suffix(IncidentPages.entriesMax)
-        entries = shown.reversed().map { IncidentEntryView($0, now: now) }
+        entries = shown.reversed().map { IncidentEntryView($0, own: incident.target, now: now) }
         hiddenEntries =
             shown.count < facts.entries.count
             ? "\(PageText.count(Int64(facts.entries.count - shown.count))) older ones" : nil
-        traces = facts.traces.map {
-            IncidentTraceView(
-                path: PagePath.trace($0.id), short: String($0.id.prefix(16)), agent: $0.agent, at: .ago($0.at, now: now)
-            )
-        }
+        traces = facts.traces.map { IncidentTraceView($0.id, agent: $0.agent, at: .ago($0.at, now: now)) }
         hasTraces = !facts.traces.isEmpty
         links = Self.links(incident, facts.window)
+        deliverables = facts.deliverables.map { IncidentDeliverableView($0, now: now) }
+        hasDeliverables = !facts.deliverables.isEmpty
         items = facts.items.map { ActionItemView($0, api: api, now: now) }
         hasItems = !facts.items.isEmpty
         document = facts.document
@@ -303,6 +319,12 @@ struct IncidentRoomView: PageView {
         isOverdue = facts.postmortem.dueAt.map { $0 <= now } ?? false
         waived = facts.postmortem.waivedWhy
         canPublish = !incident.isOpen && incident.milestones[.postmortem] == nil && incident.mergedInto == nil
+    }
+
+    private static func nature(_ assessment: IncidentAssessment) -> (String, confidence: String) {
+        if let kind = assessment.saidBy { return (PageText.label(kind.rawValue), "a person said so") }
+        guard let kind = assessment.kind else { return ("Not clear yet", "the evidence speaks for neither") }
+        return (PageText.label(kind.rawValue), "confidence \(PageText.percent(assessment.confidence * 100))")
     }
 
     private static func verbs(_ incident: Incident, _ api: String) -> [IncidentVerbView] {

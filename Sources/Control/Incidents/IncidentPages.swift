@@ -100,7 +100,8 @@ public struct IncidentPages: Sendable {
                 traces: try service.links.traces(of: incident.id, limit: IncidentTraces.tracesMax, in: transaction),
                 sections: try parts.sections.compactMap {
                     try $0.section(incident, for: principal, in: transaction)
-                }, window: service.window(incident))
+                }, deliverables: try service.deliverables(incident, entries, in: transaction),
+                window: service.window(incident))
             return (incident.title, IncidentRoomView(facts, canOperate: canOperate, now: now))
         }
         return try await shell.page(

@@ -142,6 +142,13 @@ public struct IncidentRoutes: Sendable {
                         "correlationId": .of($0.correlationID),
                     ]
                 })
+            object["deliverables"] = .array(
+                try service.deliverables(incident, Array(entries), in: transaction).map {
+                    [
+                        "id": $0.id.json, "taskId": $0.taskID.json, "name": .string($0.name),
+                        "revision": .int($0.revision), "agent": .string($0.agent), "at": $0.createdAt.json,
+                    ]
+                })
             object["actions"] = .list(try service.postmortems.items(of: incident.id, in: transaction))
             object["postmortem"] = try service.postmortem(incident, in: transaction).json(of: incident)
             object["links"] = Self.links(incident, service.window(incident))

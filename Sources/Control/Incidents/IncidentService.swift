@@ -7,6 +7,8 @@ public struct IncidentService: Sendable, AlertFollower {
     public static let entriesMax = 5_000
     /// Of those, entries that nobody wrote by hand: the rest is for people.
     static let automaticMax: Int64 = 4_000
+    /// Alerts with this label open nothing: those that tell of incidents themselves would go round in circles.
+    static let optOut = (label: "incident", value: "none")
     /// Events before the first one of an incident that its timeline may begin with.
     static let lookBackEventsMax: Int64 = 50_000
     /// Open incidents that are looked at when an alert looks for its own.
@@ -37,7 +39,9 @@ public struct IncidentService: Sendable, AlertFollower {
     // MARK: Alerts
 
     public func fired(_ alert: Alert, in transaction: Transaction) throws -> String? {
-        guard let severity = Incident.Severity(alert: alert.severity) else { return nil }
+        guard alert.labels[Self.optOut.label] != Self.optOut.value,
+            let severity = Incident.Severity(alert: alert.severity)
+        else { return nil }
         let about = IncidentGrouping.ties(of: alert)
         let near = try surroundings.near(IncidentGrouping.subjects(of: alert), at: world.now, in: transaction)
         if let known = try place(of: alert, about, near, in: transaction) {

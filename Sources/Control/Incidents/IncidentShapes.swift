@@ -59,7 +59,10 @@ public enum IncidentShapes {
     private static let optionalTime: JSONValue = ["type": ["string", "null"], "format": "date-time"]
     private static let object: JSONValue = ["type": "object"]
     private static func list(_ item: JSONValue) -> JSONValue { ["type": "array", "items": item] }
-    private static let subject: JSONValue = ["type": "string", "pattern": "^[a-z_]+:[^/\\\\]+$"]
+    private static let subject: JSONValue = [
+        "type": "string",
+        "pattern": .string("^(\(IncidentDraft.kinds.sorted().joined(separator: "|"))):[A-Za-z0-9_-]+$"),
+    ]
 
     private static func choice(_ words: [String]) -> JSONValue { ["type": "string", "enum": .list(words)] }
     private static let severity = choice(Incident.Severity.allCases.map(\.rawValue))
@@ -106,7 +109,9 @@ public enum IncidentShapes {
             shape(
                 incident + [
                     ("alerts", list(object)), ("timeline", list(RouteShape.ref("IncidentEntry"))),
-                    ("timelineIsCut", flag), ("traces", list(object)), ("actions", list(RouteShape.ref("ActionItem"))),
+                    ("timelineIsCut", flag), ("traces", list(object)),
+                    ("deliverables", list(object)),
+                    ("actions", list(RouteShape.ref("ActionItem"))),
                     ("postmortem", object), ("links", object),
                 ], required: incident.map(\.0) + ["alerts", "timeline"])
         ),

@@ -130,15 +130,17 @@ struct IncidentStore: Sendable {
         SQLText(stringLiteral: "\(milestone.rawValue)_at")
     }
 
-    /// How many are in each state, of each severity, but for those whose postmortem is done.
+    /// How many are in each state, of each severity: open ones, and resolved ones that owe a postmortem.
     func counts(in transaction: Transaction) throws -> [(state: Incident.Milestone, severity: String, count: Int64)] {
         try transaction.rows(
             """
-            SELECT CASE WHEN resolved_at IS NOT NULL THEN 'resolved' WHEN verified_at IS NOT NULL THEN 'verified'
-                WHEN mitigated_at IS NOT NULL THEN 'mitigated' WHEN contained_at IS NOT NULL THEN 'contained'
-                WHEN acknowledged_at IS NOT NULL THEN 'acknowledged' ELSE 'detected' END AS state,
-              severity, count(*) AS n
-            FROM incidents WHERE postmortem_at IS NULL AND merged_into IS NULL GROUP BY 1, severity
+            SELECT CASE WHEN verified_at IS NOT NULL THEN 'verified' WHEN mitigated_at IS NOT NULL THEN 'mitigated'
+                WHEN contained_at IS NOT NULL THEN 'contained' WHEN acknowledged_at IS NOT NULL THEN 'acknowledged'
+                ELSE 'detected' END AS state, severity, count(*) AS n
+            FROM incidents WHERE resolved_at IS NULL GROUP BY 1, severity
+            UNION ALL SELECT 'resolved' AS state, severity, count(*) AS n
+            FROM postmortems JOIN incidents ON incidents.id = postmortems.incident_id
+            WHERE postmortems.due_at IS NOT NULL GROUP BY severity
             """
         ).compactMap { row in
             Incident.Milestone(rawValue: row.text("state")).map { ($0, row.text("severity"), row.int("n")) }
@@ -151,7 +153,9 @@ struct IncidentStore: Sendable {
     ) throws -> [Incident] {
         try transaction.rows(
             """
-            SELECT * FROM incidents WHERE merged_into IS NULL AND (resolved_at IS NULL OR resolved_at >= \(time))
+            SELECT * FROM incidents WHERE merged_into IS NULL AND id IN (
+              SELECT id FROM incidents WHERE resolved_at IS NULL UNION ALL
+              SELECT id FROM incidents WHERE resolved_at IS NOT NULL AND resolved_at >= \(time))
             ORDER BY id DESC LIMIT \(limit)
             """
         ).map(incident)

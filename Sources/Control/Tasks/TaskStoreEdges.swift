@@ -60,6 +60,16 @@ extension TaskService {
     /// Tasks of agents that are looked at for what leads to and from them.
     static let edgeTasksMax = 100
     static let edgesMax = 500
+    static let deliverablesMax = 100
+
+    /// What was handed in within a time, of tasks and of the latest tasks of agents; the oldest first.
+    func deliverables(
+        ofAgents agents: [String], tasks: [String], _ times: Range<Timestamp>, in transaction: Transaction
+    ) throws -> [Deliverable] {
+        let owned = try store.latest(ofOwners: agents, limit: Self.edgeTasksMax, in: transaction)
+        let ids = Set(owned + tasks.prefix(Self.edgeTasksMax)).compactMap { TaskID($0) }.sorted()
+        return try deliverables.all(of: ids, within: times, limit: Self.deliverablesMax, in: transaction)
+    }
 
     /// How the graph of tasks ties agents and tasks to others.
     public func edges(

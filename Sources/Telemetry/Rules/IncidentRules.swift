@@ -9,6 +9,8 @@ enum IncidentRules {
     static let overdue = AlertRule(
         name: "PostmortemOverdue", severity: .warning, expression: "max(reeve_incident_postmortems_overdue) > 0",
         holdsFor: "5m",
+        // An incident of its own would owe a postmortem too.
+        labels: [("incident", "none")],
         summary: "A postmortem is overdue",
         detail: "{{ $value | humanize }} postmortems were not published within 48 hours after their incidents were "
             + "resolved.",
