@@ -287,10 +287,12 @@
     setTimeout(() => element.remove(), isBad ? 9000 : 3500);
   }
 
-  async function send(method, path, body) {
+  // `ifMatch` keeps two people from overwriting each other's words.
+  async function send(method, path, body, ifMatch) {
+    const guard = ifMatch === undefined ? {} : { "if-match": ifMatch };
     const reply = await fetch(path, {
       method, credentials: "same-origin",
-      headers: body === undefined ? {} : { "content-type": "application/json", "idempotency-key": newKey() },
+      headers: body === undefined ? guard : { "content-type": "application/json", "idempotency-key": newKey(), ...guard },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const text = await reply.text();
@@ -302,11 +304,11 @@
 
   const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-  async function act(element, method, path, body) {
+  async function act(element, method, path, body, ifMatch) {
     if (element.dataset.confirm && !confirm(element.dataset.confirm)) return null;
     element.setAttribute("aria-busy", "true");
     try {
-      const reply = await send(method, path, body);
+      const reply = await send(method, path, body, ifMatch);
       toast(element.dataset.done || "Done");
       element.closest("details.menu")?.removeAttribute("open");
       await refresh(true);
@@ -332,9 +334,10 @@
       if (await act(form, "PUT", form.dataset.put + encodeURIComponent(name))) form.reset();
       return;
     }
-    const reply = await act(form, "POST", form.dataset.post, formBody(form));
+    const reply = await act(form, form.dataset.method || "POST", form.dataset.post, formBody(form), form.dataset.ifMatch);
     if (!reply) return;
-    form.reset();
+    // What was edited stays to be edited further.
+    if (!form.dataset.method) form.reset();
     if (form.dataset.secret && reply[form.dataset.secret]) showSecret($("[data-secret-slot]", form), reply[form.dataset.secret]);
   }
 
@@ -403,7 +406,7 @@
   }
 
   // --- Keyboard ---------------------------------------------------------------------------------------------------
-  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", x: "/traces", v: "/overview", l: "/logs" };
+  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", x: "/traces", v: "/overview", l: "/logs", i: "/incidents" };
   let isGoing = false;
 
   const rows = () => $$("[data-row]");
@@ -591,7 +594,7 @@
     if (element.dataset.verdict) return verdict(element.dataset.verdict);
     if (element.dataset.bulk) return bulk(element.dataset.bulk);
     if (element.dataset.delete) return act(element, "DELETE", element.dataset.delete);
-    if (element.dataset.post) return act(element, "POST", element.dataset.post, element.dataset.body ? JSON.parse(element.dataset.body) : {});
+    if (element.dataset.post) return act(element, element.dataset.method || "POST", element.dataset.post, element.dataset.body ? JSON.parse(element.dataset.body) : {});
     switch (element.dataset.action) {
       case "theme": return toggleTheme();
       case "help": return $("#help").showModal();

@@ -6,6 +6,16 @@ import Telemetry
 
 /// What alerts are made of: the rules, what fires, and the incidents that come of it.
 struct AlertParts: Sendable {
+    /// The features that incidents are about.
+    struct Ground: Sendable {
+        let tasks: TaskService
+        let agents: AgentService
+        let access: AccessService
+        let gateway: ModelGateway
+        let calls: CallService
+    }
+
+    let incidentMeters = IncidentMeters()
     let alerts: AlertService
     let incidents: IncidentService
     /// `nil` where no metrics are kept, as in simulations.
@@ -19,16 +29,21 @@ struct AlertParts: Sendable {
     private let world: World
 
     init(
-        _ set: AlertRuleSet, _ metrics: MetricIngest?, _ yard: DrillYard,
+        _ set: AlertRuleSet, _ metrics: MetricIngest?, _ ground: Ground,
         _ records: (events: Events, audit: AuditService),
         _ storage: any Storage, _ replicaID: String, _ settings: Settings, _ world: World
     ) {
         (self.set, self.storage, self.world) = (set, storage, world)
         exchange = Exchange(storage: storage, world: world)
         let drills = DrillService(
-            ground: yard, model: DrillModel.name, events: records.events, audit: records.audit, world: world)
+            ground: DrillYard(
+                tasks: ground.tasks, agents: ground.agents, access: ground.access, gateway: ground.gateway),
+            model: DrillModel.name, events: records.events, audit: records.audit, world: world)
         self.drills = drills
-        incidents = IncidentService(events: records.events, audit: records.audit, world: world)
+        incidents = IncidentService(
+            events: records.events, audit: records.audit, world: world,
+            surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
+            policy: IncidentPolicy(settings.incidents))
         alerts = AlertService(events: records.events, world: world, follower: incidents)
         let address = PublicAddress(settings.http)
         self.address = address

@@ -115,7 +115,7 @@ public struct Features: Sendable {
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         (costs, self.onCallPlan) = (CostService(work: DeliverableStore(), world: world), onCallPlan)
         alerting = AlertParts(
-            rules, metrics, DrillYard(tasks: tasks, agents: agents, access: access, gateway: gateway),
+            rules, metrics, .init(tasks: tasks, agents: agents, access: access, gateway: gateway, calls: calls),
             (events, audit), storage, replicaID, settings, world)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
@@ -196,7 +196,7 @@ public struct Features: Sendable {
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
-        + RetentionShapes.schemas + OnCallShapes.schemas
+        + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -223,6 +223,7 @@ public struct Features: Sendable {
                 service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals,
                 publicURL: settings.http.publicURL
             ).routes,
+            IncidentRoutes(service: incidents, exchange: exchange).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
@@ -234,7 +235,7 @@ public struct Features: Sendable {
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
-                onCall: onCall,
+                incidents: IncidentPages.Parts(service: incidents), onCall: onCall,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -310,6 +311,7 @@ public struct Features: Sendable {
             dispatch.loops,
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
+            incidentLoops,
             [
                 Loop("gateway.keys", every: .seconds(5)) { keyring.reload() }
             ],
@@ -327,11 +329,24 @@ public struct Features: Sendable {
         return parts.flatMap(\.self)
     }
 
+    /// What alerts open and people see to.
+    public var incidents: IncidentService { alerting.incidents }
+
+    private var incidentLoops: [Loop] {
+        IncidentLoops(
+            service: incidents, timelines: IncidentTimelines(service: incidents, storage: storage),
+            traces: spans.map {
+                IncidentTraces(service: incidents, retention: retention, traces: $0, storage: storage)
+            }, meters: alerting.incidentMeters, storage: storage
+        ).loops
+    }
+
     private var ownMetrics: MetricsRoutes {
         var own: [any MetricSource] = ownSpans.map { [$0] } ?? []
         if let engine = alerting.engine { own.append(engine.meters) }
         own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
-        return MetricsRoutes(house: house, sources: [gateway, agentMeters, connections, requests] + own)
+        return MetricsRoutes(
+            house: house, sources: [gateway, agentMeters, alerting.incidentMeters, connections, requests] + own)
     }
 
     private func metricLoops(_ metrics: MetricIngest) -> [Loop] {

@@ -18,7 +18,7 @@ PROMTOOL, PROMETHEUS, AMTOOL = shutil.which("promtool"), shutil.which("prometheu
 ROWS = ["System Health", "Agent Behavior", "Memory Performance", "Cost and Quotas"]
 FIRST_GUIDE = {"AgentDown", "TaskStuck", "HighErrorRate", "CostSpike", "QueueBackup"}
 SECOND_GUIDE = {"ErrorRateSpike", "ContextExhaustion", "MemoryStoreSlow", "ModelTimeouts", "SessionAbnormal"}
-OWN = {"ToolStorm", "TelemetryLoss", "ProviderOutage", "FleetPaused", "TracesNotKept", "Watchdog"}
+OWN = {"ToolStorm", "TelemetryLoss", "ProviderOutage", "FleetPaused", "TracesNotKept", "PostmortemOverdue", "Watchdog"}
 
 
 def export(what, folder, *arguments, status=0):

@@ -92,6 +92,6 @@ public struct IngestService: Sendable {
         "alert", "audit", "batch", "budget", "call", "config", "configuration", "deliverable", "deployment",
         "evaluation", "incident", "key", "login", "login_link", "model", "project", "queue", "readiness", "reeve",
         "release",
-        "review", "schedule", "secret", "session", "setting", "task",
+        "review", "schedule", "secret", "session", "setting", "silence", "task",
     ]
 }

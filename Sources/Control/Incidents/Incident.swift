@@ -6,8 +6,12 @@ public struct Incident: Sendable, Identified {
     public static let idPrefix = "incident"
     /// Incidents that are open at one time, at most; further alerts join the newest one.
     public static let openMax: Int64 = 1_000
-    /// Alerts of one incident that are shown.
+    /// Alerts of one incident, by their labels: those beyond it open another one.
     public static let alertsMax = 1_000
+    /// Characters of a title.
+    public static let titleMax = 300
+    /// Characters of a note, and of what stakeholders are told.
+    public static let noteMax = 10_000
 
     /// How bad it is. The worst of its alerts, or what somebody said.
     public enum Severity: String, Sendable, CaseIterable, Comparable {
@@ -39,6 +43,20 @@ public struct Incident: Sendable, Identified {
     public var subjects: [String]
     public var milestones: [Milestone: Timestamp]
     public let openedBy: String
+    /// What stakeholders are told, in words of a person.
+    public var status: IncidentStatus?
+    /// How often it came back after it was resolved.
+    public var reopenings: Int64 = 0
+    /// Since when none of its alerts fires; `nil` where one does, or it never had one.
+    public var quietSince: Timestamp?
+    /// When somebody first did something about it: a person, a containment, a runbook.
+    public var actedAt: Timestamp?
+    /// The incident that it became a part of.
+    public var mergedInto: String?
+    /// Up to which event of the log its timeline was written.
+    var seenEvent: Int64 = 0
+    /// Of people's edits, for the ETag.
+    public var revision: Int64 = 1
 
     public init(
         id: Identifier<Incident>, title: String, severity: Severity, mode: FailureMode? = nil,
@@ -60,11 +78,22 @@ public struct Incident: Sendable, Identified {
     /// Whether somebody still has to see to it.
     public var isOpen: Bool { milestones[.resolved] == nil }
     public var detectedAt: Timestamp? { milestones[.detected] }
+    /// When it began as far as anybody knows; its id says so where nothing else does.
+    public var begin: Timestamp { milestones[.detected] ?? Timestamp(microseconds: 0) }
+    public var etag: String { "\"\(revision)\"" }
+    public var target: String { "incident:\(id.text)" }
 
     /// Names of one kind among the subjects: `agent`, `task`.
     public func subjects(of kind: String) -> [String] {
         subjects.compactMap { $0.hasPrefix("\(kind):") ? String($0.dropFirst(kind.count + 1)) : nil }
     }
+}
+
+/// What stakeholders are told of an incident.
+public struct IncidentStatus: Sendable, Equatable {
+    public let text: String
+    public let at: Timestamp
+    public let by: String
 }
 
 /// One thing that happened in an incident, or was done about it.

@@ -21,6 +21,56 @@ public enum IncidentSchema {
                   action TEXT NOT NULL, target TEXT NOT NULL, actor TEXT NOT NULL, detail TEXT NOT NULL,
                   PRIMARY KEY (incident_id, seq)) STRICT
                 """,
-            ])
+            ]),
+        Migration(
+            "0094_incidents",
+            [
+                "ALTER TABLE incidents ADD COLUMN status_text TEXT",
+                "ALTER TABLE incidents ADD COLUMN status_at INTEGER",
+                "ALTER TABLE incidents ADD COLUMN status_by TEXT",
+                "ALTER TABLE incidents ADD COLUMN reopenings INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE incidents ADD COLUMN quiet_since INTEGER",
+                "ALTER TABLE incidents ADD COLUMN acted_at INTEGER",
+                "ALTER TABLE incidents ADD COLUMN merged_into TEXT",
+                "ALTER TABLE incidents ADD COLUMN seen_event INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE incidents ADD COLUMN revision INTEGER NOT NULL DEFAULT 1",
+                "CREATE INDEX incidents_group ON incidents (group_key, id)",
+                "CREATE INDEX incidents_resolved ON incidents (resolved_at) WHERE resolved_at IS NOT NULL",
+                "CREATE INDEX incident_entries_time ON incident_entries (incident_id, at, seq)",
+                // What an incident is about, and what is near to that: how further alerts find it.
+                """
+                CREATE TABLE incident_subjects (
+                  subject TEXT NOT NULL, incident_id TEXT NOT NULL, is_near INTEGER NOT NULL CHECK (is_near IN (0, 1)),
+                  PRIMARY KEY (subject, incident_id)) STRICT
+                """,
+                "CREATE INDEX incident_subjects_incident ON incident_subjects (incident_id)",
+                // An alert with the same labels is one row, however often it came.
+                """
+                CREATE TABLE incident_alerts (
+                  incident_id TEXT NOT NULL, fingerprint TEXT NOT NULL, name TEXT NOT NULL, severity TEXT NOT NULL,
+                  summary TEXT NOT NULL, labels TEXT NOT NULL, times INTEGER NOT NULL, first_at INTEGER NOT NULL,
+                  last_at INTEGER NOT NULL, ended_at INTEGER, PRIMARY KEY (incident_id, fingerprint)) STRICT
+                """,
+                "CREATE INDEX incident_alerts_firing ON incident_alerts (fingerprint) WHERE ended_at IS NULL",
+                """
+                CREATE TABLE postmortems (
+                  incident_id TEXT NOT NULL PRIMARY KEY, document TEXT, edited_at INTEGER, edited_by TEXT,
+                  revision INTEGER NOT NULL DEFAULT 1, due_at INTEGER, waived_at INTEGER, waived_by TEXT,
+                  waived_why TEXT, reminded INTEGER NOT NULL DEFAULT 0) STRICT
+                """,
+                "CREATE INDEX postmortems_due ON postmortems (due_at) WHERE due_at IS NOT NULL",
+                """
+                CREATE TABLE incident_actions (
+                  incident_id TEXT NOT NULL, number INTEGER NOT NULL, summary TEXT NOT NULL, owner TEXT NOT NULL,
+                  due_on TEXT, state TEXT NOT NULL CHECK (state IN ('open', 'done', 'dropped')),
+                  created_at INTEGER NOT NULL, created_by TEXT NOT NULL, closed_at INTEGER,
+                  PRIMARY KEY (incident_id, number)) STRICT
+                """,
+                """
+                CREATE TABLE incident_traces (
+                  incident_id TEXT NOT NULL, trace_id TEXT NOT NULL, at INTEGER NOT NULL, agent TEXT NOT NULL,
+                  correlation_id TEXT, PRIMARY KEY (incident_id, trace_id)) STRICT
+                """,
+            ]),
     ]
 }

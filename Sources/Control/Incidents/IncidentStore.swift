@@ -1,18 +1,20 @@
 import Kernel
 import Telemetry
 
-/// The only SQL on incidents and what happened in them.
+/// The only SQL on incidents, what they are about, and what happened in them.
 struct IncidentStore: Sendable {
     func insert(_ incident: Incident, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO incidents (id, title, severity, mode, kind, group_key, subjects, opened_by, detected_at)
+            INSERT INTO incidents (id, title, severity, mode, kind, group_key, subjects, opened_by, detected_at,
+              seen_event)
             VALUES (\(incident.id), \(incident.title), \(incident.severity.rawValue), \(incident.mode?.rawValue),
               \(incident.kind?.rawValue), \(incident.groupKey), \(JSONValue.list(incident.subjects)),
-              \(incident.openedBy), \(incident.detectedAt))
+              \(incident.openedBy), \(incident.detectedAt), \(incident.seenEvent))
             """)
     }
 
+    /// Everything but what ``setSeen(_:of:from:in:)`` and ``setActed(_:at:in:)`` set.
     func update(_ incident: Incident, in transaction: Transaction) throws {
         let reached = incident.milestones
         try transaction.run(
@@ -21,14 +23,24 @@ struct IncidentStore: Sendable {
               mode = \(incident.mode?.rawValue), kind = \(incident.kind?.rawValue),
               subjects = \(JSONValue.list(incident.subjects)), acknowledged_at = \(reached[.acknowledged]),
               contained_at = \(reached[.contained]), mitigated_at = \(reached[.mitigated]),
-              verified_at = \(reached[.verified]), resolved_at = \(reached[.resolved]),
-              postmortem_at = \(reached[.postmortem])
+              detected_at = \(incident.detectedAt), verified_at = \(reached[.verified]),
+              resolved_at = \(reached[.resolved]),
+              postmortem_at = \(reached[.postmortem]), status_text = \(incident.status?.text),
+              status_at = \(incident.status?.at), status_by = \(incident.status?.by),
+              reopenings = \(incident.reopenings), quiet_since = \(incident.quietSince),
+              merged_into = \(incident.mergedInto), revision = \(incident.revision)
             WHERE id = \(incident.id)
             """)
     }
 
     func incident(_ id: Identifier<Incident>, in transaction: Transaction) throws -> Incident? {
         try transaction.first("SELECT * FROM incidents WHERE id = \(id)").map(incident)
+    }
+
+    /// Those of the ids that are there, in no order.
+    func incidents(_ ids: [String], in transaction: Transaction) throws -> [Incident] {
+        guard !ids.isEmpty else { return [] }
+        return try transaction.rows("SELECT * FROM incidents WHERE id IN \(list: ids)").map(incident)
     }
 
     func open(groupKey: String, in transaction: Transaction) throws -> Incident? {
@@ -39,26 +51,133 @@ struct IncidentStore: Sendable {
         ).map(incident)
     }
 
+    /// The newest one that had the alert and was resolved since a moment.
+    func resolved(
+        having fingerprint: String, since time: Timestamp, in transaction: Transaction
+    ) throws -> Incident? {
+        try transaction.first(
+            """
+            SELECT incidents.* FROM incidents JOIN incident_alerts ON incident_alerts.incident_id = incidents.id
+            WHERE incidents.resolved_at >= \(time) AND incidents.resolved_at IS NOT NULL
+              AND incidents.merged_into IS NULL AND incident_alerts.fingerprint = \(fingerprint)
+            ORDER BY incidents.id DESC LIMIT 1
+            """
+        ).map(incident)
+    }
+
     /// Those that somebody has to see to, the newest first.
     func open(limit: Int, in transaction: Transaction) throws -> [Incident] {
         try transaction.rows("SELECT * FROM incidents WHERE resolved_at IS NULL ORDER BY id DESC LIMIT \(limit)")
             .map(incident)
     }
 
-    /// The newest first, one more than the page's limit where there are more.
-    func list(page: Page, in transaction: Transaction) throws -> [Incident] {
-        let after = page.after ?? "~"
-        return try transaction.rows(
-            "SELECT * FROM incidents WHERE id < \(after) ORDER BY id DESC LIMIT \(page.limit + 1)"
+    func openCount(in transaction: Transaction) throws -> Int64 {
+        try transaction.first("SELECT count(*) AS n FROM incidents WHERE resolved_at IS NULL")?.int("n") ?? 0
+    }
+
+    /// Open ones of which no alert fires.
+    func quiet(limit: Int, in transaction: Transaction) throws -> [Incident] {
+        try transaction.rows(
+            """
+            SELECT * FROM incidents WHERE resolved_at IS NULL AND quiet_since IS NOT NULL
+            ORDER BY quiet_since, id LIMIT \(limit)
+            """
         ).map(incident)
+    }
+
+    /// That somebody did something; the first time counts.
+    func setActed(_ id: Identifier<Incident>, at time: Timestamp, in transaction: Transaction) throws {
+        try transaction.run("UPDATE incidents SET acted_at = \(time) WHERE id = \(id) AND acted_at IS NULL")
+    }
+
+    /// The newest first, one more than the page's limit where there are more.
+    func list(
+        _ filter: IncidentFilter = IncidentFilter(), page: Page, in transaction: Transaction
+    ) throws -> [Incident] {
+        try transaction.rows(
+            "SELECT * FROM incidents WHERE id < \(page.after ?? "~")" + Self.clause(filter)
+                + "ORDER BY id DESC LIMIT \(page.limit + 1)"
+        ).map(incident)
+    }
+
+    /// Those that were detected since a moment, the newest first.
+    func detected(since time: Timestamp, limit: Int, in transaction: Transaction) throws -> [Incident] {
+        try transaction.rows(
+            """
+            SELECT * FROM incidents WHERE detected_at >= \(time) AND merged_into IS NULL ORDER BY id DESC LIMIT \(limit)
+            """
+        ).map(incident)
+    }
+
+    private static func clause(_ filter: IncidentFilter) -> SQLText {
+        var sql: SQLText = ""
+        switch filter.state {
+        case nil: break
+        case .open?: sql += "AND resolved_at IS NULL"
+        case .resolved?: sql += "AND resolved_at IS NOT NULL"
+        case .reached(let milestone)?:
+            if milestone != .detected { sql += "AND \(sql: column(milestone)) IS NOT NULL" }
+            for later in Incident.Milestone.allCases where later > milestone {
+                sql += "AND \(sql: column(later)) IS NULL"
+            }
+        }
+        if let severity = filter.severity { sql += "AND severity = \(severity.rawValue)" }
+        if let mode = filter.mode { sql += "AND mode = \(mode.rawValue)" }
+        return sql
+    }
+
+    private static func column(_ milestone: Incident.Milestone) -> SQLText {
+        SQLText(stringLiteral: "\(milestone.rawValue)_at")
+    }
+
+    /// How many are in each state, of each severity: open ones, and resolved ones that owe a postmortem.
+    func counts(in transaction: Transaction) throws -> [(state: Incident.Milestone, severity: String, count: Int64)] {
+        try transaction.rows(
+            """
+            SELECT CASE WHEN verified_at IS NOT NULL THEN 'verified' WHEN mitigated_at IS NOT NULL THEN 'mitigated'
+                WHEN contained_at IS NOT NULL THEN 'contained' WHEN acknowledged_at IS NOT NULL THEN 'acknowledged'
+                ELSE 'detected' END AS state, severity, count(*) AS n
+            FROM incidents WHERE resolved_at IS NULL GROUP BY 1, severity
+            UNION ALL SELECT 'resolved' AS state, severity, count(*) AS n
+            FROM postmortems JOIN incidents ON incidents.id = postmortems.incident_id
+            WHERE postmortems.due_at IS NOT NULL GROUP BY severity
+            """
+        ).compactMap { row in
+            Incident.Milestone(rawValue: row.text("state")).map { ($0, row.text("severity"), row.int("n")) }
+        }
+    }
+
+    /// How far timelines are written, of those that go on: open ones, and those resolved since a moment.
+    func followed(
+        since time: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> [Incident] {
+        try transaction.rows(
+            """
+            SELECT * FROM incidents WHERE merged_into IS NULL AND id IN (
+              SELECT id FROM incidents WHERE resolved_at IS NULL UNION ALL
+              SELECT id FROM incidents WHERE resolved_at IS NOT NULL AND resolved_at >= \(time))
+            ORDER BY id DESC LIMIT \(limit)
+            """
+        ).map(incident)
+    }
+
+    /// Moves how far a timeline is written; `false` where somebody else has moved it meanwhile.
+    func setSeen(
+        _ seq: Int64, of id: Identifier<Incident>, from before: Int64, in transaction: Transaction
+    ) throws -> Bool {
+        try transaction.run(
+            "UPDATE incidents SET seen_event = \(seq) WHERE id = \(id) AND seen_event = \(before)") > 0
     }
 
     // MARK: What happened
 
-    func append(_ entry: IncidentEntry, to id: Identifier<Incident>, in transaction: Transaction) throws {
-        let last =
-            try transaction.first("SELECT MAX(seq) AS seq FROM incident_entries WHERE incident_id = \(id)")?
+    func entryCount(_ id: Identifier<Incident>, in transaction: Transaction) throws -> Int64 {
+        try transaction.first("SELECT MAX(seq) AS seq FROM incident_entries WHERE incident_id = \(id)")?
             .optionalInt("seq") ?? 0
+    }
+
+    func append(_ entry: IncidentEntry, to id: Identifier<Incident>, in transaction: Transaction) throws {
+        let last = try entryCount(id, in: transaction)
         try transaction.run(
             """
             INSERT INTO incident_entries (incident_id, seq, at, kind, action, target, actor, detail)
@@ -67,15 +186,42 @@ struct IncidentStore: Sendable {
             """)
     }
 
-    /// In the order in which they were written down.
+    /// In the order in which they happened.
     func entries(of id: Identifier<Incident>, limit: Int, in transaction: Transaction) throws -> [IncidentEntry] {
         try transaction.rows(
-            "SELECT * FROM incident_entries WHERE incident_id = \(id) ORDER BY seq LIMIT \(limit)"
-        ).map { row in
-            IncidentEntry(
-                kind: row.text("kind"), action: row.text("action"), target: row.text("target"),
-                actor: row.text("actor"), at: row.time("at"), detail: row.json("detail"))
-        }
+            "SELECT * FROM incident_entries WHERE incident_id = \(id) ORDER BY at, seq LIMIT \(limit)"
+        ).map(Self.entry)
+    }
+
+    /// Those behind a moment, and behind a number of that moment.
+    func entries(
+        of id: Identifier<Incident>, after: IncidentCursor, limit: Int, in transaction: Transaction
+    ) throws -> [(seq: Int64, entry: IncidentEntry)] {
+        try transaction.rows(
+            """
+            SELECT * FROM incident_entries WHERE incident_id = \(id)
+              AND (at > \(after.time) OR (at = \(after.time) AND seq > \(after.seq)))
+            ORDER BY at, seq LIMIT \(limit)
+            """
+        ).map { ($0.int("seq"), Self.entry($0)) }
+    }
+
+    func moveEntries(
+        from id: Identifier<Incident>, to other: Identifier<Incident>, in transaction: Transaction
+    ) throws {
+        let last = try entryCount(other, in: transaction)
+        try transaction.run(
+            """
+            INSERT INTO incident_entries (incident_id, seq, at, kind, action, target, actor, detail)
+            SELECT \(other), seq + \(last), at, kind, action, target, actor, detail FROM incident_entries
+            WHERE incident_id = \(id) AND seq <= \(Int64(IncidentService.entriesMax))
+            """)
+    }
+
+    private static func entry(_ row: StoredRow) -> IncidentEntry {
+        IncidentEntry(
+            kind: row.text("kind"), action: row.text("action"), target: row.text("target"),
+            actor: row.text("actor"), at: row.time("at"), detail: row.json("detail"))
     }
 
     private func incident(_ row: StoredRow) -> Incident {
@@ -83,12 +229,64 @@ struct IncidentStore: Sendable {
         for milestone in Incident.Milestone.allCases where milestone != .detected {
             milestones[milestone] = row.optionalTime("\(milestone.rawValue)_at")
         }
-        return Incident(
+        var incident = Incident(
             id: row.id("id"), title: row.text("title"),
             severity: Incident.Severity(rawValue: row.text("severity")) ?? .warning,
             mode: row.optionalText("mode").flatMap(FailureMode.init),
             kind: row.optionalText("kind").flatMap(FailureKind.init), groupKey: row.text("group_key"),
             subjects: row.json("subjects").array?.compactMap(\.string) ?? [], milestones: milestones,
             openedBy: row.text("opened_by"))
+        if let text = row.optionalText("status_text"), let at = row.optionalTime("status_at") {
+            incident.status = IncidentStatus(text: text, at: at, by: row.optionalText("status_by") ?? "")
+        }
+        (incident.reopenings, incident.revision) = (row.int("reopenings"), row.int("revision"))
+        (incident.quietSince, incident.actedAt) = (row.optionalTime("quiet_since"), row.optionalTime("acted_at"))
+        (incident.mergedInto, incident.seenEvent) = (row.optionalText("merged_into"), row.int("seen_event"))
+        return incident
     }
+}
+
+/// Which incidents a list shows.
+public struct IncidentFilter: Sendable {
+    public enum State: Sendable, Equatable {
+        /// Those that somebody has to see to.
+        case open
+        /// Those that nobody has to, whether or not their postmortem is done.
+        case resolved
+        /// Those that have come so far and no further.
+        case reached(Incident.Milestone)
+
+        public init?(_ text: String) {
+            switch text {
+            case "open": self = .open
+            case "resolved": self = .resolved
+            default:
+                guard let milestone = Incident.Milestone(rawValue: text) else { return nil }
+                self = .reached(milestone)
+            }
+        }
+    }
+
+    public var state: State?
+    public var severity: Incident.Severity?
+    public var mode: FailureMode?
+
+    public init() {}
+}
+
+/// Where a page of a timeline ended.
+struct IncidentCursor: Sendable, Equatable {
+    var time = Timestamp(microseconds: .min)
+    var seq: Int64 = 0
+
+    init() {}
+    init(time: Timestamp, seq: Int64) { (self.time, self.seq) = (time, seq) }
+
+    init?(_ text: String) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2, let time = Int64(parts[0]), let seq = Int64(parts[1]) else { return nil }
+        (self.time, self.seq) = (Timestamp(microseconds: time), seq)
+    }
+
+    var text: String { "\(time.microseconds).\(seq)" }
 }

@@ -108,6 +108,7 @@ enum PageText {
 enum PagePath {
     static func task(_ id: String) -> String { "/tasks/\(encoded(id))" }
     static func agent(_ name: String) -> String { "/agents/\(encoded(name))" }
+    static func incident(_ id: String) -> String { "/incidents/\(encoded(id))" }
     static func trace(_ id: String) -> String { "/traces/\(encoded(id))" }
 
     /// The trace that a `traceparent` names (W3C Trace Context).

@@ -12,7 +12,7 @@ public struct Pages: Sendable {
         budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
         sessions: SessionService? = nil, retention: RetentionService? = nil,
-        onCall: OnCallService? = nil,
+        incidents: IncidentPages.Parts? = nil, onCall: OnCallService? = nil,
         assets: PageAssets,
         world: World
     ) {
@@ -41,6 +41,7 @@ public struct Pages: Sendable {
                 TracePages(shell: shell, traces: $0, storage: storage, retention: retention).routes
             } ?? [],
             retention.map { RetentionPages(shell: shell, storage: storage, service: $0).routes } ?? [],
+            incidents.map { IncidentPages(shell: shell, storage: storage, parts: $0).routes } ?? [],
             sessions.map { SessionPages(shell: shell, service: $0).routes } ?? [],
             logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],
             onCall.map { OnCallPages(shell: shell, storage: storage, service: $0).routes } ?? [],

@@ -39,6 +39,8 @@ extension ShellTemplates {
         <symbol id="i-oncall" viewBox="0 0 24 24"><path
           d="M5 4.5h3.5l1.8 4.6-2.4 1.6a11.5 11.5 0 0 0 5.4 5.4l1.6-2.4 4.6 1.8V19a1.5 1.5 0 0 1-1.5 1.5A14.5 14.5 0 0 1
             3.5 6 1.5 1.5 0 0 1 5 4.5zM15 4.5a5 5 0 0 1 4.5 4.5"/></symbol>
+        <symbol id="i-incidents" viewBox="0 0 24 24"><path
+          d="M12 4 2.8 19.5h18.4zM12 10v4.5M12 17h.01"/></symbol>
         <symbol id="i-keys" viewBox="0 0 24 24"><circle cx="8" cy="15" r="4.5"/><path
           d="m11.5 11.5 8-8M16 7l3 3M13.5 9.5l2 2"/></symbol>
         <symbol id="i-search" viewBox="0 0 24 24"><circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/></symbol>

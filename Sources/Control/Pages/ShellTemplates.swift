@@ -125,6 +125,7 @@ enum ShellTemplates {
             <div>Traces <span><kbd>g</kbd> <kbd>x</kbd></span></div>
               <div>Overview <span><kbd>g</kbd> <kbd>v</kbd></span></div>
             <div>Logs <span><kbd>g</kbd> <kbd>l</kbd></span></div>
+              <div>Incidents <span><kbd>g</kbd> <kbd>i</kbd></span></div>
             <div>Trace: next error <kbd>e</kbd></div><div>Trace: fold, unfold <kbd>←</kbd> <kbd>→</kbd></div>
             <div>Next, previous row <span><kbd>j</kbd> <kbd>k</kbd></span></div><div>Open the row <kbd>Enter</kbd></div>
             <div>Select the row <kbd>x</kbd></div><div>Hold the page still <kbd>p</kbd></div>

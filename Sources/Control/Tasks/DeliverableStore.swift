@@ -34,6 +34,19 @@ public struct DeliverableStore: Sendable {
         ).map(Deliverable.init(row:))
     }
 
+    /// Those of several tasks that were handed in within a time, the oldest first.
+    func all(
+        of ids: [TaskID], within times: Range<Timestamp>, limit: Int, in transaction: Transaction
+    ) throws -> [Deliverable] {
+        guard !ids.isEmpty else { return [] }
+        return try transaction.rows(
+            """
+            SELECT * FROM deliverables WHERE task_id IN \(list: ids) AND created_at >= \(times.lowerBound)
+              AND created_at < \(times.upperBound) ORDER BY created_at, id LIMIT \(limit)
+            """
+        ).map(Deliverable.init(row:))
+    }
+
     /// The newest revision of each name.
     public func latest(of id: TaskID, in transaction: Transaction) throws -> [Deliverable] {
         Self.latest(try all(of: id, in: transaction))

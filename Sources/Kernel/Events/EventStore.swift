@@ -84,6 +84,52 @@ public struct EventStore: Sendable {
         return rows.map(event)
     }
 
+    /// Events of some types within a range of numbers, oldest first: types may end in `.*`.
+    public func list(
+        _ range: ClosedRange<Int64>, types: [String], limit: Int, in transaction: Transaction
+    ) throws -> [Event] {
+        guard !types.isEmpty else { return [] }
+        try transaction.addWaiting()
+        var wanted: SQLText = "1 = 0"
+        for type in types { wanted += "OR (1 = 1 \(sql: clause(EventFilter(type: type))))" }
+        return try transaction.rows(
+            """
+            SELECT * FROM events WHERE seq >= \(range.lowerBound) AND seq <= \(range.upperBound) AND (\(sql: wanted))
+            ORDER BY seq LIMIT \(limit)
+            """
+        ).map(event)
+    }
+
+    /// The first number from `time` on: numbers and times rise together, so a few rows are looked at however long the
+    /// log is. `nil` where nothing has happened since.
+    public func firstSeq(from time: Timestamp, in transaction: Transaction) throws -> Int64? {
+        let last = try lastSeq(in: transaction)
+        guard let first = try transaction.first("SELECT MIN(seq) AS seq FROM events")?.optionalInt("seq") else {
+            return nil
+        }
+        var (low, high) = (first, last + 1)
+        while low < high {
+            let middle = low + (high - low) / 2
+            let row = try transaction.first("SELECT at FROM events WHERE seq >= \(middle) ORDER BY seq LIMIT 1")
+            if let at = row?.time("at"), at < time { low = middle + 1 } else { high = middle }
+        }
+        return low <= last ? low : nil
+    }
+
+    /// How many events of each type an agent has within a range of numbers, by their tasks.
+    public func taskCounts(
+        agent: String, _ range: ClosedRange<Int64>, types: [String], in transaction: Transaction
+    ) throws -> [String: Int64] {
+        try transaction.addWaiting()
+        let rows = try transaction.rows(
+            """
+            SELECT type, count(DISTINCT task_id) AS n FROM events
+            WHERE agent = \(agent) AND seq >= \(range.lowerBound) AND seq <= \(range.upperBound)
+              AND type IN \(list: types) GROUP BY type
+            """)
+        return Dictionary(rows.map { ($0.text("type"), $0.int("n")) }, uniquingKeysWith: +)
+    }
+
     /// The newest events with a number below `before`, newest first.
     public func latest(
         before: Int64 = .max, limit: Int, filter: EventFilter = EventFilter(), in transaction: Transaction

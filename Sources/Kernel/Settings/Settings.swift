@@ -12,6 +12,7 @@ public struct Settings: Sendable {
     public var agents = Agents()
     public var tasks = Tasks()
     public var events = Events()
+    public var incidents = Incidents()
     public var catalogue = Catalogue()
     public var calls = Calls()
     public var batches = Batches()
@@ -170,6 +171,16 @@ public struct Settings: Sendable {
     /// The event log.
     public struct Events: Sendable {
         public var retentionDays = 365
+
+        public init() {}
+    }
+
+    /// Incidents.
+    public struct Incidents: Sendable {
+        public var quietMinutes = 5
+        public var resolveMinutes = 30
+        public var reopenMinutes = 30
+        public var postmortemHours = 48
 
         public init() {}
     }

@@ -3,7 +3,7 @@
 public enum SettingsTable {
     public static let entries: [SettingsEntry] =
         http + storage + log + limits + agents + tasks + events
-        + calls + batches + telemetry + oncall
+        + calls + batches + telemetry + incidents + oncall
 
     private static let byPath = Dictionary(uniqueKeysWithValues: entries.map { ($0.path, $0) })
     private static let byEnvironment = Dictionary(uniqueKeysWithValues: entries.map { ($0.environmentName, $0) })
@@ -230,6 +230,21 @@ public enum SettingsTable {
         .file(
             "oncall.file", \.oncall.file,
             "The file of people, schedules and chains of escalation; a relative path begins beside the settings file.")
+    ]
+
+    private static let incidents: [SettingsEntry] = [
+        .int(
+            "incidents.quietMinutes", \.incidents.quietMinutes, 0...10_080, "minutes",
+            "For how long an incident's alerts must stay quiet before it counts as verified."),
+        .int(
+            "incidents.resolveMinutes", \.incidents.resolveMinutes, 0...10_080, "minutes",
+            "So long after it was verified an incident is resolved; `0` leaves that to people."),
+        .int(
+            "incidents.reopenMinutes", \.incidents.reopenMinutes, 0...10_080, "minutes",
+            "An alert that comes back within this time after the end opens its incident again."),
+        .int(
+            "incidents.postmortemHours", \.incidents.postmortemHours, 1...8_760, "hours",
+            "How long after an incident's end its postmortem is due."),
     ]
 
     private static let events: [SettingsEntry] = [

@@ -125,6 +125,29 @@ public struct ListView: Sendable {
             ("MADE", age("createdAt")), ("USED", age("lastUsedAt")), ("REVOKED", age("revokedAt")),
         ])
 
+    public static let incidents = ListView(
+        empty: "There are no such incidents. Alerts open them, and so does `reeve incidents open TITLE`.",
+        [
+            ("INCIDENT", plain("id")), ("SEVERITY", plain("severity")), ("STATE", plain("state")),
+            ("DETECTED", { item, now in Words.age(item["milestones"]?["detectedAt"], at: now) }),
+            ("MODE", plain("mode")), ("TITLE", short("title", 60)),
+        ])
+
+    public static let incidentEntries = ListView(
+        empty: "Nothing was written down.",
+        [
+            ("TIME", plain("time")), ("KIND", plain("kind")), ("WHAT", plain("action")),
+            ("WITH", short("target", 48)), ("BY", plain("actor")),
+            (
+                "SAYS",
+                { item, _ in
+                    let detail = item["detail"]
+                    let said = ["text", "note", "summary", "reason", "cause"].lazy.compactMap { detail?[$0]?.string }
+                    return TextWidth.cut(said.first ?? "", to: 60)
+                }
+            ),
+        ])
+
     public static let legalHolds = ListView(
         empty: "There are no holds. `reeve telemetry hold place --agent NAME --reason WHY` puts one.",
         [

@@ -78,6 +78,7 @@ public struct Reference {
             HouseMetrics.metrics + ModelGateway.metrics + AgentMeters.metrics + RequestMeters.metrics
             + [ConnectionSet.metric, OwnSpans.metric] + LedgerMetrics.metrics + KafkaMetrics.metrics
             + RuleMeters.metrics
+            + IncidentMeters.metrics
         for metric in all.sorted(by: { $0.name < $1.name }) {
             let labels = metric.labels.map { "`\($0)`" }.joined(separator: " ")
             text += "| `\(metric.name)` | \(metric.kind.rawValue) | \(labels) | \(metric.help) |\n"

@@ -13,5 +13,6 @@ public enum ShippedRules {
     public static let entries: [Entry] = [
         FleetRules.entry, ModelRules.entry, CostRules.entry, BehaviourRules.entry, MemoryRules.entry,
         TelemetryRules.entry,
+        IncidentRules.entry,
     ]
 }

@@ -1,0 +1,157 @@
+import Kernel
+import Telemetry
+
+/// What an incident did: to tasks, to conversations, to the bill.
+struct IncidentImpact: Sendable, Equatable {
+    let from: Timestamp
+    let until: Timestamp
+    var agents: [String] = []
+    /// Tasks by what became of them: `failed`, `held`, `lost`, `timed_out`, `canceled`.
+    var tasks: [(outcome: String, count: Int64)] = []
+    var spend = CallSpend()
+
+    var taskCount: Int64 { tasks.reduce(0) { $0 + $1.count } }
+
+    static func == (left: Self, right: Self) -> Bool { left.json == right.json }
+}
+
+extension IncidentImpact: JSONConvertible {
+    var json: JSONValue {
+        [
+            "from": from.json, "until": until.json, "agents": .list(agents),
+            "tasks": .object(JSONObject(tasks.map { .init(name: $0.outcome, value: .int($0.count)) })),
+            "sessions": .int(spend.sessions), "calls": .int(spend.calls), "failedCalls": .int(spend.failed),
+            "costUSD": .double(Double(spend.nanoUSD) / 1e9), "atLeast": .bool(spend.isCut),
+        ]
+    }
+}
+
+/// What is made of the facts, at one moment.
+struct IncidentAnalysis: Sendable {
+    let assessment: IncidentAssessment
+    let candidates: [RootCause]
+    let impact: IncidentImpact
+}
+
+extension IncidentAnalysis: JSONConvertible {
+    var json: JSONValue {
+        ["assessment": assessment.json, "candidates": .list(candidates), "impact": impact.json]
+    }
+}
+
+/// Gathers facts for those who judge them. Everything that is looked at is bounded.
+extension IncidentService {
+    /// Agents of one incident that are looked at.
+    static let agentsMax = 50
+    /// The longest time of an incident that is looked at: its first part.
+    static let windowMax = Span.hours(24 * 7)
+
+    private static let outcomes: [(type: String, name: String)] = [
+        ("task.failed", "failed"), ("task.held", "held"), ("task.lease_lost", "lost"),
+        ("task.timed_out", "timed_out"), ("task.canceled", "canceled"),
+    ]
+
+    /// From its first sign to its end, or to now.
+    func window(_ incident: Incident) -> Range<Timestamp> {
+        let begin = incident.begin - policy.lookBack
+        let end = incident.milestones[.resolved] ?? world.now
+        return begin..<max(min(end, begin + Self.windowMax), incident.begin) + Span(microseconds: 1)
+    }
+
+    /// Agents that an incident is about, and those whose calls its provider or model failed.
+    func affectedAgents(_ incident: Incident, in transaction: Transaction) throws -> [String] {
+        try affectedAgents(
+            incident, failures: surroundings.calls?.failures(window(incident), in: transaction) ?? [])
+    }
+
+    private func affectedAgents(_ incident: Incident, failures: [CallFailures]) -> [String] {
+        let (providers, models) = (incident.subjects(of: "provider"), incident.subjects(of: "model"))
+        var agents = incident.subjects(of: "agent")
+        for one in failures {
+            guard let agent = one.agent, !agents.contains(agent) else { continue }
+            let isMeant = one.provider.map(providers.contains) ?? false || models.contains(one.model)
+            if isMeant { agents.append(agent) }
+        }
+        return Array(agents.prefix(Self.agentsMax))
+    }
+
+    func facts(_ incident: Incident, in transaction: Transaction) throws -> IncidentFacts {
+        let alerts = try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
+        var facts = IncidentFacts(detectedAt: incident.begin, subjects: incident.subjects)
+        facts.modes = alerts.compactMap { FailureMode(rawValue: $0.labels["failure_mode"]) }
+        facts.firstAlertAt = alerts.map(\.firstAt).min()
+        facts.entries = try entries(of: incident.id, in: transaction)
+        let agents = Array(incident.subjects(of: "agent").prefix(IncidentSurroundings.agentsMax))
+        let tasks = facts.entries.filter { $0.target.hasPrefix("task:") }.map(\.target)
+        facts.edges = try surroundings.edges(incident.subjects + Set(tasks).sorted(), in: transaction)
+        let all = try surroundings.calls?.failures(window(incident), in: transaction) ?? []
+        let (models, providers) = (incident.subjects(of: "model"), incident.subjects(of: "provider"))
+        facts.failures = all.filter { one in
+            one.agent.map(agents.contains) ?? false || models.contains(one.model)
+                || one.provider.map(providers.contains) ?? false
+        }
+        for agent in affectedAgents(incident, failures: all) {
+            let targets = try surroundings.targets(
+                of: [agent], since: incident.begin - IncidentSurroundings.callsWithin, in: transaction)
+            for provider in Set(targets.compactMap { $0.target?.split(separator: "/").first.map(String.init) }) {
+                facts.providers[provider, default: []].append(agent)
+            }
+        }
+        return facts
+    }
+
+    /// What was handed in within the incident's time: of the tasks in its timeline, and of its agents'.
+    func deliverables(
+        _ incident: Incident, _ entries: [IncidentEntry], in transaction: Transaction
+    ) throws -> [Deliverable] {
+        guard let tasks = surroundings.tasks else { return [] }
+        let named = Set(entries.map(\.target)).sorted()
+        return try tasks.deliverables(
+            ofAgents: incident.subjects(of: "agent"), tasks: IncidentFacts.names(of: "task", in: named),
+            window(incident), in: transaction)
+    }
+
+    func analysis(_ incident: Incident, in transaction: Transaction) throws -> IncidentAnalysis {
+        let facts = try facts(incident, in: transaction)
+        var assessment = IncidentAssessment.of(facts)
+        // A mode says it too, but as evidence; only a kind that differs from the mode's own is a person's word.
+        if let kind = incident.kind, kind != incident.mode?.kind { assessment.saidBy = kind }
+        return IncidentAnalysis(
+            assessment: assessment, candidates: RootCauseRanking.candidates(facts),
+            impact: try impact(incident, in: transaction))
+    }
+
+    func impact(_ incident: Incident, in transaction: Transaction) throws -> IncidentImpact {
+        let window = window(incident)
+        var impact = IncidentImpact(from: incident.begin, until: window.upperBound)
+        impact.agents = try affectedAgents(incident, in: transaction)
+        let first = try events.store.firstSeq(from: incident.begin, in: transaction)
+        let last = try events.store.firstSeq(from: window.upperBound, in: transaction).map { $0 - 1 }
+        if let first {
+            let range = first...max(first, try last ?? events.store.lastSeq(in: transaction))
+            var counts: [String: Int64] = [:]
+            for agent in impact.agents {
+                let found = try events.store.taskCounts(
+                    agent: agent, range, types: Self.outcomes.map(\.type), in: transaction)
+                counts.merge(found, uniquingKeysWith: +)
+            }
+            impact.tasks = Self.outcomes.compactMap { outcome in counts[outcome.type].map { (outcome.name, $0) } }
+        }
+        guard let calls = surroundings.calls else { return impact }
+        let times = incident.begin..<max(window.upperBound, incident.begin)
+        var parts = try impact.agents.map { try calls.spend(agent: $0, times, in: transaction) }
+        if impact.agents.isEmpty {
+            parts = try incident.subjects(of: "model").prefix(Self.agentsMax).map {
+                try calls.spend(model: $0, times, in: transaction)
+            }
+        }
+        for part in parts {
+            impact.spend.calls += part.calls
+            impact.spend.failed += part.failed
+            impact.spend.nanoUSD += part.nanoUSD
+            impact.spend.sessions += part.sessions
+            impact.spend.isCut = impact.spend.isCut || part.isCut
+        }
+        return impact
+    }
+}

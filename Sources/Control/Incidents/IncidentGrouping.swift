@@ -1,0 +1,128 @@
+import Kernel
+import Telemetry
+
+/// Which alerts belong together, and what they are about.
+enum IncidentGrouping {
+    /// Subjects that one incident names.
+    static let subjectsMax = 200
+    /// What is near to them, of one alert.
+    static let nearMax = 100
+
+    /// Labels that name what an alert is about.
+    static let subjectLabels = ["agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool"]
+
+    /// Alerts with the same key are one incident's, whatever else is known.
+    static func key(of alert: Alert) -> String {
+        ([alert.name] + subjects(of: alert)).joined(separator: " ")
+    }
+
+    static func subjects(of alert: Alert) -> [String] {
+        subjectLabels.compactMap { name in
+            let value = alert.labels[name]
+            return value.isEmpty ? nil : "\(name):\(value)"
+        }
+    }
+
+    /// What ties the alert to others: its subjects without those that only say of which kind the others are. Two
+    /// agents of one type have nothing else in common.
+    static func ties(of alert: Alert) -> [String] {
+        let subjects = subjects(of: alert)
+        guard subjects.contains(where: { $0.hasPrefix("agent:") }) else { return subjects }
+        return subjects.filter { !$0.hasPrefix("agent_type:") }
+    }
+
+    static func merged(_ known: [String], _ further: [String]) -> [String] {
+        Array((known + further.filter { !known.contains($0) }).prefix(subjectsMax))
+    }
+
+    static func mode(of alert: Alert) -> FailureMode? {
+        FailureMode(rawValue: alert.labels["failure_mode"])
+    }
+
+    /// What agents and tasks depend on, and what depends on them.
+    ///
+    /// - Parameters:
+    ///   - targets: Models that each agent asked for lately, with the targets that answered.
+    static func near(
+        _ subjects: [String], targets: [(model: String, target: String?)], edges: [TaskEdge]
+    ) -> [String] {
+        let own = Set(subjects)
+        var near: [String] = []
+        func add(_ subject: String) {
+            if !own.contains(subject), !near.contains(subject), near.count < nearMax { near.append(subject) }
+        }
+        for (model, target) in targets {
+            add("model:\(model)")
+            if let provider = target?.split(separator: "/").first { add("provider:\(provider)") }
+        }
+        for edge in edges {
+            let ends = [
+                (task: edge.upstream, agent: edge.upstreamAgent), (task: edge.downstream, agent: edge.downstreamAgent),
+            ]
+            guard
+                ends.contains(where: {
+                    own.contains("task:\($0.task)") || $0.agent.map { own.contains("agent:\($0)") } ?? false
+                })
+            else { continue }
+            for end in ends { if let agent = end.agent { add("agent:\(agent)") } }
+        }
+        return near
+    }
+}
+
+extension Incident.Severity {
+    /// As alerts of Reeve's and of others say it (PagerDuty's four, and what is usual with Prometheus); `nil` for
+    /// those that open no incident: `none`.
+    init?(alert text: String) {
+        switch text.lowercased() {
+        case "none": return nil
+        case "critical", "error", "page", "emergency", "fatal", "high": self = .critical
+        case "info", "informational", "notice", "low": self = .info
+        default: self = .warning
+        }
+    }
+}
+
+extension IncidentEntry {
+    static func alert(_ action: String, _ alert: Alert, at time: Timestamp) -> IncidentEntry {
+        IncidentEntry(
+            kind: "alert", action: action, target: "alert:\(alert.name)", actor: Principal.system.actor, at: time,
+            detail: alert.facts)
+    }
+}
+
+/// What other features know about what an incident is about; each of them may be absent.
+public struct IncidentSurroundings: Sendable {
+    /// How far back an agent's calls say what it depends on.
+    static let callsWithin = Span.minutes(15)
+    /// Agents that are looked at.
+    static let agentsMax = 20
+
+    let tasks: TaskService?
+    let calls: CallService?
+
+    public init(tasks: TaskService? = nil, calls: CallService? = nil) {
+        (self.tasks, self.calls) = (tasks, calls)
+    }
+
+    func targets(
+        of agents: [String], since: Timestamp, in transaction: Transaction
+    ) throws -> [(model: String, target: String?)] {
+        guard let calls else { return [] }
+        return try agents.prefix(Self.agentsMax).flatMap { try calls.targets(of: $0, since: since, in: transaction) }
+    }
+
+    func edges(_ subjects: [String], in transaction: Transaction) throws -> [TaskEdge] {
+        guard let tasks else { return [] }
+        let agents = Array(IncidentFacts.names(of: "agent", in: subjects).prefix(Self.agentsMax))
+        return try tasks.edges(
+            ofAgents: agents, tasks: IncidentFacts.names(of: "task", in: subjects), in: transaction)
+    }
+
+    func near(_ subjects: [String], at now: Timestamp, in transaction: Transaction) throws -> [String] {
+        let agents = IncidentFacts.names(of: "agent", in: subjects)
+        return IncidentGrouping.near(
+            subjects, targets: try targets(of: agents, since: now - Self.callsWithin, in: transaction),
+            edges: try edges(subjects, in: transaction))
+    }
+}

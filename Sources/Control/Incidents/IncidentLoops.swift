@@ -1,0 +1,37 @@
+import Kernel
+
+/// What incidents do by themselves: timelines, milestones, reminders, traces, metrics.
+public struct IncidentLoops: Sendable {
+    static let sweepInterval = Span.seconds(1)
+
+    let service: IncidentService
+    let timelines: IncidentTimelines
+    let traces: IncidentTraces?
+    let meters: IncidentMeters
+    let storage: any Storage
+
+    public init(
+        service: IncidentService, timelines: IncidentTimelines, traces: IncidentTraces?, meters: IncidentMeters,
+        storage: any Storage
+    ) {
+        (self.service, self.timelines, self.traces) = (service, timelines, traces)
+        (self.meters, self.storage) = (meters, storage)
+    }
+
+    public var loops: [Loop] {
+        var loops = [
+            Loop("incidents.timelines", every: IncidentTimelines.interval) { try await timelines.follow() },
+            Loop("incidents.sweep", every: Self.sweepInterval) {
+                // A look costs no write where nothing is due.
+                guard try await storage.read({ try service.hasWork(in: $0) }) else { return }
+                try await storage.write { _ = try service.sweep(in: $0) }
+            },
+            Loop("incidents.metrics", every: IncidentMeters.interval) { try await meters.look(service, storage) },
+            Loop("incidents.review", every: IncidentMeters.reviewInterval) { try await meters.review(service, storage) },
+        ]
+        if let traces {
+            loops.append(Loop("incidents.traces", every: IncidentTraces.interval) { try await traces.keep() })
+        }
+        return loops
+    }
+}

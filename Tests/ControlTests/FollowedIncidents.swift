@@ -1,0 +1,34 @@
+import Kernel
+import Synchronization
+
+@testable import Control
+
+/// Writes down what followers of incidents are told.
+final class FollowedIncidents: IncidentFollower {
+    private let told = Mutex<[String]>([])
+
+    var all: [String] { told.withLock { $0 } }
+
+    func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        told.withLock { $0.append("opened by \(alert?.name ?? "somebody")") }
+    }
+
+    func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws {
+        told.withLock { $0.append("joined by \(alert.name)") }
+    }
+
+    func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws {
+        told.withLock { $0.append(milestone.rawValue) }
+    }
+}
+
+/// Lets nothing count as verified until it is told to.
+final class StubbornVerification: IncidentVerification {
+    private let isContent = Mutex(false)
+
+    func relent() { isContent.withLock { $0 = true } }
+
+    func pending(_ incident: Incident, in transaction: Transaction) throws -> [String] {
+        isContent.withLock { $0 } ? [] : ["the golden tasks pass"]
+    }
+}

@@ -1,0 +1,130 @@
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Control
+@testable import Kernel
+
+@Suite("Incidents: the timeline")
+struct IncidentTimelineTests {
+    private static func event(
+        _ type: String, agent: String? = nil, task: String? = nil, actor: String = "reeve", _ data: JSONValue = [:]
+    ) -> Event {
+        Event(
+            seq: 7, at: Timestamp(microseconds: 1_000_000), type: type, actor: actor, project: nil, agent: agent,
+            taskID: task, taskSeq: nil, correlationID: nil, data: data)
+    }
+
+    static let rows: [(event: Event, kind: String?, target: String)] = [
+        (event("agent.paused", agent: "writer"), "agent", "agent:writer"),
+        (event("agent.paused", agent: "stranger"), nil, ""),
+        (event("agent.status_changed", agent: "near", ["to": "offline"]), "agent", "agent:near"),
+        (event("task.held", agent: "writer", task: "task_1", ["reason": "rejected"]), "task", "task:task_1"),
+        (event("task.held", agent: "stranger", task: "task_2"), nil, ""),
+        (event("task.held", task: "task_9"), "task", "task:task_9"),
+        (event("task.reviewed", agent: "writer", task: "task_1", ["verdict": "approve"]), nil, ""),
+        (event("task.reviewed", agent: "writer", task: "task_1", ["verdict": "reject"]), "task", "task:task_1"),
+        (event("task.claimed", agent: "writer", task: "task_1"), nil, ""),
+        (event("model.breaker_opened", ["model": "small", "target": "main/x"]), "breaker", "provider:main"),
+        (event("model.outage.began", ["model": "small"]), "breaker", "model:small"),
+        (event("budget.exhausted", agent: "writer", ["scope": "agent:writer"]), "budget", "agent:writer"),
+        (event("budget.exhausted", agent: "stranger", ["scope": "agent:stranger"]), nil, ""),
+        (event("budget.exhausted", ["scope": "global"]), nil, ""),
+        (event("call.repriced", actor: "admin:ada"), "change", "fleet"),
+        (event("key.revoked", agent: "writer", actor: "admin:ada"), "change", "agent:writer"),
+        (event("key.revoked", agent: "stranger", actor: "admin:ada"), nil, ""),
+        (event("key.created", actor: "admin:ada", ["name": "ci"]), "change", "name:ci"),
+        (event("queue.paused", actor: "operator:ada", ["name": "inbox"]), "change", "queue:inbox"),
+        (event("deploy.finished", agent: "ci", actor: "ingest:ci", ["version": "v7"]), "change", "agent:ci"),
+        (event("silence.created", actor: "operator:ada"), "silence", "fleet"),
+        (event("model.loop_detected", agent: "writer"), "loop", "agent:writer"),
+        (event("incident.opened"), nil, ""), (event("custom.thing", agent: "writer"), nil, ""),
+        (event("budgets.exhausted", agent: "writer"), nil, ""),
+    ]
+
+    @Test("what of the log stands in it", arguments: rows.indices)
+    func entries(_ index: Int) {
+        let row = Self.rows[index]
+        let entry = IncidentChange.entry(
+            row.event, subjects: ["agent:writer", "task:task_9"], near: ["agent:near"])
+        #expect(entry?.kind == row.kind, "\(row.event.type)")
+        #expect((entry?.target ?? "") == row.target, "\(row.event.type)")
+        if entry != nil { #expect(entry?.action == row.event.type) }
+    }
+
+    @Test("hostile data is cut down")
+    func detail() {
+        var members = JSONObject([.init(name: "long", value: .string(String(repeating: "x", count: 10_000)))])
+        for number in 0..<100 { members.append("m\(number)", .int(1)) }
+        members.append("deep", ["a": ["b": ["c": 1]]])
+        let entry = IncidentChange.entry(
+            Self.event("deploy.done", .object(members)), subjects: [])
+        #expect(entry?.detail["long"]?.string?.count == 300)
+        #expect((entry?.detail.object?.count ?? 0) < 20)
+    }
+
+    @Test("it begins before the incident and follows it past its end, each event once", arguments: TestEngine.available)
+    func follows(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            try await bench.note("deploy.finished", agent: "old", ["version": "v1"])
+            bench.time.advance(by: .minutes(40))
+            try await bench.note("deploy.finished", agent: "ci", ["version": "v2"])
+            try await bench.note("model.breaker_opened", ["model": "small", "target": "main/x"])
+            bench.time.advance(by: .minutes(2))
+            let id = try await bench.fire("HighErrorRate", ["agent": "writer"])
+            try await bench.note("agent.paused", agent: "writer", actor: "operator:ada")
+            try await bench.note("agent.paused", agent: "stranger", actor: "operator:ada")
+            for _ in 0..<3 { try await bench.timelines.follow() }
+            // Another replica, and one that was started anew.
+            try await IncidentTimelines(service: bench.incidents, storage: bench.storage).follow()
+            #expect(
+                try await bench.story(id) == [
+                    "change deploy.finished agent:ci", "breaker model.breaker_opened provider:main",
+                    "alert fired alert:HighErrorRate", "agent agent.paused agent:writer",
+                ])
+            try await bench.state(.resolved, of: id)
+            try await bench.note("agent.resumed", agent: "writer", actor: "operator:ada")
+            bench.time.advance(by: .minutes(9))
+            try await bench.timelines.follow()
+            #expect(try await bench.story(id).last == "agent agent.resumed agent:writer")
+            bench.time.advance(by: .minutes(2))
+            try await bench.note("agent.paused", agent: "writer")
+            try await bench.timelines.follow()
+            #expect(try await bench.story(id).last == "agent agent.resumed agent:writer")
+        }
+    }
+
+    @Test("a flood of events is followed to its end in bounded steps", arguments: TestEngine.available)
+    func flood(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            let id = try await bench.fire("HighErrorRate", ["agent": "writer"])
+            try await bench.storage.write { [events = bench.tasks.events] transaction in
+                for number in 0..<12_000 {
+                    let type = number % 2_000 == 0 ? "agent.paused" : "custom.thing"
+                    try events.append(EventDraft(type, actor: "x", agent: "writer"), in: transaction)
+                }
+            }
+            try await bench.timelines.follow()
+            #expect(try await bench.story(id).count { $0.hasPrefix("agent") } == 6)
+        }
+    }
+
+    @Test("what comes by itself leaves room for what people write", arguments: TestEngine.available)
+    func full(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            let incident = try await bench.open(["title": "x", "severity": "info"])
+            let entry = IncidentEntry(
+                kind: "task", action: "task.held", target: "task:1", actor: "reeve", at: bench.world.now)
+            try await bench.change { incidents, transaction in
+                for _ in 0..<IncidentService.automaticMax + 5 {
+                    try incidents.record(entry, in: incident.id, transaction)
+                }
+            }
+            #expect(try await bench.story(incident.id.text).count == Int(IncidentService.automaticMax))
+            _ = try await bench.change {
+                try $0.remark(incident.id.text, "still here", by: IncidentFixture.ada, in: $1)
+            }
+            #expect(try await bench.story(incident.id.text).last?.hasPrefix("note") == true)
+        }
+    }
+}
