@@ -35,6 +35,9 @@ public struct Features: Sendable {
     let ownSpans: OwnSpans?
     /// Claims that wait for work.
     public let wakeups = Wakeups()
+    /// How far containments go by themselves, as the settings' section `alerts` says.
+    public var containmentPolicy = ContainmentPolicy()
+    public var runbookLibrary = RunbookLibrary.shipped
 
     let connections = ConnectionSet()
     let requests = RequestMeters()
@@ -171,7 +174,7 @@ public struct Features: Sendable {
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
-            + IncidentSchema.migrations
+            + IncidentSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -184,7 +187,8 @@ public struct Features: Sendable {
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
-        + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
+        + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas + ContainmentShapes.schemas
+        + RunbookShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -212,6 +216,8 @@ public struct Features: Sendable {
                 publicURL: settings.http.publicURL
             ).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
+            ContainmentRoutes(service: containments, exchange: exchange).routes,
+            RunbookRoutes(service: runbooks, exchange: exchange).routes,
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
             metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
@@ -221,7 +227,7 @@ public struct Features: Sendable {
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
-                assets: assets.pageAssets, world: world
+                runbooks: runbookLibrary, assets: assets.pageAssets, world: world
             ).routes,
         ]
         return parts.flatMap(\.self)
@@ -246,6 +252,24 @@ public struct Features: Sendable {
         } unkept: { [spans] in
             spans?.unkeptTraces ?? 0
         }
+    }
+
+    /// Incidents as containments write to them.
+    public var incidents: IncidentService { IncidentService(events: events, audit: audit, world: world) }
+
+    /// What is done against incidents. It follows them: `IncidentService(followers: [containments])`.
+    public var containments: ContainmentService {
+        ContainmentService(
+            agents: agents, tasks: tasks, queues: queues, budgets: budgets, models: gateway, holds: gateway,
+            policy: containmentPolicy, alerts: AlertService(events: events, world: world), incidents: incidents,
+            events: events, audit: audit,
+            world: world)
+    }
+
+    /// Runbooks, and their runs.
+    public var runbooks: RunbookService {
+        RunbookService(
+            library: runbookLibrary, containments: containments, events: events, audit: audit, world: world)
     }
 
     /// What models cost and hold, as the settings of this moment have it.
@@ -285,6 +309,10 @@ public struct Features: Sendable {
             ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,
+            ContainmentLoop(service: containments, storage: storage).loops,
+            RunbookLoop(
+                service: runbooks, reader: RouteReader(limits: settings.limits) { interfaceRoutes }, storage: storage
+            ).loops,
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
             [

@@ -363,3 +363,66 @@ CREATE TABLE telemetry_erasures (
   is_dry_run INTEGER NOT NULL CHECK (is_dry_run IN (0, 1)),
   is_anywhere INTEGER NOT NULL CHECK (is_anywhere IN (0, 1)), report TEXT NOT NULL,
   created_at INTEGER NOT NULL, created_by TEXT NOT NULL, ended_at INTEGER) STRICT;
+
+-- 0090_alerts
+CREATE TABLE alerts (
+  id TEXT NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, labels TEXT NOT NULL,
+  annotations TEXT NOT NULL, value TEXT, origin TEXT NOT NULL CHECK (origin IN ('rule', 'external')),
+  starts_at INTEGER NOT NULL, ends_at INTEGER, updated_at INTEGER NOT NULL,
+  generator_url TEXT NOT NULL, incident_id TEXT) STRICT;
+CREATE UNIQUE INDEX alerts_firing ON alerts (fingerprint) WHERE ends_at IS NULL;
+CREATE INDEX alerts_ended ON alerts (ends_at) WHERE ends_at IS NOT NULL;
+CREATE INDEX alerts_incident ON alerts (incident_id) WHERE incident_id IS NOT NULL;
+CREATE TABLE alert_claims (
+  alert_id TEXT NOT NULL, source TEXT NOT NULL, expires_at INTEGER NOT NULL,
+  PRIMARY KEY (alert_id, source)) STRICT;
+CREATE INDEX alert_claims_expiry ON alert_claims (expires_at);
+CREATE TABLE alert_rule_states (
+  replica TEXT NOT NULL, rule TEXT NOT NULL, fingerprint TEXT NOT NULL, labels TEXT NOT NULL,
+  annotations TEXT NOT NULL, value TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'firing', 'inactive')), active_at INTEGER NOT NULL,
+  fired_at INTEGER, resolved_at INTEGER, kept_since INTEGER,
+  PRIMARY KEY (replica, rule, fingerprint)) STRICT;
+CREATE TABLE alert_rule_rounds (
+  replica TEXT NOT NULL PRIMARY KEY, evaluated_at INTEGER NOT NULL) STRICT;
+
+-- 0092_incidents
+CREATE TABLE incidents (
+  id TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL,
+  severity TEXT NOT NULL CHECK (severity IN ('critical', 'warning', 'info')), mode TEXT, kind TEXT,
+  group_key TEXT NOT NULL, subjects TEXT NOT NULL, opened_by TEXT NOT NULL,
+  detected_at INTEGER NOT NULL, acknowledged_at INTEGER, contained_at INTEGER, mitigated_at INTEGER,
+  verified_at INTEGER, resolved_at INTEGER, postmortem_at INTEGER) STRICT;
+CREATE INDEX incidents_open ON incidents (group_key, id) WHERE resolved_at IS NULL;
+CREATE TABLE incident_entries (
+  incident_id TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+  action TEXT NOT NULL, target TEXT NOT NULL, actor TEXT NOT NULL, detail TEXT NOT NULL,
+  PRIMARY KEY (incident_id, seq)) STRICT;
+
+-- 0093_containment
+CREATE TABLE containments (
+  id TEXT NOT NULL PRIMARY KEY, incident_id TEXT NOT NULL, origin TEXT NOT NULL, name TEXT NOT NULL,
+  mode TEXT, key TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, proposed_by TEXT NOT NULL,
+  decided_by TEXT, created_at INTEGER NOT NULL, decided_at INTEGER, expires_at INTEGER,
+  ended_at INTEGER, over_at INTEGER, UNIQUE (incident_id, key)) STRICT;
+CREATE INDEX containments_state ON containments (state, id);
+CREATE TABLE containment_steps (
+  containment_id TEXT NOT NULL, number INTEGER NOT NULL, action TEXT NOT NULL,
+  parameters TEXT NOT NULL, state TEXT NOT NULL, targets TEXT NOT NULL, outcomes TEXT NOT NULL,
+  started_at INTEGER, ended_at INTEGER, PRIMARY KEY (containment_id, number)) STRICT;
+CREATE TABLE containment_claims (
+  kind TEXT NOT NULL, name TEXT NOT NULL, step TEXT NOT NULL, before TEXT NOT NULL,
+  mark TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (kind, name, step)) STRICT;
+CREATE INDEX containment_claims_step ON containment_claims (step);
+
+-- 0093_runbooks
+CREATE TABLE runbook_runs (
+  id TEXT NOT NULL PRIMARY KEY, incident_id TEXT NOT NULL, runbook TEXT NOT NULL,
+  document TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, started_by TEXT NOT NULL,
+  approves INTEGER NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER) STRICT;
+CREATE INDEX runbook_runs_incident ON runbook_runs (incident_id, id);
+CREATE INDEX runbook_runs_state ON runbook_runs (state, id);
+CREATE TABLE runbook_steps (
+  run_id TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL,
+  state TEXT NOT NULL, evidence TEXT NOT NULL, containment_id TEXT, actor TEXT, started_at INTEGER,
+  ended_at INTEGER, due_at INTEGER, PRIMARY KEY (run_id, number)) STRICT;

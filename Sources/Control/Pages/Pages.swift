@@ -12,7 +12,7 @@ public struct Pages: Sendable {
         budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
         sessions: SessionService? = nil, retention: RetentionService? = nil,
-        assets: PageAssets,
+        runbooks: RunbookLibrary = .shipped, assets: PageAssets,
         world: World
     ) {
         // A template that does not parse ends the start, not somebody's visit.
@@ -36,6 +36,7 @@ public struct Pages: Sendable {
             CostPages(shell: shell, storage: storage, costs: costs).routes,
             BudgetPages(shell: shell, storage: storage, budgets: budgets).routes,
             OverviewPages(shell: shell).routes,
+            RunbookPages(shell: shell, library: runbooks).routes,
             traces.map {
                 TracePages(shell: shell, traces: $0, storage: storage, retention: retention).routes
             } ?? [],
