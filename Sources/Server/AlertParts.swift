@@ -10,6 +10,8 @@ struct AlertParts: Sendable {
     struct Ground: Sendable {
         let tasks: TaskService
         let agents: AgentService
+        let queues: QueueService
+        let budgets: BudgetService
         let access: AccessService
         let gateway: ModelGateway
         let calls: CallService
@@ -18,32 +20,31 @@ struct AlertParts: Sendable {
     let incidentMeters = IncidentMeters()
     let alerts: AlertService
     let incidents: IncidentService
+    let containments: ContainmentService
+    let runbooks: RunbookService
+    let plan: AlertPlan
     /// `nil` where no metrics are kept, as in simulations.
     let engine: RuleEngine?
     let address: PublicAddress
     private let rules: AlertRules?
     private let drills: DrillService
     private let exchange: Exchange
-    private let set: AlertRuleSet
     private let storage: any Storage
     private let world: World
 
     init(
-        _ set: AlertRuleSet, _ metrics: MetricIngest?, _ ground: Ground,
+        _ plan: AlertPlan, _ metrics: MetricIngest?, _ ground: Ground,
         _ records: (events: Events, audit: AuditService),
         _ storage: any Storage, _ replicaID: String, _ settings: Settings, _ world: World
     ) {
-        (self.set, self.storage, self.world) = (set, storage, world)
+        (self.plan, self.storage, self.world) = (plan, storage, world)
         exchange = Exchange(storage: storage, world: world)
         let drills = DrillService(
             ground: DrillYard(
                 tasks: ground.tasks, agents: ground.agents, access: ground.access, gateway: ground.gateway),
             model: DrillModel.name, events: records.events, audit: records.audit, world: world)
         self.drills = drills
-        incidents = IncidentService(
-            events: records.events, audit: records.audit, world: world,
-            surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
-            policy: IncidentPolicy(settings.incidents))
+        (incidents, containments, runbooks) = Self.answers(plan, ground, records, settings, world)
         alerts = AlertService(events: records.events, world: world, follower: incidents)
         let address = PublicAddress(settings.http)
         self.address = address
@@ -52,12 +53,40 @@ struct AlertParts: Sendable {
         self.engine = engine
         rules = engine.map { [alerts] engine in
             AlertRules(
-                engine: engine, service: alerts, sources: set.settings.rules, temporary: drills, storage: storage, replica: replicaID,
-                world: world, link: { _ in "\(address.url)/alerts" }, onWarning: { logger.warning("\($0)") })
+                engine: engine, service: alerts, sources: plan.rules.settings.rules, temporary: drills,
+                storage: storage, replica: replicaID, world: world, link: { _ in "\(address.url)/alerts" }, onWarning: { logger.warning("\($0)") })
         }
     }
 
-    func resume() async throws { try await rules?.resume(set.book) }
+    /// Incidents, and those who act on them.
+    private static func answers(
+        _ plan: AlertPlan, _ ground: Ground, _ records: (events: Events, audit: AuditService), _ settings: Settings,
+        _ world: World
+    ) -> (IncidentService, ContainmentService, RunbookService) {
+        func incidents(_ followers: [any IncidentFollower]) -> IncidentService {
+            IncidentService(
+                events: records.events, audit: records.audit, world: world, followers: followers,
+                surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
+                policy: IncidentPolicy(settings.incidents))
+        }
+        let containments = ContainmentService(
+            agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
+            models: ground.gateway, holds: ground.gateway, policy: plan.containment,
+            alerts: AlertService(events: records.events, world: world), incidents: incidents([]),
+            events: records.events, audit: records.audit, world: world)
+        let runbooks = RunbookService(
+            library: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
+            world: world)
+        return (incidents([containments]), containments, runbooks)
+    }
+
+    var incidentPages: IncidentPages.Parts {
+        IncidentPages.Parts(
+            service: incidents,
+            sections: [ContainmentRoom(service: containments), RunbookRoom(service: runbooks)])
+    }
+
+    func resume() async throws { try await rules?.resume(plan.rules.book) }
 
     /// Whether samples are wanted as often as rules look.
     var isHurried: Bool { rules?.isHurried ?? false }

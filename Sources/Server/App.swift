@@ -90,8 +90,7 @@ public struct App: Sendable {
 /// - Throws: ``Problem``, in words for whoever starts it.
 public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay? = nil) async throws -> App {
     let catalogue = try ModelGateway.settings(settings.catalogue)
-    let rules = try AlertRuleSet(AlertSettings(settings.alerts))
-    let onCallPlan = try OnCallFile.plan(settings.oncall)
+    let plan = try AlertPlan(settings)
     let kafkaAddress = try settings.telemetry.kafka.map(KafkaAddress.init)
     let clickHouse = try settings.telemetry.storeURL.map(ClickHouseAddress.init)
     let directory = try DataDirectory(settings.storage.dataDirectory)
@@ -127,7 +126,7 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
             journal: try HoldJournal(
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans,
-            metrics: metrics, rules: rules, onCallPlan: onCallPlan)
+            metrics: metrics, plan: plan)
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.goOn()
         let logger = Logger(label: "reeve.gateway")

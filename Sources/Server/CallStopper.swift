@@ -46,6 +46,12 @@ final class CallStopper: Sendable {
         switch event.type {
         case "task.canceled", "task.cancel_requested":
             if let task = event.taskID { gateway.stopCalls(ofTask: task, "The task \(task) was canceled.") }
+        case "task.reassigned":
+            // Who had it works on it no more; calls of the next owner are others'.
+            guard let task = event.taskID, let agent = event.agent,
+                ["claimed", "running"].contains(event.data["from"]?.string ?? "")
+            else { return }
+            gateway.stopCalls(ofTask: task, by: agent, "The task \(task) was taken from its agent.")
         case "agent.quarantined", "agent.deleted":
             if let agent = event.agent {
                 gateway.stopCalls(

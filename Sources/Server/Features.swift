@@ -57,8 +57,6 @@ public struct Features: Sendable {
     let alerting: AlertParts
     /// What erases subjects; `nil` where no spans come in.
     let erasures: ErasureService?
-    /// Who answers; `nil` where the settings name no file.
-    private let onCallPlan: OnCallPlan?
     private let idempotency = IdempotencyStore()
     private let settings: Settings
     private let world: World
@@ -69,11 +67,11 @@ public struct Features: Sendable {
     ///   - replicaID: The data directory's own name.
     ///   - spans: What takes spans in.
     ///   - metrics: What takes metrics in.
-    ///   - rules: Which rules are evaluated.
+    ///   - plan: What the settings say of alerts and of what is done about them.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
         world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil,
-        metrics: MetricIngest? = nil, rules: AlertRuleSet = AlertRuleSet(), onCallPlan: OnCallPlan? = nil
+        metrics: MetricIngest? = nil, plan: AlertPlan = AlertPlan()
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
@@ -113,9 +111,12 @@ public struct Features: Sendable {
         dispatch = GatewayDispatch(
             ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
-        (costs, self.onCallPlan) = (CostService(work: DeliverableStore(), world: world), onCallPlan)
+        costs = CostService(work: DeliverableStore(), world: world)
         alerting = AlertParts(
-            rules, metrics, .init(tasks: tasks, agents: agents, access: access, gateway: gateway, calls: calls),
+            plan, metrics,
+            .init(
+                tasks: tasks, agents: agents, queues: queues, budgets: budgets, access: access, gateway: gateway,
+                calls: calls),
             (events, audit), storage, replicaID, settings, world)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
@@ -183,6 +184,7 @@ public struct Features: Sendable {
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
             + IncidentSchema.migrations + DrillSchema.migrations + OnCallSchema.migrations
+            + ContainmentSchema.migrations + RunbookSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -197,6 +199,7 @@ public struct Features: Sendable {
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
+        + ContainmentShapes.schemas + RunbookShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -225,6 +228,8 @@ public struct Features: Sendable {
             ).routes,
             IncidentRoutes(service: incidents, exchange: exchange).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
+            ContainmentRoutes(service: alerting.containments, exchange: exchange).routes,
+            RunbookRoutes(service: alerting.runbooks, exchange: exchange).routes,
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
             OnCallRoutes(service: onCall, exchange: exchange, world: world).routes,
@@ -235,7 +240,7 @@ public struct Features: Sendable {
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
-                incidents: IncidentPages.Parts(service: incidents), onCall: onCall,
+                incidents: alerting.incidentPages, onCall: onCall, runbooks: alerting.plan.runbooks,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -269,7 +274,7 @@ public struct Features: Sendable {
 
     /// Who answers, and is told until somebody does.
     public var onCall: OnCallService {
-        OnCallService(plan: onCallPlan, events: events, audit: audit, storage: storage, world: world)
+        OnCallService(plan: alerting.plan.onCall, events: events, audit: audit, storage: storage, world: world)
     }
 
     /// What models cost and hold, as the settings of this moment have it.
@@ -309,6 +314,10 @@ public struct Features: Sendable {
             ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,
+            ContainmentLoop(service: alerting.containments, storage: storage).loops,
+            RunbookLoop(
+                service: alerting.runbooks, reader: RouteReader(limits: settings.limits) { interfaceRoutes }, storage: storage
+            ).loops,
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
             incidentLoops,

@@ -16,16 +16,32 @@ struct GatewayTaskModels: TaskModels {
         throw Problem.invalid(path, what, hint: "GET /api/v1/models lists the models and their tiers.")
     }
 
-    var isHoldingBack: Bool { ramps.isHoldingBack }
-    func heldBack() -> [String] { ramps.heldBack() }
+    var isHoldingBack: Bool { ramps.isHoldingBack || !ramps.orders.isEmpty }
+
+    /// What breakers hold back and nobody answers for instead, and what was ordered.
+    func heldBack() -> [String] {
+        let orders = ramps.orders
+        guard !orders.isEmpty else { return ramps.heldBack() }
+        let ordered = orders.paused.flatMap { [$0] + [ramps.tier(of: $0)].compactMap(\.self) }
+        return ordered + ramps.heldBack().filter { orders.route(of: ramps.model($0)) == nil && !ordered.contains($0) }
+    }
 
     func admit(_ model: String, count: Int) -> ModelAdmission {
-        let (count, isProbe) = ramps.admit(model, count: count)
+        let orders = ramps.orders
+        if orders.isPaused(ramps.model(model)) { return .tasks(0) }
+        let (count, isProbe) = ramps.admit(orders.route(of: ramps.model(model)) ?? model, count: count)
         return isProbe ? .probe : .tasks(count)
     }
 
-    func probeLeft(_ model: String) { ramps.probeLeft(model) }
-    func standing(of model: String) -> ModelDispatch? { ramps.standing(of: model).map(ModelDispatch.init) }
+    func probeLeft(_ model: String) { ramps.probeLeft(ramps.orders.route(of: ramps.model(model)) ?? model) }
+
+    func standing(of model: String) -> ModelDispatch? {
+        let name = ramps.model(model)
+        guard ramps.orders.isPaused(name), ramps.standing(of: name) != nil else {
+            return ramps.standing(of: model).map(ModelDispatch.init)
+        }
+        return ModelDispatch(model: name, state: .paused, share: 0)
+    }
 }
 
 extension ModelDispatch {
@@ -46,6 +62,15 @@ struct GatewayDispatch: Sendable {
     let wakeups: Wakeups
     let storage: any Storage
     let world: World
+    /// What containments hold of models.
+    let containment: GatewayContainment
+
+    init(
+        ramps: DispatchRamps, outages: ModelOutageService, wakeups: Wakeups, storage: any Storage, world: World
+    ) {
+        (self.ramps, self.outages, self.wakeups, self.storage, self.world) = (ramps, outages, wakeups, storage, world)
+        containment = GatewayContainment(ramps: ramps, wakeups: wakeups, storage: storage)
+    }
 
     func look() async throws {
         if ramps.takeSteps() { wakeups.wakeAll() }
@@ -59,6 +84,7 @@ struct GatewayDispatch: Sendable {
 
     /// Before the first claim: what was out when the last process ended is still to be probed.
     func resume(_ settings: GatewaySettings) async throws {
+        try await containment.look()
         let open = try await storage.read { try outages.open(in: $0) }
         guard !open.isEmpty else { return }
         let gone = open.filter { settings.isTier($0.model) || !settings.has($0.model) }
@@ -69,5 +95,5 @@ struct GatewayDispatch: Sendable {
         try await storage.write { try outages.keep(ended, in: $0) }
     }
 
-    var loops: [Loop] { [Loop("gateway.dispatch", every: Self.interval) { try await look() }] }
+    var loops: [Loop] { [Loop("gateway.dispatch", every: Self.interval) { try await look() }] + containment.loops }
 }

@@ -2,7 +2,16 @@ import Control
 import Gateway
 
 extension ModelGateway: LiveModels {
-    public func models() -> [ModelStatus] { reports().map(ModelStatus.init) }
+    public func models() -> [ModelStatus] {
+        reports().map { report in
+            var status = ModelStatus(report)
+            if dispatch.orders.isPaused(report.name) {
+                status.dispatch = ModelDispatch(model: report.name, state: .paused, share: 0)
+            }
+            return status
+        }
+    }
+
     public func reset(model: String, target: String?) -> [String] { resetBreakers(model: model, target: target) }
 }
 

@@ -3,6 +3,7 @@ import Control
 import Foundation
 import Gateway
 import Kernel
+import Server
 
 /// `reeve settings`: judges, shows and documents the settings. Exit status: 0 done, 1 the settings are not acceptable,
 /// 2 a wrong call or a file that cannot be read.
@@ -29,8 +30,7 @@ struct SettingsOptions: ParsableArguments {
             let loaded = try SettingsLoader.loadWithOrigins(
                 file: path, environment: ProcessInfo.processInfo.environment)
             _ = try ModelGateway.settings(loaded.settings.catalogue)
-            _ = try AlertRuleSet(AlertSettings(loaded.settings.alerts))
-            _ = try OnCallFile.plan(loaded.settings.oncall)
+            _ = try AlertPlan(loaded.settings)
             return loaded
         } catch let problem as Problem {
             let findings = problem.members["findings"] ?? []

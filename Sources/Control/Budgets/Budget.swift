@@ -46,6 +46,10 @@ public struct BudgetDraft: Sendable, Equatable {
             try fields.optionalInt("softPercent", in: BudgetTerms.softPercents) ?? BudgetTerms.softPercentDefault
     }
 
+    init(limit: BudgetLimit, period: BudgetPeriod, mode: BudgetMode, softPercent: Int64) {
+        (self.limit, self.period, self.mode, self.softPercent) = (limit, period, mode, softPercent)
+    }
+
     /// A strict cap for good.
     init(_ limit: BudgetLimit) {
         self.limit = limit

@@ -205,7 +205,7 @@ public struct BudgetService: Sendable {
 
     // MARK: Telling
 
-    private static func words(_ budget: Budget) -> JSONValue {
+    static func words(_ budget: Budget) -> JSONValue {
         [
             "limit": budget.limit.json, "period": .string(budget.period.rawValue), "mode": .string(budget.mode.text),
             "softPercent": .int(budget.softPercent),

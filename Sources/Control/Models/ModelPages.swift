@@ -119,6 +119,7 @@ struct ModelPanelView: PageView {
         switch model.dispatch.state {
         case .normal: (dispatch, dispatchState) = (nil, "done")
         case .outage: (dispatch, dispatchState) = ("Outage\(since): its tasks wait", "failed")
+        case .paused: (dispatch, dispatchState) = ("Paused by a containment: its tasks wait", "paused")
         case .ramping:
             let share = PageText.percent(model.dispatch.share * 100)
             (dispatch, dispatchState) = ("Coming back: \(share) of the claims of its tasks go", "waiting")

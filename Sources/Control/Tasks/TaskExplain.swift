@@ -107,6 +107,11 @@ extension TaskService {
                 code: "model_outage",
                 detail: "it waits for the model \(standing.model), none of whose targets takes calls\(since)",
                 taskID: nil, liftedBy: lifted)
+        case .paused:
+            return .init(
+                code: "model_paused",
+                detail: "a containment holds back the tasks of the model \(standing.model)", taskID: nil,
+                liftedBy: "taking the containment back: POST /api/v1/containments/{id}/reverse")
         case .ramping:
             let share = Int((standing.share * 100).rounded())
             return .init(

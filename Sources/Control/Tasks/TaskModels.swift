@@ -39,6 +39,8 @@ public struct ModelDispatch: Sendable, Equatable {
         case outage
         /// It is back, and a growing share of its tasks goes.
         case ramping
+        /// A containment holds its tasks back.
+        case paused
     }
 
     /// The model's own name, whatever tier was asked for.

@@ -44,6 +44,10 @@ extension ModelCall {
 extension ModelGateway {
     /// Stops the calls of a task, at once.
     public func stopCalls(ofTask id: String, _ reason: String) { stop(reason) { $0.task == id } }
+    /// Stops the calls that one agent made for a task, at once.
+    public func stopCalls(ofTask id: String, by agent: String, _ reason: String) {
+        stop(reason) { $0.task == id && $0.agent == agent }
+    }
     /// Stops the calls of an agent, at once.
     public func stopCalls(ofAgent name: String, _ reason: String) { stop(reason) { $0.agent == name } }
 }

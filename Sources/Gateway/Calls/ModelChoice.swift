@@ -8,6 +8,18 @@ extension ModelCall {
     /// The model that is asked. Where the caller named it otherwise, its record has the model's own name, and what was
     /// said under `asked`.
     func choose(_ name: String) throws -> ModelEntry {
+        let meant = try meant(name)
+        // By order another model answers for it; the record says which one was meant.
+        guard let other = gateway.dispatch.orders.route(of: meant.settings.name).flatMap(gateway.entry(named:)) else {
+            return meant
+        }
+        isNamedOtherwise = true
+        record.model = other.settings.name
+        record.notes.append("routedFrom", .string(meant.settings.name))
+        return other
+    }
+
+    private func meant(_ name: String) throws -> ModelEntry {
         if let entry = gateway.entry(named: name) { return try admitted(entry) }
         let wish = name == Self.taskModel ? try taskWish() : name
         let entry = try gateway.entry(named: wish) ?? ModelTier(name: wish).flatMap(first)

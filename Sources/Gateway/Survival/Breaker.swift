@@ -58,6 +58,8 @@ struct Breaker: Sendable {
         case probeFailed = "probe_failed"
         /// It was ill when the process before this one ended.
         case beforeStart = "before_start"
+        /// An operator, or a containment, ordered it.
+        case ordered
     }
 
     enum State: String, Sendable, CaseIterable {
@@ -241,6 +243,28 @@ struct Breaker: Sendable {
         era += 1
         openings += 1
         cause = .beforeStart
+        changedAt = now
+        phase = .halfOpen(probe: nil, length: max(.milliseconds(1), rules.open))
+        forget()
+    }
+
+    /// How long one that was ordered open stays so, if nobody releases it.
+    static let orderedSpan = Span.hours(24 * 365)
+
+    /// Opens it by order until ``release(at:)``, or until somebody resets it.
+    mutating func hold(at now: Timestamp) {
+        era += 1
+        openings += 1
+        cause = .ordered
+        changedAt = now
+        phase = .open(until: now + Self.orderedSpan, length: Self.orderedSpan)
+        forget()
+    }
+
+    /// Takes ``hold(at:)`` back: half open, so that the next call is a probe.
+    mutating func release(at now: Timestamp) {
+        guard cause == .ordered, case .open = phase else { return }
+        era += 1
         changedAt = now
         phase = .halfOpen(probe: nil, length: max(.milliseconds(1), rules.open))
         forget()

@@ -47,6 +47,8 @@ public final class DispatchRamps: Sendable {
         var unwell: Set<String> = []
     }
 
+    /// What was ordered beside what breakers say.
+    public let orders = ModelOrders()
     let signal = BreakerSignal()
     private let world: World
     /// In the settings' order.
@@ -113,6 +115,10 @@ public final class DispatchRamps: Sendable {
             }
         }
     }
+
+    /// The model's own name, where a tier's is given; and the tier that stands for it.
+    public func model(_ name: String) -> String { byTier[name] ?? name }
+    public func tier(of model: String) -> String? { tiers[model] }
 
     /// The probe's claim was kept.
     public func probeLeft(_ name: String) {
@@ -188,6 +194,20 @@ public final class DispatchRamps: Sendable {
         case .outage: ramp.holdsAll(health) ? .nothing : .probe
         case .ramping(let step, _): .step(step)
         }
+    }
+
+    // MARK: Orders
+
+    /// Holds the breakers of these targets open, in all models that have them, until they are released.
+    public func holdBreakers(of targets: Set<String>) { each(targets) { $0.hold(at: world.now) } }
+
+    /// Lets single calls find out whether these targets are well.
+    public func releaseBreakers(of targets: Set<String>) { each(targets) { $0.release(at: world.now) } }
+
+    private func each(_ labels: Set<String>, _ body: (TargetState) -> Void) {
+        guard !labels.isEmpty else { return }
+        let all = state.withLock { state in models.compactMap { state.entries[$0]?.targets }.flatMap(\.self) }
+        for target in all where labels.contains(target.target.label) { body(target) }
     }
 
     // MARK: Telling
@@ -270,6 +290,10 @@ extension TargetState {
         }
         if isOther { signal.raise() }
     }
+
+    /// Left alone by order, or let go again: then asked by single calls until one answers.
+    func hold(at now: Timestamp) { changeBreaker { $0.breaker.hold(at: now) } }
+    func release(at now: Timestamp) { changeBreaker { $0.breaker.release(at: now) } }
 
     /// It was ill before this process began: asked by single calls until one answers.
     func suspect(at now: Timestamp) { changeBreaker { $0.breaker.suspect(at: now) } }

@@ -73,6 +73,20 @@ public struct ListView: Sendable {
         item["paused"]?.bool == true ? Words.plain(item["pause"]?["reason"] ?? "yes") : "-"
     }
 
+    public static let runbooks = ListView(
+        empty: "There are no runbooks.",
+        [
+            ("NAME", plain("name")), ("MODE", plain("mode")),
+            ("ACTIONS", { item, _ in String(item["actions"]?.array?.count ?? 0) }), ("TITLE", plain("title")),
+        ])
+
+    public static let containments = ListView(
+        empty: "Nothing is proposed against this incident.",
+        [
+            ("CONTAINMENT", plain("id")), ("WHAT", plain("name")), ("STATE", plain("state")),
+            ("BY", plain("proposedBy")), ("DECIDED", plain("decidedBy")), ("REASON", plain("reason")),
+        ])
+
     public static let reviews = ListView(
         empty: "Nothing waits for a reviewer.",
         [

@@ -6,6 +6,7 @@ enum ClientCommands {
         RunCommand.self, WorkCommand.self, AgentsCommand.self, TasksCommand.self, QueuesCommand.self,
         ReviewsCommand.self, EventsCommand.self, AuditCommand.self, KeysCommand.self, SchedulesCommand.self,
         CallsCommand.self, CostsCommand.self, LogsCommand.self, TraceCommand.self, TelemetryCommand.self,
-        IncidentsCommand.self, OnCallCommand.self, DrillCommand.self, TopCommand.self, LoginCommand.self,
+        IncidentsCommand.self, RunbooksCommand.self, OnCallCommand.self, DrillCommand.self, TopCommand.self,
+        LoginCommand.self,
     ]
 }

@@ -10,7 +10,7 @@ struct IncidentsCommand: AsyncParsableCommand {
         subcommands: [
             IncidentsList.self, IncidentsShow.self, IncidentsOpen.self, IncidentsAcknowledge.self, IncidentsNote.self,
             IncidentsStatus.self, IncidentsMilestone.self, IncidentsResolve.self, IncidentsPostmortem.self,
-            IncidentsReport.self,
+            IncidentsReport.self, IncidentRun.self, IncidentContain.self,
         ],
         defaultSubcommand: IncidentsList.self, aliases: ["incident"])
 

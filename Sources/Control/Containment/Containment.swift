@@ -1,0 +1,189 @@
+import Kernel
+import Telemetry
+
+/// Steps against one incident, one after the other: proposed, approved, done, and taken back.
+public struct Containment: Sendable, Identified {
+    public static let idPrefix = "containment"
+    /// Steps of one.
+    public static let stepsMax = 20
+    /// Of one incident.
+    public static let perIncidentMax: Int64 = 100
+
+    /// Who thought of it.
+    public enum Origin: String, Sendable, CaseIterable {
+        /// The plan for a mode of failure.
+        case plan
+        case person
+        case runbook
+    }
+
+    public enum State: String, Sendable, CaseIterable {
+        /// Somebody may let it act.
+        case proposed
+        /// Somebody must say yes in time.
+        case asked
+        case acting, acted
+        case reversing, reversed
+        case refused, expired, failed
+
+        /// Whether a person may still decide.
+        public var isOpen: Bool { self == .proposed || self == .asked }
+        /// Whether the loop has to do something.
+        public var isMoving: Bool { self == .acting || self == .reversing }
+        /// Whether something is held by it.
+        public var isInForce: Bool { self == .acted || isMoving }
+    }
+
+    public let id: Identifier<Containment>
+    public let incidentID: String
+    public let origin: Origin
+    /// `llm-outage`, or the action's name.
+    public let name: String
+    public let mode: FailureMode?
+    /// The same thing is proposed once for each incident.
+    public let key: String
+    public var state: State
+    /// Why it waits for a person, failed or was refused.
+    public var reason: String
+    public let proposedBy: String
+    /// Who let it act.
+    public var decidedBy: String?
+    public let createdAt: Timestamp
+    public var decidedAt: Timestamp?
+    /// When a question is open no more.
+    public var expiresAt: Timestamp?
+    public var endedAt: Timestamp?
+    /// When it was said that the condition is over.
+    public var overAt: Timestamp?
+    public var steps: [ContainmentStep] = []
+}
+
+/// One action of a containment, with what was before it.
+public struct ContainmentStep: Sendable, Equatable {
+    public enum State: String, Sendable, CaseIterable {
+        case waiting
+        /// What it is to act on is written down; it may have acted or not.
+        case started
+        case done
+        case failed
+        /// The part of Reeve that would act is not there yet.
+        case unavailable
+        /// Begun to be taken back.
+        case reversing
+        case reversed
+        /// It cannot be taken back.
+        case final
+    }
+
+    public let number: Int
+    public let order: ContainmentOrder
+    public var state = State.waiting
+    /// What it acts on, decided when it started.
+    public var targets: [ContainmentTarget] = []
+    public var outcomes: [ContainmentOutcome] = []
+    public var startedAt: Timestamp?
+    public var endedAt: Timestamp?
+
+    init(_ number: Int, _ order: ContainmentOrder) {
+        self.number = number
+        self.order = order
+    }
+
+    /// Names the step to those who act: the same again acts once.
+    func key(of containment: Identifier<Containment>) -> String { "\(containment.text)/\(number)" }
+}
+
+/// One thing that a step acts on.
+public struct ContainmentTarget: Sendable, Hashable {
+    public enum Kind: String, Sendable, CaseIterable {
+        case agentPause, agentResume, agentQuarantine, taskHold, taskAttempt, taskOwner, dispatch, breaker, route
+        case queue, budget, config, session, memory, goldenSet
+    }
+
+    public let kind: Kind
+    public let name: String
+
+    init(_ kind: Kind, _ name: String) { (self.kind, self.name) = (kind, name) }
+
+    /// As timelines name it: `agent:writer`.
+    public var text: String {
+        switch kind {
+        case .agentPause, .agentResume, .agentQuarantine, .config: "agent:\(name)"
+        case .taskHold, .taskAttempt, .taskOwner: "task:\(name)"
+        case .dispatch, .route: "model:\(name)"
+        case .breaker: "target:\(name)"
+        case .budget: "budget:\(name)"
+        default: "\(kind.rawValue):\(name)"
+        }
+    }
+
+    var json: JSONValue { ["kind": .string(kind.rawValue), "name": .string(name)] }
+
+    init?(_ json: JSONValue) {
+        guard let kind = json["kind"]?.string.flatMap(Kind.init), let name = json["name"]?.string else { return nil }
+        self.init(kind, name)
+    }
+}
+
+/// What became of one target.
+public struct ContainmentOutcome: Sendable, Equatable {
+    public enum Word: String, Sendable, CaseIterable {
+        /// It was changed.
+        case acted
+        /// It was so already.
+        case unchanged
+        /// It could not be changed.
+        case refused
+        /// It was restored.
+        case restored
+        /// Others changed it since, or hold it too: it stays as it is.
+        case left
+    }
+
+    public let target: String
+    public let word: Word
+    public var detail = ""
+
+    var json: JSONValue {
+        ["target": .string(target), "outcome": .string(word.rawValue), "detail": .string(detail)]
+    }
+
+    init(_ target: String, _ word: Word, _ detail: String = "") {
+        (self.target, self.word, self.detail) = (target, word, detail)
+    }
+
+    init?(_ json: JSONValue) {
+        guard let target = json["target"]?.string, let word = json["outcome"]?.string.flatMap(Word.init) else {
+            return nil
+        }
+        self.init(target, word, json["detail"]?.string ?? "")
+    }
+}
+
+extension ContainmentStep: JSONConvertible {
+    public var json: JSONValue {
+        [
+            "number": .int(Int64(number)), "action": .string(order.action.rawValue),
+            "title": .string(order.action.title), "parameters": order.parameters, "state": .string(state.rawValue),
+            "reversible": .bool(order.action.isReversible), "targets": .list(targets.map(\.text)),
+            "outcomes": .array(outcomes.map(\.json)), "startedAt": .of(startedAt), "endedAt": .of(endedAt),
+        ]
+    }
+}
+
+extension Containment: JSONConvertible {
+    public var json: JSONValue {
+        [
+            "id": id.json, "incident": .string(incidentID), "origin": .string(origin.rawValue), "name": .string(name),
+            "mode": .of(mode?.rawValue), "state": .string(state.rawValue), "reason": .string(reason),
+            "proposedBy": .string(proposedBy), "decidedBy": .of(decidedBy), "createdAt": createdAt.json,
+            "decidedAt": .of(decidedAt), "expiresAt": .of(expiresAt), "endedAt": .of(endedAt),
+            "overAt": .of(overAt), "reversible": .bool(canReverse), "steps": .list(steps),
+        ]
+    }
+
+    /// Whether something of it can be taken back.
+    public var canReverse: Bool {
+        state == .acted && steps.contains { $0.state == .done && $0.order.action.isReversible }
+    }
+}

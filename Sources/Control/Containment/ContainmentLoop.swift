@@ -1,0 +1,235 @@
+import Kernel
+
+/// Acts: one step of each containment after the other, each written down before it begins and after it is done.
+///
+/// Whoever is killed in between goes on from there. What a step changes in the store is kept in the same transaction
+/// as the word that it is done; what acts elsewhere gets the step's key, under which it acts once.
+public struct ContainmentLoop: Sendable {
+    static let interval = Span.milliseconds(250)
+    /// How often it is looked whether a condition is over.
+    static let rampInterval = Span.seconds(1)
+    /// Containments of one round.
+    static let roundMax = 50
+
+    let service: ContainmentService
+    let storage: any Storage
+
+    public init(service: ContainmentService, storage: any Storage) {
+        self.service = service
+        self.storage = storage
+    }
+
+    public var loops: [Loop] {
+        [
+            Loop("containments.act", every: Self.interval) { try await act() },
+            Loop("containments.over", every: Self.rampInterval) { try await rampBack() },
+        ]
+    }
+
+    private var store: ContainmentStore { service.store }
+    private var world: World { service.world }
+
+    // MARK: Acting
+
+    func act() async throws {
+        let (moving, overdue) = try await storage.read { [store, world] in
+            (
+                try store.ids(in: [.acting, .reversing], limit: Self.roundMax, in: $0),
+                try store.overdue(at: world.now, limit: Self.roundMax, in: $0)
+            )
+        }
+        for id in overdue {
+            try await storage.write { [service, world] transaction in
+                guard var late = try service.store.containment(id, in: transaction), late.state == .asked,
+                    let expiresAt = late.expiresAt, expiresAt <= world.now
+                else { return }
+                try service.expire(&late, "Nobody answered in time.", in: transaction)
+            }
+        }
+        for id in moving {
+            for _ in 0..<(4 * Containment.stepsMax + 4) where try await !step(id) { break }
+        }
+    }
+
+    /// Takes one containment one write further; `false` where nothing is left to do.
+    func step(_ id: Identifier<Containment>) async throws -> Bool {
+        guard let containment = try await storage.read({ [store] in try store.containment(id, in: $0) }),
+            containment.state.isMoving
+        else { return false }
+        let isActing = containment.state == .acting
+        let next =
+            isActing
+            ? containment.steps.first { $0.state == .waiting || $0.state == .started }
+            : containment.steps.last { $0.state == .done || $0.state == .reversing }
+        guard let next else {
+            try await finish(containment)
+            return false
+        }
+        switch next.state {
+        case .waiting, .done: try await begin(next, of: containment)
+        default: try await complete(next, of: containment)
+        }
+        return true
+    }
+
+    /// Writes down what a step is about to act on, or that it is about to be taken back.
+    private func begin(_ step: ContainmentStep, of containment: Containment) async throws {
+        try await storage.write { [service, world] transaction in
+            guard var now = try Self.unchanged(step, of: containment, service.store, transaction) else { return }
+            if step.state == .waiting {
+                now.startedAt = world.now
+                now.targets = try service.hands.targets(of: step.order, in: transaction)
+                let isThere = step.order.action.door.map(service.doors.has) ?? true
+                now.state = isThere ? .started : .unavailable
+                if !isThere {
+                    let absence = step.order.action.door?.absence ?? ""
+                    now.outcomes = now.targets.map { ContainmentOutcome($0.text, .refused, absence) }
+                    now.endedAt = world.now
+                    try service.note(now, of: containment, "unavailable", in: transaction)
+                }
+            } else {
+                now.state = step.order.action.isReversible ? .reversing : .final
+            }
+            try service.store.save(now, of: containment.id, in: transaction)
+        }
+    }
+
+    /// Acts, or takes back, and writes down that it is done.
+    private func complete(_ step: ContainmentStep, of containment: Containment) async throws {
+        let isActing = step.state == .started
+        let elsewhere = try await askDoor(step, of: containment, isActing: isActing)
+        try await storage.write { [service, world] transaction in
+            guard var now = try Self.unchanged(step, of: containment, service.store, transaction) else { return }
+            let work = ContainmentHands.Work(
+                order: step.order, incidentID: containment.incidentID, key: step.key(of: containment.id))
+            now.outcomes =
+                try elsewhere
+                ?? now.targets.map { target in
+                    isActing
+                        ? try service.hands.act(on: target, work, in: transaction)
+                        : try service.hands.undo(target, work, in: transaction)
+                }
+            let isRefused = isActing && (now.targets.isEmpty || now.outcomes.allSatisfy { $0.word == .refused })
+            now.state = isActing ? (isRefused ? .failed : .done) : .reversed
+            now.endedAt = world.now
+            try service.store.save(now, of: containment.id, in: transaction)
+            try service.note(
+                now, of: containment, isActing ? step.order.action.rawValue : "\(step.order.action.rawValue)_reversed",
+                in: transaction)
+        }
+    }
+
+    /// The step as it stands in this transaction, if nobody took it further.
+    private static func unchanged(
+        _ step: ContainmentStep, of containment: Containment, _ store: ContainmentStore, _ transaction: Transaction
+    ) throws -> ContainmentStep? {
+        guard let now = try store.containment(containment.id, in: transaction), now.state == containment.state,
+            let found = now.steps.first(where: { $0.number == step.number }), found.state == step.state
+        else { return nil }
+        return found
+    }
+
+    /// What acts outside of the store; `nil` for what the store alone does.
+    private func askDoor(
+        _ step: ContainmentStep, of containment: Containment, isActing: Bool
+    ) async throws -> [ContainmentOutcome]? {
+        guard let door = step.order.action.door else { return nil }
+        var outcomes: [ContainmentOutcome] = []
+        for target in step.targets {
+            let errand = ContainmentErrand(
+                action: step.order.action, name: target.name, snapshot: step.order.single(.snapshot),
+                incidentID: containment.incidentID, key: "\(step.key(of: containment.id))/\(target.name)")
+            do {
+                let words =
+                    isActing
+                    ? try await service.doors.act(errand, through: door)
+                    : try await service.doors.reverse(errand, through: door)
+                outcomes.append(ContainmentOutcome(target.text, isActing ? .acted : .restored, words))
+            } catch let problem as Problem {
+                outcomes.append(ContainmentOutcome(target.text, isActing ? .refused : .left, problem.detail))
+            }
+        }
+        return outcomes
+    }
+
+    private func finish(_ containment: Containment) async throws {
+        try await storage.write { [service, world] transaction in
+            guard var now = try service.store.containment(containment.id, in: transaction),
+                now.state == containment.state
+            else { return }
+            now.endedAt = world.now
+            if now.state == .reversing {
+                now.state = .reversed
+                try service.store.save(now, in: transaction)
+                try service.record("reversed", now, by: .system, in: transaction)
+                return try service.tell("reversed", now, by: .system, in: transaction)
+            }
+            let hasActed = now.steps.contains { $0.state == .done }
+            now.state = hasActed ? .acted : .failed
+            if !hasActed, now.reason.isEmpty {
+                now.reason = now.steps.flatMap(\.outcomes).first?.detail ?? "There was nothing to act on."
+            }
+            try service.store.save(now, in: transaction)
+            try service.record(hasActed ? "acted" : "failed", now, by: .system, in: transaction)
+            try service.tell(hasActed ? "acted" : "failed", now, by: .system, in: transaction)
+            if hasActed, let id = Identifier<Incident>(now.incidentID) {
+                try service.incidents.reach(.contained, of: id, by: .system, in: transaction)
+            }
+        }
+    }
+
+    // MARK: Ramping back
+
+    /// Takes plans back, or proposes that, once all alerts of their incidents have ended for a while.
+    func rampBack() async throws {
+        let inForce = try await storage.read { [store] in try store.inForce(limit: Self.roundMax, in: $0) }
+        for containment in inForce {
+            try await storage.write { [service] transaction in
+                guard var now = try service.store.containment(containment.id, in: transaction), now.state == .acted,
+                    now.overAt == nil, try service.isOver(now, in: transaction)
+                else { return }
+                try service.endedCondition(of: &now, in: transaction)
+            }
+        }
+    }
+}
+
+extension ContainmentService {
+    /// Tells what became of each target in the incident's timeline.
+    func note(
+        _ step: ContainmentStep, of containment: Containment, _ action: String, in transaction: Transaction
+    ) throws {
+        for outcome in step.outcomes.prefix(Self.entriesMax) {
+            try record(
+                IncidentEntry(
+                    kind: "containment", action: action, target: outcome.target,
+                    actor: containment.decidedBy ?? Principal.system.actor, at: world.now,
+                    detail: [
+                        "containment": containment.id.json, "step": .int(Int64(step.number)),
+                        "outcome": .string(outcome.word.rawValue), "detail": .string(outcome.detail),
+                        "targets": .int(Int64(step.outcomes.count)),
+                    ]), of: containment.incidentID, in: transaction)
+        }
+    }
+
+    /// Whether all alerts of its incident have ended long enough ago, or somebody resolved it.
+    func isOver(_ containment: Containment, in transaction: Transaction) throws -> Bool {
+        guard let id = Identifier<Incident>(containment.incidentID),
+            let incident = try incidents.incident(id, in: transaction)
+        else { return true }
+        if !incident.isOpen { return true }
+        let all = try alerts.alerts(ofIncident: incident.id.text, in: transaction)
+        guard !all.isEmpty else { return false }
+        return all.allSatisfy { alert in alert.endsAt.map { $0 + policy.rampBack <= world.now } ?? false }
+    }
+
+    /// The way back: taken by itself where Reeve acted by itself, else proposed.
+    func endedCondition(of containment: inout Containment, in transaction: Transaction) throws {
+        containment.overAt = world.now
+        let isAlone = containment.decidedBy == Principal.system.actor && containment.canReverse
+        if isAlone { containment.state = .reversing }
+        try store.save(containment, in: transaction)
+        guard containment.canReverse || isAlone else { return }
+        try tell(isAlone ? "reversal_begun" : "reversal_proposed", containment, by: .system, in: transaction)
+    }
+}

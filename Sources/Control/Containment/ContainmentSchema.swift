@@ -1,0 +1,31 @@
+import Kernel
+
+/// The tables of containments, their steps, and what they hold.
+public enum ContainmentSchema {
+    public static let migrations = [
+        Migration(
+            "0093_containment",
+            [
+                """
+                CREATE TABLE containments (
+                  id TEXT NOT NULL PRIMARY KEY, incident_id TEXT NOT NULL, origin TEXT NOT NULL, name TEXT NOT NULL,
+                  mode TEXT, key TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, proposed_by TEXT NOT NULL,
+                  decided_by TEXT, created_at INTEGER NOT NULL, decided_at INTEGER, expires_at INTEGER,
+                  ended_at INTEGER, over_at INTEGER, UNIQUE (incident_id, key)) STRICT
+                """,
+                "CREATE INDEX containments_state ON containments (state, id)",
+                """
+                CREATE TABLE containment_steps (
+                  containment_id TEXT NOT NULL, number INTEGER NOT NULL, action TEXT NOT NULL,
+                  parameters TEXT NOT NULL, state TEXT NOT NULL, targets TEXT NOT NULL, outcomes TEXT NOT NULL,
+                  started_at INTEGER, ended_at INTEGER, PRIMARY KEY (containment_id, number)) STRICT
+                """,
+                """
+                CREATE TABLE containment_claims (
+                  kind TEXT NOT NULL, name TEXT NOT NULL, step TEXT NOT NULL, before TEXT NOT NULL,
+                  mark TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (kind, name, step)) STRICT
+                """,
+                "CREATE INDEX containment_claims_step ON containment_claims (step)",
+            ])
+    ]
+}

@@ -1,0 +1,325 @@
+import Kernel
+import Telemetry
+
+/// What is done against incidents: proposed by the plan for how something fails, by people or by runbooks; approved,
+/// done step by step, and taken back.
+///
+/// Verbs change rows in the caller's transaction; ``ContainmentLoop`` acts.
+public struct ContainmentService: Sendable {
+    /// Containments of one incident that are listed.
+    static let listMax = 200
+    /// Steps of one containment that its timeline tells of each.
+    static let entriesMax = 50
+
+    let store = ContainmentStore()
+    let hands: ContainmentHands
+    let plans: ContainmentPlans
+    let doors: ContainmentDoors
+    let policy: ContainmentPolicy
+    let alerts: AlertService
+    let incidents: IncidentService
+    let events: Events
+    let audit: AuditService
+    let world: World
+
+    /// - Parameter incidents: Where it is written down what was done.
+    public init(
+        agents: AgentService, tasks: TaskService, queues: QueueService, budgets: BudgetService,
+        models: any LiveModels, holds: any RunHolds, doors: ContainmentDoors = ContainmentDoors(),
+        policy: ContainmentPolicy = ContainmentPolicy(), alerts: AlertService, incidents: IncidentService,
+        events: Events, audit: AuditService, world: World
+    ) {
+        hands = ContainmentHands(
+            agents: agents, tasks: tasks, queues: queues, budgets: budgets, models: models, world: world)
+        plans = ContainmentPlans(hands: hands, holds: holds, policy: policy)
+        (self.doors, self.policy, self.alerts, self.incidents) = (doors, policy, alerts, incidents)
+        (self.events, self.audit, self.world) = (events, audit, world)
+    }
+
+    // MARK: Looking
+
+    public func containment(_ id: String, in transaction: Transaction) throws -> Containment {
+        guard let known = Identifier<Containment>(id), let found = try store.containment(known, in: transaction) else {
+            throw Problem.notFound("containment", id)
+        }
+        return found
+    }
+
+    public func containments(of incident: String, in transaction: Transaction) throws -> [Containment] {
+        try store.containments(of: incident, limit: Self.listMax, in: transaction)
+    }
+
+    /// What orders would touch now, and whether each has somebody to act on it.
+    public func preview(_ orders: [ContainmentOrder], in transaction: Transaction) throws -> JSONValue {
+        let radius = try hands.radius(of: orders, in: transaction)
+        let steps = try orders.map { order -> JSONValue in
+            let missing = order.action.door.flatMap { doors.has($0) ? nil : $0.absence }
+            return [
+                "action": .string(order.action.rawValue), "title": .string(order.action.title),
+                "parameters": order.parameters, "reversible": .bool(order.action.isReversible),
+                "available": .bool(missing == nil), "missing": .of(missing),
+                "targets": .list(try hands.targets(of: order, in: transaction).map(\.text)),
+            ]
+        }
+        let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
+        return [
+            "blastRadius": radius.json, "steps": .array(steps),
+            "beyondLimits": .of(policy.objection(radius, actedAlone: alone)),
+        ]
+    }
+
+    // MARK: Proposing
+
+    /// Proposes one order by hand. The same for the same incident is one containment, as long as it is not over.
+    public func propose(
+        _ order: ContainmentOrder, for incidentID: String, acts: Bool, by principal: Principal,
+        in transaction: Transaction
+    ) throws -> Containment {
+        let incident = try incident(incidentID, in: transaction)
+        for parameter in order.action.subjects {
+            guard let spared = order[parameter].first(where: { policy.spares(parameter, $0) }) else { continue }
+            throw Problem(
+                .neverContained, "The settings keep containments from \"\(spared)\".",
+                hint: "Use the verbs of the thing itself, or change alerts.containment.never.")
+        }
+        if let door = order.action.door, !doors.has(door) {
+            throw Problem(.notThereYet, door.absence, hint: "Choose another action, such as pauseAgent.")
+        }
+        guard try !hands.targets(of: order, in: transaction).isEmpty else {
+            throw Problem(
+                .conflict, "There is nothing to act on: \(order.words).",
+                hint: "Name tasks that are in progress, or models of the settings.")
+        }
+        let containment = try insert(
+            incident, origin: .person, name: order.action.rawValue, mode: nil, orders: [order],
+            key: try freshKey(order.key, incident, in: transaction), stance: .suggest, reason: "", by: principal,
+            in: transaction)
+        guard acts, containment.state.isOpen else { return containment }
+        return try approve(containment.id.text, by: principal, in: transaction)
+    }
+
+    /// What was taken back, or refused, may be proposed anew.
+    private func freshKey(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> String {
+        let earlier = try store.containments(of: incident.id.text, limit: Self.listMax, in: transaction)
+            .filter { $0.key == key || $0.key.hasPrefix("\(key)/") }
+        if let known = earlier.first(where: { $0.state.isOpen || $0.state.isInForce }) { return known.key }
+        return earlier.isEmpty ? key : "\(key)/\(earlier.count + 1)"
+    }
+
+    func incident(_ id: String, in transaction: Transaction) throws -> Incident {
+        guard let known = Identifier<Incident>(id), let found = try incidents.incident(known, in: transaction) else {
+            throw Problem.notFound("incident", id)
+        }
+        return found
+    }
+
+    /// Adds a containment, unless there is one with this key.
+    func insert(
+        _ incident: Incident, origin: Containment.Origin, name: String, mode: FailureMode?,
+        orders: [ContainmentOrder], key: String, stance: ContainmentPolicy.Stance, reason: String,
+        by principal: Principal, in transaction: Transaction
+    ) throws -> Containment {
+        if let known = try store.containment(key: key, of: incident.id.text, in: transaction) { return known }
+        guard try store.count(of: incident.id.text, in: transaction) < Containment.perIncidentMax else {
+            throw Problem(
+                .conflict, "The incident has \(Containment.perIncidentMax) containments already.",
+                hint: "Resolve it, and act on the next one.")
+        }
+        let now = world.now
+        var containment = Containment(
+            id: Identifier(world), incidentID: incident.id.text, origin: origin, name: name, mode: mode, key: key,
+            state: stance == .suggest ? .proposed : .asked, reason: reason, proposedBy: principal.actor,
+            createdAt: now, expiresAt: stance == .suggest ? nil : now + policy.askTime)
+        containment.steps = orders.prefix(Containment.stepsMax).enumerated().map { ContainmentStep($0 + 1, $1) }
+        if stance == .act {
+            containment.state = .acting
+            containment.decidedBy = Principal.system.actor
+            containment.decidedAt = now
+            containment.expiresAt = nil
+        }
+        try store.insert(containment, in: transaction)
+        try tell(stance == .ask ? "asked" : "proposed", containment, by: principal, in: transaction)
+        return containment
+    }
+
+    // MARK: Deciding
+
+    /// Lets it act. Only people may: no agent's key, and not Reeve itself.
+    public func approve(_ id: String, by principal: Principal, in transaction: Transaction) throws -> Containment {
+        var containment = try containment(id, in: transaction)
+        if containment.state.isInForce { return containment }
+        try check(containment, isIn: [.proposed, .asked], "approved")
+        if let expiresAt = containment.expiresAt, expiresAt <= world.now {
+            throw Problem(
+                .conflict, "The question was open until \(expiresAt).", hint: "Propose the action anew.")
+        }
+        containment.state = .acting
+        containment.decidedBy = principal.actor
+        containment.decidedAt = world.now
+        containment.expiresAt = nil
+        try store.save(containment, in: transaction)
+        try record("approved", containment, by: principal, in: transaction)
+        return containment
+    }
+
+    public func refuse(
+        _ id: String, reason: String?, by principal: Principal, in transaction: Transaction
+    ) throws -> Containment {
+        var containment = try containment(id, in: transaction)
+        if containment.state == .refused { return containment }
+        try check(containment, isIn: [.proposed, .asked], "refused")
+        containment.state = .refused
+        containment.reason = reason ?? containment.reason
+        containment.decidedBy = principal.actor
+        containment.decidedAt = world.now
+        containment.endedAt = world.now
+        try store.save(containment, in: transaction)
+        try tell("refused", containment, by: principal, in: transaction)
+        try record("refused", containment, by: principal, in: transaction)
+        return containment
+    }
+
+    /// Takes back what it did, as far as nobody changed it since.
+    public func reverse(_ id: String, by principal: Principal, in transaction: Transaction) throws -> Containment {
+        var containment = try containment(id, in: transaction)
+        if containment.state == .reversing || containment.state == .reversed { return containment }
+        try check(containment, isIn: [.acted], "taken back")
+        guard containment.canReverse else {
+            throw Problem(
+                .conflict, "Nothing of it can be taken back.", hint: "What it did is told in its outcomes.")
+        }
+        containment.state = .reversing
+        containment.decidedBy = principal.actor
+        try store.save(containment, in: transaction)
+        try record("reversal_ordered", containment, by: principal, in: transaction)
+        return containment
+    }
+
+    private func check(_ containment: Containment, isIn states: [Containment.State], _ verb: String) throws {
+        guard !states.contains(containment.state) else { return }
+        throw Problem(
+            .conflict, "The containment is \(containment.state.rawValue), and is not \(verb) any more.",
+            hint: "Read it again.",
+            members: JSONObject([.init(name: "state", value: .string(containment.state.rawValue))]))
+    }
+
+    // MARK: Writing down
+
+    func record(
+        _ verb: String, _ containment: Containment, by principal: Principal, in transaction: Transaction
+    ) throws {
+        try audit.record(
+            "containment.\(verb)", by: principal, target: "containment:\(containment.id)", detail: facts(containment),
+            in: transaction)
+    }
+
+    private func facts(_ containment: Containment) -> JSONValue {
+        [
+            "containment": containment.id.json, "incidentId": .string(containment.incidentID),
+            "name": .string(containment.name), "reason": .string(containment.reason),
+            "decidedBy": .of(containment.decidedBy), "orders": .list(containment.steps.map(\.order.words)),
+        ]
+    }
+
+    /// Tells of it as an event, and in the incident's timeline.
+    func tell(
+        _ verb: String, _ containment: Containment, by principal: Principal, in transaction: Transaction
+    ) throws {
+        try events.append(
+            EventDraft("containment.\(verb)", actor: principal.actor, data: facts(containment)), in: transaction)
+        try record(
+            IncidentEntry(
+                kind: "containment", action: verb, target: "containment:\(containment.name)", actor: principal.actor,
+                at: world.now, detail: facts(containment)), of: containment.incidentID, in: transaction)
+    }
+
+    func record(_ entry: IncidentEntry, of incident: String, in transaction: Transaction) throws {
+        guard let id = Identifier<Incident>(incident) else { return }
+        try incidents.record(entry, in: id, transaction)
+    }
+}
+
+// MARK: - Plans
+
+extension ContainmentService: IncidentFollower {
+    public func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        try plan(for: incident, by: alert, in: transaction)
+    }
+
+    public func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws {
+        try plan(for: incident, by: alert, in: transaction)
+    }
+
+    /// An alert is kept also where no plan can be made of it.
+    private func plan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        do {
+            try transaction.part { try proposePlan(for: incident, by: alert, in: transaction) }
+        } catch let problem as Problem where problem.code.status < 500 {
+            try record(
+                IncidentEntry(
+                    kind: "containment", action: "not_planned", target: "incident:\(incident.id)",
+                    actor: Principal.system.actor, at: world.now, detail: ["detail": .string(problem.detail)]),
+                of: incident.id.text, in: transaction)
+        }
+    }
+
+    /// What nobody decided is not asked any more once all is over.
+    public func reached(
+        _ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction
+    ) throws {
+        guard milestone == .resolved else { return }
+        for var open in try containments(of: incident.id.text, in: transaction) where open.state.isOpen {
+            try expire(&open, "The incident is resolved.", in: transaction)
+        }
+    }
+
+    func expire(_ containment: inout Containment, _ reason: String, in transaction: Transaction) throws {
+        containment.state = .expired
+        containment.reason = reason
+        containment.endedAt = world.now
+        try store.save(containment, in: transaction)
+        try tell("expired", containment, by: .system, in: transaction)
+    }
+
+    /// The plan for the mode of failure, once for each set of orders: an alert that joins may bring further subjects.
+    private func proposePlan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        guard let mode = incident.mode, incident.isOpen else { return }
+        let evidence = alert.map { $0.summary.isEmpty ? $0.name : $0.summary } ?? incident.title
+        let orders = try plans.orders(for: mode, incident, evidence: evidence, in: transaction)
+        guard !orders.isEmpty else { return }
+        let key = "plan:" + String(Digest.sha256(orders.map { planKey($0) }.joined(separator: "\n")).prefix(24))
+        guard try store.containment(key: key, of: incident.id.text, in: transaction) == nil else { return }
+        let radius = try hands.radius(of: orders, in: transaction)
+        var stance = policy.stance(of: mode, incident.severity)
+        var reasons: [String] = []
+        if stance == .act {
+            let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
+            let subjects = Set(try ContainmentPlans.agents(of: incident, hands, in: transaction))
+            let owners = Set(
+                try incident.subjects(of: "task").compactMap {
+                    try TaskID($0).flatMap {
+                        try hands.tasks.store.live($0, in: transaction)?.owner
+                    }
+                })
+            if let other = radius.agents.first(where: { !subjects.contains($0) && !owners.contains($0) }) {
+                reasons.append("It touches \(other), which the incident is not about.")
+            }
+            if let objection = policy.objection(radius, actedAlone: alone) { reasons.append(objection) }
+            if !reasons.isEmpty { stance = .ask }
+        }
+        if mode == .cascadingFailure, let root = try plans.root(of: incident, in: transaction) {
+            reasons.append("It began with \(root.agent), in \(root.task).")
+        }
+        let containment = try insert(
+            incident, origin: .plan, name: mode.rawValue, mode: mode, orders: orders, key: key, stance: stance,
+            reason: reasons.joined(separator: " "), by: .system, in: transaction)
+        if stance == .act { try record("approved", containment, by: .system, in: transaction) }
+    }
+
+    /// Evidence grows while an incident goes on; it makes no new plan.
+    private func planKey(_ order: ContainmentOrder) -> String {
+        var values = order.values
+        values[.evidence] = nil
+        return ContainmentOrder(order.action, values)?.key ?? order.key
+    }
+}

@@ -1,0 +1,192 @@
+import Kernel
+import Telemetry
+
+/// The only SQL on containments, their steps, and what they hold.
+struct ContainmentStore: Sendable {
+    func insert(_ containment: Containment, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            INSERT INTO containments (id, incident_id, origin, name, mode, key, state, reason, proposed_by, decided_by,
+              created_at, decided_at, expires_at)
+            VALUES (\(containment.id), \(containment.incidentID), \(containment.origin.rawValue), \(containment.name),
+              \(containment.mode?.rawValue), \(containment.key), \(containment.state.rawValue),
+              \(containment.reason), \(containment.proposedBy), \(containment.decidedBy), \(containment.createdAt),
+              \(containment.decidedAt), \(containment.expiresAt))
+            """)
+        for step in containment.steps {
+            try transaction.run(
+                """
+                INSERT INTO containment_steps (containment_id, number, action, parameters, state, targets, outcomes)
+                VALUES (\(containment.id), \(Int64(step.number)), \(step.order.action.rawValue),
+                  \(step.order.parameters), \(step.state.rawValue), '[]', '[]')
+                """)
+        }
+    }
+
+    /// Writes how it stands; its steps stay.
+    func save(_ containment: Containment, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE containments SET state = \(containment.state.rawValue), reason = \(containment.reason),
+              decided_by = \(containment.decidedBy), decided_at = \(containment.decidedAt),
+              expires_at = \(containment.expiresAt), ended_at = \(containment.endedAt),
+              over_at = \(containment.overAt)
+            WHERE id = \(containment.id)
+            """)
+    }
+
+    func save(
+        _ step: ContainmentStep, of id: Identifier<Containment>, in transaction: Transaction
+    ) throws {
+        try transaction.run(
+            """
+            UPDATE containment_steps SET state = \(step.state.rawValue),
+              targets = \(JSONValue.array(step.targets.map(\.json))),
+              outcomes = \(JSONValue.array(step.outcomes.map(\.json))), started_at = \(step.startedAt),
+              ended_at = \(step.endedAt)
+            WHERE containment_id = \(id) AND number = \(Int64(step.number))
+            """)
+    }
+
+    func containment(_ id: Identifier<Containment>, in transaction: Transaction) throws -> Containment? {
+        try transaction.first("SELECT * FROM containments WHERE id = \(id)").map { try full($0, transaction) }
+    }
+
+    func containment(key: String, of incident: String, in transaction: Transaction) throws -> Containment? {
+        try transaction.first("SELECT * FROM containments WHERE incident_id = \(incident) AND key = \(key)")
+            .map { try full($0, transaction) }
+    }
+
+    /// In the order in which they were proposed.
+    func containments(of incident: String, limit: Int, in transaction: Transaction) throws -> [Containment] {
+        try transaction.rows(
+            "SELECT * FROM containments WHERE incident_id = \(incident) ORDER BY id LIMIT \(limit)"
+        ).map { try full($0, transaction) }
+    }
+
+    func count(of incident: String, in transaction: Transaction) throws -> Int64 {
+        try transaction.first("SELECT count(*) AS n FROM containments WHERE incident_id = \(incident)")?.int("n") ?? 0
+    }
+
+    func ids(
+        in states: [Containment.State], limit: Int, in transaction: Transaction
+    ) throws -> [Identifier<Containment>] {
+        try transaction.rows(
+            """
+            SELECT id FROM containments WHERE state IN \(list: states.map(\.rawValue)) ORDER BY id LIMIT \(limit)
+            """
+        ).map { $0.id("id") }
+    }
+
+    /// Plans that acted and whose condition was not said to be over.
+    func inForce(limit: Int, in transaction: Transaction) throws -> [Containment] {
+        try transaction.rows(
+            """
+            SELECT * FROM containments WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL
+            ORDER BY id LIMIT \(limit)
+            """
+        ).map { try full($0, transaction) }
+    }
+
+    /// Questions whose time is over.
+    func overdue(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [Identifier<Containment>] {
+        try transaction.rows(
+            "SELECT id FROM containments WHERE state = 'asked' AND expires_at <= \(now) ORDER BY id LIMIT \(limit)"
+        ).map { $0.id("id") }
+    }
+
+    /// Those that Reeve let act by itself since a moment.
+    func actedAlone(since time: Timestamp, in transaction: Transaction) throws -> Int64 {
+        try transaction.first(
+            """
+            SELECT count(*) AS n FROM containments
+            WHERE decided_at >= \(time) AND decided_by = \(Principal.system.actor)
+              AND state NOT IN ('proposed', 'asked', 'refused', 'expired')
+            """)?.int("n") ?? 0
+    }
+
+    private func full(_ row: StoredRow, _ transaction: Transaction) throws -> Containment {
+        var containment = Containment(
+            id: row.id("id"), incidentID: row.text("incident_id"),
+            origin: Containment.Origin(rawValue: row.text("origin")) ?? .person, name: row.text("name"),
+            mode: row.optionalText("mode").flatMap(FailureMode.init), key: row.text("key"),
+            state: Containment.State(rawValue: row.text("state")) ?? .failed, reason: row.text("reason"),
+            proposedBy: row.text("proposed_by"), decidedBy: row.optionalText("decided_by"),
+            createdAt: row.time("created_at"), decidedAt: row.optionalTime("decided_at"),
+            expiresAt: row.optionalTime("expires_at"), endedAt: row.optionalTime("ended_at"),
+            overAt: row.optionalTime("over_at"))
+        containment.steps = try transaction.rows(
+            "SELECT * FROM containment_steps WHERE containment_id = \(containment.id) ORDER BY number"
+        ).compactMap(step)
+        return containment
+    }
+
+    private func step(_ row: StoredRow) -> ContainmentStep? {
+        guard let action = ContainmentAction(rawValue: row.text("action")) else { return nil }
+        var step = ContainmentStep(
+            Int(row.int("number")), ContainmentOrder(stored: action, row.json("parameters")))
+        step.state = ContainmentStep.State(rawValue: row.text("state")) ?? .failed
+        step.targets = row.json("targets").array?.compactMap(ContainmentTarget.init) ?? []
+        step.outcomes = row.json("outcomes").array?.compactMap(ContainmentOutcome.init) ?? []
+        step.startedAt = row.optionalTime("started_at")
+        step.endedAt = row.optionalTime("ended_at")
+        return step
+    }
+
+    // MARK: Claims
+
+    /// What one step holds: how it was before, and by what to know that it is still as the step left it.
+    struct Claim: Sendable {
+        let target: ContainmentTarget
+        let step: String
+        let before: JSONValue
+        let mark: JSONValue
+    }
+
+    func claim(
+        _ claim: Claim, at now: Timestamp, in transaction: Transaction
+    ) throws {
+        try transaction.run(
+            """
+            INSERT INTO containment_claims (kind, name, step, before, mark, at)
+            VALUES (\(claim.target.kind.rawValue), \(claim.target.name), \(claim.step), \(claim.before),
+              \(claim.mark), \(now)) ON CONFLICT (kind, name, step) DO NOTHING
+            """)
+    }
+
+    func release(_ target: ContainmentTarget, of step: String, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            DELETE FROM containment_claims
+            WHERE kind = \(target.kind.rawValue) AND name = \(target.name) AND step = \(step)
+            """)
+    }
+
+    /// All that are held on one thing, the oldest first.
+    func claims(on target: ContainmentTarget, in transaction: Transaction) throws -> [Claim] {
+        try transaction.rows(
+            """
+            SELECT * FROM containment_claims WHERE kind = \(target.kind.rawValue) AND name = \(target.name)
+            ORDER BY at, step
+            """
+        ).map { row in
+            Claim(target: target, step: row.text("step"), before: row.json("before"), mark: row.json("mark"))
+        }
+    }
+
+    /// What is held of models: dispatch, breakers, routes.
+    func modelClaims(limit: Int, in transaction: Transaction) throws -> [Claim] {
+        let kinds = [ContainmentTarget.Kind.dispatch, .breaker, .route]
+        return try transaction.rows(
+            """
+            SELECT * FROM containment_claims WHERE kind IN \(list: kinds.map(\.rawValue))
+            ORDER BY at, step LIMIT \(limit)
+            """
+        ).compactMap { row in
+            guard let kind = ContainmentTarget.Kind(rawValue: row.text("kind")) else { return nil }
+            return Claim(
+                target: ContainmentTarget(kind, row.text("name")), step: row.text("step"), before: row.json("before"),
+                mark: row.json("mark"))
+        }
+    }
+}

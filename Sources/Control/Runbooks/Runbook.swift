@@ -1,0 +1,226 @@
+import Foundation
+import Kernel
+import Telemetry
+
+/// What is to be looked at and done when an alert fires: written beside the alert, and carried out step by step.
+public struct Runbook: Sendable {
+    /// Bytes of one.
+    public static let bytesMax = 64 << 10
+    /// Steps of one kind.
+    public static let stepsMax = 30
+    /// Characters of a query, a path or a check.
+    public static let textMax = 2_000
+
+    /// A question that changes nothing.
+    public struct Question: Sendable {
+        public enum Kind: String, Sendable, CaseIterable {
+            /// PromQL over Reeve's own series.
+            case query
+            /// Filters of the lists of the same name: `agent={{agent}}&state=held`.
+            case logs, traces, tasks
+            /// A path that is read, such as `/api/v1/models`.
+            case api
+        }
+
+        public let title: String
+        public let kind: Kind
+        public let text: String
+        /// What the answer must be like; `nil` where it is only looked at.
+        public let expects: Expectation?
+    }
+
+    /// What an answer must be like.
+    public enum Expectation: Sendable, Equatable {
+        case empty, present
+        /// Every value compares so with the number; no value at all does too.
+        case compares(Comparison, Double)
+
+        public enum Comparison: String, Sendable, CaseIterable {
+            case atMost = "<="
+            case atLeast = ">="
+            case equal = "=="
+            case below = "<"
+            case above = ">"
+        }
+    }
+
+    /// An action of ``ContainmentAction``, whose names may stand for what the incident is about.
+    public struct Action: Sendable {
+        public let action: ContainmentAction
+        /// By parameter; `{{agents}}` stands for all agents of the incident.
+        public let parameters: [ContainmentParameter: [String]]
+        public let line: Int
+    }
+
+    public let name: String
+    public let title: String
+    public let alerts: [String]
+    public let mode: FailureMode?
+    public let summary: String
+    public let diagnosis: [Question]
+    public let actions: [Action]
+    /// Looked at before each action: where one holds, the run stops.
+    public let stops: [Question]
+    public let verify: [Question]
+    /// How long after the last action it is verified, and how long it may take until it holds.
+    public let verifyAfter: Span
+    public let verifyWithin: Span
+    /// What people look at and tick.
+    public let checks: [String]
+    /// As it was written.
+    public let source: String
+    /// Where it came from; empty for those that Reeve ships.
+    public var file = ""
+
+    public var isShipped: Bool { file.isEmpty }
+    public var stepCount: Int { diagnosis.count + actions.count + verify.count + checks.count }
+}
+
+extension Runbook: JSONConvertible {
+    public var json: JSONValue {
+        [
+            "name": .string(name), "title": .string(title), "alerts": .list(alerts), "mode": .of(mode?.rawValue),
+            "summary": .string(summary), "shipped": .bool(isShipped), "file": .string(file),
+            "diagnosis": .array(diagnosis.map(\.json)),
+            "actions": .array(actions.map(\.json)), "stops": .array(stops.map(\.json)),
+            "verify": .array(verify.map(\.json)), "verifyAfterSeconds": .int(Int64(verifyAfter.seconds)),
+            "verifyWithinSeconds": .int(Int64(verifyWithin.seconds)), "checks": .list(checks),
+            "url": .string("/runbooks/\(PagePath.encoded(name))"),
+        ]
+    }
+}
+
+extension Runbook.Question {
+    var json: JSONValue {
+        [
+            "title": .string(title), "kind": .string(kind.rawValue), "text": .string(text),
+            "expect": .of(expects?.text),
+        ]
+    }
+}
+
+extension Runbook.Action {
+    var json: JSONValue {
+        var object = JSONObject()
+        for parameter in ContainmentParameter.allCases {
+            guard let names = parameters[parameter], let first = names.first else { continue }
+            object.append(parameter.rawValue, parameter.isSingle ? .string(first) : .list(names))
+        }
+        return [
+            "action": .string(action.rawValue), "title": .string(action.title), "parameters": .object(object),
+            "reversible": .bool(action.isReversible),
+        ]
+    }
+}
+
+extension Runbook.Expectation {
+    public var text: String {
+        switch self {
+        case .empty: "empty"
+        case .present: "present"
+        case .compares(let comparison, let number):
+            "\(comparison.rawValue) \(number == number.rounded() ? String(Int64(number)) : String(number))"
+        }
+    }
+
+    /// Reads `empty`, `present`, `< 0.05`; `nil` for anything else.
+    public init?(_ text: String) {
+        switch text {
+        case "empty": self = .empty
+        case "present": self = .present
+        default:
+            // The longer signs come first.
+            guard let comparison = Comparison.allCases.first(where: { text.hasPrefix($0.rawValue) }),
+                let number = Double(text.dropFirst(comparison.rawValue.count).drop { $0 == " " }),
+                number.isFinite, abs(number) < 1e15
+            else { return nil }
+            self = .compares(comparison, number)
+        }
+    }
+
+    /// Whether values are so.
+    func holds(of values: [Double]) -> Bool {
+        switch self {
+        case .empty: values.isEmpty
+        case .present: !values.isEmpty
+        case .compares(let comparison, let number):
+            values.allSatisfy { value in
+                switch comparison {
+                case .below: value < number
+                case .atMost: value <= number
+                case .above: value > number
+                case .atLeast: value >= number
+                case .equal: value == number
+                }
+            }
+        }
+    }
+}
+
+/// Puts what an incident is about into the texts of a runbook.
+struct RunbookSubjects: Sendable {
+    static let kinds = [
+        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "session", "project",
+    ]
+
+    let incident: Incident
+
+    enum Place {
+        /// Within quotes of PromQL, and within the query of a path.
+        case query, path
+    }
+
+    /// `{{agent}}` is the first agent of the incident.
+    ///
+    /// - Returns: `nil` where the incident is about no such thing.
+    func filled(_ text: String, in place: Place) -> String? {
+        var filled = ""
+        var rest = text[...]
+        while let open = rest.range(of: "{{"), let close = rest[open.upperBound...].range(of: "}}") {
+            filled += rest[..<open.lowerBound]
+            let kind = rest[open.upperBound..<close.lowerBound].bare
+            let value = kind == "incident" ? incident.id.text : incident.subjects(of: kind).first
+            guard let value else { return nil }
+            switch place {
+            case .query:
+                filled += value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: " ")
+            case .path: filled += PagePath.encoded(value)
+            }
+            rest = rest[close.upperBound...]
+        }
+        return filled + rest
+    }
+
+    /// `{{agents}}` stands for all of them; names that stand for nothing are left out.
+    func names(_ texts: [String]) -> [String] {
+        texts.flatMap { text -> [String] in
+            guard text.hasPrefix("{{"), text.hasSuffix("}}") else { return [text] }
+            let word = text.dropFirst(2).dropLast(2)[...].bare
+            if word == "scopes" {
+                return incident.subjects(of: "agent").map { "agent:\($0)" }
+                    + incident.subjects(of: "project").map { "project:\($0)" }
+            }
+            let kind = Self.kinds.contains(word) ? word : String(word.dropLast())
+            let all = incident.subjects(of: kind)
+            return Self.kinds.contains(word) ? Array(all.prefix(1)) : all
+        }
+    }
+
+    /// What stands between braces in a text.
+    static func places(in text: String) -> [String] {
+        var found: [String] = []
+        var rest = text[...]
+        while let open = rest.range(of: "{{"), let close = rest[open.upperBound...].range(of: "}}") {
+            found.append(rest[open.upperBound..<close.lowerBound].bare)
+            rest = rest[close.upperBound...]
+        }
+        return found
+    }
+}
+
+extension Substring {
+    /// Without spaces around it.
+    fileprivate var bare: String {
+        String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    }
+}

@@ -1,0 +1,113 @@
+import Foundation
+import Kernel
+import Telemetry
+
+/// The runbooks that there are: those that Reeve ships, and in their place those of the settings' files.
+public struct RunbookLibrary: Sendable {
+    /// Files that are read.
+    public static let filesMax = 1_000
+
+    /// Why a file is not taken.
+    public struct Fault: Error, Sendable, CustomStringConvertible {
+        public let file: String
+        public let line: Int
+        public let column: Int
+        public let reason: String
+        public var description: String { "\(file):\(line):\(column): \(reason)" }
+    }
+
+    /// By name.
+    public let runbooks: [Runbook]
+
+    /// Those that Reeve ships.
+    public static let shipped: RunbookLibrary = {
+        do {
+            return try RunbookLibrary(ShippedRunbooks.sources.map { try Runbook($0) })
+        } catch {
+            preconditionFailure("a shipped runbook cannot be read: \(error)")
+        }
+    }()
+
+    /// - Throws: ``Fault`` where two have one name, or serve one alert.
+    init(_ all: [Runbook]) throws {
+        var names: [String: Runbook] = [:]
+        var alerts: [String: Runbook] = [:]
+        for runbook in all {
+            if names.updateValue(runbook, forKey: runbook.name) != nil {
+                throw Fault(
+                    file: runbook.file, line: 1, column: 1, reason: "there are two runbooks \"\(runbook.name)\"")
+            }
+            for alert in runbook.alerts {
+                guard let other = alerts.updateValue(runbook, forKey: alert) else { continue }
+                throw Fault(
+                    file: runbook.file, line: 1, column: 1,
+                    reason: "the alert \(alert) has two runbooks: \(other.name) and \(runbook.name)")
+            }
+        }
+        runbooks = names.values.sorted { $0.name < $1.name }
+    }
+
+    /// The shipped ones with these in their place: by their name, and by the alerts that they serve.
+    public func replaced(by own: [Runbook]) throws -> RunbookLibrary {
+        let (names, alerts) = (Set(own.map(\.name)), Set(own.flatMap(\.alerts)))
+        let rest = runbooks.filter { runbook in
+            !names.contains(runbook.name) && !runbook.alerts.contains(where: alerts.contains)
+        }
+        return try RunbookLibrary(rest + own)
+    }
+
+    /// Reads files: `*` and `?` stand for parts of names, paths begin beside the settings file.
+    ///
+    /// - Throws: ``Fault``.
+    public static func read(_ globs: [String], beside folder: String) throws -> [Runbook] {
+        var files: [String] = []
+        for pattern in globs {
+            let path = pattern.hasPrefix("/") || folder.isEmpty ? pattern : "\(folder)/\(pattern)"
+            let found = matches(path)
+            guard !found.isEmpty else {
+                throw Fault(file: path, line: 1, column: 1, reason: "there is no such file")
+            }
+            files += found.filter { !files.contains($0) }
+        }
+        guard files.count <= filesMax else {
+            throw Fault(file: globs[0], line: 1, column: 1, reason: "\(filesMax) files are the most that are read")
+        }
+        return try files.map(read)
+    }
+
+    public static func read(_ file: String) throws -> Runbook {
+        guard let data = FileManager.default.contents(atPath: file), let text = String(data: data, encoding: .utf8)
+        else { throw Fault(file: file, line: 1, column: 1, reason: "it cannot be read as a text") }
+        do { return try Runbook(text, file: file) } catch {
+            throw Fault(file: file, line: error.line, column: error.column, reason: error.reason)
+        }
+    }
+
+    private static func matches(_ pattern: String) -> [String] {
+        var found = glob_t()
+        defer { globfree(&found) }
+        guard glob(pattern, 0, nil, &found) == 0, let paths = found.gl_pathv else { return [] }
+        return (0..<Int(found.gl_pathc)).compactMap { paths[$0].map { String(cString: $0) } }
+    }
+
+    /// The shipped ones, with those of `runbooks: [globs]` in the settings' section `alerts` in their place.
+    ///
+    /// - Throws: ``Problem`` `invalid` where the section is wrong, ``Fault`` where a file is.
+    public static func configured(by document: JSONValue, beside folder: String) throws -> RunbookLibrary {
+        guard let given = document["runbooks"], !given.isNull else { return shipped }
+        let globs = given.array?.compactMap(\.string) ?? []
+        guard let count = given.array?.count, count == globs.count, count <= filesMax else {
+            throw Problem.invalid("alerts/runbooks", "a list of paths is expected, such as [runbooks/*.yml]")
+        }
+        return try shipped.replaced(by: read(globs, beside: folder))
+    }
+
+    public func runbook(_ name: String) -> Runbook? { runbooks.first { $0.name == name } }
+
+    /// The one for an incident: of its newest alert, or of its mode.
+    func runbook(for incident: Incident, alerts: [Alert]) -> Runbook? {
+        let names = Set(alerts.map(\.name))
+        return runbooks.first { $0.alerts.contains(where: names.contains) }
+            ?? incident.mode.flatMap { runbook($0.rawValue) }
+    }
+}

@@ -1,0 +1,367 @@
+/// The runbooks that Reeve ships: one for each alert that it ships, and one for each mode of failure. Their steps are
+/// the responses and preventions of the two guides that Reeve follows.
+enum ShippedRunbooks {
+    static let sources = agents + models + behaviour + house + infrastructureModes + behaviouralModes
+
+    /// Agents, tasks and queues.
+    static let agents = [
+        """
+        name: AgentDown
+        title: An agent is silent
+        alerts: [AgentDown]
+        summary: Nothing was heard of an agent for half an hour. Its tasks go to others once their leases ran out.
+        diagnosis:
+          - title: When it was heard of last
+            query: 'time() - max by (agent) (agent_last_heartbeat_timestamp_seconds{agent="{{agent}}"})'
+          - {title: The agent as the registry has it, api: "/api/v1/agents/{{agent}}"}
+          - {title: What it had in hand, tasks: "agent={{agent}}&limit=20"}
+          - {title: Its last words, logs: "agent={{agent}}&limit=20"}
+        actions:
+          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+        verify:
+          - title: It is heard of again, or removed
+            query: 'time() - max by (agent) (agent_last_heartbeat_timestamp_seconds{agent="{{agent}}"})'
+            expect: "<= 1800"
+        checks:
+          - Start the agent's program again on its host, or remove the agent if it is not to come back
+          - Look whether other agents of the same host are silent too
+        """,
+        """
+        name: TaskStuck
+        title: A task is in progress for more than four hours
+        alerts: [TaskStuck]
+        summary: A task that does not end holds its agent, its lease and all that waits for it.
+        diagnosis:
+          - {title: Tasks of the type that run, tasks: "type={{task_type}}&state=running&limit=20"}
+          - title: How long such tasks take as a rule
+            query: >-
+              histogram_quantile(0.95, sum by (le)
+              (rate(agent_task_duration_seconds_bucket{task_type="{{task_type}}"}[6h])))
+          - {title: Errors of the last hour, logs: "severity=error&limit=20"}
+        actions:
+          - action: holdTask
+            parameters:
+              tasks: "{{tasks}}"
+              agents: "{{agents}}"
+              evidence: "in progress for more than four hours"
+        verify:
+          - title: No task of the type is older than four hours
+            query: 'max by (task_type) (agent_task_oldest_in_progress_seconds{task_type="{{task_type}}"})'
+            expect: "<= 14400"
+        checks:
+          - Read the task's trace, and say whether it moved in the last hour
+          - Give the type a timeout and a limit of steps, so that the next one ends by itself
+        """,
+        """
+        name: QueueBackup
+        title: A queue piles up
+        alerts: [QueueBackup]
+        summary: More than ten tasks wait for an hour. There are too few agents, a pause, or a capability nobody has.
+        diagnosis:
+          - {title: How the queue stands, query: 'max by (queue, state) (agent_queue_depth{queue="{{queue}}"})'}
+          - {title: What waits, tasks: "queue={{queue}}&state=ready&limit=20"}
+          - {title: Agents by what they do, query: "max by (status) (reeve_agents)"}
+          - {title: Models and their breakers, api: /api/v1/models}
+        verify:
+          - title: Ten tasks wait at most
+            query: 'max by (queue) (agent_queue_depth{queue="{{queue}}",state="unassigned"})'
+            expect: "<= 10"
+        verifyWithin: 1h
+        checks:
+          - Ask of one task why nobody takes it (reeve tasks explain), and take that away
+          - Start further agents, or hold what can wait
+        """,
+        """
+        name: HighErrorRate
+        title: A fifth of an agent's calls fails
+        alerts: [HighErrorRate]
+        summary: The agent goes on and brings nothing. It is isolated; the others are left alone.
+        diagnosis:
+          - {title: Which failures, query: 'sum by (class) (rate(reeve_model_call_errors_total[10m]))'}
+          - {title: Its calls of late, api: "/api/v1/calls?agent={{agent}}&limit=20"}
+          - {title: Its errors, logs: "agent={{agent}}&severity=error&limit=20"}
+          - {title: Traces that failed, traces: "agent={{agent}}&limit=10"}
+        actions:
+          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+        verify:
+          - title: The alert fires no more
+            query: >-
+              ALERTS{alertname="HighErrorRate",alertstate="firing",agent="{{agent}}"}
+            expect: empty
+        verifyWithin: 30m
+        checks:
+          - Say whether the provider, a tool or the agent itself fails
+          - If it began with a release, go back to the one before
+        """,
+        """
+        name: ErrorRateSpike
+        title: Errors rise beyond what is usual
+        alerts: [ErrorRateSpike]
+        summary: Something changed. Find what fails together, and what changed just before.
+        diagnosis:
+          - {title: Errors by class, query: 'sum by (class) (rate(reeve_model_call_errors_total[10m]))'}
+          - {title: Errors by target, query: 'sum by (target, result) (rate(reeve_model_attempts_total[10m]))'}
+          - {title: What changed, api: "/api/v1/events?limit=50"}
+          - {title: Traces that failed, traces: "agent={{agent}}&limit=10"}
+        actions:
+          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+        verify:
+          - title: The alert fires no more
+            query: >-
+              ALERTS{alertname="ErrorRateSpike",alertstate="firing"}
+            expect: empty
+        verifyWithin: 30m
+        checks:
+          - Name the change that it began with, in the incident's notes
+        """,
+    ]
+
+    /// Models and money.
+    static let models = [
+        """
+        name: ProviderOutage
+        title: A provider of models is out
+        alerts: [ProviderOutage]
+        mode: llm-outage
+        summary: >-
+          Dispatch of what depends on it is paused, its breakers are open, fallbacks answer; then all ramps
+          back.
+        diagnosis:
+          - {title: Breakers, query: "max by (model, target) (reeve_model_breaker_state)"}
+          - {title: Failures by target, query: "sum by (target, result) (rate(reeve_model_attempts_total[5m]))"}
+          - {title: Models and targets, api: /api/v1/models}
+          - {title: Tasks that wait, tasks: "state=ready&limit=20"}
+        actions:
+          - {action: openBreaker, parameters: {providers: "{{providers}}"}}
+          - {action: pauseDispatch, parameters: {providers: "{{providers}}"}}
+        stop:
+          - {title: No breaker is open any more, query: "max(reeve_model_breaker_state)", expect: "== 0"}
+        verify:
+          - title: Nothing is sent to it that fails
+            query: >-
+              sum(rate(reeve_model_attempts_total{target=~"{{provider}}/.*",result!="ok"}[1m])) > 0
+            expect: empty
+        checks:
+          - Read the provider's status page, and note when it says that it is well
+          - Take the containments back; tasks come back in steps
+          - Give each model a second provider, so that the next outage needs nobody
+        """,
+        """
+        name: ModelTimeouts
+        title: Model calls bring nothing in time
+        alerts: [ModelTimeouts]
+        mode: model-degradation
+        summary: The provider answers late. Leave the slow target alone and let another answer.
+        diagnosis:
+          - title: How long calls take
+            query: >-
+              histogram_quantile(0.95, sum by (le, model)
+              (rate(reeve_model_call_duration_seconds_bucket[10m])))
+          - {title: Failures by target, query: "sum by (target, result) (rate(reeve_model_attempts_total[10m]))"}
+          - {title: Models and targets, api: /api/v1/models}
+        actions:
+          - {action: openBreaker, parameters: {models: "{{models}}", providers: "{{providers}}"}}
+        verify:
+          - title: The alert fires no more
+            query: >-
+              ALERTS{alertname="ModelTimeouts",alertstate="firing"}
+            expect: empty
+        verifyWithin: 30m
+        checks:
+          - Set a breaker's limit for latency on the model, so that it opens by itself
+        """,
+        """
+        name: CostSpike
+        title: A day costs more than twice what is usual
+        alerts: [CostSpike]
+        mode: budget-runaway
+        summary: Find who spends, end it there, and see whether the work was worth it.
+        diagnosis:
+          - {title: Who spends, query: "topk(10, sum by (agent) (increase(agent_cost_usd_total[1h])))"}
+          - {title: On which models, query: "topk(10, sum by (model) (increase(agent_cost_usd_total[1h])))"}
+          - title: Calls that are repeated
+            query: >-
+              topk(10, sum by (agent) (rate(agent_tool_repeat_calls_total[10m])))
+          - {title: Costs by agent, api: "/api/v1/costs?by=agent"}
+        actions:
+          - {action: cutBudget, parameters: {scopes: "{{scopes}}"}}
+        verify:
+          - title: It spends nothing more
+            query: >-
+              sum by (agent) (increase(agent_cost_usd_total{agent="{{agent}}"}[2m])) > 0
+            expect: empty
+        verifyAfter: 3m
+        checks:
+          - Say what was bought with it, in accepted deliverables
+          - Give each task a budget, and agents a daily one
+        """,
+    ]
+
+    /// What agents do.
+    static let behaviour = [
+        """
+        name: ContextExhaustion
+        title: Contexts are nearly full
+        alerts: [ContextExhaustion]
+        mode: stale-context
+        summary: >-
+          An agent whose context is full forgets what it was told first. Clear it, and reprocess with fresh
+          data.
+        diagnosis:
+          - title: How full contexts are
+            query: >-
+              max by (agent, model) (agent_context_utilization_ratio{agent="{{agent}}"})
+          - title: Turns of its sessions
+            query: >-
+              histogram_quantile(0.95, sum by (le)
+              (rate(agent_turns_per_session_bucket{agent="{{agent}}"}[1h])))
+          - {title: Its sessions, api: "/api/v1/sessions?agent={{agent}}&limit=10"}
+        actions:
+          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+        verify:
+          - title: Contexts have room
+            query: >-
+              max by (agent) (agent_context_utilization_ratio{agent="{{agent}}"})
+            expect: "<= 0.9"
+        verifyWithin: 30m
+        checks:
+          - Start the agent's session anew with a summary, by hand, as Reeve does not hold contexts yet
+          - Give cached context a time to live
+        """,
+        """
+        name: SessionAbnormal
+        title: Sessions last much longer than usual
+        alerts: [SessionAbnormal]
+        mode: context-poisoning
+        summary: Something put into a conversation may keep it going. Set the session apart before it spreads.
+        diagnosis:
+          - title: How long sessions are
+            query: >-
+              histogram_quantile(0.95, sum by (le, agent) (rate(agent_session_duration_seconds_bucket[1h])))
+          - {title: Its sessions, api: "/api/v1/sessions?agent={{agent}}&limit=10"}
+          - {title: What it logged, logs: "agent={{agent}}&limit=30"}
+        actions:
+          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+        verify:
+          - title: The alert fires no more
+            query: >-
+              ALERTS{alertname="SessionAbnormal",alertstate="firing"}
+            expect: empty
+        verifyWithin: 1h
+        checks:
+          - Read the session's transcript from its first odd turn on, and name what was put in
+          - Check the input at the door that it came through
+        """,
+        """
+        name: ToolStorm
+        title: An agent calls a tool again and again
+        alerts: [ToolStorm]
+        mode: infinite-loop
+        summary: >-
+          The same call with the same words, and nothing changes by it. Hold the task with the evidence, and
+          end it.
+        diagnosis:
+          - title: Repeated calls by tool
+            query: >-
+              sum by (tool) (rate(agent_tool_repeat_calls_total{agent="{{agent}}"}[5m]))
+          - {title: Runs that are held already, api: /api/v1/loops}
+          - {title: What it has in hand, tasks: "agent={{agent}}&limit=20"}
+          - {title: Its newest traces, traces: "agent={{agent}}&limit=10"}
+        actions:
+          - {action: holdTask, parameters: {agents: "{{agents}}", evidence: "a storm of tool calls"}}
+          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+          - {action: killProcess, parameters: {agents: "{{agents}}"}}
+        verify:
+          - title: No call is repeated
+            query: >-
+              sum by (agent) (rate(agent_tool_repeat_calls_total{agent="{{agent}}"}[1m])) > 0
+            expect: empty
+        verifyAfter: 2m
+        checks:
+          - Name the tool's answer that the agent could not use
+          - Set a limit of steps and of tokens on the type of task
+        """,
+    ]
+
+    /// Memory, telemetry, and Reeve itself.
+    static let house = [
+        """
+        name: MemoryStoreSlow
+        title: Memory answers late
+        alerts: [MemoryStoreSlow]
+        summary: Agents wait for what they remember. The store is slow, full, or asked too much.
+        diagnosis:
+          - title: How long operations take
+            query: >-
+              histogram_quantile(0.99, sum by (le, operation)
+              (rate(agent_memory_operation_duration_seconds_bucket[10m])))
+          - {title: Who asks, query: "topk(10, sum by (agent) (rate(agent_memory_operations_total[10m])))"}
+          - {title: Which fail, query: "sum by (operation, status) (rate(agent_memory_operations_total[10m]))"}
+        verify:
+          - title: The alert fires no more
+            query: >-
+              ALERTS{alertname="MemoryStoreSlow",alertstate="firing"}
+            expect: empty
+        verifyWithin: 30m
+        checks:
+          - Look at the memory store's own disk, connections and load
+          - Pause the agent that asks most, if the store does not recover
+        """,
+        """
+        name: TelemetryLoss
+        title: Records of agents are lost
+        alerts: [TelemetryLoss]
+        summary: What is not recorded cannot be looked into. Find who sends too much, or what cannot be read.
+        diagnosis:
+          - {title: What was rejected and shed, query: '{__name__=~"obs_.*_total"}'}
+          - {title: The ledger of what came in, api: /api/v1/telemetry/ledger}
+        verify:
+          - title: The alert fires no more
+            query: >-
+              ALERTS{alertname="TelemetryLoss",alertstate="firing"}
+            expect: empty
+        verifyWithin: 30m
+        checks:
+          - Lower the sender's rate, or raise the quota of the telemetry store
+          - Note in the incident for which time the records are not whole
+        """,
+        """
+        name: TracesNotKept
+        title: Traces with errors could not be kept
+        alerts: [TracesNotKept]
+        summary: More failed than may be marked as evidence.
+        diagnosis:
+          - {title: The newest traces, traces: "limit=20"}
+          - {title: Failures by class, query: "sum by (class) (rate(reeve_model_call_errors_total[1h]))"}
+        verify:
+          - title: The alert fires no more
+            query: >-
+              ALERTS{alertname="TracesNotKept",alertstate="firing"}
+            expect: empty
+        verifyWithin: 1h
+        checks:
+          - End what fails so often, or put a hold on the time that is to be kept
+        """,
+        """
+        name: FleetPaused
+        title: All of the fleet is paused
+        alerts: [FleetPaused]
+        summary: Somebody paused every agent. It keeps AgentDown quiet.
+        diagnosis:
+          - {title: Agents by status, query: "max by (status) (reeve_agents)"}
+          - {title: Who paused them, api: "/api/v1/events?limit=50"}
+        checks:
+          - Resume the agents once what they were paused for is over
+        """,
+        """
+        name: Watchdog
+        title: Alerts reach their receiver
+        alerts: [Watchdog]
+        summary: It always fires. If it does not arrive, alerts do not.
+        diagnosis:
+          - {title: It fires, query: "vector(1)", expect: present}
+        checks:
+          - Look whether the receiver's dead man's switch has heard of it within its time
+        """,
+    ]
+}

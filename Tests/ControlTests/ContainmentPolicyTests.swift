@@ -1,0 +1,159 @@
+import Kernel
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Control
+
+@Suite("How far containments go by themselves")
+struct ContainmentPolicyTests {
+    static let refusals: [(String, JSONValue, String)] = [
+        ("a stance that there is not", ["containment": ["default": "maybe"]], "alerts/containment/default"),
+        ("a mode that there is not", ["containment": ["modes": ["flood": "act"]]], "alerts/containment/modes/flood"),
+        (
+            "a severity that there is not", ["containment": ["modes": ["llm-outage": ["bad": "act"]]]],
+            "alerts/containment/modes/llm-outage/bad"
+        ),
+        (
+            "a limit below nothing", ["containment": ["limits": ["agentsMax": -1]]],
+            "alerts/containment/limits/agentsMax"
+        ),
+        ("a name that is none", ["containment": ["never": ["../x"]]], "alerts/containment/never/0"),
+        ("something else", ["containment": ["never": [], "allways": true]], "alerts/containment/allways"),
+        ("no object", ["containment": "act"], "alerts/containment"),
+    ]
+
+    @Test("what is wrong with the settings is named by its place", arguments: refusals)
+    func refused(_ row: (String, JSONValue, String)) {
+        let problem = #expect(throws: Problem.self) { try ContainmentPolicy(row.1) }
+        #expect(problem?.field == row.2, "\(row.0)")
+    }
+
+    @Test("each mode and severity has its stance")
+    func stances() throws {
+        let policy = try ContainmentPolicy([
+            "containment": ["default": "ask", "modes": ["llm-outage": "act", "budget-runaway": ["critical": "act"]]]
+        ])
+        #expect(policy.stance(of: .llmOutage, .info) == .act)
+        #expect(policy.stance(of: .budgetRunaway, .critical) == .act)
+        #expect(policy.stance(of: .budgetRunaway, .warning) == .ask)
+        #expect(policy.stance(of: .silentDrift, .critical) == .ask)
+        #expect(try ContainmentPolicy(.null).stance(of: .llmOutage, .critical) == .suggest)
+    }
+
+    private static func policy(_ members: JSONValue) throws -> ContainmentPolicy {
+        try ContainmentPolicy(["containment": members])
+    }
+
+    @Test("nothing acts before a person said yes, unless the settings say so")
+    func suggested() async throws {
+        try await ContainmentFixture.on(.sqlite) { fixture in
+            try await fixture.register("writer")
+            let incident = try await fixture.fire("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            try await fixture.act()
+            let found = try #require(try await fixture.containments(incident).first)
+            #expect(found.state == .proposed)
+            #expect(try await fixture.budget("agent:writer") == nil)
+            try await fixture.approve(found.id)
+            try await fixture.act()
+            #expect(try await fixture.containment(found.id).state == .acted)
+            #expect(try await fixture.budget("agent:writer") != nil)
+            // A person let it act, so a person takes it back.
+            try await fixture.end("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            fixture.time.advance(by: .minutes(2))
+            try await fixture.loop.rampBack()
+            try await fixture.act()
+            let over = try await fixture.containment(found.id)
+            #expect(over.state == .acted && over.overAt != nil)
+            #expect(try await fixture.eventTypes("containment.").last == "containment.reversal_proposed")
+        }
+    }
+
+    @Test("a question that nobody answers is open no more, and is not approved late")
+    func expires() async throws {
+        let policy = try Self.policy(["default": "ask", "askMinutes": 5])
+        try await ContainmentFixture.on(.sqlite, policy: policy) { fixture in
+            try await fixture.register("writer")
+            let incident = try await fixture.fire("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            let asked = try #require(try await fixture.containments(incident).first)
+            #expect(asked.state == .asked)
+            fixture.time.advance(by: .minutes(5))
+            #expect(await code { try await fixture.approve(asked.id) } == "conflict")
+            try await fixture.act()
+            #expect(try await fixture.containment(asked.id).state == .expired)
+            #expect(await code { try await fixture.approve(asked.id) } == "conflict")
+            #expect(try await fixture.budget("agent:writer") == nil)
+        }
+    }
+
+    @Test("beyond the limits it asks instead of acting")
+    func limits() async throws {
+        let policy = try Self.policy(["default": "act", "limits": ["agentsMax": 0, "tasksMax": 5, "perHour": 1]])
+        try await ContainmentFixture.on(.sqlite, policy: policy) { fixture in
+            try await fixture.register("writer", "editor")
+            let wide = try await fixture.fire("ToolStorm", [("agent", "writer")], mode: .infiniteLoop)
+            let asked = try #require(try await fixture.containments(wide).first)
+            #expect(asked.state == .asked && asked.reason.contains("1 agents"))
+            // A cut touches no agent: it may act, once within the hour.
+            let first = try await fixture.fire("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            #expect(try await fixture.containments(first).map(\.state) == [.acting])
+            let second = try await fixture.fire("CostSpike", [("agent", "editor")], mode: .budgetRunaway)
+            #expect(try await fixture.containments(second).map(\.state) == [.asked])
+        }
+    }
+
+    @Test("what is never to be touched is not, by plans or by hand")
+    func never() async throws {
+        let policy = try Self.policy(["default": "act", "never": ["payer", "queue:payroll"]])
+        try await ContainmentFixture.on(.sqlite, policy: policy) { fixture in
+            try await fixture.register("payer", labels: ["type": "clerk"])
+            try await fixture.register("writer", labels: ["type": "clerk"])
+            let incident = try await fixture.fire("ToolStorm", [("agent_type", "clerk")], mode: .infiniteLoop)
+            try await fixture.act()
+            #expect(try await fixture.agent("writer").isPaused)
+            #expect(try await fixture.agent("payer").isPaused == false)
+            for (action, values) in [
+                (ContainmentAction.pauseAgent, [ContainmentParameter.agents: ["writer", "payer"]]),
+                (.pauseQueue, [.queues: ["payroll"]]), (.cutBudget, [.scopes: ["agent:payer"]]),
+            ] {
+                let refusal = await code { try await fixture.propose(action, values, for: incident) }
+                #expect(refusal == "never_contained", "\(action)")
+            }
+        }
+    }
+
+    @Test("the same alert again plans nothing anew, a further subject does")
+    func joins() async throws {
+        try await ContainmentFixture.on(.sqlite) { fixture in
+            try await fixture.register("writer")
+            let incident = try await fixture.fire("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            try await fixture.end("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            let again = try await fixture.fire("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            #expect(again == incident)
+            #expect(try await fixture.containments(incident).count == 1)
+        }
+    }
+
+    static let orders: [(String, String?)] = [
+        (#"{"action":"pauseAgent","parameters":{"agents":["a"]}}"#, nil),
+        (#"{"action":"pauseAgent","parameters":{}}"#, "parameters/agents"),
+        (#"{"action":"pauseAgent"}"#, "parameters/agents"),
+        (#"{"action":"pauseAgent","parameters":{"agents":["a"],"tasks":["t"]}}"#, "parameters/tasks"),
+        (#"{"action":"pauseAgent","parameters":{"agents":"a"}}"#, "parameters/agents"),
+        (#"{"action":"dropTables","parameters":{}}"#, "action"),
+        (#"{"action":"useFallback","parameters":{"models":["a"]}}"#, "parameters/to"),
+        (#"{"action":"cutBudget","parameters":{"scopes":["moon:x"]}}"#, "parameters/scopes"),
+        (#"{"action":"pinBack","parameters":{"agents":["a"],"version":"v1"}}"#, nil),
+    ]
+
+    @Test("parameters are checked before anything is proposed", arguments: orders)
+    func parameters(_ row: (String, String?)) throws {
+        let fields = Fields(try JSONParser.parse(row.0).object ?? JSONObject(), limits: Limits())
+        guard let field = row.1 else {
+            _ = try ContainmentOrder(fields, limits: Limits())
+            return
+        }
+        let problem = #expect(throws: Problem.self) { try ContainmentOrder(fields, limits: Limits()) }
+        #expect(problem?.field == field, "\(row.0)")
+    }
+}

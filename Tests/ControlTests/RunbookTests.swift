@@ -1,0 +1,283 @@
+import Foundation
+import Kernel
+import Synchronization
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Control
+
+/// Answers as a test says, and writes down what it was asked.
+final class StillReader: RunbookReading {
+    private let state: Mutex<(values: [Double], asked: [String])>
+
+    init(_ values: [Double] = []) { state = Mutex((values, [])) }
+
+    var asked: [String] { state.withLock { $0.asked } }
+    func set(_ values: [Double]) { state.withLock { $0.values = values } }
+
+    func get(_ path: String) async throws -> JSONValue {
+        let values = state.withLock { state in
+            state.asked.append(path)
+            return state.values
+        }
+        let series = values.map { value -> JSONValue in ["metric": [:], "value": [0, .string("\(value)")]] }
+        return ["data": ["resultType": "vector", "result": .array(series)], "items": []]
+    }
+}
+
+@Suite("Runbooks")
+struct RunbookTests {
+    // MARK: Texts
+
+    static let faults: [(String, String, String)] = [
+        ("no steps", "name: a\n", "1:1"), ("no name", "title: a\ndiagnosis: [{query: up}]\n", "1:1"),
+        ("a field that there is not", "name: a\nstep: []\n", "2:1"),
+        ("a mode that there is not", "name: a\nmode: flood\nchecks: [x]\n", "2:7"),
+        ("an expression that cannot be read", "name: a\ndiagnosis:\n  - {title: t, query: 'rate('}\n", "3:23"),
+        ("two questions in one", "name: a\ndiagnosis:\n  - {query: up, tasks: a=b}\n", "3:5"),
+        ("a path elsewhere", "name: a\ndiagnosis:\n  - {api: /metrics}\n", "3:11"),
+        ("a path that climbs", "name: a\ndiagnosis:\n  - {api: /api/v1/../x}\n", "3:11"),
+        ("a place for nothing", "name: a\ndiagnosis:\n  - {tasks: 'a={{moon}}'}\n", "3:13"),
+        ("an action that there is not", "name: a\nactions:\n  - {action: dropTables}\n", "3:14"),
+        ("an action on nothing", "name: a\nactions:\n  - {action: pauseAgent}\n", "3:5"),
+        (
+            "a parameter of another action", "name: a\nactions:\n  - {action: pauseAgent, parameters: {models: [x]}}\n",
+            "3:39"
+        ),
+        ("what is verified expects something", "name: a\nchecks: [x]\nverify:\n  - {query: up}\n", "4:5"),
+        ("a wrong expectation", "name: a\nchecks: [x]\nverify:\n  - {query: up, expect: soon}\n", "4:25"),
+        ("a time that is none", "name: a\nchecks: [x]\nverifyAfter: soon\n", "3:14"),
+        ("a name that climbs", "name: ../a\nchecks: [x]\n", "1:7"), ("no YAML", "name: [a\n", "2:1"),
+    ]
+
+    @Test("what is wrong is told with its line and column", arguments: faults)
+    func faulty(_ row: (String, String, String)) {
+        let fault = #expect(throws: MarkedYAML.Fault.self) { try Runbook(row.1) }
+        #expect(fault.map { "\($0.line):\($0.column)" } == row.2, "\(row.0): \(String(describing: fault))")
+    }
+
+    @Test("each shipped alert has exactly one runbook, and each mode has one of its name")
+    func shipped() {
+        let library = RunbookLibrary.shipped
+        let served = library.runbooks.flatMap(\.alerts)
+        #expect(Set(served).count == served.count)
+        #expect(Set(served) == Set(ShippedRules.entries.flatMap(\.file.alerts).map(\.name)))
+        for mode in FailureMode.allCases {
+            #expect(library.runbook(mode.rawValue)?.mode == mode, "\(mode)")
+        }
+        for runbook in library.runbooks {
+            #expect(
+                !runbook.diagnosis.isEmpty && !runbook.checks.isEmpty && !runbook.summary.isEmpty, "\(runbook.name)")
+            // What acts is verified by something else than itself.
+            #expect(runbook.actions.isEmpty || !runbook.verify.isEmpty, "\(runbook.name)")
+        }
+    }
+
+    @Test("own runbooks take the place of shipped ones, by name and by alert")
+    func replaced() throws {
+        let own = try Runbook("name: mine\nalerts: [ToolStorm]\nchecks: [look]\n", file: "a.yml")
+        let library = try RunbookLibrary.shipped.replaced(by: [own])
+        #expect(library.runbook("ToolStorm") == nil && library.runbook("mine")?.isShipped == false)
+        let second = try Runbook("name: other\nalerts: [ToolStorm]\nchecks: [look]\n", file: "b.yml")
+        #expect(throws: RunbookLibrary.Fault.self) { try RunbookLibrary.shipped.replaced(by: [own, second]) }
+    }
+
+    @Test("files of the settings are read from beside them; what is wrong is told with the file")
+    func files() async throws {
+        try await TestStorage.withFolder { folder in
+            try "name: mine\nalerts: [ToolStorm]\nchecks: [look]\n".write(
+                toFile: "\(folder)/a.yml", atomically: true, encoding: .utf8)
+            let library = try RunbookLibrary.configured(by: ["runbooks": ["*.yml"]], beside: folder)
+            #expect(library.runbook("mine")?.file == "\(folder)/a.yml" && library.runbook("ToolStorm") == nil)
+            try "name: worse\nchecks: x\n".write(toFile: "\(folder)/b.yml", atomically: true, encoding: .utf8)
+            let fault = #expect(throws: RunbookLibrary.Fault.self) {
+                try RunbookLibrary.configured(by: ["runbooks": ["*.yml"]], beside: folder)
+            }
+            #expect(fault?.description.hasPrefix("\(folder)/b.yml:2:9: ") == true, "\(String(describing: fault))")
+            #expect(throws: RunbookLibrary.Fault.self) {
+                try RunbookLibrary.configured(by: ["runbooks": ["none/*.yml"]], beside: folder)
+            }
+        }
+        #expect(throws: Problem.self) { try RunbookLibrary.configured(by: ["runbooks": "a.yml"], beside: "") }
+        #expect(try RunbookLibrary.configured(by: .null, beside: "").runbooks.count == 25)
+    }
+
+    @Test("names of an incident stand in texts, and break out of none")
+    func templates() {
+        let incident = Incident(
+            id: Identifier(stored: "incident_1"), title: "t", severity: .critical, groupKey: "k",
+            subjects: [#"agent:a"} or up{x=""#, "agent:b", "task:t1"], milestones: [:], openedBy: "reeve")
+        let subjects = RunbookSubjects(incident: incident)
+        #expect(subjects.filled(#"up{agent="{{agent}}"}"#, in: .query) == #"up{agent="a\"} or up{x=\""}"#)
+        #expect(subjects.filled("agent={{ agent }}&limit=2", in: .path)?.contains("\"") == false)
+        #expect(subjects.filled("{{queue}}", in: .path) == nil)
+        #expect(subjects.filled("{{incident}} {{task}}", in: .query) == "incident_1 t1")
+        #expect(subjects.names(["{{agents}}", "c"]).suffix(2) == ["b", "c"])
+        #expect(subjects.names(["{{agent}}"]).count == 1)
+        #expect(subjects.names(["{{models}}"]) == [])
+    }
+
+    static let expectations: [(String, [Double], Bool?)] = [
+        ("empty", [], true), ("empty", [0], false), ("present", [], false), ("< 5", [4, 4.9], true),
+        ("< 5", [4, 5], false), ("<= 5", [5], true), (">= 0.5", [0.4], false), ("== 0", [0, 0], true),
+        ("> 1", [], true),
+        ("soon", [], nil), ("< x", [], nil), ("< inf", [], nil), ("", [], nil),
+    ]
+
+    @Test("answers are compared as the runbook says", arguments: expectations)
+    func expects(_ row: (String, [Double], Bool?)) {
+        #expect(Runbook.Expectation(row.0)?.holds(of: row.1) == row.2, "\(row.0) \(row.1)")
+    }
+
+    // MARK: Runs
+
+    private static let text = """
+        name: isolate
+        title: Isolate the agent
+        alerts: [HighErrorRate]
+        diagnosis:
+          - {title: Errors, query: 'rate(errors_total{agent="{{agent}}"}[5m])'}
+          - {title: Queue, tasks: "queue={{queue}}"}
+        actions:
+          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+        stop:
+          - {title: All is well, query: "all_is_well", expect: "== 1"}
+        verify:
+          - {title: No errors, query: "errors", expect: "< 1"}
+        verifyAfter: 30s
+        verifyWithin: 2m
+        checks: [Look at the host]
+        """
+
+    struct Bench {
+        let fixture: ContainmentFixture
+        let service: RunbookService
+        let reader: StillReader
+        let loop: RunbookLoop
+        let incident: String
+
+        init(_ fixture: ContainmentFixture, text: String = RunbookTests.text) async throws {
+            self.fixture = fixture
+            try await fixture.register("writer", "editor")
+            incident = try await fixture.fire("HighErrorRate", [("agent", "writer")])
+            service = RunbookService(
+                library: try RunbookLibrary([try Runbook(text)]), containments: fixture.service,
+                events: fixture.base.events, audit: AuditService(world: fixture.base.world), world: fixture.base.world)
+            reader = StillReader([3])
+            loop = RunbookLoop(service: service, reader: reader, storage: fixture.storage)
+        }
+
+        func start(approves: Bool = true) async throws -> RunbookRun {
+            try await fixture.storage.write { [service, incident] in
+                try service.start(nil, on: incident, approves: approves, by: TaskFixture.operatorKey, in: $0).run
+            }
+        }
+
+        func run(_ id: Identifier<RunbookRun>) async throws -> RunbookRun {
+            try await fixture.storage.read { [service] in try service.run(id.text, in: $0) }
+        }
+
+        func act() async throws {
+            for _ in 0..<3 {
+                try await loop.act()
+                try await fixture.act()
+            }
+        }
+    }
+
+    @Test("finds out, acts, verifies after a while, and waits for its items", arguments: TestEngine.available)
+    func whole(_ engine: TestEngine) async throws {
+        try await ContainmentFixture.on(engine) { fixture in
+            let bench = try await Bench(fixture)
+            let id = try await bench.start().id
+            #expect(try await bench.start().id == id, "a second one of the same is the same")
+            try await bench.act()
+            var run = try await bench.run(id)
+            #expect(run.steps.map(\.state) == [.done, .skipped, .done, .started, .waiting])
+            #expect(run.steps[0].evidence["asked"] == #"rate(errors_total{agent="writer"}[5m])"#)
+            #expect(try await fixture.agent("writer").isPaused)
+            #expect(try await fixture.agent("editor").isPaused == false)
+            // Not before its time, and not while it does not hold.
+            let asked = bench.reader.asked.count
+            try await bench.act()
+            #expect(bench.reader.asked.count == asked)
+            fixture.time.advance(by: .seconds(30))
+            try await bench.act()
+            #expect(try await bench.run(id).steps[3].state == .started)
+            bench.reader.set([0.5])
+            fixture.time.advance(by: .seconds(10))
+            try await bench.act()
+            run = try await bench.run(id)
+            #expect(run.state == .checking && run.steps[3].state == .done)
+            #expect(try await fixture.timeline(bench.incident).contains { $0.action == "verified" })
+            run = try await fixture.storage.write { [service = bench.service] in
+                try service.tick(5, of: id.text, note: "it is", by: TaskFixture.operatorKey, in: $0)
+            }
+            #expect(run.state == .done && run.steps[4].actor == "operator:olga")
+        }
+    }
+
+    @Test("what does not come about in time is said to have failed")
+    func unverified() async throws {
+        try await ContainmentFixture.on(.sqlite) { fixture in
+            let bench = try await Bench(fixture)
+            let id = try await bench.start().id
+            try await bench.act()
+            for _ in 0..<16 {
+                fixture.time.advance(by: .seconds(10))
+                try await bench.act()
+            }
+            let run = try await bench.run(id)
+            #expect(run.state == .failed && run.reason.contains("No errors"))
+            #expect(try await fixture.eventTypes("runbook.") == ["runbook.started", "runbook.failed"])
+        }
+    }
+
+    @Test("without approval each action is asked for; a refused one is left out", arguments: [true, false])
+    func asked(_ approves: Bool) async throws {
+        try await ContainmentFixture.on(.sqlite) { fixture in
+            let bench = try await Bench(fixture)
+            let id = try await bench.start(approves: false).id
+            try await bench.act()
+            #expect(try await fixture.agent("writer").isPaused == false)
+            let proposed = try #require(try await fixture.containments(bench.incident).first)
+            #expect(proposed.state == .proposed && proposed.origin == .runbook)
+            if approves {
+                try await fixture.approve(proposed.id)
+            } else {
+                try await fixture.storage.write { [service = fixture.service] in
+                    _ = try service.refuse(proposed.id.text, reason: "no", by: TaskFixture.operatorKey, in: $0)
+                }
+            }
+            try await bench.act()
+            #expect(try await bench.run(id).steps[2].state == (approves ? .done : .refused))
+            #expect(try await fixture.agent("writer").isPaused == approves)
+        }
+    }
+
+    @Test(
+        "a condition of its own, a person or the incident's end stop it before it acts",
+        arguments: ["own", "person", "end"])
+    func stops(_ how: String) async throws {
+        try await ContainmentFixture.on(.sqlite) { fixture in
+            let bench = try await Bench(fixture)
+            let id = try await bench.start().id
+            switch how {
+            case "own": bench.reader.set([1])
+            case "person":
+                _ = try await fixture.storage.write { [service = bench.service] in
+                    try service.stop(id.text, reason: nil, by: TaskFixture.operatorKey, in: $0)
+                }
+            default:
+                try await fixture.storage.write { [incidents = fixture.incidents, incident = bench.incident] in
+                    guard let known = Identifier<Incident>(incident) else { return }
+                    try incidents.reach(.resolved, of: known, by: TaskFixture.operatorKey, in: $0)
+                }
+            }
+            try await bench.act()
+            #expect(try await bench.run(id).state == .stopped)
+            #expect(try await fixture.agent("writer").isPaused == false)
+        }
+    }
+}
