@@ -27,7 +27,9 @@ public struct IncidentLoops: Sendable {
                 try await storage.write { _ = try service.sweep(in: $0) }
             },
             Loop("incidents.metrics", every: IncidentMeters.interval) { try await meters.look(service, storage) },
-            Loop("incidents.review", every: IncidentMeters.reviewInterval) { try await meters.review(service, storage) },
+            Loop("incidents.review", every: IncidentMeters.reviewInterval) {
+                try await meters.review(service, storage)
+            },
         ]
         if let traces {
             loops.append(Loop("incidents.traces", every: IncidentTraces.interval) { try await traces.keep() })

@@ -75,11 +75,14 @@ struct PostmortemRoutes: Sendable {
     // MARK: Action items
 
     private func list(_ request: APIRequest) async throws -> APIReply {
-        let items = try await exchange.storage.read { transaction in
+        let page = try request.page()
+        let after = try page.sequenceCursor()
+        let found = try await exchange.storage.read { transaction in
             let incident = try service.known(request.parameter("id"), in: transaction)
             return try service.postmortems.items(of: incident.id, in: transaction)
         }
-        return .list(items, next: nil)
+        let (items, next) = page.cut(found.filter { $0.number > after }) { String($0.number) }
+        return .list(items, next: next)
     }
 
     private func read(_ fields: Fields) throws -> IncidentService.ActionEdit {
