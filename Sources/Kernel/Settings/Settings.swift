@@ -16,8 +16,19 @@ public struct Settings: Sendable {
     public var calls = Calls()
     public var batches = Batches()
     public var telemetry = Telemetry()
+    public var alerts = Alerts()
 
     public init() {}
+
+    /// Rules, receivers and routes of alerts, as they stand in the settings file: they hold names that are the
+    /// operator's own.
+    public struct Alerts: Sendable {
+        public var document: JSONValue = .null
+        /// The file that they came from; paths in them begin beside it.
+        public var file = ""
+
+        public init() {}
+    }
 
     /// The sections of the settings file that the gateway reads itself, as they stand there: they hold names that are
     /// the operator's own, so no table can list them.

@@ -152,6 +152,11 @@ struct SettingsReading {
                 readCatalogue(group, value, name)
                 continue
             }
+            if group == "alerts" {
+                (loaded.settings.alerts.document, loaded.settings.alerts.file) = (YAMLDocument.value(value), name)
+                loaded.origins[group] = .file
+                continue
+            }
             guard known.contains(group) else {
                 let nearest = SettingsTable.nearest(group, among: known.sorted())
                 refuse(group, place, "\(group) is no group of settings (\(place)); the nearest one is \(nearest).")
