@@ -117,6 +117,14 @@ public struct AlertService: Sendable {
 
     public func firing(in transaction: Transaction) throws -> [Alert] { try store.firing(in: transaction) }
 
+    /// The one that fires with these labels.
+    public func firing(_ labels: LabelSet, in transaction: Transaction) throws -> Alert? {
+        try store.firing(fingerprint: labels.fingerprintText, in: transaction)
+    }
+
+    /// Another text once an alert has begun or ended: whoever sees the same one again need not look further.
+    public func mark(in transaction: Transaction) throws -> String { try store.mark(in: transaction) }
+
     public func alert(_ id: Identifier<Alert>, in transaction: Transaction) throws -> Alert? {
         try store.alert(id, in: transaction)
     }
