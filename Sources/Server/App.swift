@@ -86,6 +86,7 @@ public struct App: Sendable {
 /// - Throws: ``Problem``, in words for whoever starts it.
 public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay? = nil) async throws -> App {
     let catalogue = try ModelGateway.settings(settings.catalogue)
+    let notification = try NotificationSettings(settings.alerts.document, file: settings.alerts.file)
     let kafkaAddress = try settings.telemetry.kafka.map(KafkaAddress.init)
     let clickHouse = try settings.telemetry.storeURL.map(ClickHouseAddress.init)
     let directory = try DataDirectory(settings.storage.dataDirectory)
@@ -121,7 +122,7 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
             journal: try HoldJournal(
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans,
-            metrics: metrics)
+            metrics: metrics, notification: notification)
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.goOn()
         let logger = Logger(label: "reeve.gateway")

@@ -26,6 +26,7 @@ public struct Features: Sendable {
     public let budgetClerk: BudgetClerk
     /// Batches of model calls.
     public let batches: BatchService
+    public let alerts: AlertFeatures
     private let batchRunner: BatchRunner
     /// Where spans come in; `nil` where none do, as in simulations.
     public let spans: TelemetryIngest?
@@ -68,7 +69,7 @@ public struct Features: Sendable {
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
         world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil,
-        metrics: MetricIngest? = nil
+        metrics: MetricIngest? = nil, notification: NotificationSettings = NotificationSettings()
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
@@ -76,6 +77,9 @@ public struct Features: Sendable {
         exchange = Exchange(storage: storage, world: world)
         vault = StoredBudgetVault(storage: storage, events: events)
         access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
+        alerts = AlertFeatures(
+            notification, events: events, audit: audit, access: access, exchange: exchange, http: settings.http,
+            replicaID: replicaID, world: world)
         let (book, rounds) = (BudgetBook(journal: journal), journal?.records ?? RecordRounds())
         agents = AgentService(
             world: world, events: events, audit: audit, workload: taskStore,
@@ -115,13 +119,7 @@ public struct Features: Sendable {
             agents: agents, tasks: tasks, workload: taskStore, budgets: budgets, meters: fleet, events: events,
             storage: storage, world: world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
-        batchRunner = BatchRunner(
-            service: batches, storage: storage, blobs: blobs, access: access,
-            calls: GatewayBatchCalls(
-                gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy))
-        ) { id, error in
-            Logger(label: "reeve.batches").error("a round failed", metadata: ["batch": "\(id)", "cause": "\(error)"])
-        }
+        batchRunner = Self.batchRunner(batches, gateway, access, storage, blobs, world)
         eventRoutes = EventRoutes(
             events: events, tasks: taskStore, storage: storage, access: access, world: world,
             limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
@@ -148,6 +146,19 @@ public struct Features: Sendable {
             audit: records.audit, storage: storage, replica: replicaID, world: world)
     }
 
+    private static func batchRunner(
+        _ batches: BatchService, _ gateway: ModelGateway, _ access: AccessService, _ storage: any Storage,
+        _ blobs: any Blobs, _ world: World
+    ) -> BatchRunner {
+        BatchRunner(
+            service: batches, storage: storage, blobs: blobs, access: access,
+            calls: GatewayBatchCalls(
+                gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy))
+        ) { id, error in
+            Logger(label: "reeve.batches").error("a round failed", metadata: ["batch": "\(id)", "cause": "\(error)"])
+        }
+    }
+
     /// The gateway's calls come first: spans that tell of them are known by that.
     private func countSpans() {
         spans?.tell { [gateway, agentMeters] spans in
@@ -171,7 +182,7 @@ public struct Features: Sendable {
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
-            + IncidentSchema.migrations
+            + IncidentSchema.migrations + NotificationSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -185,6 +196,7 @@ public struct Features: Sendable {
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
         + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
+        + AlertFeatures.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -212,7 +224,7 @@ public struct Features: Sendable {
                 publicURL: settings.http.publicURL
             ).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
-            spans.map(telemetryRoutes) ?? [],
+            alerts.routes, spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
             metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
             metrics.map { QueryRoutes(reader: $0.store, ingest: $0, world: world).routes } ?? [],
@@ -221,6 +233,7 @@ public struct Features: Sendable {
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
+                notification: alerts.notification, alerts: alerts.service,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -282,7 +295,7 @@ public struct Features: Sendable {
             ScheduleLoops(service: schedules, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: DeliverableStore()).loops,
-            ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
+            alerts.loops, ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,

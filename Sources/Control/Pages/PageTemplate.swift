@@ -44,7 +44,7 @@ struct PageLibrary: Sendable {
             AuditPageTemplates.all, KeyPageTemplates.all, SchedulePageTemplates.all, CallPageTemplates.all,
             CostPageTemplates.all, ModelPageTemplates.all, BudgetPageTemplates.all,
             TracePageTemplates.all, SessionPageTemplates.all, RetentionPageTemplates.all, LogPageTemplates.all,
-            OverviewPageTemplates.all,
+            OverviewPageTemplates.all, AlertPageTemplates.all,
         ]
         do {
             return try PageLibrary(templates.flatMap(\.self))

@@ -12,6 +12,7 @@ public struct Pages: Sendable {
         budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
         sessions: SessionService? = nil, retention: RetentionService? = nil,
+        notification: NotificationService? = nil, alerts: AlertService? = nil,
         assets: PageAssets,
         world: World
     ) {
@@ -40,9 +41,17 @@ public struct Pages: Sendable {
                 TracePages(shell: shell, traces: $0, storage: storage, retention: retention).routes
             } ?? [],
             retention.map { RetentionPages(shell: shell, storage: storage, service: $0).routes } ?? [],
+            Self.alertPages(shell, notification, alerts),
             sessions.map { SessionPages(shell: shell, service: $0).routes } ?? [],
             logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],
         ]
         routes = parts.flatMap(\.self)
+    }
+
+    private static func alertPages(
+        _ shell: PageShell, _ notification: NotificationService?, _ alerts: AlertService?
+    ) -> [Route] {
+        guard let notification, let alerts else { return [] }
+        return AlertPages(shell: shell, notification: notification, alerts: alerts).routes
     }
 }
