@@ -363,3 +363,62 @@ CREATE TABLE telemetry_erasures (
   is_dry_run INTEGER NOT NULL CHECK (is_dry_run IN (0, 1)),
   is_anywhere INTEGER NOT NULL CHECK (is_anywhere IN (0, 1)), report TEXT NOT NULL,
   created_at INTEGER NOT NULL, created_by TEXT NOT NULL, ended_at INTEGER) STRICT;
+
+-- 0090_alerts
+CREATE TABLE alerts (
+  id TEXT NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, labels TEXT NOT NULL,
+  annotations TEXT NOT NULL, value TEXT, origin TEXT NOT NULL CHECK (origin IN ('rule', 'external')),
+  starts_at INTEGER NOT NULL, ends_at INTEGER, updated_at INTEGER NOT NULL,
+  generator_url TEXT NOT NULL, incident_id TEXT) STRICT;
+CREATE UNIQUE INDEX alerts_firing ON alerts (fingerprint) WHERE ends_at IS NULL;
+CREATE INDEX alerts_ended ON alerts (ends_at) WHERE ends_at IS NOT NULL;
+CREATE INDEX alerts_incident ON alerts (incident_id) WHERE incident_id IS NOT NULL;
+CREATE TABLE alert_claims (
+  alert_id TEXT NOT NULL, source TEXT NOT NULL, expires_at INTEGER NOT NULL,
+  PRIMARY KEY (alert_id, source)) STRICT;
+CREATE INDEX alert_claims_expiry ON alert_claims (expires_at);
+CREATE TABLE alert_rule_states (
+  replica TEXT NOT NULL, rule TEXT NOT NULL, fingerprint TEXT NOT NULL, labels TEXT NOT NULL,
+  annotations TEXT NOT NULL, value TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'firing', 'inactive')), active_at INTEGER NOT NULL,
+  fired_at INTEGER, resolved_at INTEGER, kept_since INTEGER,
+  PRIMARY KEY (replica, rule, fingerprint)) STRICT;
+CREATE TABLE alert_rule_rounds (
+  replica TEXT NOT NULL PRIMARY KEY, evaluated_at INTEGER NOT NULL) STRICT;
+
+-- 0091_notification
+CREATE TABLE silences (
+  id TEXT NOT NULL PRIMARY KEY, matchers TEXT NOT NULL, starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+  comment TEXT NOT NULL, is_end_told INTEGER NOT NULL CHECK (is_end_told IN (0, 1))) STRICT;
+CREATE INDEX silences_end ON silences (ends_at);
+CREATE TABLE notification_groups (
+  receiver TEXT NOT NULL, group_key TEXT NOT NULL, route_key TEXT NOT NULL, labels TEXT NOT NULL,
+  created_at INTEGER NOT NULL, next_at INTEGER NOT NULL, flushed_at INTEGER, noticed_at INTEGER,
+  told TEXT NOT NULL, resolved TEXT NOT NULL, attempts INTEGER NOT NULL, version INTEGER NOT NULL,
+  claimed_by TEXT, claimed_until INTEGER, PRIMARY KEY (receiver, group_key)) STRICT;
+CREATE INDEX notification_groups_next ON notification_groups (receiver, next_at);
+CREATE TABLE notification_deliveries (
+  id TEXT NOT NULL PRIMARY KEY, receiver TEXT NOT NULL, kind TEXT NOT NULL, group_key TEXT NOT NULL,
+  reason TEXT NOT NULL, alerts INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('delivered', 'failed', 'refused')), status INTEGER,
+  attempt INTEGER NOT NULL, at INTEGER NOT NULL, milliseconds INTEGER NOT NULL,
+  answer TEXT NOT NULL) STRICT;
+CREATE INDEX notification_deliveries_receiver ON notification_deliveries (receiver, id);
+CREATE TABLE alert_events (
+  source TEXT NOT NULL, dedup_key TEXT NOT NULL, labels TEXT NOT NULL, annotations TEXT NOT NULL,
+  triggered_at INTEGER NOT NULL, acknowledged_at INTEGER, PRIMARY KEY (source, dedup_key)) STRICT;
+CREATE INDEX alert_events_time ON alert_events (triggered_at);
+
+-- 0092_incidents
+CREATE TABLE incidents (
+  id TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL,
+  severity TEXT NOT NULL CHECK (severity IN ('critical', 'warning', 'info')), mode TEXT, kind TEXT,
+  group_key TEXT NOT NULL, subjects TEXT NOT NULL, opened_by TEXT NOT NULL,
+  detected_at INTEGER NOT NULL, acknowledged_at INTEGER, contained_at INTEGER, mitigated_at INTEGER,
+  verified_at INTEGER, resolved_at INTEGER, postmortem_at INTEGER) STRICT;
+CREATE INDEX incidents_open ON incidents (group_key, id) WHERE resolved_at IS NULL;
+CREATE TABLE incident_entries (
+  incident_id TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+  action TEXT NOT NULL, target TEXT NOT NULL, actor TEXT NOT NULL, detail TEXT NOT NULL,
+  PRIMARY KEY (incident_id, seq)) STRICT;
