@@ -29,9 +29,12 @@ public struct NotificationRoutes: Sendable {
     }
 
     private func list(_ request: APIRequest) async throws -> APIReply {
-        let service = service
+        let (service, page) = (service, try request.page())
+        let all = service.settings.receivers
+        let behind = page.after.flatMap { name in all.firstIndex { $0.name == name } }
+        let (receivers, next) = page.cut(Array(all.dropFirst(behind.map { $0 + 1 } ?? 0)), cursor: \.name)
         let items = try await exchange.storage.read { transaction in
-            try service.settings.receivers.map { receiver -> JSONValue in
+            try receivers.map { receiver -> JSONValue in
                 [
                     "name": .string(receiver.name), "kind": .string(receiver.kind.rawValue),
                     "host": .string(receiver.host), "allowPrivate": .bool(receiver.allowPrivate),
@@ -40,7 +43,7 @@ public struct NotificationRoutes: Sendable {
                 ]
             }
         }
-        return .list(items, next: nil)
+        return .list(items, next: next)
     }
 
     private func test(_ request: APIRequest) async throws -> APIReply {
