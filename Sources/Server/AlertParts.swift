@@ -23,6 +23,9 @@ struct AlertParts: Sendable {
     let containments: ContainmentService
     let runbooks: RunbookService
     let plan: AlertPlan
+    /// Who is told.
+    let notices: AlertFeatures
+    let onCall: OnCallService
     /// `nil` where no metrics are kept, as in simulations.
     let engine: RuleEngine?
     let address: PublicAddress
@@ -44,24 +47,34 @@ struct AlertParts: Sendable {
                 tasks: ground.tasks, agents: ground.agents, access: ground.access, gateway: ground.gateway),
             model: DrillModel.name, events: records.events, audit: records.audit, world: world)
         self.drills = drills
-        (incidents, containments, runbooks) = Self.answers(plan, ground, records, settings, world)
-        alerts = AlertService(events: records.events, world: world, follower: incidents)
         let address = PublicAddress(settings.http)
         self.address = address
+        let calling = OnCallFollower()
+        (incidents, containments, runbooks) = Self.answers(plan, ground, calling, records, settings, world)
+        alerts = AlertService(events: records.events, world: world, follower: incidents)
+        notices = AlertFeatures(
+            plan.notification, service: alerts, acknowledging: incidents, events: records.events,
+            audit: records.audit, access: ground.access, exchange: exchange, address: address, replicaID: replicaID,
+            world: world)
+        onCall = OnCallService(
+            plan: plan.onCall, notifier: notices.notification, events: records.events, audit: records.audit,
+            storage: storage, world: world)
+        calling.begin(onCall)
         let engine = metrics.map { RuleEngine(store: $0.store, externalURL: { address.url }, world: world) }
         let logger = Logger(label: "reeve.alerts")
         self.engine = engine
-        rules = engine.map { [alerts] engine in
+        rules = engine.map { [alerts, heart = notices.heart] engine in
             AlertRules(
                 engine: engine, service: alerts, sources: plan.rules.settings.rules, temporary: drills,
-                storage: storage, replica: replicaID, world: world, link: { _ in "\(address.url)/alerts" }, onWarning: { logger.warning("\($0)") })
+                storage: storage, replica: replicaID, world: world, link: { _ in "\(address.url)/alerts" }, onRound: heart.beat,
+                onWarning: { logger.warning("\($0)") })
         }
     }
 
     /// Incidents, and those who act on them.
     private static func answers(
-        _ plan: AlertPlan, _ ground: Ground, _ records: (events: Events, audit: AuditService), _ settings: Settings,
-        _ world: World
+        _ plan: AlertPlan, _ ground: Ground, _ calling: OnCallFollower,
+        _ records: (events: Events, audit: AuditService), _ settings: Settings, _ world: World
     ) -> (IncidentService, ContainmentService, RunbookService) {
         func incidents(_ followers: [any IncidentFollower]) -> IncidentService {
             IncidentService(
@@ -77,7 +90,11 @@ struct AlertParts: Sendable {
         let runbooks = RunbookService(
             library: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
             world: world)
-        return (incidents([containments]), containments, runbooks)
+        return (incidents([containments, calling]), containments, runbooks)
+    }
+
+    var alertPages: AlertPages.Parts {
+        AlertPages.Parts(notification: notices.notification, alerts: alerts, pending: alerts)
     }
 
     var incidentPages: IncidentPages.Parts {
@@ -94,8 +111,10 @@ struct AlertParts: Sendable {
     private var drillRoutes: DrillRoutes { DrillRoutes(service: drills, exchange: exchange) }
 
     var routes: [Route] {
-        AlertRoutes(service: alerts, rules: rules, storage: storage, world: world).routes + drillRoutes.routes
+        AlertRoutes(
+            service: alerts, rules: rules, quieting: notices.notification, storage: storage, world: world
+        ).routes + notices.routes + drillRoutes.routes
     }
 
-    var loops: [Loop] { (rules?.loops ?? []) + drillRoutes.loops }
+    var loops: [Loop] { (rules?.loops ?? []) + notices.loops + drillRoutes.loops }
 }

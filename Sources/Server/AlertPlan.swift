@@ -5,6 +5,7 @@ import Kernel
 /// All that the settings say of alerts, of who is told, and of what is done about them: read before anything starts.
 public struct AlertPlan: Sendable {
     public let rules: AlertRuleSet
+    public let notification: NotificationSettings
     public let containment: ContainmentPolicy
     public let runbooks: RunbookLibrary
     /// Who answers; `nil` where the settings name no file.
@@ -12,13 +13,15 @@ public struct AlertPlan: Sendable {
 
     /// Nothing but what is shipped, and no rules, as in simulations.
     public init() {
-        (rules, containment, runbooks, onCall) = (AlertRuleSet(), ContainmentPolicy(), .shipped, nil)
+        (rules, notification) = (AlertRuleSet(), NotificationSettings())
+        (containment, runbooks, onCall) = (ContainmentPolicy(), .shipped, nil)
     }
 
     /// - Throws: ``Problem`` `invalid_settings`, with the place of what is wrong.
     public init(_ settings: Settings) throws {
         let section = settings.alerts
         rules = try AlertRuleSet(AlertSettings(section))
+        notification = try NotificationSettings(section.document, file: section.file)
         onCall = try OnCallFile.plan(settings.oncall)
         do {
             containment = try ContainmentPolicy(section.document)

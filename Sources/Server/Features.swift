@@ -124,11 +124,7 @@ public struct Features: Sendable {
             agents: agents, tasks: tasks, workload: taskStore, budgets: budgets, meters: fleet, events: events,
             storage: storage, world: world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
-        batchRunner = BatchRunner(
-            service: batches, storage: storage, blobs: blobs, access: access,
-            calls: GatewayBatchCalls(
-                gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy)),
-            onFault: Self.tellFailedRound)
+        batchRunner = Self.batchRunner(batches, gateway, access, storage, blobs, world)
         eventRoutes = EventRoutes(
             events: events, tasks: taskStore, storage: storage, access: access, world: world,
             limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
@@ -137,10 +133,6 @@ public struct Features: Sendable {
     /// Whether the spans of model calls tell what was said.
     private static func keepsContent(_ settings: Settings) -> Bool {
         settings.telemetry.ownSpans && settings.telemetry.gatewayContent
-    }
-
-    private static func tellFailedRound(_ id: String, _ error: any Error) {
-        Logger(label: "reeve.batches").error("a round failed", metadata: ["batch": "\(id)", "cause": "\(error)"])
     }
 
     private static func erasures(
@@ -157,6 +149,19 @@ public struct Features: Sendable {
             spans: spans, metrics: telemetry.metrics, keepers: [agents], ownSpans: telemetry.own,
             retention: RetentionService(events: records.events, audit: records.audit, world: world), places: places,
             audit: records.audit, storage: storage, replica: replicaID, world: world)
+    }
+
+    private static func batchRunner(
+        _ batches: BatchService, _ gateway: ModelGateway, _ access: AccessService, _ storage: any Storage,
+        _ blobs: any Blobs, _ world: World
+    ) -> BatchRunner {
+        BatchRunner(
+            service: batches, storage: storage, blobs: blobs, access: access,
+            calls: GatewayBatchCalls(
+                gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy))
+        ) { id, error in
+            Logger(label: "reeve.batches").error("a round failed", metadata: ["batch": "\(id)", "cause": "\(error)"])
+        }
     }
 
     /// The gateway's calls come first: spans that tell of them are known by that.
@@ -183,8 +188,8 @@ public struct Features: Sendable {
             + AgentSchema.migrations + QueueSchema.migrations + TaskSchema.migrations
             + ScheduleSchema.migrations + CallSchema.migrations + BudgetSchema.migrations + BatchSchema.migrations
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
-            + IncidentSchema.migrations + DrillSchema.migrations + OnCallSchema.migrations
-            + ContainmentSchema.migrations + RunbookSchema.migrations
+            + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
+            + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -199,7 +204,7 @@ public struct Features: Sendable {
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
-        + ContainmentShapes.schemas + RunbookShapes.schemas
+        + ContainmentShapes.schemas + RunbookShapes.schemas + AlertFeatures.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -240,7 +245,7 @@ public struct Features: Sendable {
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
-                incidents: alerting.incidentPages, onCall: onCall, runbooks: alerting.plan.runbooks,
+                alerts: alerting.alertPages, incidents: alerting.incidentPages, onCall: onCall, runbooks: alerting.plan.runbooks,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -273,9 +278,7 @@ public struct Features: Sendable {
     }
 
     /// Who answers, and is told until somebody does.
-    public var onCall: OnCallService {
-        OnCallService(plan: alerting.plan.onCall, events: events, audit: audit, storage: storage, world: world)
-    }
+    public var onCall: OnCallService { alerting.onCall }
 
     /// What models cost and hold, as the settings of this moment have it.
     private var sessions: SessionService? {

@@ -78,7 +78,7 @@ public struct AlertRoutes: Sendable {
             let ended =
                 states.contains(.resolved)
                 ? try service.ended(since: since, limit: Self.endedMax, in: transaction) : []
-            return firing.map { AlertView($0, quiet[$0.id] ?? AlertQuiet()) } + ended.map { AlertView($0) }
+            return firing.map { AlertView($0, quiet[$0.id] ?? AlertStanding()) } + ended.map { AlertView($0) }
         }
         let pending = states.contains(.pending) ? await rules?.pending() ?? [] : []
         let all = stored + pending.map(AlertView.init(pending:))
@@ -93,7 +93,7 @@ public struct AlertRoutes: Sendable {
         let view = try await storage.read { [service, quieting] transaction -> AlertView? in
             guard let alert = try service.alert(id, in: transaction) else { return nil }
             let quiet = alert.isFiring ? try quieting?.quiet(among: [alert], in: transaction)[id] : nil
-            return AlertView(alert, quiet ?? AlertQuiet())
+            return AlertView(alert, quiet ?? AlertStanding())
         }
         guard let view else { throw Problem.notFound("alert", id.text) }
         return .json(view.json)

@@ -57,6 +57,21 @@ struct AlertRuleStateStore: Sendable {
         }
     }
 
+    /// What waits for its time on any replica, the oldest first.
+    func pending(limit: Int, in transaction: Transaction) throws -> [PendingAlert] {
+        try transaction.rows(
+            """
+            SELECT labels, annotations, active_at FROM alert_rule_states WHERE state = 'pending'
+            ORDER BY active_at LIMIT \(limit)
+            """
+        ).map { row in
+            PendingAlert(
+                labels: LabelSet(object: row.json("labels")),
+                annotations: [String: String](object: row.json("annotations")),
+                activeAt: Timestamp(microseconds: row.int("active_at") * 1_000))
+        }
+    }
+
     // MARK: When somebody looked at last
 
     func noteRound(at time: Timestamp, replica: String, in transaction: Transaction) throws {

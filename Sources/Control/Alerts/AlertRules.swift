@@ -36,6 +36,8 @@ public actor AlertRules {
     private let link: @Sendable (String) -> String
     private let world: World
     private let onWarning: @Sendable (String) -> Void
+    /// Hears that all that was due was evaluated.
+    private let onRound: @Sendable () -> Void
     private let states = AlertRuleStateStore()
     /// What is written down, by rule.
     private var kept: [String: [LabelSet: AlertRuleState]] = [:]
@@ -59,7 +61,7 @@ public actor AlertRules {
     public init(
         engine: RuleEngine, service: AlertService, sources: RuleBook.Sources,
         temporary: (any TemporaryRules)? = nil, storage: any Storage, replica: String, world: World,
-        link: @escaping @Sendable (String) -> String = { _ in "" },
+        link: @escaping @Sendable (String) -> String = { _ in "" }, onRound: @escaping @Sendable () -> Void = {},
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.engine = engine
@@ -71,6 +73,7 @@ public actor AlertRules {
         self.world = world
         self.link = link
         self.onWarning = onWarning
+        self.onRound = onRound
     }
 
     private var source: String { "rules:\(replica)" }
@@ -138,6 +141,7 @@ public actor AlertRules {
             }
             notedAt = now
         }
+        onRound()
     }
 
     /// Ends what others told of and do not speak of any more.

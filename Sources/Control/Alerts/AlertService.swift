@@ -118,6 +118,14 @@ public struct AlertService: Sendable {
 
     public func firing(in transaction: Transaction) throws -> [Alert] { try store.firing(in: transaction) }
 
+    /// The one that fires with these labels.
+    public func firing(_ labels: LabelSet, in transaction: Transaction) throws -> Alert? {
+        try store.firing(fingerprint: labels.fingerprintText, in: transaction)
+    }
+
+    /// Another text once an alert has begun or ended: whoever sees the same one again need not look further.
+    public func mark(in transaction: Transaction) throws -> String { try store.mark(in: transaction) }
+
     public func alert(_ id: Identifier<Alert>, in transaction: Transaction) throws -> Alert? {
         try store.alert(id, in: transaction)
     }
@@ -129,5 +137,14 @@ public struct AlertService: Sendable {
 
     public func alerts(ofIncident id: String, limit: Int = 1_000, in transaction: Transaction) throws -> [Alert] {
         try store.alerts(ofIncident: id, limit: limit, in: transaction)
+    }
+}
+
+extension AlertService: PendingAlerts {
+    /// Pending alerts that are shown.
+    static let pendingMax = 1_000
+
+    public func pending(in transaction: Transaction) throws -> [PendingAlert] {
+        try AlertRuleStateStore().pending(limit: Self.pendingMax, in: transaction)
     }
 }

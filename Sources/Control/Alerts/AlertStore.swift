@@ -45,6 +45,12 @@ struct AlertStore: Sendable {
         try transaction.first("SELECT count(*) AS n FROM alerts WHERE ends_at IS NULL")?.int("n") ?? 0
     }
 
+    /// Another text once an alert has begun or ended.
+    func mark(in transaction: Transaction) throws -> String {
+        let row = try transaction.first("SELECT count(*) AS n, max(id) AS id FROM alerts WHERE ends_at IS NULL")
+        return "\(row?.int("n") ?? 0) \(row?.optionalText("id") ?? "")"
+    }
+
     /// Those that ended since a moment, the newest end first.
     func ended(since: Timestamp, limit: Int, in transaction: Transaction) throws -> [Alert] {
         try transaction.rows(

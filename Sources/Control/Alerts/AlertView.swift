@@ -19,10 +19,10 @@ struct AlertView: Sendable {
     let activeAt: Timestamp
     /// The one that fires or fired; `nil` for one that is pending.
     let alert: Alert?
-    var quiet = AlertQuiet()
+    var quiet = AlertStanding()
 
-    init(_ alert: Alert, _ quiet: AlertQuiet = AlertQuiet()) {
-        state = alert.isFiring ? quiet.isQuiet ? .suppressed : .firing : .resolved
+    init(_ alert: Alert, _ quiet: AlertStanding = AlertStanding()) {
+        state = alert.isFiring ? quiet.isSuppressed ? .suppressed : .firing : .resolved
         (labels, annotations, value) = (alert.labels, alert.annotations, alert.value)
         activeAt = alert.activeAt
         self.alert = alert
@@ -40,22 +40,10 @@ struct AlertView: Sendable {
     var key: String { alert?.id.text ?? labels.fingerprintText }
 }
 
-/// Why nobody is told of an alert that fires.
-public struct AlertQuiet: Sendable, Equatable {
-    /// Ids of silences.
-    public var silencedBy: [String] = []
-    /// Fingerprints of alerts.
-    public var inhibitedBy: [String] = []
-
-    public init() {}
-
-    public var isQuiet: Bool { !silencedBy.isEmpty || !inhibitedBy.isEmpty }
-}
-
 /// Who knows which alerts are kept quiet.
 public protocol AlertQuieting: Sendable {
     /// - Returns: Those that are quiet among alerts that fire.
-    func quiet(among firing: [Alert], in transaction: Transaction) throws -> [Identifier<Alert>: AlertQuiet]
+    func quiet(among firing: [Alert], in transaction: Transaction) throws -> [Identifier<Alert>: AlertStanding]
 }
 
 extension AlertView: JSONConvertible {

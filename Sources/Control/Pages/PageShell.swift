@@ -34,7 +34,7 @@ public struct PageAssets: PageView {
 /// The places of the navigation.
 public enum PagePlace: String, Sendable, CaseIterable {
     case fleet, overview, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces, sessions,
-        logs, incidents, oncall
+        logs, alerts, incidents, oncall
     case events, audit, keys
 
     var path: String { self == .fleet ? "/" : "/\(rawValue)" }
@@ -44,7 +44,7 @@ public enum PagePlace: String, Sendable, CaseIterable {
     public var permission: Permission {
         switch self {
         case .audit: .operate
-        case .overview, .traces, .sessions, .logs, .incidents, .oncall: .operateOrView
+        case .overview, .traces, .sessions, .logs, .alerts, .incidents, .oncall: .operateOrView
         case .keys: .administer
         default: .read
         }

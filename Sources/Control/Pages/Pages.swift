@@ -12,7 +12,7 @@ public struct Pages: Sendable {
         budgets: BudgetService, models: any LiveModels = NoLiveModels(), access: AccessService, audit: AuditService,
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
         sessions: SessionService? = nil, retention: RetentionService? = nil,
-        incidents: IncidentPages.Parts? = nil, onCall: OnCallService? = nil,
+        alerts: AlertPages.Parts? = nil, incidents: IncidentPages.Parts? = nil, onCall: OnCallService? = nil,
         runbooks: RunbookLibrary = .shipped, assets: PageAssets,
         world: World
     ) {
@@ -42,6 +42,7 @@ public struct Pages: Sendable {
                 TracePages(shell: shell, traces: $0, storage: storage, retention: retention).routes
             } ?? [],
             retention.map { RetentionPages(shell: shell, storage: storage, service: $0).routes } ?? [],
+            alerts.map { AlertPages(shell: shell, parts: $0).routes } ?? [],
             incidents.map { IncidentPages(shell: shell, storage: storage, parts: $0).routes } ?? [],
             sessions.map { SessionPages(shell: shell, service: $0).routes } ?? [],
             logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],

@@ -33,6 +33,8 @@ extension ShellTemplates {
         </symbol>
         <symbol id="i-overview" viewBox="0 0 24 24"><path d="M4 4v16h16M8 15l3.5-4 3 2.5L20 7"/></symbol>
         <symbol id="i-logs" viewBox="0 0 24 24"><path d="M4 6h16M4 10h10M4 14h16M4 18h7"/></symbol>
+        <symbol id="i-alerts" viewBox="0 0 24 24"><path
+          d="M6 16V11a6 6 0 0 1 12 0v5l2 2H4zM10 21h4"/></symbol>
         <symbol id="i-sessions" viewBox="0 0 24 24"><path
           d="M4 4h11v8H8l-4 3.5zM9 15.5v.5h7l4 3.5V9h-2"/></symbol>
         <symbol id="i-traces" viewBox="0 0 24 24"><path d="M4 5h9M7 10h10M10 15h4M12 20h8M4 5v15"/></symbol>

@@ -14,7 +14,10 @@ public struct Refusal: Sendable, Equatable {
         let document = (try? JSONParser.parse(reply.body)) ?? .null
         status = reply.status
         code = document["code"]?.string ?? "http_\(reply.status)"
-        detail = document["detail"]?.string ?? document["title"]?.string ?? "The server answered \(reply.status)."
+        // Alertmanager's interface says what is wrong as a text alone.
+        detail =
+            document["detail"]?.string ?? document["title"]?.string ?? document.string
+            ?? "The server answered \(reply.status)."
         hint = document["hint"]?.string ?? ""
         retryAfterSeconds = reply.headers["retry-after"].flatMap(Double.init)
         self.document = document

@@ -119,7 +119,7 @@ struct OpenAPI {
         }
         let problem: JSONValue = ["application/problem+json": ["schema": RouteShape.ref("Problem")]]
         // Doors of other protocols refuse in their own words.
-        let ofOthers: JSONValue = ["application/json": ["schema": ["type": "object"]]]
+        let ofOthers: JSONValue = ["application/json": ["schema": ["type": ["object", "string"]]]]
         responses["4XX"] = [
             "description": "Refused: the problem says what to do next",
             "content": route.refusal == nil ? problem : ofOthers,

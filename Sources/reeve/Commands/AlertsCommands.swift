@@ -6,8 +6,10 @@ import Telemetry
 /// `reeve alerts`: rules, and what came of them.
 struct AlertsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "alerts", abstract: "Check and test alert rules.",
-        subcommands: [AlertsCheck.self, AlertsTest.self])
+        commandName: "alerts", abstract: "Check and test alert rules, silence alerts, see who was told.",
+        subcommands: [
+            AlertsCheck.self, AlertsTest.self, AlertsSilence.self, AlertsDeliveries.self, AlertsSendTest.self,
+        ])
 }
 
 /// `reeve alerts check`. Exit status: 0 all files are right, 1 one is not, 2 a wrong call.

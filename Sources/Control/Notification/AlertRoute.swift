@@ -36,6 +36,9 @@ public struct AlertRoute: Sendable {
     public let goesOn: Bool
     public let routes: [AlertRoute]
 
+    /// This route and all below it.
+    public var all: [AlertRoute] { [self] + routes.flatMap(\.all) }
+
     /// The routes that an alert with these labels takes.
     public func matching(_ labels: LabelSet) -> [AlertRoute] {
         guard matchers.match(labels) else { return [] }

@@ -1,0 +1,67 @@
+import Kernel
+import Telemetry
+
+/// Brings the notices of on-call to receivers: to one by its name, or to a person's address by the way that the
+/// settings' receivers of that kind have.
+extension NotificationService: OnCallNotifying {
+    /// A notice that did not arrive.
+    struct NotDelivered: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    public func notify(_ notice: OnCallNotice) async throws {
+        guard let receiver = try receiver(for: notice) else {
+            throw NotDelivered(description: "nobody is on call")
+        }
+        let labels = LabelSet([
+            ("alertname", "OnCall"), ("severity", notice.severity), ("incident", notice.incident),
+            ("path", notice.path.rawValue), ("person", notice.person ?? ""),
+        ])
+        let link = "\(address)/incidents/\(notice.incident)"
+        let item = AlertBundle.Item(
+            labels: labels, annotations: ["summary": notice.title, "incident_url": link], startsAt: notice.createdAt,
+            endsAt: nil, generatorURL: link)
+        let outcome = await voice(receiver).say(
+            ReceiverVoice.Saying(
+                groupKey: "oncall:\(notice.key)", groupLabels: labels, items: [item],
+                messageID: "msg_\(notice.key)"))
+        guard outcome.state == .delivered else { throw NotDelivered(description: outcome.answer) }
+    }
+
+    private func receiver(for notice: OnCallNotice) throws -> AlertReceiver? {
+        switch notice.channel {
+        case nil: return nil
+        case .receiver(let name):
+            guard let receiver = settings.receiver(name) else {
+                throw NotDelivered(description: "alerts.receivers has none that is called \(name)")
+            }
+            return receiver
+        case .email(let address):
+            guard var receiver = settings.receivers.first(where: { $0.kind == .smtp }), receiver.mail != nil else {
+                throw NotDelivered(description: "alerts.receivers has none of the kind smtp, which mail goes by")
+            }
+            receiver.mail?.to = [address]
+            return receiver
+        case .ntfy(let topic):
+            guard var receiver = settings.receivers.first(where: { $0.kind == .ntfy }) else {
+                throw NotDelivered(description: "alerts.receivers has none of the kind ntfy, which topics go by")
+            }
+            (receiver.url, receiver.urlSecret) = (topic, nil)
+            return receiver
+        }
+    }
+}
+
+extension IncidentService: AlertAcknowledging {
+    /// Whoever acknowledges an alert sees to its incident.
+    public func acknowledged(_ alert: Alert, by actor: String, in transaction: Transaction) throws {
+        guard let id = alert.incidentID.flatMap({ Identifier<Incident>($0) }) else { return }
+        _ = try reach(.acknowledged, of: id, by: .system, in: transaction)
+    }
+}
+
+extension NotificationService: AlertQuieting {
+    public func quiet(
+        among firing: [Alert], in transaction: Transaction
+    ) throws -> [Identifier<Alert>: AlertStanding] { try standings(firing, in: transaction) }
+}

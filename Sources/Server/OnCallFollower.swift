@@ -1,0 +1,33 @@
+import Control
+import Kernel
+import Synchronization
+import Telemetry
+
+/// Tells people of incidents, and stops when somebody sees to them.
+///
+/// On-call is told what incidents come to, and incidents are made first: it is there once both are.
+final class OnCallFollower: IncidentFollower {
+    private let service = Mutex<OnCallService?>(nil)
+
+    func begin(_ onCall: OnCallService) { service.withLock { $0 = onCall } }
+
+    func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        // A drill wakes nobody.
+        guard let onCall = service.withLock({ $0 }), alert?.labels["drill"].isEmpty ?? true else { return }
+        let path: OnCallPlan.Path = incident.kind == .behavioural ? .behavioural : .infrastructure
+        try onCall.page(
+            incident: incident.id.text, title: incident.title, severity: incident.severity.rawValue, path: path,
+            in: transaction)
+    }
+
+    func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws {}
+
+    func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws {
+        guard let onCall = service.withLock({ $0 }) else { return }
+        switch milestone {
+        case .acknowledged: try onCall.acknowledge(incident: incident.id.text, by: .system, in: transaction)
+        case .resolved: try onCall.end(incident: incident.id.text, in: transaction)
+        default: break
+        }
+    }
+}
