@@ -183,7 +183,7 @@ public struct Features: Sendable {
     static let schemas =
         AgentShapes.schemas + TaskShapes.schemas + ScheduleShapes.schemas
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
-        + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas
+        + SessionShapes.schemas + TimelineRoutes.schemas + RetentionShapes.schemas + BacktestRoutes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -215,6 +215,7 @@ public struct Features: Sendable {
             TimelineRoutes(sources: timeline).routes,
             metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
             metrics.map { QueryRoutes(reader: $0.store, ingest: $0, world: world).routes } ?? [],
+            metrics.map { BacktestRoutes(reader: $0.store, world: world).routes } ?? [],
             assets.routes,
             Pages(
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,

@@ -41,8 +41,22 @@ public struct AlertRule: Sendable, Equatable {
         case none
     }
 
+    /// Whose fault it is likely to be, which says who is to look.
+    public enum Nature: String, Sendable, CaseIterable {
+        /// Machines, networks, providers: it would happen to any program.
+        case infrastructure
+        /// What an agent does: nothing is broken, and yet it goes wrong.
+        case behavioural
+    }
+
+    /// Where an alert's runbook is found on the server that evaluates the rule.
+    static let serverURL = "{{ $externalURL }}"
+
     public let name: String
     public let severity: Severity
+    public let nature: Nature
+    /// What it detects, where that is one of the failures with a containment of their own.
+    public var mode: FailureMode?
     public let expression: String
     /// How long the condition must hold, in Prometheus' words (`5m`); `nil` for no time at all.
     public var holdsFor: String?
@@ -57,16 +71,38 @@ public struct AlertRule: Sendable, Equatable {
     /// What to do first.
     public let action: String
 
+    /// The server that has the runbook: its address, or a template of it.
+    var runbooksURL = AlertRule.serverURL
+
     public static func == (left: AlertRule, right: AlertRule) -> Bool { left.json == right.json }
 
     /// Its annotations, in their order.
     var annotations: [(name: String, value: String)] {
-        [("summary", summary), ("description", detail), ("action", action)]
+        [
+            ("summary", summary), ("description", detail), ("action", action),
+            ("runbook_url", "\(runbooksURL)/runbooks/\(name)"),
+        ]
     }
 }
 
 extension RuleFile: JSONConvertible {
     public var json: JSONValue { ["groups": .list(groups)] }
+
+    /// The same rules for somebody else who evaluates them, and has no runbooks.
+    ///
+    /// - Parameter url: The address of the Reeve that has them.
+    func runbooks(at url: String) -> RuleFile {
+        RuleFile(
+            name: name,
+            groups: groups.map { group in
+                let rules = group.rules.map { rule -> Rule in
+                    guard case .alert(var alert) = rule else { return rule }
+                    alert.runbooksURL = url
+                    return .alert(alert)
+                }
+                return RuleGroup(name: group.name, intervalSeconds: group.intervalSeconds, rules: rules)
+            })
+    }
 
     /// Every alert of the file.
     public var alerts: [AlertRule] {
