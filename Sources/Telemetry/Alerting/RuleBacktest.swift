@@ -126,8 +126,6 @@ public struct RuleBacktest: Sendable {
 extension RuleProgram.Rule {
     /// Whether its expression may ask for series of this name.
     func asks(for name: String) -> Bool {
-        query.expression.selectors.contains { selector in
-            selector.matchers.allSatisfy { $0.name != LabelSet.metricName || $0.matches(name) }
-        }
+        query.expression.selectors.contains { $0.mayBe(name) }
     }
 }

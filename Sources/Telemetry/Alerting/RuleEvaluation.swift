@@ -10,11 +10,13 @@ public struct RuleEvaluation {
     public var externalURL = ""
     /// Whether the time for it has run out.
     public var isOver: () -> Bool = { false }
+    /// What rules share of the moment.
+    var memo: EvaluationMemo?
 
     public init(reader: any SeriesReader) { self.reader = reader }
 
     func vector(_ query: PromQLQuery, at time: Int64) throws -> [(labels: LabelSet, value: Double)] {
-        switch try query.answer(at: time, from: reader, isOver: isOver) {
+        switch try query.answer(at: time, from: reader, isOver: isOver, memo: memo) {
         case .vector(let series): return series.map { ($0.labels, $0.samples[0].value) }
         case .scalar(let sample): return [(.none, sample.value)]
         case .string, .matrix: throw Fault(description: "rule result is not a vector or scalar")

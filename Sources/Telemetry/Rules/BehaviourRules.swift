@@ -22,10 +22,12 @@ enum BehaviourRules {
         expression: "histogram_quantile(0.95, "
             + "sum by (le, agent, model) (rate(agent_context_utilization_distribution_bucket[10m])))")
 
+    /// Of ten calls one is more than one in twenty: so there must be some that are nearly full.
     static let contextExhaustion = AlertRule(
         name: "ContextExhaustion", severity: .warning, nature: .behavioural, mode: .staleContext,
         expression: "\(contexts.name) > 0.9 "
-            + "and sum by (agent, model) (increase(agent_context_utilization_distribution_count[10m])) > 5",
+            + "and sum by (agent, model) (increase(agent_context_utilization_distribution_count[10m])) "
+            + "- sum by (agent, model) (increase(agent_context_utilization_distribution_bucket{le=\"0.9\"}[10m])) > 3",
         holdsFor: "5m",
         summary: "Agent {{ $labels.agent }} runs out of context",
         detail: "One in twenty of its calls to {{ $labels.model }} fills more than {{ $value | humanizePercentage "

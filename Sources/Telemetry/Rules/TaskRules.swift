@@ -36,12 +36,13 @@ enum TaskRules {
         action: "Open the task that failed first: its deliverable is what the others began from. Hold what depends on "
             + "it, and pause the agent that made it.")
 
+    /// One in five is sent back where all is well, so that some hours have five of seven: it is asked for more.
     static let deliverablesRejected = AlertRule(
         name: "DeliverablesRejected", severity: .warning, nature: .behavioural, mode: .cascadingFailure,
-        expression: reviewGuard.condition(above: 0.5, eventsOfPart: 4),
+        expression: reviewGuard.condition(above: 0.5, eventsOfPart: 5, surely: 0.4),
         summary: "What agent {{ $labels.agent }} hands in is sent back",
         detail: "{{ $value | humanizePercentage }} of the verdicts of the last hour on its deliverables were against "
-            + "them, more than 4.",
+            + "them, more than 5.",
         action: "Look at what the reviewers wrote, and hold the tasks that build upon what it had approved lately.")
 
     // MARK: Histories

@@ -6,8 +6,8 @@ import Telemetry
 /// `reeve alerts`: rules, and what came of them.
 struct AlertsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "alerts", abstract: "Check, test and backtest alert rules.",
-        subcommands: [AlertsCheck.self, AlertsTest.self, AlertsBacktest.self])
+        commandName: "alerts", abstract: "Check, test, backtest and measure alert rules.",
+        subcommands: [AlertsCheck.self, AlertsTest.self, AlertsBacktest.self, AlertsMeasure.self])
 }
 
 /// `reeve alerts check`. Exit status: 0 all files are right, 1 one is not, 2 a wrong call.
