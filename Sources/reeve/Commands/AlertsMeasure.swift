@@ -8,8 +8,8 @@ struct AlertsMeasure: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "measure", abstract: "Say how long rules take to evaluate.",
         discussion: """
-            Needs no server. FILE is a file of rule tests: its rules are evaluated over the series of its first test, in a \
-            store of their own as a server has it. Exit status: 0 done, 1 a file cannot be read, 2 a wrong call.
+            Needs no server. FILE is a file of rule tests: its rules are evaluated over the series of its first test, \
+            in a store of their own as a server has it. Exit status: 0 done, 1 a file cannot be read, 2 a wrong call.
             """)
 
     @Argument(help: "A file of rule tests.", completion: .file()) var file: String
