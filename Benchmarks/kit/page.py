@@ -13,6 +13,7 @@ TITLES = {
     "metrics": "Counting",
     "scrape": "Scraping",
     "trace-page": "A large trace",
+    "rules": "Alert rules",
     "footprint": "Memory, idleness and start",
 }
 

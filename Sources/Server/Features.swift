@@ -205,6 +205,7 @@ public struct Features: Sendable {
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
         + ContainmentShapes.schemas + RunbookShapes.schemas + AlertFeatures.schemas
+        + BacktestRoutes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -254,6 +255,9 @@ public struct Features: Sendable {
 
     private func metricRoutes(_ metrics: MetricIngest) -> [Route] {
         QueryRoutes(reader: metrics.store, ingest: metrics, rules: alerting.engine, world: world).routes
+            + BacktestRoutes(reader: metrics.store, world: world) { [book = alerting.plan.rules.book] in
+                book.programs
+            }.routes
     }
 
     private func telemetryRoutes(_ ingest: TelemetryIngest) -> [Route] {
@@ -276,6 +280,9 @@ public struct Features: Sendable {
             spans?.unkeptTraces ?? 0
         }
     }
+
+    /// What is done against incidents.
+    public var containments: ContainmentService { alerting.containments }
 
     /// Who answers, and is told until somebody does.
     public var onCall: OnCallService { alerting.onCall }

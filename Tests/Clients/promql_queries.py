@@ -153,7 +153,7 @@ class Queries:
         name = self._of(
             "rate", "increase", "irate", "delta", "idelta", "deriv", "resets", "changes", "sum_over_time",
             "avg_over_time", "min_over_time", "max_over_time", "count_over_time", "last_over_time",
-            "stddev_over_time", "present_over_time", "absent_over_time", "predict_linear", "quantile_over_time",
+            "stddev_over_time", "stdvar_over_time", "present_over_time", "absent_over_time", "predict_linear", "quantile_over_time",
         )  # fmt: skip
         if name == "predict_linear":
             # Prometheus 2.42 moves what `@` has fixed along with the steps here, against its documentation.
@@ -166,8 +166,11 @@ class Queries:
         name = self._of(
             "abs", "ceil", "floor", "sgn", "sqrt", "ln", "log2", "log10", "timestamp", "absent", "hour", "minute",
             "round", "clamp", "clamp_min", "clamp_max", "label_replace", "label_join", "sort", "histogram_quantile",
+            "sort_desc", "vector", "-",
         )  # fmt: skip
         inner = self.vector(depth)
+        if name == "vector":
+            return f"vector({self._of('time()', self.scalar(depth))})"
         if name == "round":
             return f"round({inner}, {self._of('1', '0.1', '5', '10')})"
         if name == "clamp":

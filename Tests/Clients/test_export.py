@@ -19,6 +19,11 @@ ROWS = ["System Health", "Agent Behavior", "Memory Performance", "Cost and Quota
 FIRST_GUIDE = {"AgentDown", "TaskStuck", "HighErrorRate", "CostSpike", "QueueBackup"}
 SECOND_GUIDE = {"ErrorRateSpike", "ContextExhaustion", "MemoryStoreSlow", "ModelTimeouts", "SessionAbnormal"}
 OWN = {"ToolStorm", "TelemetryLoss", "ProviderOutage", "FleetPaused", "TracesNotKept", "PostmortemOverdue", "Watchdog"}
+# For failures that none of the others tells of.
+MORE = {
+    "CascadingFailure", "DeliverablesRejected", "ModelSlow", "BreakerFlapping", "AnswerQualityDrop", "BudgetRunaway",
+    "MemoryErrors",
+}  # fmt: skip
 
 
 def export(what, folder, *arguments, status=0):
@@ -50,11 +55,18 @@ def alerts(folder):
 
 def test_the_alerts_of_both_guides_are_there(prometheus):
     rules = alerts(prometheus)
-    assert set(rules) == FIRST_GUIDE | SECOND_GUIDE | OWN
+    assert set(rules) == FIRST_GUIDE | SECOND_GUIDE | OWN | MORE
     critical = {name for name, rule in rules.items() if rule["labels"]["severity"] == "critical"}
     assert {"AgentDown", "HighErrorRate"} <= critical and not {"TaskStuck", "CostSpike", "QueueBackup"} & critical
-    for rule in rules.values():
-        assert set(rule["annotations"]) == {"summary", "description", "action"}
+    for name, rule in rules.items():
+        assert set(rule["annotations"]) == {"summary", "description", "action", "runbook_url"}
+        assert rule["annotations"]["runbook_url"] == f"http://127.0.0.1:7070/runbooks/{name}"
+
+
+def test_runbooks_are_at_the_first_of_the_replicas(tmp_path):
+    export("prometheus", tmp_path, "--url", "https://a.example:8443", "--url", "https://b.example")
+    for name, rule in alerts(tmp_path).items():
+        assert rule["annotations"]["runbook_url"] == f"https://a.example:8443/runbooks/{name}"
 
 
 def test_each_alert_has_a_history_that_fires_and_one_that_does_not(prometheus):

@@ -151,7 +151,8 @@ def test_queries_made_by_chance_are_answered_alike(twins):
     found = []
     for _ in range(QUERIES):
         found += asked_everywhere(asker, queries.next(), start, end, chance)
-    assert not found, f"{len(found)} of {QUERIES} differ:\n" + "\n".join(found[:12])
+    again = f"REEVE_TEST_SEED={SEED} REEVE_TEST_QUERIES={QUERIES}"
+    assert not found, f"{len(found)} of {QUERIES} differ; again with {again}:\n" + "\n".join(found[:12])
 
 
 @pytest.mark.parametrize("query", REFUSED)

@@ -44,7 +44,7 @@ struct NotificationServiceTests {
             return NotificationService(
                 settings: settings, alerts: alerts,
                 silences: SilenceService(events: events, audit: audit, world: world), courier: courier,
-                storage: storage, externalURL: "https://reeve.example.org", replica: replica, world: world)
+                storage: storage, externalURL: { "https://reeve.example.org" }, replica: replica, world: world)
         }
 
         var receiver: AlertReceiver { settings.receivers[0] }

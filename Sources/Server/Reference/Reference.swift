@@ -72,14 +72,15 @@ public struct Reference {
         return text
     }
 
+    /// Every metric that `/metrics` tells of.
+    static let allMetrics =
+        HouseMetrics.metrics + ModelGateway.metrics + AgentMeters.metrics + RequestMeters.metrics
+        + [ConnectionSet.metric, OwnSpans.metric] + LedgerMetrics.metrics + KafkaMetrics.metrics
+        + RuleMeters.metrics + IncidentMeters.metrics
+
     private var metrics: String {
         var text = "# Metrics\n\n\(Self.notice)\n| name | kind | labels | what it says |\n|---|---|---|---|\n"
-        let all =
-            HouseMetrics.metrics + ModelGateway.metrics + AgentMeters.metrics + RequestMeters.metrics
-            + [ConnectionSet.metric, OwnSpans.metric] + LedgerMetrics.metrics + KafkaMetrics.metrics
-            + RuleMeters.metrics
-            + IncidentMeters.metrics
-        for metric in all.sorted(by: { $0.name < $1.name }) {
+        for metric in Self.allMetrics.sorted(by: { $0.name < $1.name }) {
             let labels = metric.labels.map { "`\($0)`" }.joined(separator: " ")
             text += "| `\(metric.name)` | \(metric.kind.rawValue) | \(labels) | \(metric.help) |\n"
         }

@@ -40,6 +40,9 @@ public struct RuleBook: Sendable {
 
     public init(_ entries: [Entry] = []) { self.entries = entries }
 
+    /// The groups as files have them.
+    public var programs: [RuleProgram] { entries.map { RuleProgram(groups: [$0.group]) } }
+
     /// Why files are refused: `FILE:LINE:COLUMN: reason`, all of them.
     public struct Refusal: Error, CustomStringConvertible {
         public let lines: [String]
@@ -108,19 +111,15 @@ extension ShippedRules {
     /// What `alerts.without` may name.
     public static var alertNames: [String] { entries.flatMap { $0.file.alerts.map(\.name) } }
 
-    /// The shipped rules as they are evaluated: read from the text that is exported.
+    /// The shipped rules as they are evaluated, without these alerts.
     static func programs(without names: Set<String>) throws(RuleReader.Refusal) -> [RuleProgram] {
-        var programs: [RuleProgram] = []
-        for entry in entries {
-            let program = try RuleReader.read(entry.file.json.prettyText)
-            programs.append(
-                RuleProgram(
-                    groups: program.groups.map { group in
-                        RuleProgram.Group(
-                            name: group.name, interval: group.interval, limit: group.limit,
-                            rules: group.rules.filter { $0.alert == nil || !names.contains($0.name) })
-                    }))
+        try programs().map { _, program in
+            RuleProgram(
+                groups: program.groups.map { group in
+                    RuleProgram.Group(
+                        name: group.name, interval: group.interval, limit: group.limit,
+                        rules: group.rules.filter { $0.alert == nil || !names.contains($0.name) })
+                })
         }
-        return programs
     }
 }

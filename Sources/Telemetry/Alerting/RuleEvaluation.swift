@@ -10,11 +10,13 @@ public struct RuleEvaluation {
     public var externalURL = ""
     /// Whether the time for it has run out.
     public var isOver: () -> Bool = { false }
+    /// What rules share of the moment.
+    var memo: EvaluationMemo?
 
     public init(reader: any SeriesReader) { self.reader = reader }
 
-    private func vector(_ query: PromQLQuery, at time: Int64) throws -> [(labels: LabelSet, value: Double)] {
-        switch try query.answer(at: time, from: reader, isOver: isOver) {
+    func vector(_ query: PromQLQuery, at time: Int64) throws -> [(labels: LabelSet, value: Double)] {
+        switch try query.answer(at: time, from: reader, isOver: isOver, memo: memo) {
         case .vector(let series): return series.map { ($0.labels, $0.samples[0].value) }
         case .scalar(let sample): return [(.none, sample.value)]
         case .string, .matrix: throw Fault(description: "rule result is not a vector or scalar")
@@ -27,8 +29,15 @@ public struct RuleEvaluation {
     public func recorded(
         _ rule: RuleProgram.Rule, limit: Int, at time: Int64
     ) throws -> [(labels: LabelSet, value: Double)] {
+        try recorded(rule, try vector(rule.query, at: time), limit: limit)
+    }
+
+    /// - Parameter samples: What the rule's expression gives.
+    func recorded(
+        _ rule: RuleProgram.Rule, _ samples: [(labels: LabelSet, value: Double)], limit: Int
+    ) throws -> [(labels: LabelSet, value: Double)] {
         var seen: Set<LabelSet> = []
-        let found = try vector(rule.query, at: time).map { labels, value in
+        let found = try samples.map { labels, value in
             var labels = labels.setting(LabelSet.metricName, rule.name)
             let data = Template.Data(labels: labels, value: value)
             for (name, text) in rule.labels { labels = labels.setting(name, filled(text, data)) }
@@ -49,8 +58,18 @@ public struct RuleEvaluation {
     public func found(
         _ rule: RuleProgram.Rule, _ alert: RuleProgram.Alert, at time: Int64
     ) throws -> [AlertStates.Finding] {
+        try found(rule, alert, in: try vector(rule.query, at: time), at: time)
+    }
+
+    /// - Parameters:
+    ///   - samples: What the rule's expression gives.
+    ///   - isAnnotated: Whether annotations are filled in; they are nobody's business in the past.
+    func found(
+        _ rule: RuleProgram.Rule, _ alert: RuleProgram.Alert, in samples: [(labels: LabelSet, value: Double)],
+        at time: Int64, isAnnotated: Bool = true
+    ) throws -> [AlertStates.Finding] {
         var seen: Set<LabelSet> = []
-        return try vector(rule.query, at: time).map { sample in
+        return try samples.map { sample in
             var data = Template.Data(labels: sample.labels, value: sample.value)
             data.externalLabels = externalLabels
             data.externalURL = externalURL
@@ -62,13 +81,13 @@ public struct RuleEvaluation {
                 throw Fault(description: "vector contains metrics with the same labelset after applying alert labels")
             }
             var annotations: [String: String] = [:]
-            for (name, text) in alert.annotations { annotations[name] = filled(text, data) }
+            if isAnnotated { for (name, text) in alert.annotations { annotations[name] = filled(text, data) } }
             return AlertStates.Finding(labels: labels, annotations: annotations, value: sample.value)
         }
     }
 
     /// A template that cannot be filled in must not keep an alert from firing.
-    private func filled(_ template: Template, _ data: Template.Data) -> String {
+    func filled(_ template: Template, _ data: Template.Data) -> String {
         do { return try template.text(data) } catch { return "<error expanding template: \(error)>" }
     }
 }

@@ -41,6 +41,9 @@ public struct RuleRunner: Sendable {
         store: (LabelSet, Double) -> Void
     ) -> Outcome {
         var outcome = Outcome()
+        let memo = EvaluationMemo(at: time)
+        var evaluation = evaluation
+        evaluation.memo = memo
         for (index, rule) in group.rules.enumerated() {
             let place = Place(group: number, rule: index)
             let start = ContinuousClock.now
@@ -67,11 +70,18 @@ public struct RuleRunner: Sendable {
             }
             for (labels, value) in samples { store(labels, value) }
             let now = Set(samples.map(\.labels))
-            for labels in (series[place] ?? []).subtracting(now) { store(labels, Sample.stale) }
+            let gone = (series[place] ?? []).subtracting(now)
+            for labels in gone { store(labels, Sample.stale) }
             series[place] = now
+            // What asked for these series is worth something else to the rules that follow.
+            guard !now.isEmpty || !gone.isEmpty else { continue }
+            for name in rule.alert == nil ? [rule.name] : Self.alertSeries { memo.forget(name) }
         }
         return outcome
     }
+
+    /// What tells of alerts.
+    private static let alertSeries = ["ALERTS", "ALERTS_FOR_STATE"]
 
     /// - Returns: The series that tell of the rule's alerts.
     private mutating func advance(

@@ -6,9 +6,32 @@ final class SeriesBench: SeriesReader {
 
     /// - Parameter time: Milliseconds; later than that of the series' last sample.
     func add(_ labels: LabelSet, _ time: Int64, _ value: Double) {
+        series.withLock { $0[labels, default: SeriesSamples(labels)].append(time, value) }
+    }
+
+    /// - Parameter times: In rising order, later than that of the series' last sample.
+    func add(_ labels: LabelSet, _ times: [Int64], _ values: [Double]) {
         series.withLock { series in
-            series[labels, default: SeriesSamples(labels)].times.append(time)
-            series[labels, default: SeriesSamples(labels)].values.append(value)
+            series[labels, default: SeriesSamples(labels)].times += times
+            series[labels, default: SeriesSamples(labels)].values += values
+        }
+    }
+
+    var samples: Int { series.withLock { $0.values.reduce(0) { $0 + $1.times.count } } }
+
+    /// Lets go of the samples before this moment.
+    func forget(before time: Int64) {
+        series.withLock { series in
+            for (labels, one) in series {
+                let count = one.times.partitioned { $0 >= time }
+                guard count > 0 else { continue }
+                guard count < one.times.count else {
+                    series[labels] = nil
+                    continue
+                }
+                series[labels]?.times.removeFirst(count)
+                series[labels]?.values.removeFirst(count)
+            }
         }
     }
 
@@ -35,6 +58,13 @@ final class SeriesBench: SeriesReader {
         _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, isOver: () -> Bool
     ) throws -> Set<LabelSet> {
         Set(try series(matchers, in: times, samplesMax: .max, isOver: isOver).map(\.labels))
+    }
+}
+
+extension SeriesSamples {
+    fileprivate mutating func append(_ time: Int64, _ value: Double) {
+        times.append(time)
+        values.append(value)
     }
 }
 

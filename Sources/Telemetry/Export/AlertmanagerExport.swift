@@ -60,7 +60,8 @@ public struct AlertmanagerExport: Sendable {
             "target_matchers": [
                 named(
                     ModelRules.highErrorRate, ModelRules.errorRateSpike, FleetRules.taskStuck, FleetRules.queueBackup,
-                    BehaviourRules.sessionAbnormal)
+                    BehaviourRules.sessionAbnormal, TaskRules.cascadingFailure, QualityRules.modelSlow,
+                    QualityRules.breakerFlapping)
             ],
         ],
         [

@@ -22,16 +22,20 @@ public struct PrometheusExport: Sendable {
     public var files: [ExportFile] {
         [ExportFile(path: "prometheus.yml", text: settings)]
             + ShippedRules.entries.flatMap { entry in
-                [
-                    ExportFile(path: "rules/\(entry.file.name).yml", text: Self.rules(entry.file)),
-                    ExportFile(path: "tests/\(entry.file.name).yml", text: Self.tests(entry)),
+                // Prometheus' own address has no runbooks; that of the first replica has.
+                let file = targets.first.map { entry.file.runbooks(at: "\(scheme)://\($0)") } ?? entry.file
+                return [
+                    ExportFile(path: "rules/\(file.name).yml", text: Self.rules(file)),
+                    ExportFile(path: "tests/\(file.name).yml", text: Self.tests(file, entry.cases)),
                 ]
             }
     }
 
+    private var scheme: String { isTLS ? "https" : "http" }
+
     private var settings: String {
         let scrape: JSONValue = [
-            "job_name": "reeve", "scheme": .string(isTLS ? "https" : "http"),
+            "job_name": "reeve", "scheme": .string(scheme),
             "authorization": ["credentials_file": .string(credentialsFile)],
             "static_configs": [["targets": .list(targets)]],
         ]
@@ -52,16 +56,16 @@ public struct PrometheusExport: Sendable {
         "# Rules that Reeve ships; tests/\(file.name).yml proves them.\n" + YAMLDocument.text(file.json)
     }
 
-    private static func tests(_ entry: ShippedRules.Entry) -> String {
-        let alerts = entry.file.alerts
-        let cases = entry.cases.compactMap { each in
+    static func tests(_ file: RuleFile, _ cases: [RuleCase]) -> String {
+        let alerts = file.alerts
+        let cases = cases.compactMap { each in
             alerts.first { $0.name == each.alert }.map(each.json)
         }
         let document: JSONValue = [
-            "rule_files": ["../rules/\(entry.file.name).yml".json], "evaluation_interval": "1m",
+            "rule_files": ["../rules/\(file.name).yml".json], "evaluation_interval": "1m",
             "tests": .array(cases),
         ]
-        return "# What each alert does with a known history: promtool test rules \(entry.file.name).yml\n"
+        return "# What each alert does with a known history: promtool test rules \(file.name).yml\n"
             + YAMLDocument.text(document)
     }
 }

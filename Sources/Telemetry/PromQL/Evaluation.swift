@@ -42,13 +42,18 @@ final class Evaluation {
     let bounds: (start: Int64, end: Int64)
     private let samplesMax: Int
     let isOver: () -> Bool
+    private let memo: EvaluationMemo?
     private var live = 0
     private var ticks = 0
 
-    /// - Parameter isOver: Whether the time for the query has run out; asked now and then.
+    /// - Parameters:
+    ///   - isOver: Whether the time for the query has run out; asked now and then.
+    ///   - memo: What is known of its moment already.
     init(
-        reader: any SeriesReader, bounds: (start: Int64, end: Int64), samplesMax: Int, isOver: @escaping () -> Bool
+        reader: any SeriesReader, bounds: (start: Int64, end: Int64), samplesMax: Int,
+        isOver: @escaping () -> Bool, memo: EvaluationMemo? = nil
     ) {
+        self.memo = memo
         self.reader = reader
         self.bounds = bounds
         self.samplesMax = samplesMax
@@ -78,10 +83,22 @@ final class Evaluation {
     func value(_ node: PromQLNode, _ grid: QueryGrid) throws -> QueryValue {
         try tick(grid.count)
         let before = live
-        let value = try bareValue(node, grid)
+        let value = try remembered(node, grid)
         // What it was made of is let go of with it.
         live = before
         try hold(value.points)
+        return value
+    }
+
+    /// A part that is known from another rule, or is from now on.
+    private func remembered(_ node: PromQLNode, _ grid: QueryGrid) throws -> QueryValue {
+        guard let memo, grid.count == 1, grid.start == memo.time, node.isCostly else {
+            return try bareValue(node, grid)
+        }
+        let shape = node.shape
+        if let columns = memo.columns(shape) { return .vector(columns) }
+        let value = try bareValue(node, grid)
+        if case .vector(let columns) = value { memo.keep(columns, shape, node) }
         return value
     }
 

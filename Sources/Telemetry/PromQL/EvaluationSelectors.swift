@@ -55,6 +55,7 @@ extension Evaluation {
     ) throws -> [QueryColumn] {
         let first = selector.time.reference(grid.start, bounds)
         let last = selector.time.reference(grid.end, bounds)
+        if grid.count == 1 { return try lasts(selector, at: first, show) }
         let series = try fetch(selector.matchers, from: first - QueryLimits.lookback, through: last)
         var columns: [QueryColumn] = []
         columns.reserveCapacity(series.count)
@@ -76,6 +77,21 @@ extension Evaluation {
             if !isEmpty { columns.append(QueryColumn(labels: one.labels, values: values)) }
         }
         return columns
+    }
+
+    private func lasts(
+        _ selector: PromQLSelector, at moment: Int64, _ show: (Sample) -> Double
+    ) throws -> [QueryColumn] {
+        try tick()
+        let found: [(labels: LabelSet, sample: Sample)]
+        do {
+            found = try reader.lasts(
+                selector.matchers, in: moment - QueryLimits.lookback...moment, samplesMax: samplesLeft, isOver: isOver)
+        } catch is TooManySamples { throw QueryFault.tooManySamples }
+        try hold(found.count)
+        return found.compactMap { labels, sample in
+            sample.value.isStale ? nil : QueryColumn(labels: labels, values: [show(sample)])
+        }
     }
 
     /// The samples that ranges are taken from: of a selector, or of a subquery's own grid.

@@ -43,10 +43,14 @@ public struct PromQLQuery: Sendable {
     /// - Throws: ``QueryFault``, or what the reader throws.
     public func answer(
         at time: Int64, from reader: any SeriesReader, isOver: @escaping () -> Bool = { false }
+    ) throws -> Answer { try answer(at: time, from: reader, isOver: isOver, memo: nil) }
+
+    func answer(
+        at time: Int64, from reader: any SeriesReader, isOver: @escaping () -> Bool, memo: EvaluationMemo?
     ) throws -> Answer {
         let grid = QueryGrid(start: time, step: 1, count: 1)
         let evaluation = Evaluation(
-            reader: reader, bounds: (time, time), samplesMax: samplesMax, isOver: isOver)
+            reader: reader, bounds: (time, time), samplesMax: samplesMax, isOver: isOver, memo: memo)
         switch expression.type {
         case .string: return .string(try evaluation.string(expression), at: time)
         case .scalar: return .scalar(Sample(time, try evaluation.scalar(expression, grid)[0]))

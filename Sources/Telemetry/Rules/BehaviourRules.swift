@@ -22,10 +22,12 @@ enum BehaviourRules {
         expression: "histogram_quantile(0.95, "
             + "sum by (le, agent, model) (rate(agent_context_utilization_distribution_bucket[10m])))")
 
+    /// Of ten calls one is more than one in twenty: so there must be some that are nearly full.
     static let contextExhaustion = AlertRule(
-        name: "ContextExhaustion", severity: .warning,
+        name: "ContextExhaustion", severity: .warning, nature: .behavioural, mode: .staleContext,
         expression: "\(contexts.name) > 0.9 "
-            + "and sum by (agent, model) (increase(agent_context_utilization_distribution_count[10m])) > 5",
+            + "and sum by (agent, model) (increase(agent_context_utilization_distribution_count[10m])) "
+            + "- sum by (agent, model) (increase(agent_context_utilization_distribution_bucket{le=\"0.9\"}[10m])) > 3",
         holdsFor: "5m",
         summary: "Agent {{ $labels.agent }} runs out of context",
         detail: "One in twenty of its calls to {{ $labels.model }} fills more than {{ $value | humanizePercentage "
@@ -38,7 +40,8 @@ enum BehaviourRules {
         part: "agent:agent_tool_repeat_calls", whole: "agent:agent_tool_calls", window: "5m")
 
     static let toolStorm = AlertRule(
-        name: "ToolStorm", severity: .critical, expression: toolGuard.condition(above: 0.5, eventsOfPart: 30),
+        name: "ToolStorm", severity: .critical, nature: .behavioural, mode: .infiniteLoop,
+        expression: toolGuard.condition(above: 0.5, eventsOfPart: 30),
         summary: "Agent {{ $labels.agent }} calls the same tools again and again",
         detail: "{{ $value | humanizePercentage }} of its tool calls of the last 5 minutes repeated an earlier "
             + "one with "
@@ -55,7 +58,7 @@ enum BehaviourRules {
             + "sum by (le, agent) (rate(agent_session_duration_seconds_bucket[7d])))")
 
     static let sessionAbnormal = AlertRule(
-        name: "SessionAbnormal", severity: .warning,
+        name: "SessionAbnormal", severity: .warning, nature: .behavioural, mode: .infiniteLoop,
         expression: "\(sessions.name) > 3 * \(usualSessions.name) "
             + "and sum by (agent) (increase(agent_session_duration_seconds_count[1h])) > 5 "
             + "and sum by (agent) (increase(agent_session_duration_seconds_count[7d])) > 50",

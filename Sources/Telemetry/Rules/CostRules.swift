@@ -5,9 +5,10 @@ enum CostRules {
             name: "costs",
             groups: [
                 RuleGroup(
-                    name: "reeve.costs", intervalSeconds: 300, rules: [.recording(daily), .alert(costSpike)])
+                    name: "reeve.costs", intervalSeconds: 300, rules: [.recording(daily), .alert(costSpike)]),
+                RuleGroup(name: "reeve.budgets", rules: [.alert(budgetRunaway)]),
             ]),
-        cases: cases)
+        cases: spikeCases + budgetCases)
 
     private static let daily = RecordingRule(
         name: "agent_type:agent_cost_usd:increase1d",
@@ -15,7 +16,7 @@ enum CostRules {
 
     /// The average leaves the last day out, or a spike would hide itself; and it needs a history of three days.
     static let costSpike = AlertRule(
-        name: "CostSpike", severity: .warning,
+        name: "CostSpike", severity: .warning, nature: .behavioural, mode: .budgetRunaway,
         expression: "\(daily.name) > 2 * avg_over_time(\(daily.name)[7d] offset 1d) and \(daily.name) > 5 "
             + "and present_over_time(\(daily.name)[1d] offset 3d)",
         summary: "Agents of the type {{ $labels.agent_type }} cost more than twice what they usually do",
@@ -23,10 +24,24 @@ enum CostRules {
             + "before, and more than $5.",
         action: "The page of costs says which agent, task and model it was. A budget holds them to a sum.")
 
+    /// A day's budget is nearly spent when the day is: that is no runaway, so it is the pace that counts.
+    static let budgetRunaway = AlertRule(
+        name: "BudgetRunaway", severity: .critical, nature: .behavioural, mode: .budgetRunaway,
+        expression: "min by (scope) (reeve_budget_remaining_ratio) < 0.5 "
+            + "and min by (scope) (delta(reeve_budget_remaining_ratio[30m])) < -0.15 "
+            + "and min by (scope) (predict_linear(reeve_budget_remaining_ratio[30m], 3600)) < 0",
+        holdsFor: "5m",
+        summary: "The budget of {{ $labels.scope }} will be gone within an hour",
+        detail:
+            "{{ $value | humanizePercentage }} of it is left, and more than 15 % of it went in the last 30 minutes; "
+            + "at this pace nothing is left in an hour.",
+        action: "The page of costs says which agent and task it is. Lower the task's budget, or pause the agent: who "
+            + "has nothing left is refused.")
+
     private static let cost = #"agent_cost_usd_total{agent="ann",agent_type="writer",model="m"}"#
 
     /// A day is 24 samples.
-    private static let cases: [RuleCase] = [
+    private static let spikeCases: [RuleCase] = [
         RuleCase(
             title: "from 12 dollars a day to 48", alert: "CostSpike", interval: "1h",
             series: [(cost, "0+0.5x120 62+2x24")], at: "145h",
@@ -38,5 +53,16 @@ enum CostRules {
         RuleCase(
             title: "the second day of a new fleet", alert: "CostSpike", interval: "1h",
             series: [(cost, "0+0.5x24 14+2x24")], at: "48h"),
+    ]
+
+    private static let left = #"reeve_budget_remaining_ratio{scope="project:alpha"}"#
+
+    private static let budgetCases: [RuleCase] = [
+        RuleCase(
+            title: "a hundredth of it goes each minute", alert: "BudgetRunaway", series: [(left, "0.75-0.01x60")],
+            at: "45m", firing: [.init(labels: [("scope", "project:alpha")], shown: ["30%"])]),
+        RuleCase(
+            title: "the last of a day's budget at the end of the day", alert: "BudgetRunaway",
+            series: [(left, "0.2-0.002x90")], at: "80m"),
     ]
 }

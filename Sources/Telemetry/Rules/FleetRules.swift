@@ -10,7 +10,7 @@ enum FleetRules {
 
     /// The series stays after the agent's death, as the control plane keeps it: no need for `absent()`.
     static let agentDown = AlertRule(
-        name: "AgentDown", severity: .critical,
+        name: "AgentDown", severity: .critical, nature: .infrastructure,
         expression: "time() - max by (agent_type, agent) (agent_last_heartbeat_timestamp_seconds) > 1800",
         summary: "Agent {{ $labels.agent }} is silent",
         detail: "Nothing was heard of {{ $labels.agent }} for {{ $value | humanizeDuration }}; after 30 minutes an "
@@ -18,7 +18,7 @@ enum FleetRules {
         action: "Look at the agent's page and its host; start it again, or remove it if it is not to come back.")
 
     static let taskStuck = AlertRule(
-        name: "TaskStuck", severity: .warning,
+        name: "TaskStuck", severity: .warning, nature: .behavioural, mode: .infiniteLoop,
         expression: "max by (task_type) (agent_task_oldest_in_progress_seconds) > 14400",
         summary: "A task of the type {{ $labels.task_type }} is in progress for more than 4 hours",
         detail: "The oldest one has been in progress for {{ $value | humanizeDuration }}.",
@@ -26,7 +26,7 @@ enum FleetRules {
             + "retry it.")
 
     static let queueBackup = AlertRule(
-        name: "QueueBackup", severity: .warning,
+        name: "QueueBackup", severity: .warning, nature: .infrastructure,
         expression: #"max by (queue) (agent_queue_depth{state="unassigned"}) > 10"#, holdsFor: "1h",
         summary: "Queue {{ $labels.queue }} piles up",
         detail: "More than 10 tasks of {{ $labels.queue }} have waited unassigned for an hour; now it is "
@@ -35,7 +35,7 @@ enum FleetRules {
             + "capability.")
 
     static let fleetPaused = AlertRule(
-        name: "FleetPaused", severity: .none,
+        name: "FleetPaused", severity: .none, nature: .infrastructure,
         expression: #"max(reeve_agents{status="paused"}) > 0 unless on () "#
             + #"sum(max by (status) (reeve_agents{status=~"idle|busy|waiting"})) > 0"#,
         summary: "All of the fleet is paused",

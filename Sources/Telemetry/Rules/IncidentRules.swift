@@ -7,7 +7,8 @@ enum IncidentRules {
         cases: cases)
 
     static let overdue = AlertRule(
-        name: "PostmortemOverdue", severity: .warning, expression: "max(reeve_incident_postmortems_overdue) > 0",
+        name: "PostmortemOverdue", severity: .warning, nature: .behavioural,
+        expression: "max(reeve_incident_postmortems_overdue) > 0",
         holdsFor: "5m",
         // An incident of its own would owe a postmortem too.
         labels: [("incident", "none")],

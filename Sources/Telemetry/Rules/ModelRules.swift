@@ -38,7 +38,8 @@ enum ModelRules {
     }
 
     static let highErrorRate = AlertRule(
-        name: "HighErrorRate", severity: .critical, expression: agentGuard.condition(above: 0.2, events: 20),
+        name: "HighErrorRate", severity: .critical, nature: .infrastructure, mode: .llmOutage,
+        expression: agentGuard.condition(above: 0.2, events: 20),
         holdsFor: "5m",
         summary: "Model calls of agent {{ $labels.agent }} fail",
         detail: "{{ $value | humanizePercentage }} of the agent's calls of the last 10 minutes failed, of more "
@@ -57,7 +58,7 @@ enum ModelRules {
             """)
 
     static let errorRateSpike = AlertRule(
-        name: "ErrorRateSpike", severity: .critical,
+        name: "ErrorRateSpike", severity: .critical, nature: .infrastructure, mode: .modelDegradation,
         expression: "\(modelGuard.lower) > 0.05 and \(modelGuard.lower) > 3 * \(usualErrors.name) "
             + "and model:reeve_model_calls:increase10m > 20",
         holdsFor: "5m",
@@ -69,7 +70,7 @@ enum ModelRules {
             + "deployed last.")
 
     static let providerOutage = AlertRule(
-        name: "ProviderOutage", severity: .critical,
+        name: "ProviderOutage", severity: .critical, nature: .infrastructure, mode: .llmOutage,
         expression: #"min by (provider) (label_replace(reeve_model_breaker_state, "#
             + #""provider", "$1", "target", "([^/]+)/.*")) == 2"#,
         holdsFor: "1m",
@@ -88,7 +89,7 @@ enum ModelRules {
             """)
 
     static let modelTimeouts = AlertRule(
-        name: "ModelTimeouts", severity: .warning,
+        name: "ModelTimeouts", severity: .warning, nature: .infrastructure, mode: .modelDegradation,
         expression: "\(providerGuard.lower) > 3 * \(usualTimeouts.name) "
             + "and provider:reeve_model_timeouts:increase5m > 5",
         keepsFiringFor: "10m",

@@ -50,7 +50,9 @@ struct RatioGuard {
     }
 
     /// The same, with so many of the part itself.
-    func condition(above threshold: Double, eventsOfPart: Int) -> String {
-        "\(ratio) > \(threshold) and \(lower) > \(threshold / 2) and \(partCount) > \(eventsOfPart)"
+    ///
+    /// - Parameter surely: What the lower end of the interval is above; half of the threshold unless given.
+    func condition(above threshold: Double, eventsOfPart: Int, surely: Double? = nil) -> String {
+        "\(ratio) > \(threshold) and \(lower) > \(surely ?? threshold / 2) and \(partCount) > \(eventsOfPart)"
     }
 }

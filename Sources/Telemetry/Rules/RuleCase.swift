@@ -34,7 +34,7 @@ extension RuleCase {
             let annotations = rule.annotations.map {
                 (name: $0.name, value: Self.filled($0.value, firing.labels, &shown))
             }
-            let labels = [("severity", rule.severity.rawValue)] + rule.labels + firing.labels
+            let labels = rule.allLabels + firing.labels
             return ["exp_labels": Self.object(labels), "exp_annotations": Self.object(annotations)]
         }
         return [

@@ -41,8 +41,15 @@ public struct AlertRule: Sendable, Equatable {
         case none
     }
 
+    /// Where an alert's runbook is found on the server that evaluates the rule.
+    static let serverURL = "{{ $externalURL }}"
+
     public let name: String
     public let severity: Severity
+    /// Whose fault it is likely to be, which says who is to look.
+    public let nature: FailureKind
+    /// What it detects, where that is one of the failures with a containment of their own.
+    public var mode: FailureMode?
     public let expression: String
     /// How long the condition must hold, in Prometheus' words (`5m`); `nil` for no time at all.
     public var holdsFor: String?
@@ -57,16 +64,43 @@ public struct AlertRule: Sendable, Equatable {
     /// What to do first.
     public let action: String
 
+    /// The server that has the runbook: its address, or a template of it.
+    var runbooksURL = AlertRule.serverURL
+
     public static func == (left: AlertRule, right: AlertRule) -> Bool { left.json == right.json }
+
+    /// Its labels, in their order: by `failure_mode` it is known what contains what it tells of.
+    var allLabels: [(name: String, value: String)] {
+        [("severity", severity.rawValue)] + (mode.map { [("failure_mode", $0.rawValue)] } ?? []) + labels
+    }
 
     /// Its annotations, in their order.
     var annotations: [(name: String, value: String)] {
-        [("summary", summary), ("description", detail), ("action", action)]
+        [
+            ("summary", summary), ("description", detail), ("action", action),
+            ("runbook_url", "\(runbooksURL)/runbooks/\(name)"),
+        ]
     }
 }
 
 extension RuleFile: JSONConvertible {
     public var json: JSONValue { ["groups": .list(groups)] }
+
+    /// The same rules for somebody else who evaluates them, and has no runbooks.
+    ///
+    /// - Parameter url: The address of the Reeve that has them.
+    func runbooks(at url: String) -> RuleFile {
+        RuleFile(
+            name: name,
+            groups: groups.map { group in
+                let rules = group.rules.map { rule -> Rule in
+                    guard case .alert(var alert) = rule else { return rule }
+                    alert.runbooksURL = url
+                    return .alert(alert)
+                }
+                return RuleGroup(name: group.name, intervalSeconds: group.intervalSeconds, rules: rules)
+            })
+    }
 
     /// Every alert of the file.
     public var alerts: [AlertRule] {
@@ -106,7 +140,7 @@ extension AlertRule: JSONConvertible {
         ])
         if let holdsFor { object.append("for", .string(holdsFor)) }
         if let keepsFiringFor { object.append("keep_firing_for", .string(keepsFiringFor)) }
-        object.append("labels", Self.object([("severity", severity.rawValue)] + labels))
+        object.append("labels", Self.object(allLabels))
         object.append("annotations", Self.object(annotations))
         return .object(object)
     }

@@ -7,7 +7,7 @@ enum TelemetryRules {
         cases: cases)
 
     static let loss = AlertRule(
-        name: "TelemetryLoss", severity: .warning,
+        name: "TelemetryLoss", severity: .warning, nature: .infrastructure,
         expression: "sum by (signal, outcome) "
             + #"(increase(reeve_telemetry_records_total{outcome=~"rejected|shed"}[10m])) > 0"#,
         summary: "Telemetry is lost: {{ $labels.signal }} {{ $labels.outcome }}",
@@ -19,7 +19,7 @@ enum TelemetryRules {
             + "ones want more room.")
 
     static let unkept = AlertRule(
-        name: "TracesNotKept", severity: .warning,
+        name: "TracesNotKept", severity: .warning, nature: .infrastructure,
         expression: "increase(reeve_telemetry_unkept_traces_total[1d]) > 0",
         summary: "Traces with an error are not kept for longer",
         detail: "{{ $value | humanize }} traces of the last day went with their day's file: kept traces take all of "
@@ -29,7 +29,7 @@ enum TelemetryRules {
 
     /// Always fires. Whoever hears nothing of it knows that the way of alerts is broken.
     static let watchdog = AlertRule(
-        name: "Watchdog", severity: .none, expression: "vector(1)",
+        name: "Watchdog", severity: .none, nature: .infrastructure, expression: "vector(1)",
         summary: "Alerts come through",
         detail: "This alert always fires. Send it to something that calls when it stops (a dead man's switch).",
         action: "Nothing.")

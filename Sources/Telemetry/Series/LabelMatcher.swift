@@ -13,12 +13,15 @@ public struct LabelMatcher: Sendable {
     public let kind: Kind
     public let value: String
     private let pattern: LabelPattern?
+    private let nameBytes: [UInt8]
+    private let valueBytes: [UInt8]
 
     /// - Throws: ``BoundedPattern/Failure`` for a regular expression that is none.
     public init(_ name: String, _ kind: Kind, _ value: String) throws {
         self.name = name
         self.kind = kind
         self.value = value
+        (nameBytes, valueBytes) = (Array(name.utf8), Array(value.utf8))
         pattern = kind == .matches || kind == .matchesNot ? try LabelPattern(value) : nil
     }
 
@@ -31,7 +34,13 @@ public struct LabelMatcher: Sendable {
         }
     }
 
-    public func matches(_ labels: LabelSet) -> Bool { matches(labels[name]) }
+    public func matches(_ labels: LabelSet) -> Bool {
+        switch kind {
+        case .equal: labels.has(valueBytes, at: nameBytes)
+        case .notEqual: !labels.has(valueBytes, at: nameBytes)
+        case .matches, .matchesNot: matches(labels[name])
+        }
+    }
 }
 
 extension LabelMatcher: CustomStringConvertible {

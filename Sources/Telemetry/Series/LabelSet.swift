@@ -100,6 +100,19 @@ public struct LabelSet: Sendable, Hashable, Comparable {
         return pairs
     }
 
+    /// Whether a label has this value; the empty one where there is no such label.
+    func has(_ value: [UInt8], at name: [UInt8]) -> Bool {
+        var isFound = false
+        var isSame = false
+        each { all, place in
+            guard place.name.count == name.count, all[place.name].elementsEqual(name) else { return true }
+            isFound = true
+            isSame = place.value.count == value.count && all[place.value].elementsEqual(value)
+            return false
+        }
+        return isFound ? isSame : value.isEmpty
+    }
+
     /// A label's value; empty where there is no such label.
     public subscript(name: String) -> String {
         var found = ""

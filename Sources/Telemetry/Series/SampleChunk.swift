@@ -152,6 +152,15 @@ struct SampleChunkReader {
 
     private mutating func read(_ count: Int) -> UInt64? {
         guard position + count <= bytes.count * 8 else { return nil }
+        let byte = position >> 3
+        // Eight bytes at once have up to 57 bits from any bit of the first on.
+        if count <= 56, byte + 8 <= bytes.count, let base = bytes.baseAddress {
+            let word = UInt64(
+                bigEndian: UnsafeRawPointer(base + byte).loadUnaligned(as: UInt64.self))
+            let value = (word << UInt64(position & 7)) >> UInt64(64 - count)
+            position += count
+            return value
+        }
         var value: UInt64 = 0
         var wanted = count
         while wanted > 0 {

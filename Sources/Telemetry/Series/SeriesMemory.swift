@@ -170,6 +170,14 @@ extension SeriesMemory.Series {
         last = sample
     }
 
+    /// How many samples of these times there may be at most.
+    func samples(in times: ClosedRange<Int64>) -> Int {
+        chunks.reduce(0) { sum, chunk in
+            let isTouched = chunk.samples.last >= times.lowerBound && chunk.samples.first <= times.upperBound
+            return sum + (isTouched ? chunk.samples.count : 0)
+        }
+    }
+
     /// Adds the samples of these times, which come after those that there are.
     func read(in times: ClosedRange<Int64>, to output: inout SeriesSamples) {
         for chunk in chunks where chunk.samples.last >= times.lowerBound && chunk.samples.first <= times.upperBound {
@@ -182,6 +190,11 @@ extension SeriesMemory.Series {
 }
 
 extension SeriesSamples {
+    mutating func reserve(_ count: Int) {
+        times.reserveCapacity(count)
+        values.reserveCapacity(count)
+    }
+
     mutating func append(_ reader: inout SampleChunkReader, in asked: ClosedRange<Int64>) {
         while let sample = reader.next(), sample.time <= asked.upperBound {
             guard sample.time >= asked.lowerBound, sample.time > times.last ?? .min else { continue }

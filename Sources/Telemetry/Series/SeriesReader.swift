@@ -46,6 +46,11 @@ public protocol SeriesReader: Sendable {
         _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
     ) throws -> [SeriesSamples]
 
+    /// The last sample of each of these series in these times, in whatever order.
+    func lasts(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
+    ) throws -> [(labels: LabelSet, sample: Sample)]
+
     /// The labels of the series that have samples about these times: a series whose block of samples touches them
     /// counts.
     func labelSets(
@@ -56,4 +61,15 @@ public protocol SeriesReader: Sendable {
 /// A query asks for more samples than it may.
 public struct TooManySamples: Error, Sendable {
     public init() {}
+}
+
+extension SeriesReader {
+    public func lasts(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
+    ) throws -> [(labels: LabelSet, sample: Sample)] {
+        try series(matchers, in: times, samplesMax: samplesMax, isOver: isOver).compactMap { one in
+            guard let time = one.times.last, let value = one.values.last else { return nil }
+            return (one.labels, Sample(time, value))
+        }
+    }
 }

@@ -269,6 +269,7 @@ public final class SeriesStore: SeriesReader, Sendable {
         for (index, one) in recent.enumerated() {
             if index % Self.seriesPerLook == 0, isOver() { throw QueryFault.timeout }
             var samples = SeriesSamples(one.labels)
+            samples.reserve(one.samples(in: times))
             one.read(in: times, to: &samples)
             count += samples.times.count
             guard count <= samplesMax else { throw TooManySamples() }
@@ -277,6 +278,21 @@ public final class SeriesStore: SeriesReader, Sendable {
         }
         result += found.values.filter { !$0.times.isEmpty }
         return result.sorted { $0.labels < $1.labels }
+    }
+
+    /// Most often the last sample of all, which is known without looking into the others.
+    public func lasts(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
+    ) throws -> [(labels: LabelSet, sample: Sample)] {
+        let (recent, completeFrom) = try matching(matchers, isOver)
+        guard times.lowerBound >= completeFrom, recent.allSatisfy({ $0.last.time <= times.upperBound }) else {
+            return try series(matchers, in: times, samplesMax: samplesMax, isOver: isOver).compactMap { one in
+                guard let time = one.times.last, let value = one.values.last else { return nil }
+                return (one.labels, Sample(time, value))
+            }
+        }
+        guard recent.count <= samplesMax else { throw TooManySamples() }
+        return recent.compactMap { $0.last.time >= times.lowerBound ? ($0.labels, $0.last) : nil }
     }
 
     /// How many series are looked at between two looks at the time.

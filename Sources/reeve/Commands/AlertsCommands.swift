@@ -6,9 +6,10 @@ import Telemetry
 /// `reeve alerts`: rules, and what came of them.
 struct AlertsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "alerts", abstract: "Check and test alert rules, silence alerts, see who was told.",
+        commandName: "alerts", abstract: "Check, test and backtest alert rules, silence alerts, see who was told.",
         subcommands: [
-            AlertsCheck.self, AlertsTest.self, AlertsSilence.self, AlertsDeliveries.self, AlertsSendTest.self,
+            AlertsCheck.self, AlertsTest.self, AlertsBacktest.self, AlertsMeasure.self, AlertsSilence.self,
+            AlertsDeliveries.self, AlertsSendTest.self,
         ])
 }
 
