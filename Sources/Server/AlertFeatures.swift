@@ -46,7 +46,7 @@ public struct AlertFeatures: Sendable {
         notification.loops + heart.loops + [
             Loop("alerts.events", every: .minutes(10)) {
                 try await exchange.storage.write { [intake] in try intake.forget(in: $0) }
-            },
+            }
         ]
     }
 }

@@ -15,6 +15,14 @@ struct AlertParts: Sendable {
         let access: AccessService
         let gateway: ModelGateway
         let calls: CallService
+
+        init(
+            _ tasks: TaskService, _ agents: AgentService, _ queues: QueueService, _ budgets: BudgetService,
+            _ access: AccessService, _ gateway: ModelGateway, _ calls: CallService
+        ) {
+            (self.tasks, self.agents, self.queues, self.budgets) = (tasks, agents, queues, budgets)
+            (self.access, self.gateway, self.calls) = (access, gateway, calls)
+        }
     }
 
     let incidentMeters = IncidentMeters()
@@ -66,7 +74,8 @@ struct AlertParts: Sendable {
         rules = engine.map { [alerts, heart = notices.heart] engine in
             AlertRules(
                 engine: engine, service: alerts, sources: plan.rules.settings.rules, temporary: drills,
-                storage: storage, replica: replicaID, world: world, link: { _ in "\(address.url)/alerts" }, onRound: heart.beat,
+                storage: storage, replica: replicaID, world: world, link: { _ in "\(address.url)/alerts" },
+                onRound: heart.beat,
                 onWarning: { logger.warning("\($0)") })
         }
     }
@@ -84,7 +93,7 @@ struct AlertParts: Sendable {
         }
         let containments = ContainmentService(
             agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
-            models: ground.gateway, holds: ground.gateway, policy: plan.containment,
+            models: ContainedModels(gateway: ground.gateway), holds: ground.gateway, policy: plan.containment,
             alerts: AlertService(events: records.events, world: world), incidents: incidents([]),
             events: records.events, audit: records.audit, world: world)
         let runbooks = RunbookService(

@@ -113,11 +113,8 @@ public struct Features: Sendable {
         stopper = CallStopper(gateway: gateway, events: events, storage: storage)
         costs = CostService(work: DeliverableStore(), world: world)
         alerting = AlertParts(
-            plan, metrics,
-            .init(
-                tasks: tasks, agents: agents, queues: queues, budgets: budgets, access: access, gateway: gateway,
-                calls: calls),
-            (events, audit), storage, replicaID, settings, world)
+            plan, metrics, .init(tasks, agents, queues, budgets, access, gateway, calls), (events, audit), storage,
+            replicaID, settings, world)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
         house = HouseMetrics(
@@ -246,7 +243,8 @@ public struct Features: Sendable {
                 storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
-                alerts: alerting.alertPages, incidents: alerting.incidentPages, onCall: onCall, runbooks: alerting.plan.runbooks,
+                alerts: alerting.alertPages, incidents: alerting.incidentPages, onCall: onCall,
+                runbooks: alerting.plan.runbooks,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -326,7 +324,8 @@ public struct Features: Sendable {
             dispatch.loops,
             ContainmentLoop(service: alerting.containments, storage: storage).loops,
             RunbookLoop(
-                service: alerting.runbooks, reader: RouteReader(limits: settings.limits) { interfaceRoutes }, storage: storage
+                service: alerting.runbooks, reader: RouteReader(limits: settings.limits) { interfaceRoutes },
+                storage: storage
             ).loops,
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,

@@ -2,8 +2,10 @@ import Control
 import Gateway
 
 extension ModelGateway: LiveModels {
-    public func models() -> [ModelStatus] {
-        reports().map { report in
+    public func models() -> [ModelStatus] { statuses(withDrill: false) }
+
+    fileprivate func statuses(withDrill: Bool) -> [ModelStatus] {
+        reports(withDrill: withDrill).map { report in
             var status = ModelStatus(report)
             if dispatch.orders.isPaused(report.name) {
                 status.dispatch = ModelDispatch(model: report.name, state: .paused, share: 0)
@@ -44,4 +46,13 @@ extension TargetStatus {
         prices = report.prices
         priceFrom = report.priceFrom
     }
+}
+
+/// All models with the one of drills, for what contains incidents: nobody else needs to see it.
+struct ContainedModels: LiveModels {
+    let gateway: ModelGateway
+
+    func models() -> [ModelStatus] { gateway.statuses(withDrill: true) }
+
+    func reset(model: String, target: String?) -> [String] { gateway.reset(model: model, target: target) }
 }

@@ -64,8 +64,9 @@ struct ContainmentTests {
             try await fixture.register("writer")
             let task = try await fixture.base.create(["title": "a", "type": "report"])
             var done: [Containment] = []
-            for alert in ["HighErrorRate", "ToolStorm"] {
-                let incident = try await fixture.fire(alert, [("agent", "writer")])
+            // About different things, so that they are two incidents.
+            for (alert, label) in [("HighErrorRate", "agent"), ("QueueBackup", "queue")] {
+                let incident = try await fixture.fire(alert, [(label, "writer")])
                 for (action, values) in [
                     (ContainmentAction.pauseAgent, [ContainmentParameter.agents: ["writer"]]),
                     (.holdTask, [.tasks: [task.id.text]]), (.cutBudget, [.scopes: ["agent:writer"]]),
@@ -218,13 +219,13 @@ struct ContainmentTests {
         let door = TestDoor()
         let doors = ContainmentDoors(sessions: door, memory: door, goldenSets: door)
         try await ContainmentFixture.on(.sqlite, policy: try .acting, doors: doors) { fixture in
-            try await fixture.register("writer")
             var memory: Containment?
             for (name, mode) in [
-                ("A", FailureMode.contextPoisoning), ("B", .memoryCorruption), ("C", .silentDrift),
-                ("D", .staleContext),
+                ("a", FailureMode.contextPoisoning), ("writer", .memoryCorruption), ("c", .silentDrift),
+                ("d", .staleContext),
             ] {
-                let incident = try await fixture.fire(name, [("agent", "writer")], mode: mode)
+                try await fixture.register(name)
+                let incident = try await fixture.fire("Alert", [("agent", name)], mode: mode)
                 try await fixture.act()
                 let found = try await fixture.containments(incident)
                 #expect(found.map(\.state) == [.acted], "\(mode)")

@@ -33,7 +33,8 @@ private final class PlannerBench {
         firing.append(
             Alert(
                 id: Identifier(world), labels: LabelSet([("alertname", name)] + more), annotations: [:], value: nil,
-                origin: .rule, activeAt: now - .seconds(seconds), startsAt: now - .seconds(seconds), updatedAt: now, generatorURL: ""))
+                origin: .rule, activeAt: now - .seconds(seconds), startsAt: now - .seconds(seconds), updatedAt: now,
+                generatorURL: ""))
     }
 
     func end(_ name: String) {
@@ -298,7 +299,8 @@ struct NotificationPlannerTests {
         let alerts = (0..<NotificationGroup.groupsMax + 3).map { number in
             Alert(
                 id: Identifier(world), labels: LabelSet([("alertname", "A"), ("n", "\(number)")]), annotations: [:],
-                value: nil, origin: .rule, activeAt: world.now, startsAt: world.now, updatedAt: world.now, generatorURL: "")
+                value: nil, origin: .rule, activeAt: world.now, startsAt: world.now, updatedAt: world.now,
+                generatorURL: "")
         }
         let plan = NotificationPlanner(
             settings: settings, receiver: try #require(settings.receivers.first),

@@ -153,7 +153,7 @@ struct OnCallScenarioTests {
             #expect(notice?["person"] == "ada")
             // Nothing sends notices here, and it says so.
             #expect(notice?["state"] == "pending")
-            #expect(notice?["error"]?.string == "There is no receiver ada-phone.")
+            #expect(notice?["error"]?.string == "alerts.receivers has none that is called ada-phone")
             let page = try await client.get("/oncall", key: key).text
             #expect(page.contains("&lt;Agents&gt; are down"))
             #expect(page.contains("data-action=\"acknowledge\""))

@@ -37,7 +37,7 @@ struct ShippedRulesTests {
                 case .alert(let rule):
                     let alert = try #require(one.alert)
                     #expect(one.name == rule.name && one.query.text == rule.expression)
-                    #expect(one.labels.map(\.name) == ["severity"])
+                    #expect(one.labels.map(\.name) == rule.allLabels.map(\.name))
                     #expect(alert.annotations.map(\.name) == ["summary", "description", "action", "runbook_url"])
                     #expect(alert.holdsFor == (rule.holdsFor.flatMap(PromQLLexer.duration) ?? 0))
                 }

@@ -386,6 +386,30 @@ CREATE TABLE alert_rule_states (
 CREATE TABLE alert_rule_rounds (
   replica TEXT NOT NULL PRIMARY KEY, evaluated_at INTEGER NOT NULL) STRICT;
 
+-- 0091_notification
+CREATE TABLE silences (
+  id TEXT NOT NULL PRIMARY KEY, matchers TEXT NOT NULL, starts_at INTEGER NOT NULL,
+  ends_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+  comment TEXT NOT NULL, is_end_told INTEGER NOT NULL CHECK (is_end_told IN (0, 1))) STRICT;
+CREATE INDEX silences_end ON silences (ends_at);
+CREATE TABLE notification_groups (
+  receiver TEXT NOT NULL, group_key TEXT NOT NULL, route_key TEXT NOT NULL, labels TEXT NOT NULL,
+  created_at INTEGER NOT NULL, next_at INTEGER NOT NULL, flushed_at INTEGER, noticed_at INTEGER,
+  told TEXT NOT NULL, resolved TEXT NOT NULL, attempts INTEGER NOT NULL, version INTEGER NOT NULL,
+  claimed_by TEXT, claimed_until INTEGER, PRIMARY KEY (receiver, group_key)) STRICT;
+CREATE INDEX notification_groups_next ON notification_groups (receiver, next_at);
+CREATE TABLE notification_deliveries (
+  id TEXT NOT NULL PRIMARY KEY, receiver TEXT NOT NULL, kind TEXT NOT NULL, group_key TEXT NOT NULL,
+  reason TEXT NOT NULL, alerts INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('delivered', 'failed', 'refused')), status INTEGER,
+  attempt INTEGER NOT NULL, at INTEGER NOT NULL, milliseconds INTEGER NOT NULL,
+  answer TEXT NOT NULL) STRICT;
+CREATE INDEX notification_deliveries_receiver ON notification_deliveries (receiver, id);
+CREATE TABLE alert_events (
+  source TEXT NOT NULL, dedup_key TEXT NOT NULL, labels TEXT NOT NULL, annotations TEXT NOT NULL,
+  triggered_at INTEGER NOT NULL, acknowledged_at INTEGER, PRIMARY KEY (source, dedup_key)) STRICT;
+CREATE INDEX alert_events_time ON alert_events (triggered_at);
+
 -- 0092_incidents
 CREATE TABLE incidents (
   id TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL,
@@ -398,6 +422,71 @@ CREATE TABLE incident_entries (
   incident_id TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
   action TEXT NOT NULL, target TEXT NOT NULL, actor TEXT NOT NULL, detail TEXT NOT NULL,
   PRIMARY KEY (incident_id, seq)) STRICT;
+
+-- 0093_containment
+CREATE TABLE containments (
+  id TEXT NOT NULL PRIMARY KEY, incident_id TEXT NOT NULL, origin TEXT NOT NULL, name TEXT NOT NULL,
+  mode TEXT, key TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, proposed_by TEXT NOT NULL,
+  decided_by TEXT, created_at INTEGER NOT NULL, decided_at INTEGER, expires_at INTEGER,
+  ended_at INTEGER, over_at INTEGER, UNIQUE (incident_id, key)) STRICT;
+CREATE INDEX containments_state ON containments (state, id);
+CREATE TABLE containment_steps (
+  containment_id TEXT NOT NULL, number INTEGER NOT NULL, action TEXT NOT NULL,
+  parameters TEXT NOT NULL, state TEXT NOT NULL, targets TEXT NOT NULL, outcomes TEXT NOT NULL,
+  started_at INTEGER, ended_at INTEGER, PRIMARY KEY (containment_id, number)) STRICT;
+CREATE TABLE containment_claims (
+  kind TEXT NOT NULL, name TEXT NOT NULL, step TEXT NOT NULL, before TEXT NOT NULL,
+  mark TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (kind, name, step)) STRICT;
+CREATE INDEX containment_claims_step ON containment_claims (step);
+
+-- 0093_runbooks
+CREATE TABLE runbook_runs (
+  id TEXT NOT NULL PRIMARY KEY, incident_id TEXT NOT NULL, runbook TEXT NOT NULL,
+  document TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, started_by TEXT NOT NULL,
+  approves INTEGER NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER) STRICT;
+CREATE INDEX runbook_runs_incident ON runbook_runs (incident_id, id);
+CREATE INDEX runbook_runs_state ON runbook_runs (state, id);
+CREATE TABLE runbook_steps (
+  run_id TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL,
+  state TEXT NOT NULL, evidence TEXT NOT NULL, containment_id TEXT, actor TEXT, started_at INTEGER,
+  ended_at INTEGER, due_at INTEGER, PRIMARY KEY (run_id, number)) STRICT;
+
+-- 0094_incidents
+ALTER TABLE incidents ADD COLUMN status_text TEXT;
+ALTER TABLE incidents ADD COLUMN status_at INTEGER;
+ALTER TABLE incidents ADD COLUMN status_by TEXT;
+ALTER TABLE incidents ADD COLUMN reopenings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE incidents ADD COLUMN quiet_since INTEGER;
+ALTER TABLE incidents ADD COLUMN acted_at INTEGER;
+ALTER TABLE incidents ADD COLUMN merged_into TEXT;
+ALTER TABLE incidents ADD COLUMN seen_event INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE incidents ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX incidents_group ON incidents (group_key, id);
+CREATE INDEX incidents_resolved ON incidents (resolved_at) WHERE resolved_at IS NOT NULL;
+CREATE INDEX incident_entries_time ON incident_entries (incident_id, at, seq);
+CREATE TABLE incident_subjects (
+  subject TEXT NOT NULL, incident_id TEXT NOT NULL, is_near INTEGER NOT NULL CHECK (is_near IN (0, 1)),
+  PRIMARY KEY (subject, incident_id)) STRICT;
+CREATE INDEX incident_subjects_incident ON incident_subjects (incident_id);
+CREATE TABLE incident_alerts (
+  incident_id TEXT NOT NULL, fingerprint TEXT NOT NULL, name TEXT NOT NULL, severity TEXT NOT NULL,
+  summary TEXT NOT NULL, labels TEXT NOT NULL, times INTEGER NOT NULL, first_at INTEGER NOT NULL,
+  last_at INTEGER NOT NULL, ended_at INTEGER, PRIMARY KEY (incident_id, fingerprint)) STRICT;
+CREATE INDEX incident_alerts_firing ON incident_alerts (fingerprint) WHERE ended_at IS NULL;
+CREATE TABLE postmortems (
+  incident_id TEXT NOT NULL PRIMARY KEY, document TEXT, edited_at INTEGER, edited_by TEXT,
+  revision INTEGER NOT NULL DEFAULT 1, due_at INTEGER, waived_at INTEGER, waived_by TEXT,
+  waived_why TEXT, reminded INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX postmortems_due ON postmortems (due_at) WHERE due_at IS NOT NULL;
+CREATE TABLE incident_actions (
+  incident_id TEXT NOT NULL, number INTEGER NOT NULL, summary TEXT NOT NULL, owner TEXT NOT NULL,
+  due_on TEXT, state TEXT NOT NULL CHECK (state IN ('open', 'done', 'dropped')),
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL, closed_at INTEGER,
+  PRIMARY KEY (incident_id, number)) STRICT;
+CREATE TABLE incident_traces (
+  incident_id TEXT NOT NULL, trace_id TEXT NOT NULL, at INTEGER NOT NULL, agent TEXT NOT NULL,
+  correlation_id TEXT, PRIMARY KEY (incident_id, trace_id)) STRICT;
+
 -- 0095_oncall
 CREATE TABLE oncall_escalations (
   id TEXT NOT NULL PRIMARY KEY, incident TEXT NOT NULL, title TEXT NOT NULL, severity TEXT NOT NULL,
@@ -430,3 +519,10 @@ CREATE TABLE oncall_overrides (
   created_by TEXT NOT NULL, removed_at INTEGER, removed_by TEXT,
   CHECK (from_at < until_at), CHECK ((removed_at IS NULL) = (removed_by IS NULL))) STRICT;
 CREATE INDEX oncall_overrides_until ON oncall_overrides (until_at);
+
+-- 0097_drills
+CREATE TABLE drills (
+  id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, started_at INTEGER NOT NULL,
+  started_by TEXT NOT NULL, ended_at INTEGER,
+  is_clear INTEGER NOT NULL DEFAULT 0 CHECK (is_clear IN (0, 1))) STRICT;
+CREATE INDEX drills_unclear ON drills (id) WHERE is_clear = 0;

@@ -283,7 +283,8 @@ extension ContainmentService: IncidentFollower {
 
     /// The plan for the mode of failure, once for each set of orders: an alert that joins may bring further subjects.
     private func proposePlan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
-        guard let mode = incident.mode, incident.isOpen else { return }
+        guard let mode = alert.flatMap(IncidentGrouping.mode) ?? incident.mode, incident.isOpen else { return }
+        let incident = Self.narrowed(incident, to: alert)
         let evidence = alert.map { $0.summary.isEmpty ? $0.name : $0.summary } ?? incident.title
         let orders = try plans.orders(for: mode, incident, evidence: evidence, in: transaction)
         guard !orders.isEmpty else { return }
@@ -314,6 +315,15 @@ extension ContainmentService: IncidentFollower {
             incident, origin: .plan, name: mode.rawValue, mode: mode, orders: orders, key: key, stance: stance,
             reason: reasons.joined(separator: " "), by: .system, in: transaction)
         if stance == .act { try record("approved", containment, by: .system, in: transaction) }
+    }
+
+    /// An alert that joins is answered for what it is about: others of the incident may have nothing to do with it.
+    private static func narrowed(_ incident: Incident, to alert: Alert?) -> Incident {
+        let about = alert.map(IncidentGrouping.subjects) ?? []
+        guard !about.isEmpty else { return incident }
+        var narrowed = incident
+        narrowed.subjects = about
+        return narrowed
     }
 
     /// Evidence grows while an incident goes on; it makes no new plan.

@@ -13,7 +13,8 @@ public enum DrillShapes {
             [
                 "type": "object",
                 "properties": [
-                    "id": text, "drill": kind, "alert": text, "project": text, "prefix": text, "startedAt": time, "startedBy": text,
+                    "id": text, "drill": kind, "alert": text, "project": text, "prefix": text, "startedAt": time,
+                    "startedBy": text,
                     "expiresAt": time, "endedAt": ["type": ["string", "null"]],
                     "bounds": ["type": "object", "additionalProperties": ["type": "integer"]],
                 ],

@@ -41,7 +41,8 @@ public struct NotificationService: Sendable {
     ///   - replica: The name that claims are made in.
     public init(
         settings: NotificationSettings, alerts: AlertService, silences: SilenceService,
-        courier: any NotificationCourier, storage: any Storage, externalURL: @escaping @Sendable () -> String, replica: String, world: World,
+        courier: any NotificationCourier, storage: any Storage, externalURL: @escaping @Sendable () -> String,
+        replica: String, world: World,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         (self.settings, self.alerts, self.silences) = (settings, alerts, silences)

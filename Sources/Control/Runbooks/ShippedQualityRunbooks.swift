@@ -8,7 +8,8 @@ extension ShippedRunbooks {
         summary: Tasks fail that build on others. The first thing to know is where it began.
         diagnosis:
           - {title: Tasks that failed of late, tasks: "state=failed&limit=20"}
-          - {title: Deliverables that were rejected, query: 'sum by (agent) (increase(agent_reviews_total{verdict="reject"}[1h]))'}
+          - title: Deliverables that were rejected
+            query: 'sum by (agent) (increase(agent_reviews_total{verdict="reject"}[1h]))'
           - {title: Errors of the last hour, logs: "severity=error&limit=20"}
         actions:
           - {action: holdDownstream, parameters: {tasks: "{{tasks}}"}}
@@ -106,7 +107,7 @@ extension ShippedRunbooks {
         diagnosis:
           - {title: What costs most, query: 'topk(5, sum by (agent, model) (increase(agent_cost_usd_total[1h])))'}
           - {title: Budgets, api: "/api/v1/budgets?limit=50"}
-          - {title: Runs that are held, api: "/api/v1/runs/held"}
+          - {title: Runs that are held, api: "/api/v1/loops"}
         actions:
           - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
         verify:

@@ -53,11 +53,13 @@ public struct TargetReport: Sendable {
 
 extension ModelGateway {
     /// Every model, in the order of the settings.
-    public func reports() -> [ModelReport] {
+    ///
+    /// - Parameter withDrill: Whether the model of drills is among them.
+    public func reports(withDrill: Bool = false) -> [ModelReport] {
         count()
         let now = world.now
         let meters = meters.withLock { $0 }
-        return settings.models.map { model in
+        return (withDrill ? settings.every : settings.models).map { model in
             ModelReport(
                 name: model.name, tier: model.tier, contextTokens: model.contextTokens,
                 dispatch: dispatch.standing(of: model.name),

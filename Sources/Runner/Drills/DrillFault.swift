@@ -50,7 +50,8 @@ struct ModelOutageFault: DrillFault {
     let faulty = ["asker"]
 
     mutating func prepare(_ fleet: DrillFleet) async throws {
-        try await fleet.create(queue: "asks", title: "waits for the model", more: [("model", .string(DrillFleet.model))])
+        try await fleet.create(
+            queue: "asks", title: "waits for the model", more: [("model", .string(DrillFleet.model))])
     }
 
     func provoke(_ fleet: DrillFleet) async throws {
@@ -92,7 +93,9 @@ struct LoopingAgentFault: DrillFault {
 
     func provoke(_ fleet: DrillFleet) async throws {
         try await fleet.beat("looper")
-        for _ in 0..<2 { try await fleet.tell("looper", tool: "success", arguments: #"{"query":"same"}"#, seconds: 0.1) }
+        for _ in 0..<2 {
+            try await fleet.tell("looper", tool: "success", arguments: #"{"query":"same"}"#, seconds: 0.1)
+        }
         try? await fleet.ask("looper", "the same question")
     }
 

@@ -1,6 +1,6 @@
 import Kernel
 
-/// The agents of one drill: each with a key of its own, all named by the drill's prefix, so that nobody else's are meant.
+/// The agents of one drill: each has a key of its own, and all are named by the drill's prefix.
 struct DrillFleet: Sendable {
     /// With the key of whoever started the drill.
     let operator_: ReeveClient
@@ -88,7 +88,9 @@ struct DrillFleet: Sendable {
         if let session { agent = agent.with(headers: ["x-reeve-session": session]) }
         let body: JSONValue = [
             "model": .string(Self.model), "max_tokens": 64, "messages": [["role": "user", "content": .string(words)]],
-            "tools": [["type": "function", "function": ["name": .string(Self.tool), "parameters": ["type": "object"]]]],
+            "tools": [
+                ["type": "function", "function": ["name": .string(Self.tool), "parameters": ["type": "object"]]]
+            ],
         ]
         _ = try await agent.post("/v1/chat/completions", body, patience: .none)
     }
@@ -104,11 +106,12 @@ struct DrillFleet: Sendable {
         _ short: String, tool status: String, arguments: String, seconds: Double
     ) async throws {
         let now = operator_.world.now.microseconds * 1_000
-        let attributes: [(String, String)] = [
-            ("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", Self.tool),
-            ("gen_ai.tool.call.arguments", arguments), ("gen_ai.conversation.id", "\(prefix)session"),
-            ("gen_ai.agent.name", name(short)),
-        ] + (status == "timeout" ? [("error.type", "timeout")] : [])
+        let attributes: [(String, String)] =
+            [
+                ("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", Self.tool),
+                ("gen_ai.tool.call.arguments", arguments), ("gen_ai.conversation.id", "\(prefix)session"),
+                ("gen_ai.agent.name", name(short)),
+            ] + (status == "timeout" ? [("error.type", "timeout")] : [])
         let span: JSONValue = [
             "traceId": .string(Hexadecimal.encode(operator_.world.entropy.bytes(16))),
             "spanId": .string(Hexadecimal.encode(operator_.world.entropy.bytes(8))),

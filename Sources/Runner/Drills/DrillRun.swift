@@ -1,6 +1,6 @@
 import Kernel
 
-/// Runs a drill from end to end: the fault is brought about, found, contained and mended, and all of it is cleared away.
+/// Runs a drill from end to end: a fault is brought about, found, contained and mended, and all is cleared away.
 public struct DrillRun: Sendable {
     /// The names of all drills.
     public static let names = DrillFaults.names
@@ -81,6 +81,8 @@ public struct DrillRun: Sendable {
         tell("recovered")
         for milestone in ["mitigated", "verified", "resolved"] { try? await reach(milestone, incident) }
         report.hasPostmortem = try await hasPostmortem(incident)
+        _ = try? await client.post(
+            ReeveClient.path("api", "v1", "incidents", incident, "postmortem", "waive"), ["reason": "It was a drill."])
     }
 
     private func since(_ start: Timestamp) -> Double { (client.world.now - start).seconds }
@@ -102,7 +104,8 @@ public struct DrillRun: Sendable {
 
     /// The drill's alert, while it fires.
     private func alert(_ fleet: DrillFleet) async throws -> JSONValue? {
-        let items = try await client.list(["api", "v1", "alerts"], query: [("state", "firing,suppressed")], limit: 5_000)
+        let items = try await client.list(
+            ["api", "v1", "alerts"], query: [("state", "firing,suppressed")], limit: 5_000)
         return items.items.first { $0["labels"]?["drill"]?.string == fleet.id }
     }
 
@@ -155,7 +158,7 @@ public struct DrillRun: Sendable {
         let name = fleet.name(Self.healthy)
         let events = try await client.list(["api", "v1", "events"], query: [("agent", name)], limit: 5_000).items
         let harm: Set<String> = [
-            "agent.paused", "agent.quarantined", "agent.draining", "task.held", "task.canceled", "task.lease_expired",
+            "agent.paused", "agent.quarantined", "agent.draining", "task.held", "task.canceled", "task.lease_lost",
         ]
         return events.contains { harm.contains($0["type"]?.string ?? "") } ? [Self.healthy] : []
     }
