@@ -65,7 +65,8 @@ struct AlertParts: Sendable {
             audit: records.audit, access: ground.access, exchange: exchange, address: address, replicaID: replicaID,
             world: world)
         onCall = OnCallService(
-            plan: plan.onCall, notifier: notices.notification, events: records.events, audit: records.audit,
+            plan: plan.onCall, notifier: notices.notification, follower: incidents, events: records.events,
+            audit: records.audit,
             storage: storage, world: world)
         calling.begin(onCall)
         let engine = metrics.map { RuleEngine(store: $0.store, externalURL: { address.url }, world: world) }
@@ -74,6 +75,7 @@ struct AlertParts: Sendable {
         rules = engine.map { [alerts, heart = notices.heart] engine in
             AlertRules(
                 engine: engine, service: alerts, sources: plan.rules.settings.rules, temporary: drills,
+                retentionDays: plan.rules.settings.retentionDays,
                 storage: storage, replica: replicaID, world: world, link: { _ in "\(address.url)/alerts" },
                 onRound: heart.beat,
                 onWarning: { logger.warning("\($0)") })

@@ -116,4 +116,24 @@ struct AlertServiceTests {
             }
         }
     }
+
+    @Test("what ended long ago is forgotten, what fires is not", arguments: TestEngine.available)
+    func forgotten(_ engine: TestEngine) async throws {
+        try await Self.with(engine) { service, storage, time in
+            let other = Self.hot.setting("agent", "bob")
+            try await storage.write { transaction in
+                let posts = [AlertPost(labels: Self.hot), AlertPost(labels: other)]
+                try service.take(posts, origin: .rule, from: "a", in: transaction)
+                try service.take(
+                    [AlertPost(labels: other, endsAt: time.now)], origin: .rule, from: "a", in: transaction)
+            }
+            let end = time.now
+            for (before, left) in [(end, 1), (end + .seconds(1), 0)] {
+                try await storage.write { try service.forget(before: before, in: $0) }
+                let ended = try await storage.read { try service.ended(since: end, limit: 10, in: $0) }
+                #expect(ended.count == left)
+            }
+            #expect(try await storage.read { try service.firing(in: $0).map(\.labels) } == [Self.hot])
+        }
+    }
 }

@@ -31,6 +31,7 @@ public actor AlertRules {
     private let service: AlertService
     private let sources: RuleBook.Sources
     private let temporary: (any TemporaryRules)?
+    private let retentionDays: Int64
     private let storage: any Storage
     private let replica: String
     private let link: @Sendable (String) -> String
@@ -56,11 +57,13 @@ public actor AlertRules {
     private var hasResumed = false
 
     /// - Parameters:
+    ///   - retentionDays: For which alerts that ended are kept.
     ///   - replica: The data directory's own name: states belong to the series that they come from.
     ///   - link: Where a rule's expression is shown.
     public init(
         engine: RuleEngine, service: AlertService, sources: RuleBook.Sources,
-        temporary: (any TemporaryRules)? = nil, storage: any Storage, replica: String, world: World,
+        temporary: (any TemporaryRules)? = nil, retentionDays: Int64 = 90, storage: any Storage, replica: String,
+        world: World,
         link: @escaping @Sendable (String) -> String = { _ in "" }, onRound: @escaping @Sendable () -> Void = {},
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) {
@@ -68,6 +71,7 @@ public actor AlertRules {
         self.service = service
         self.sources = sources
         self.temporary = temporary
+        self.retentionDays = retentionDays
         self.storage = storage
         self.replica = replica
         self.world = world
@@ -152,6 +156,11 @@ public actor AlertRules {
         }
         guard isAny else { return }
         _ = try await storage.write { [service] in try service.expire(in: $0) }
+    }
+
+    private func forget() async throws {
+        let time = world.now - .hours(24 * retentionDays)
+        try await storage.write { [service] in try service.forget(before: time, in: $0) }
     }
 
     private func tell(_ round: RuleEngine.Round) {
@@ -291,6 +300,7 @@ public actor AlertRules {
         [
             Loop("alerts.rules", every: Self.interval) { try await self.step() },
             Loop("alerts.expiry", every: .seconds(1)) { try await self.expire() },
+            Loop("alerts.retention", every: .minutes(10)) { try await self.forget() },
         ]
     }
 }

@@ -105,6 +105,14 @@ public struct AlertService: Sendable {
         }
     }
 
+    /// Alerts that one round forgets.
+    static let forgottenMax = 5_000
+
+    /// Forgets alerts that ended before a moment.
+    func forget(before time: Timestamp, in transaction: Transaction) throws {
+        _ = try store.forget(before: time, limit: Self.forgottenMax, in: transaction)
+    }
+
     private func note(_ type: String, _ alert: Alert, in transaction: Transaction) throws {
         // An alert about one agent stands in that agent's history too.
         let agent = alert.labels["agent"]

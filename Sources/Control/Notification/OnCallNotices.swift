@@ -60,6 +60,14 @@ extension IncidentService: AlertAcknowledging {
     }
 }
 
+extension IncidentService: OnCallFollowing {
+    /// Whoever answers a page sees to the incident.
+    public func acknowledged(incident: String, by principal: Principal, in transaction: Transaction) throws {
+        guard let id = Identifier<Incident>(incident), try self.incident(id, in: transaction) != nil else { return }
+        _ = try reach(.acknowledged, of: id, by: principal, in: transaction)
+    }
+}
+
 extension NotificationService: AlertQuieting {
     public func quiet(
         among firing: [Alert], in transaction: Transaction

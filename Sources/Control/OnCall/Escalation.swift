@@ -182,6 +182,11 @@ public protocol OnCallNotifying: Sendable {
     func notify(_ notice: OnCallNotice) async throws
 }
 
+/// Who hears that somebody has it, in the same transaction: incidents.
+public protocol OnCallFollowing: Sendable {
+    func acknowledged(incident: String, by principal: Principal, in transaction: Transaction) throws
+}
+
 /// For a Reeve whose notices have no way out: each is recorded as failed, with the reason.
 public struct NoOnCallReceivers: OnCallNotifying {
     public init() {}

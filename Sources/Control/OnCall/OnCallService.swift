@@ -26,17 +26,19 @@ public struct OnCallService: Sendable {
     public let plan: OnCallPlan?
     let store = OnCallStore()
     private let notifier: any OnCallNotifying
+    private let follower: (any OnCallFollowing)?
     private let events: Events
     private let audit: AuditService
     private let storage: any Storage
     private let world: World
 
     public init(
-        plan: OnCallPlan?, notifier: any OnCallNotifying = NoOnCallReceivers(), events: Events, audit: AuditService,
+        plan: OnCallPlan?, notifier: any OnCallNotifying = NoOnCallReceivers(),
+        follower: (any OnCallFollowing)? = nil, events: Events, audit: AuditService,
         storage: any Storage, world: World
     ) {
         (self.plan, self.notifier, self.events, self.audit) = (plan, notifier, events, audit)
-        (self.storage, self.world) = (storage, world)
+        (self.follower, self.storage, self.world) = (follower, storage, world)
     }
 
     // MARK: Escalations
@@ -88,6 +90,7 @@ public struct OnCallService: Sendable {
         try audit.record(
             "oncall.acknowledged", by: principal, target: "escalation:\(escalation.id.text)",
             detail: ["incident": .string(escalation.incident)], in: transaction)
+        try follower?.acknowledged(incident: escalation.incident, by: principal, in: transaction)
         return escalation
     }
 
