@@ -12,15 +12,23 @@ final class OnCallFollower: IncidentFollower {
     func begin(_ onCall: OnCallService) { service.withLock { $0 = onCall } }
 
     func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
-        // A drill wakes nobody.
-        guard let onCall = service.withLock({ $0 }), alert?.labels["drill"].isEmpty ?? true else { return }
+        try page(incident, alert, in: transaction)
+    }
+
+    /// An alert may make it worse, so that somebody is told who was not before.
+    func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws {
+        try page(incident, alert, in: transaction)
+    }
+
+    private func page(_ incident: Incident, _ alert: Alert?, in transaction: Transaction) throws {
+        // A drill wakes nobody. What others post is no drill, whatever they call it.
+        let isDrill = alert?.origin == .rule && alert?.labels["drill"].isEmpty == false
+        guard let onCall = service.withLock({ $0 }), !isDrill else { return }
         let path: OnCallPlan.Path = incident.kind == .behavioural ? .behavioural : .infrastructure
         try onCall.page(
             incident: incident.id.text, title: incident.title, severity: incident.severity.rawValue, path: path,
             in: transaction)
     }
-
-    func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws {}
 
     func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws {
         guard let onCall = service.withLock({ $0 }) else { return }

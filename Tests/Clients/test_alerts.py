@@ -99,9 +99,13 @@ def test_prometheus_own_words(house):
     assert {rule["type"] for group in only for rule in group["rules"]} == {"recording"}
     refused = house.api().session.get(f"{house.url}/prometheus/api/v1/rules?type=other", timeout=20)
     assert refused.status_code == 400 and refused.json()["errorType"] == "bad_data"
-    shown = house.api().get("/prometheus/api/v1/alerts")["data"]["alerts"]
-    assert {(alert["labels"]["alertname"], alert["state"]) for alert in shown} >= {
-        ("RoomTooHot", "firing"), ("RoomHotForLong", "pending"), ("Watchdog", "firing")}
+    wanted = {("RoomTooHot", "firing"), ("RoomHotForLong", "pending"), ("Watchdog", "firing")}
+
+    def shown():
+        found = house.api().get("/prometheus/api/v1/alerts")["data"]["alerts"]
+        return {(alert["labels"]["alertname"], alert["state"]) for alert in found}
+
+    until(lambda: shown() >= wanted)
     # What alerts are is a series too.
     reply = house.api().get('/prometheus/api/v1/query?query=ALERTS{alertname="RoomTooHot"}')["data"]["result"]
     assert [series["metric"]["alertstate"] for series in reply] == ["firing"]

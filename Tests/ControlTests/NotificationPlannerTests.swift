@@ -216,10 +216,12 @@ struct NotificationPlannerTests {
     func inhibition() throws {
         let bench = try PlannerBench(Self.document(route: ["groupWait": "10s", "groupInterval": "60s"]))
         bench.fire("ProviderOutage", [("provider", "acme")])
-        bench.fire("HighErrorRate", [("provider", "acme")])
-        bench.fire("HighErrorRate", [("provider", "other")])
+        // An agent does not say which provider it leans on; timeouts name theirs.
+        bench.fire("HighErrorRate", [("agent", "writer")])
+        bench.fire("ModelTimeouts", [("provider", "acme")])
+        bench.fire("ModelTimeouts", [("provider", "other")])
         bench.run(12)
-        #expect(bench.told == ["10 first HighErrorRate", "10 first ProviderOutage"])
+        #expect(bench.told == ["10 first ModelTimeouts", "10 first ProviderOutage"])
         let without = try PlannerBench(
             Self.document(route: ["groupWait": "10s"], more: [("shippedInhibitions", false)]))
         without.fire("ProviderOutage", [("provider", "acme")])

@@ -133,11 +133,14 @@ public actor AlertRules {
         guard hasResumed else { return }
         try await reload()
         if try await lookForGuests() { try await end(await engine.load(try withGuests())) }
+        var failure: (any Error)?
         for due in await engine.due() {
             let round = await engine.evaluate(due)
             tell(round)
-            try await take(round)
+            // The others' time has come as well.
+            do { try await take(round) } catch { failure = error }
         }
+        if let failure { throw failure }
         if notedAt.map({ world.now - $0 >= Self.noteEvery || world.now < $0 }) ?? true {
             let now = world.now
             try await storage.write { [states, replica] in
@@ -290,7 +293,9 @@ public actor AlertRules {
     private func withGuests() throws -> RuleBook {
         let further = try guests.flatMap { name, text in
             try RuleReader.read(text).groups.map { group in
-                RuleBook.Entry(file: name, group: group, interval: group.interval ?? RuleBook.intervalMin)
+                RuleBook.Entry(
+                    file: name, group: group, interval: group.interval ?? RuleBook.intervalMin,
+                    isOfDrill: true)
             }
         }
         return RuleBook(book.entries + further)

@@ -5,6 +5,8 @@ import Telemetry
 public struct AlertService: Sendable {
     /// After so long without a word an alert counts as ended (Alertmanager's `resolve_timeout`).
     public static let resolveAfter = Span.minutes(5)
+    /// For so long an alert fires at most on one word.
+    public static let claimMax = Span.hours(30 * 24)
     /// Claims that one round lets go of.
     static let expiriesMax = 1_000
 
@@ -38,11 +40,14 @@ public struct AlertService: Sendable {
                 if let change = try end(known, by: source, at: endsAt, in: transaction) { changes.append(change) }
                 continue
             }
-            let until = post.endsAt ?? now + Self.resolveAfter
+            let until = min(post.endsAt ?? now + Self.resolveAfter, now + Self.claimMax)
             if var known {
-                known.annotations = post.annotations
-                known.value = post.value
-                known.generatorURL = post.generatorURL
+                // What Reeve's own rule says of it, nobody else says otherwise.
+                if origin == .rule || known.origin == .external {
+                    known.annotations = post.annotations
+                    known.value = post.value
+                    known.generatorURL = post.generatorURL
+                }
                 known.updatedAt = now
                 try store.update(known, in: transaction)
                 try store.claim(known.id, by: source, until: until, in: transaction)

@@ -5,10 +5,9 @@ import Telemetry
 /// see ``members``.
 public struct AlertSettings: Sendable {
     /// All that the section may hold.
-    public static let members = [
-        "rules", "shipped", "without", "interval", "retentionDays", "receivers", "route", "inhibit", "times",
-        "watchdog", "containment", "runbooks",
-    ]
+    public static let members =
+        ["rules", "shipped", "without", "interval", "retentionDays", "containment", "runbooks"]
+        + NotificationSettings.members
     /// Patterns of rule files.
     static let patternsMax = 100
 

@@ -293,6 +293,11 @@ extension ContainmentService: IncidentFollower {
         let radius = try hands.radius(of: orders, in: transaction)
         var stance = policy.stance(of: mode, incident.severity)
         var reasons: [String] = []
+        if stance == .act, alert?.origin == .external {
+            // What others say may be wrong about whom it names.
+            stance = .ask
+            reasons.append("Another system told of it.")
+        }
         if stance == .act {
             let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
             let subjects = Set(try ContainmentPlans.agents(of: incident, hands, in: transaction))

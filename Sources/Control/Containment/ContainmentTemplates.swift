@@ -5,8 +5,7 @@ enum ContainmentTemplates {
     static let containments = PageTemplate(
         "containments",
         #"""
-        <section class="panel spaced" id="containments" aria-label="Containment">
-          <header><h2>Containment</h2></header>
+        <div id="containments">
           {{#hasAny}}
           <table class="table cards">
             <thead><tr><th>What</th><th>Steps</th><th>By</th><th class="num">When</th><th></th></tr></thead>
@@ -37,16 +36,15 @@ enum ContainmentTemplates {
           <details class="pad"><summary>Actions</summary><ul class="plain">{{#actions}}<li><b>{{title}}</b>
             <code>{{name}}</code> {{#absence}}<span class="muted">Not there yet. {{absence}}</span>{{/absence}}
             {{^absence}}<span class="muted">on {{parameter}}</span>{{/absence}}</li>{{/actions}}</ul></details>
-        </section>
+        </div>
         """#)
 
     static let runs = PageTemplate(
         "runbook-runs",
         #"""
-        <section class="panel spaced" id="runs" aria-label="Runbooks">
-          <header><h2>Runbooks</h2>{{#canOperate}}<span class="actions"><button class="tiny primary" type="button"
-            data-action="run" data-post="{{apiPath}}" data-done="The runbook runs">Run the runbook</button></span>
-            {{/canOperate}}</header>
+        <div id="runs">
+          {{#canOperate}}<p class="pad"><button class="tiny primary" type="button" data-action="run"
+            data-post="{{apiPath}}" data-done="The runbook runs">Run the runbook</button></p>{{/canOperate}}
           {{#runs}}
           <div class="pad" data-run="{{id}}"><p><span class="state" data-state="{{state}}">{{stateLabel}}</span>
             {{#runbook}}<a href="{{path}}">{{label}}</a>{{/runbook}} <span class="muted">by {{by}},
@@ -60,6 +58,6 @@ enum ContainmentTemplates {
               came</summary><pre>{{evidence}}</pre></details>{{/evidence}}</li>{{/steps}}</ol></div>
           {{/runs}}
           {{^hasRuns}}<p class="pad muted">None was run yet.</p>{{/hasRuns}}
-        </section>
+        </div>
         """#)
 }

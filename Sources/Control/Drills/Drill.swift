@@ -4,6 +4,8 @@ import Telemetry
 /// A fault that is brought about on purpose, with agents of its own, to see whether it is found and contained.
 public struct Drill: Sendable, Identified {
     public static let idPrefix = "drill"
+    /// What the names of their alerts begin with.
+    static let alertPrefix = "Drill"
     /// A drill that nobody ends is over after this.
     static let span = Span.seconds(60)
     /// Drills that are listed.

@@ -65,6 +65,8 @@ enum RootCauseRanking {
     static let changeHalfLife = Span.minutes(10)
     /// What came later than this after the first alert is no cause any more.
     static let lateMax = Span.minutes(2)
+    /// The same for changes, which are known by their own time: as far apart as the clocks of replicas.
+    static let changeLateMax = Span.seconds(2)
 
     static func candidates(_ facts: IncidentFacts) -> [RootCause] {
         var found: [String: RootCause] = [:]
@@ -137,7 +139,7 @@ enum RootCauseRanking {
     private static func changes(_ facts: IncidentFacts) -> [RootCause] {
         facts.entries(.change).compactMap { entry in
             let before = facts.begin - entry.at
-            guard before > Span(microseconds: -lateMax.microseconds) else { return nil }
+            guard before > Span(microseconds: -changeLateMax.microseconds) else { return nil }
             let minutes = max(0, before.seconds / 60)
             // Half as much with each ten minutes.
             var fresh = 1.0

@@ -9,7 +9,9 @@ enum IncidentGrouping {
     static let nearMax = 100
 
     /// Labels that name what an alert is about.
-    static let subjectLabels = ["agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool"]
+    static let subjectLabels = [
+        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "drill",
+    ]
 
     /// Alerts with the same key are one incident's, whatever else is known.
     static func key(of alert: Alert) -> String {

@@ -6,8 +6,9 @@ enum IncidentPageTemplates {
         "incidents",
         #"""
         <div class="head"><h1>Incidents</h1>{{#showsSubtitle}}<span class="sub">{{subtitle}}</span>{{/showsSubtitle}}
-          <span class="actions"><a class="button" href="/incidents/report">Report</a>{{#canOperate}}<details
-            class="menu"><summary class="button" data-action="open-menu">Open one</summary><div class="pop">
+          <span class="actions"><a class="button" href="/runbooks">Runbooks</a><a class="button"
+            href="/incidents/report">Report</a>{{#canOperate}}<details class="menu"><summary
+            class="button" data-action="open-menu">Open one</summary><div class="pop">
             <form data-keep id="incident-new" data-post="/api/v1/incidents" data-done="Opened">
               <label class="field">What is wrong<input name="title" required maxlength="300"
                 autocomplete="off"></label>

@@ -132,8 +132,11 @@ extension IncidentService {
     /// Incidents that were detected in the last days.
     func report(days: Int64, in transaction: Transaction) throws -> IncidentReport {
         let since = world.now - .hours(24 * days)
-        return IncidentReport(
-            try store.detected(since: since, limit: IncidentReport.incidentsMax, in: transaction), days: days,
-            alerts: try links.noise(since: since, limit: IncidentReport.rulesMax * 4, in: transaction))
+        // Drills say how the playbook does, not how the fleet does.
+        let own = try store.detected(since: since, limit: IncidentReport.incidentsMax, in: transaction).filter {
+            !$0.subjects.contains { $0.hasPrefix("drill:") }
+        }
+        let alerts = try links.noise(since: since, limit: IncidentReport.rulesMax * 4, in: transaction)
+        return IncidentReport(own, days: days, alerts: alerts.filter { !$0.rule.hasPrefix(Drill.alertPrefix) })
     }
 }

@@ -65,7 +65,7 @@ public struct AlertEventRoutes: Sendable {
                 .unauthenticated, "The routing key is none of Reeve's.",
                 hint: "Make one with `reeve keys create --role ingest`, and send it as routing_key.")
         }
-        guard Permission.ingest.admits(principal.role) else {
+        guard Permission.tell.admits(principal.role) else {
             throw Problem(.forbidden, "A key with the role \"\(principal.role.rawValue)\" may not send events.")
         }
         return principal

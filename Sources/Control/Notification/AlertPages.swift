@@ -68,7 +68,9 @@ public struct AlertPages: Sendable {
         }
         let canOperate = Permission.operate.admits(request.principal.role)
         let rows = firing.map { AlertRowView($0, standings.standing(of: $0.labels), canOperate: canOperate, now: now) }
-        let loud = rows.filter { $0.state == "failed" }
+        let loud = rows.filter { $0.state == "failed" }.enumerated().sorted { left, right in
+            (Self.rank(left.element.severity), left.offset) < (Self.rank(right.element.severity), right.offset)
+        }.map(\.element)
         let sections = [
             AlertSectionView("firing", "Firing", loud, max: Self.rowsMax),
             AlertSectionView(
@@ -90,6 +92,11 @@ public struct AlertPages: Sendable {
         return try await shell.page(
             "Alerts", at: .alerts, template: "alerts", view: view, topics: ["alert", "silence", "incident"],
             request: request)
+    }
+
+    /// What asks nothing of anybody, such as the watchdog, comes last.
+    private static func rank(_ severity: String) -> Int {
+        ["critical": 0, "warning": 1, "info": 3, "none": 4][severity] ?? 2
     }
 
     private func showReceivers(_ request: APIRequest) async throws -> APIReply {

@@ -38,14 +38,14 @@ public struct AlertReceiver: Sendable {
     var url: String?
     var urlSecret: ReceiverSecret?
     /// Whether the address may be of a private network or this machine.
-    public let allowPrivate: Bool
+    public var allowPrivate: Bool
     /// Whether it hears of ends.
     public let sendResolved: Bool
     let timeout: Span
     /// A file of certificates that are trusted beside the system's.
-    let caFile: String?
-    let headers: [(name: String, value: String)]
-    let bearer: ReceiverSecret?
+    var caFile: String?
+    var headers: [(name: String, value: String)]
+    var bearer: ReceiverSecret?
     /// Signs webhooks.
     let signing: ReceiverSecret?
     let routingKey: ReceiverSecret?

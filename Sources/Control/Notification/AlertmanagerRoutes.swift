@@ -23,7 +23,7 @@ public struct AlertmanagerRoutes: Sendable {
                 .get, "alerts", .operateOrView, "List what fires, as Alertmanager does",
                 RouteShape(query: Self.alertQuery, reply: Self.list("AlertmanagerAlert")), list),
             route(
-                .post, "alerts", .ingest, "Take in alerts as Alertmanager does",
+                .post, "alerts", .tell, "Take in alerts as Alertmanager does",
                 RouteShape(body: Self.list("AlertmanagerPost")), post),
             route(
                 .get, "alerts/groups", .operateOrView, "List what fires in the groups that receivers are told of",

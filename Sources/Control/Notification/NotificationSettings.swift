@@ -123,17 +123,13 @@ public struct NotificationSettings: Sendable {
     }
 
     /// What follows from a provider's outage, or from a fleet that was paused, is told of once, by its cause.
-    static let shippedInhibitions: [AlertInhibition] = {
-        func named(_ pattern: String) -> [LabelMatcher] {
-            (try? LabelMatcher("alertname", .matches, pattern)).map { [$0] } ?? []
+    static let shippedInhibitions: [AlertInhibition] = ShippedInhibitions.entries.compactMap { entry in
+        func named(_ names: [String]) -> [LabelMatcher]? {
+            (try? LabelMatcher("alertname", .matches, names.joined(separator: "|"))).map { [$0] }
         }
-        return [
-            AlertInhibition(
-                sources: named("ProviderOutage"), targets: named("HighErrorRate|ModelTimeouts|TaskStuck"),
-                equal: ["provider"]),
-            AlertInhibition(sources: named("FleetPaused"), targets: named("AgentDown"), equal: []),
-        ]
-    }()
+        guard let sources = named(entry.sources), let targets = named(entry.targets) else { return nil }
+        return AlertInhibition(sources: sources, targets: targets, equal: entry.equal)
+    }
 }
 
 extension AlertTimes {

@@ -1,3 +1,4 @@
+import Foundation
 import Kernel
 import Telemetry
 
@@ -28,6 +29,13 @@ extension NotificationService: OnCallNotifying {
         guard outcome.state == .delivered else { throw NotDelivered(description: outcome.answer) }
     }
 
+    private static func isSameServer(_ one: String, _ other: String?) -> Bool {
+        guard let one = URLComponents(string: one), let other = other.flatMap(URLComponents.init(string:)) else {
+            return false
+        }
+        return one.scheme == other.scheme && one.host == other.host && one.port == other.port && one.host != nil
+    }
+
     private func receiver(for notice: OnCallNotice) throws -> AlertReceiver? {
         switch notice.channel {
         case nil: return nil
@@ -45,6 +53,10 @@ extension NotificationService: OnCallNotifying {
         case .ntfy(let topic):
             guard var receiver = settings.receivers.first(where: { $0.kind == .ntfy }) else {
                 throw NotDelivered(description: "alerts.receivers has none of the kind ntfy, which topics go by")
+            }
+            if !Self.isSameServer(topic, receiver.url) {
+                // What is for one server is not for another.
+                (receiver.bearer, receiver.headers, receiver.caFile, receiver.allowPrivate) = (nil, [], nil, false)
             }
             (receiver.url, receiver.urlSecret) = (topic, nil)
             return receiver

@@ -23,14 +23,15 @@ public struct RunbookPages: Sendable {
             subtitle: PageText.plural(library.runbooks.count, "runbook") + (own > 0 ? ", \(own) of your own" : ""),
             runbooks: library.runbooks.map(RunbookRowView.init))
         return try await shell.page(
-            "Runbooks", at: .fleet, template: "runbooks", view: view, topics: [], request: request)
+            "Runbooks", at: .incidents, template: "runbooks", view: view, topics: [], request: request)
     }
 
     private func show(_ request: APIRequest) async throws -> APIReply {
         let name = request.parameter("name")
         guard let runbook = library.runbook(name) else { throw Problem.notFound("runbook", name) }
         return try await shell.page(
-            runbook.title, at: .fleet, template: "runbook", view: RunbookView(runbook), topics: [], request: request)
+            runbook.title, at: .incidents, template: "runbook", view: RunbookView(runbook), topics: [], request: request
+        )
     }
 }
 

@@ -1,4 +1,5 @@
 import Kernel
+import Telemetry
 
 /// Which model a caller means: by its name, by a tier's, or by what its task asks for.
 extension ModelCall {
@@ -33,7 +34,7 @@ extension ModelCall {
     /// The model of drills is there for the agents of drills alone.
     private func admitted(_ entry: ModelEntry) throws -> ModelEntry {
         guard entry.settings.name == gateway.settings.drill?.name else { return entry }
-        guard record.agent?.hasPrefix(DrillModel.agentPrefix) == true else {
+        guard record.agent.map(DrillNames.isOfDrill) == true else {
             throw DialectError.unknownModel(entry.settings.name)
         }
         return entry

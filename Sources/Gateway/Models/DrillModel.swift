@@ -1,12 +1,11 @@
 import Kernel
+import Telemetry
 
 /// The model of drills: scripted, within Reeve, there on every server and asked by the agents of drills alone. It goes
 /// wrong as the words of a call say, so that a drill brings about what it is about with real calls.
 public enum DrillModel {
     /// Its name, and that of its provider.
-    public static let name = "reeve-drill"
-    /// What the names of agents begin with that may ask it.
-    public static let agentPrefix = "drill-"
+    public static let name = DrillNames.model
 
     /// What a call says so that its provider fails.
     public static let fails = "drill: the provider fails"
@@ -15,7 +14,7 @@ public enum DrillModel {
     /// What a call says so that the model calls the same tool as before.
     public static let loops = "drill: the same tool again"
     /// The tool that it calls then.
-    public static let tool = "drill-search"
+    public static let tool = DrillNames.tool
 
     static let document: JSONValue = [
         "providers": .object(JSONObject([.init(name: name, value: ["kind": "scripted"])])),

@@ -83,6 +83,8 @@ public enum Permission: Sendable, Equatable {
     public static let administer = Permission.roles([.admin])
     /// Claims tasks and writes to those it holds.
     public static let work = Permission.roles([.admin, .operator_, .agent])
+    /// Says what is wrong with anybody. An agent speaks for itself alone, so none may.
+    public static let tell = Permission.roles([.admin, .operator_, .ingest])
     /// Sends heartbeats and events. A viewer never may.
     public static let ingest = Permission.roles([.admin, .operator_, .agent, .ingest])
 

@@ -38,7 +38,7 @@ struct DrillFleet: Sendable {
 
     func beat(_ short: String) async throws {
         let body: JSONValue = [
-            "type": "agent.heartbeat", "agentType": "drill", "project": .string(project),
+            "type": "agent.heartbeat", "agentType": "reeve-drill", "project": .string(project),
             "statusMessage": "part of a drill",
         ]
         _ = try await agent(short).post("/api/events/ingest", body, patience: .none)
@@ -97,7 +97,7 @@ struct DrillFleet: Sendable {
 
     /// The model of drills, which every server has, and what it is told so that it goes wrong.
     static let model = "reeve-drill"
-    static let tool = "drill-search"
+    static let tool = "reeve-drill-search"
     static let fails = "drill: the provider fails"
     static let burns = "drill: many tokens"
 

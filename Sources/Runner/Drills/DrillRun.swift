@@ -160,7 +160,7 @@ public struct DrillRun: Sendable {
         let harm: Set<String> = [
             "agent.paused", "agent.quarantined", "agent.draining", "task.held", "task.canceled", "task.lease_lost",
         ]
-        return events.contains { harm.contains($0["type"]?.string ?? "") } ? [Self.healthy] : []
+        return events.contains { harm.contains($0["type"]?.string ?? "") } ? [name] : []
     }
 
     private func end(_ drill: JSONValue) async throws {

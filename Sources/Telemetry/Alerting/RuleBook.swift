@@ -18,8 +18,11 @@ public struct RuleBook: Sendable {
         /// Milliseconds.
         public let interval: Int64
 
-        public init(file: String, group: RuleProgram.Group, interval: Int64) {
-            (self.file, self.group, self.interval) = (file, group, interval)
+        /// Whether a drill brought it: others leave out what drills do.
+        public let isOfDrill: Bool
+
+        public init(file: String, group: RuleProgram.Group, interval: Int64, isOfDrill: Bool = false) {
+            (self.file, self.group, self.interval, self.isOfDrill) = (file, group, interval, isOfDrill)
         }
 
         /// Tells the group apart from all others.

@@ -8,6 +8,8 @@ public struct RuleEvaluation {
     public let reader: any SeriesReader
     public var externalLabels = LabelSet.none
     public var externalURL = ""
+    /// What no alert is made of.
+    public var leavesOut: (LabelSet) -> Bool = { _ in false }
     /// Whether the time for it has run out.
     public var isOver: () -> Bool = { false }
     /// What rules share of the moment.
@@ -69,7 +71,7 @@ public struct RuleEvaluation {
         at time: Int64, isAnnotated: Bool = true
     ) throws -> [AlertStates.Finding] {
         var seen: Set<LabelSet> = []
-        return try samples.map { sample in
+        return try samples.filter { !leavesOut($0.labels) }.map { sample in
             var data = Template.Data(labels: sample.labels, value: sample.value)
             data.externalLabels = externalLabels
             data.externalURL = externalURL

@@ -48,31 +48,18 @@ public struct AlertmanagerExport: Sendable {
         ]
     }
 
-    /// What follows from what. Agents, models and task types do not say which provider they lean on, so an outage of
-    /// one keeps their alerts quiet whatever the provider; timeouts name theirs.
-    private static let inhibitions: [JSONValue] = [
-        [
-            "source_matchers": [named(ModelRules.providerOutage)], "target_matchers": [named(ModelRules.modelTimeouts)],
-            "equal": ["provider"],
-        ],
-        [
-            "source_matchers": [named(ModelRules.providerOutage)],
-            "target_matchers": [
-                named(
-                    ModelRules.highErrorRate, ModelRules.errorRateSpike, FleetRules.taskStuck, FleetRules.queueBackup,
-                    BehaviourRules.sessionAbnormal, TaskRules.cascadingFailure, QualityRules.modelSlow,
-                    QualityRules.breakerFlapping)
-            ],
-        ],
-        [
-            "source_matchers": [named(FleetRules.fleetPaused)],
-            "target_matchers": [named(FleetRules.agentDown, FleetRules.taskStuck, FleetRules.queueBackup)],
-        ],
-    ]
+    private static let inhibitions: [JSONValue] = ShippedInhibitions.entries.map { entry in
+        var rule = JSONObject()
+        rule["source_matchers"] = .array([named(entry.sources)])
+        rule["target_matchers"] = .array([named(entry.targets)])
+        if !entry.equal.isEmpty { rule["equal"] = .list(entry.equal) }
+        return .object(rule)
+    }
 
-    private static func named(_ rules: AlertRule...) -> JSONValue {
-        let names = rules.map(\.name).joined(separator: "|")
-        return .string(rules.count == 1 ? "alertname=\"\(names)\"" : "alertname=~\"\(names)\"")
+    private static func named(_ rules: AlertRule...) -> JSONValue { named(rules.map(\.name)) }
+
+    private static func named(_ names: [String]) -> JSONValue {
+        .string(names.count == 1 ? "alertname=\"\(names[0])\"" : "alertname=~\"\(names.joined(separator: "|"))\"")
     }
 
     private func receiver(_ name: String) -> JSONValue {
