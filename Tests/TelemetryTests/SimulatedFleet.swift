@@ -280,6 +280,7 @@ extension SimulatedFleet {
         add("reeve_telemetry_records_total", records + [("outcome", "stored")], Double(events(60 * load)))
         add("reeve_telemetry_records_total", records + [("outcome", "rejected")], isOn("TelemetryLoss") ? 2 : 0)
         add("reeve_telemetry_unkept_traces_total", [], isOn("TracesNotKept") ? 1 : 0)
+        set("reeve_incident_postmortems_overdue", [], isOn("PostmortemOverdue") ? 1 : 0)
     }
 
     private func memory() {
