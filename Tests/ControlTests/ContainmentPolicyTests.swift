@@ -134,6 +134,38 @@ struct ContainmentPolicyTests {
         }
     }
 
+    @Test("what comes back within its incident is contained again, but for what a person refused")
+    func comesBack() async throws {
+        let labels = [("agent", "writer")]
+        try await ContainmentFixture.on(.sqlite, policy: try .acting) { fixture in
+            try await fixture.register("writer")
+            let incident = try await fixture.fire("ToolStorm", labels, mode: .infiniteLoop)
+            for round in 1...2 {
+                try await fixture.act()
+                #expect(try await fixture.agent("writer").isPaused, "round \(round)")
+                try await fixture.end("ToolStorm", labels, mode: .infiniteLoop)
+                fixture.time.advance(by: .seconds(61))
+                try await fixture.loop.rampBack()
+                try await fixture.act()
+                #expect(try await !fixture.agent("writer").isPaused, "round \(round)")
+                #expect(try await fixture.fire("ToolStorm", labels, mode: .infiniteLoop) == incident)
+            }
+            #expect(try await fixture.containments(incident).map(\.state) == [.reversed, .reversed, .acting])
+        }
+        try await ContainmentFixture.on(.sqlite) { fixture in
+            try await fixture.register("writer")
+            let incident = try await fixture.fire("ToolStorm", labels, mode: .infiniteLoop)
+            let proposed = try #require(try await fixture.containments(incident).first)
+            try await fixture.storage.write { [service = fixture.service] in
+                _ = try service.refuse(
+                    proposed.id.text, reason: "it is meant so", by: TaskFixture.operatorKey, in: $0)
+            }
+            try await fixture.end("ToolStorm", labels, mode: .infiniteLoop)
+            try await fixture.fire("ToolStorm", labels, mode: .infiniteLoop)
+            #expect(try await fixture.containments(incident).map(\.state) == [.refused])
+        }
+    }
+
     static let orders: [(String, String?)] = [
         (#"{"action":"pauseAgent","parameters":{"agents":["a"]}}"#, nil),
         (#"{"action":"pauseAgent","parameters":{}}"#, "parameters/agents"),

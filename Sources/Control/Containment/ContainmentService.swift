@@ -100,10 +100,15 @@ public struct ContainmentService: Sendable {
 
     /// What was taken back, or refused, may be proposed anew.
     private func freshKey(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> String {
-        let earlier = try store.containments(of: incident.id.text, limit: Self.listMax, in: transaction)
-            .filter { $0.key == key || $0.key.hasPrefix("\(key)/") }
+        let earlier = try earlier(key, incident, in: transaction)
         if let known = earlier.first(where: { $0.state.isOpen || $0.state.isInForce }) { return known.key }
         return earlier.isEmpty ? key : "\(key)/\(earlier.count + 1)"
+    }
+
+    /// What was proposed under a key before.
+    private func earlier(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> [Containment] {
+        try store.containments(of: incident.id.text, limit: Self.listMax, in: transaction)
+            .filter { $0.key == key || $0.key.hasPrefix("\(key)/") }
     }
 
     func incident(_ id: String, in transaction: Transaction) throws -> Incident {
@@ -288,7 +293,11 @@ extension ContainmentService: IncidentFollower {
         let evidence = alert.map { $0.summary.isEmpty ? $0.name : $0.summary } ?? incident.title
         let orders = try plans.orders(for: mode, incident, evidence: evidence, in: transaction)
         guard !orders.isEmpty else { return }
-        let key = "plan:" + String(Digest.sha256(orders.map { planKey($0) }.joined(separator: "\n")).prefix(24))
+        let plan = "plan:" + String(Digest.sha256(orders.map { planKey($0) }.joined(separator: "\n")).prefix(24))
+        let earlier = try earlier(plan, incident, in: transaction)
+        // A person's no stands for as long as the incident; what was taken back is done again when it comes back.
+        guard !earlier.contains(where: { $0.state == .refused }) else { return }
+        let key = try freshKey(plan, incident, in: transaction)
         guard try store.containment(key: key, of: incident.id.text, in: transaction) == nil else { return }
         let radius = try hands.radius(of: orders, in: transaction)
         var stance = policy.stance(of: mode, incident.severity)
