@@ -50,15 +50,16 @@ struct AlertParts: Sendable {
     ) {
         (self.plan, self.storage, self.world) = (plan, storage, world)
         exchange = Exchange(storage: storage, world: world)
-        let drills = DrillService(
-            ground: DrillYard(
-                tasks: ground.tasks, agents: ground.agents, access: ground.access, gateway: ground.gateway),
-            model: DrillModel.name, events: records.events, audit: records.audit, world: world)
-        self.drills = drills
         let address = PublicAddress(settings.http)
         self.address = address
         let calling = OnCallFollower()
         (incidents, containments, runbooks) = Self.answers(plan, ground, calling, records, settings, world)
+        let drills = DrillService(
+            ground: DrillYard(
+                tasks: ground.tasks, agents: ground.agents, access: ground.access, gateway: ground.gateway),
+            incidents: incidents, containments: containments, model: DrillModel.name, events: records.events,
+            audit: records.audit, world: world)
+        self.drills = drills
         alerts = AlertService(events: records.events, world: world, follower: incidents)
         notices = AlertFeatures(
             plan.notification, service: alerts, acknowledging: incidents, events: records.events,

@@ -62,7 +62,11 @@ def statuses(answer):
 @contextlib.contextmanager
 def still(data_dir, engine):
     """A server that does nothing by itself, and has written what it writes of itself a moment after it is ready."""
-    server = Server(data_dir, engine, settings=STILL).start()
+    Path(data_dir).mkdir(parents=True, exist_ok=True)
+    # Rules would tell of themselves meanwhile.
+    config = Path(data_dir) / "still.yaml"
+    config.write_text("alerts: {shipped: false}\n")
+    server = Server(data_dir, engine, ["--config", str(config)], settings=STILL).start()
     until(lambda: int(counts(server)["budget_replicas"]) == 1, what="the server's own row")
     yield server
     assert server.stop() == 0

@@ -57,6 +57,33 @@ def test_a_drill_is_found_contained_and_over(yard, name):
     assert tasks and all(task["state"] in ("done", "failed", "canceled", "skipped", "expired") for task in tasks)
 
 
+def test_a_drill_whose_command_is_killed_leaves_nothing(yard):
+    api = yard.api()
+    command = subprocess.Popen(
+        [BINARY, "drill", "model-outage", "--url", yard.url, "--key", yard.admin_key],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(),
+    )  # fmt: skip
+    running = until(lambda: [one for one in api.get("/api/v1/drills")["items"] if not one["endedAt"]])[0]
+
+    def acted():
+        for incident in api.get("/api/v1/incidents?state=open")["items"]:
+            for one in api.get(f"/api/v1/incidents/{incident['id']}/containments")["items"]:
+                if one["state"] == "acted":
+                    return incident["id"]
+        return None
+
+    incident = until(acted, 20)
+    command.kill()
+    command.wait()
+    api.post(f"/api/v1/drills/{running['id']}/end", expect=200)
+    states = lambda: {  # noqa: E731
+        one["state"] for one in api.get(f"/api/v1/incidents/{incident}/containments")["items"]
+    }
+    until(lambda: not states() & {"proposed", "asked", "acting", "acted", "reversing"}, 20)
+    until(lambda: api.get(f"/api/v1/incidents/{incident}")["milestones"]["resolvedAt"], 20)
+    until(lambda: not [one for one in api.get("/api/v1/alerts")["items"] if one["labels"].get("drill")], 20)
+
+
 def test_one_drill_at_a_time_and_names_that_are_known(yard):
     api = yard.api()
     begun = api.post("/api/v1/drills", {"name": "hung-agent"}, 201)

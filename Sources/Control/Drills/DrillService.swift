@@ -15,14 +15,19 @@ public protocol DrillGround: Sendable {
 public struct DrillService: Sendable, TemporaryRules {
     private let store = DrillStore()
     private let ground: any DrillGround
+    private let incidents: IncidentService
+    private let containments: ContainmentService
     private let model: String
     private let events: Events
     private let audit: AuditService
     private let world: World
 
     /// - Parameter model: The model of drills.
-    public init(ground: any DrillGround, model: String, events: Events, audit: AuditService, world: World) {
-        self.ground = ground
+    public init(
+        ground: any DrillGround, incidents: IncidentService, containments: ContainmentService, model: String,
+        events: Events, audit: AuditService, world: World
+    ) {
+        (self.ground, self.incidents, self.containments) = (ground, incidents, containments)
         self.model = model
         self.events = events
         self.audit = audit
@@ -48,7 +53,7 @@ public struct DrillService: Sendable, TemporaryRules {
         guard var drill = try store.drill(id, in: transaction) else { throw Problem.notFound("drill", id.text) }
         guard drill.endedAt == nil else { return drill }
         drill.endedAt = world.now
-        let isClear = try ground.clear(drill, in: transaction)
+        let isClear = try clear(drill, in: transaction)
         try store.end(id, at: world.now, isClear: isClear, in: transaction)
         try note("drill.ended", drill, by: principal, in: transaction)
         let ground = ground
@@ -71,9 +76,49 @@ public struct DrillService: Sendable, TemporaryRules {
         if let drill = try store.running(in: transaction), drill.expiresAt <= world.now {
             try end(drill.id, by: .system, in: transaction)
         }
-        for drill in try store.unclear(in: transaction) where try ground.clear(drill, in: transaction) {
+        for drill in try store.unclear(in: transaction) where try clear(drill, in: transaction) {
             try store.clear(drill.id, in: transaction)
         }
+    }
+
+    /// Takes back what was done against the fault, ends the incident, and clears the ground, as far as that goes now.
+    private func clear(_ drill: Drill, in transaction: Transaction) throws -> Bool {
+        var isOver = true
+        for incident in try incidents.open(about: "drill:\(drill.id.text)", in: transaction) {
+            do {
+                try transaction.part {
+                    guard try settle(incident, in: transaction) else {
+                        isOver = false
+                        return
+                    }
+                    for milestone in [Incident.Milestone.mitigated, .verified, .resolved] {
+                        try incidents.reach(milestone, of: incident.id, by: .system, in: transaction)
+                    }
+                    _ = try incidents.waive(incident.id.text, why: "It was a drill.", by: .system, in: transaction)
+                }
+            } catch let problem as Problem where problem.code.status < 500 {
+                // Its alert may fire for a moment longer.
+                isOver = false
+            }
+        }
+        return try ground.clear(drill, in: transaction) && isOver
+    }
+
+    /// - Returns: Whether nothing is in force any more.
+    private func settle(_ incident: Incident, in transaction: Transaction) throws -> Bool {
+        var isSettled = true
+        for one in try containments.containments(of: incident.id.text, in: transaction) {
+            if one.state.isOpen {
+                _ = try containments.refuse(
+                    one.id.text, reason: "The drill is over.", by: .system, in: transaction)
+            } else if one.state == .acted, one.canReverse {
+                _ = try containments.reverse(one.id.text, by: .system, in: transaction)
+                isSettled = false
+            } else if one.state.isMoving {
+                isSettled = false
+            }
+        }
+        return isSettled
     }
 
     func needsSweep(in transaction: Transaction) throws -> Bool {

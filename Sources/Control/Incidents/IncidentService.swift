@@ -235,6 +235,11 @@ public struct IncidentService: Sendable, AlertFollower {
         try store.incident(id, in: transaction)
     }
 
+    /// Open incidents that name a subject, such as `agent:writer`.
+    func open(about subject: String, in transaction: Transaction) throws -> [Incident] {
+        try store.open(limit: Int(Incident.openMax), in: transaction).filter { $0.subjects.contains(subject) }
+    }
+
     /// The incident of an id from outside.
     func known(_ text: String, in transaction: Transaction) throws -> Incident {
         guard let id = Identifier<Incident>(text), let incident = try store.incident(id, in: transaction) else {
