@@ -8,7 +8,7 @@ public struct Drill: Sendable, Identified {
     static let alertPrefix = "Drill"
     /// A drill that nobody ends is over after this.
     static let span = Span.seconds(60)
-    /// Drills that are listed.
+    /// Drills that are cleared up after in one go.
     static let listMax = 100
 
     public let id: Identifier<Drill>

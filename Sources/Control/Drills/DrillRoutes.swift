@@ -38,7 +38,10 @@ public struct DrillRoutes: Sendable {
     }
 
     private func list(_ request: APIRequest) async throws -> APIReply {
-        .list(try await exchange.storage.read { [service] in try service.latest(in: $0) }, next: nil)
+        let page = try request.page()
+        let drills = try await exchange.storage.read { [service] in try service.list(page: page, in: $0) }
+        let (items, next) = page.cut(drills) { $0.id.text }
+        return .list(items, next: next)
     }
 
     private func start(_ request: APIRequest) async throws -> APIReply {

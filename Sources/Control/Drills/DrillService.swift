@@ -130,8 +130,8 @@ public struct DrillService: Sendable, TemporaryRules {
         try store.drill(id, in: transaction)
     }
 
-    func latest(in transaction: Transaction) throws -> [Drill] {
-        try store.latest(limit: Drill.listMax, in: transaction)
+    func list(page: Page, in transaction: Transaction) throws -> [Drill] {
+        try store.list(page: page, in: transaction)
     }
 
     private func note(

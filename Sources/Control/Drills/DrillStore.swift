@@ -36,8 +36,12 @@ struct DrillStore: Sendable {
         try transaction.first("SELECT * FROM drills WHERE ended_at IS NULL").flatMap(drill)
     }
 
-    func latest(limit: Int, in transaction: Transaction) throws -> [Drill] {
-        try transaction.rows("SELECT * FROM drills ORDER BY id DESC LIMIT \(limit)").compactMap(drill)
+    /// The newest first, one more than the page's limit where there are more.
+    func list(page: Page, in transaction: Transaction) throws -> [Drill] {
+        let after = page.after ?? "~"
+        return try transaction.rows(
+            "SELECT * FROM drills WHERE id < \(after) ORDER BY id DESC LIMIT \(page.limit + 1)"
+        ).compactMap(drill)
     }
 
     private func drill(_ row: StoredRow) -> Drill? {
