@@ -11,10 +11,6 @@ public enum DrillModel {
     public static let fails = "drill: the provider fails"
     /// What a call says so that it costs much.
     public static let burns = "drill: many tokens"
-    /// What a call says so that the model calls the same tool as before.
-    public static let loops = "drill: the same tool again"
-    /// The tool that it calls then.
-    public static let tool = DrillNames.tool
 
     static let document: JSONValue = [
         "providers": .object(JSONObject([.init(name: name, value: ["kind": "scripted"])])),
@@ -32,7 +28,6 @@ public enum DrillModel {
     static let script = Script(rules: [
         rule(fails) { $0.fault = .init(status: 503) },
         rule(burns) { $0.answer.usage = .init(input: 100_000, output: 10_000) },
-        rule(loops) { $0.answer.calls = [.init(name: tool, arguments: ["query": "the same"])] },
     ])
 
     private static func rule(_ words: String, _ change: (inout Script.Rule) -> Void) -> Script.Rule {
