@@ -160,9 +160,10 @@ def test_series_are_written_as_for_promtool(tmp_path):
         ("sum_over_time(d[10m])", [sample(330)]), ("sum_over_time(e[10m])", [sample(-10)]),
         ("count_over_time(f[10m])", [sample(1)]), ("g", [sample(1.5, name="g")]), ("vector(time())", [sample(600)]),
         ("a / 3", [sample(11 / 3)]), ("scalar(a)", [sample(11)]), ("absent(zzz)", [sample(1)]),
+        ("absent(no_values)", [sample(1)]),
     ]  # fmt: skip
     case = {
-        "interval": "1m", "input_series": [{"series": name, "values": text} for name, text in written.items()],
+        "interval": "1m", "input_series": [{"series": name, "values": text} for name, text in written.items()] + [{"series": "no_values"}],
         "promql_expr_test": [
             {"expr": expr, "eval_time": "10m", "exp_samples": samples} for expr, samples in wanted if expr != "c" and expr != "g"
         ] + [{"expr": expr, "eval_time": "4m", "exp_samples": samples} for expr, samples in wanted if expr in ("c", "g")],

@@ -68,11 +68,10 @@ public struct RuleTestFile: Sendable {
         var series: [(labels: LabelSet, values: [Double?])] = []
         for node in try members["input_series"]?.elements() ?? [] {
             let parts = try node.members(["series", "values"])
-            guard let name = parts["series"], let values = parts["values"] else {
-                throw node.fault("a series and its values are expected")
-            }
-            do { series.append((try labels(name), try SampleNotation.values(try values.text()))) } catch {
-                throw error as? MarkedYAML.Fault ?? values.fault("\(error)")
+            guard let name = parts["series"] else { throw node.fault("a series and its values are expected") }
+            let values = try parts["values"]?.text() ?? ""  // promtool takes a series without any: it has no samples
+            do { series.append((try labels(name), try SampleNotation.values(values))) } catch {
+                throw error as? MarkedYAML.Fault ?? (parts["values"] ?? node).fault("\(error)")
             }
         }
         var alerts: [ExpectedAlerts] = []
