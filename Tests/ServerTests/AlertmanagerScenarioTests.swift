@@ -174,6 +174,48 @@ struct AlertmanagerScenarioTests {
         }
     }
 
+    @Test("changes of PagerDuty's form stand in the log, and in the timelines of incidents")
+    func pagerDutyChange() async throws {
+        try await withApp { client in
+            let key = try await client.key(.ingest)
+            func send(_ payload: JSONValue?, links: JSONValue? = nil, key: String) async throws -> AppReply {
+                var body = JSONObject([.init(name: "routing_key", value: .string(key))])
+                if let payload { body.append("payload", payload) }
+                if let links { body.append("links", links) }
+                return try await client.post("/v2/change/enqueue", .object(body), key: nil)
+            }
+            let payload: JSONValue = [
+                "summary": "Build 42 is out", "source": "ci", "timestamp": "2026-07-17T08:42:58.315+0000",
+                "custom_details": ["agent": "worker-1", "commit": "abc", "name": "another", "nested": ["a": 1]],
+            ]
+            let links: JSONValue = [["href": "javascript:alert(1)"], ["href": "https://ci.example/42"]]
+            #expect(try await send(payload, links: links, key: key).status == 202)
+            // What is no agent's name concerns everybody.
+            let other: JSONValue = ["summary": "Switched", "custom_details": ["agent": "a/b"]]
+            #expect(try await send(other, key: key).status == 202)
+            let told = try await client.events().filter { $0.type == "change.reported" }
+            #expect(told.map(\.agent) == ["worker-1", nil])
+            #expect(told.first?.data["name"] == "Build 42 is out")
+            #expect(told.first?.data["link"] == "https://ci.example/42")
+            #expect(told.first?.data["commit"] == "abc")
+            #expect(told.first?.data["nested"] == nil)
+
+            let viewer = try await client.key(.viewer)
+            #expect(try await send(payload, key: "no such key").status == 401)
+            #expect(try await send(payload, key: viewer).status == 403)
+            let tooMany = JSONValue.array(.init(repeating: ["href": "https://a"], count: 11))
+            let wrong: [(payload: JSONValue?, links: JSONValue?)] = [
+                (nil, nil), (["summary": ""], nil), (["summary": "a"], tooMany),
+            ]
+            for (payload, links) in wrong {
+                let refused = try await send(payload, links: links, key: key)
+                #expect(refused.status == 400)
+                #expect(refused.json["status"] == "invalid event")
+            }
+            #expect(try await client.events().count { $0.type == "change.reported" } == 2)
+        }
+    }
+
     static let notifications: [APIScenario] = [
         APIScenario("nobody is told", .get, "/api/v1/notifications/receivers", as: .viewer, expect: 200),
         APIScenario("nothing was told", .get, "/api/v1/notifications/deliveries", as: .viewer, expect: 200),

@@ -52,9 +52,11 @@ enum IncidentChange {
         return rules
     }()
 
-    /// Families of types. `deploy` is anybody's to send, as a pipeline does when it has rolled something out.
+    /// Families of types. `change` comes from PagerDuty's door of changes, `deploy` is anybody's to send, as a pipeline
+    /// does when it has rolled something out.
     private static let families: [(name: String, rule: Rule)] = [
         ("silence", Rule(kind: .silence, isFleetWide: true)),
+        ("change", Rule(kind: .change, isFleetWide: true)),
         ("config", Rule(kind: .change, isFleetWide: true)),
         ("configuration", Rule(kind: .change, isFleetWide: true)),
         ("deploy", Rule(kind: .change, isFleetWide: true)),

@@ -18,12 +18,20 @@ public struct AlertEventRoutes: Sendable {
         var shape = RouteShape(
             body: RouteShape.ref("AlertEventDraft"), success: 202, reply: RouteShape.ref("AlertEventReply"))
         shape.isBodyRequired = true
+        var change = shape
+        change.body = RouteShape.ref("ChangeEventDraft")
+        change.reply = RouteShape.ref("ChangeEventReply")
         return [
             // The key is in the body.
             Route(
                 .post, "/v2/enqueue", .open, "Take in an event as PagerDuty does; its routing key is an ingest key",
                 shape: shape, bodyBytesMax: Self.bodyBytesMax, refusal: { problem, _ in Self.refusal(problem) },
-                handler: take)
+                handler: take),
+            Route(
+                .post, "/v2/change/enqueue", .open,
+                "Take in a change as PagerDuty does: it stands in incidents' timelines",
+                shape: change, bodyBytesMax: Self.bodyBytesMax, refusal: { problem, _ in Self.refusal(problem) },
+                handler: takeChange),
         ]
     }
 
@@ -49,6 +57,16 @@ public struct AlertEventRoutes: Sendable {
         }
         return .json(
             ["status": "success", "message": "Event processed", "dedup_key": .string(key)], status: 202)
+    }
+
+    private func takeChange(_ request: APIRequest) async throws -> APIReply {
+        let fields = try request.fields()
+        let principal = try await principal(fields, request)
+        let change = try ChangeEvent(fields)
+        try await storage.write { [service] transaction in
+            try service.take(change, by: principal, in: transaction)
+        }
+        return .json(["status": "success", "message": "Change event processed"], status: 202)
     }
 
     /// Whose key came, as `routing_key` or as a bearer's.
@@ -92,6 +110,32 @@ public struct AlertEventRoutes: Sendable {
                         ],
                     ],
                 ],
+            ]
+        ),
+        (
+            "ChangeEventDraft",
+            [
+                "type": "object", "required": ["routing_key", "payload"],
+                "properties": [
+                    "routing_key": text,
+                    "payload": [
+                        "type": "object", "required": ["summary"],
+                        "properties": [
+                            "summary": text, "source": text, "timestamp": text, "custom_details": ["type": "object"],
+                        ],
+                    ],
+                    "links": [
+                        "type": "array", "maxItems": .int(Int64(ChangeEvent.linksMax)),
+                        "items": ["type": "object", "properties": ["href": text, "text": text]],
+                    ],
+                ],
+            ]
+        ),
+        (
+            "ChangeEventReply",
+            [
+                "type": "object", "required": ["status", "message"],
+                "properties": ["status": text, "message": text],
             ]
         ),
         (

@@ -10,7 +10,7 @@ public protocol AlertAcknowledging: Sendable {
 public struct AlertEventService: Sendable {
     let store = AlertEventStore()
     private let alerts: AlertService
-    private let events: Events
+    let events: Events
     private let follower: (any AlertAcknowledging)?
     private let world: World
 

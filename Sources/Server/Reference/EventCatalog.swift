@@ -29,6 +29,7 @@ public enum EventCatalog {
             "A replica did not come back, and what it had borrowed counts as spent: `replica`, `budgets`"
         ),
         ("call.repriced", "Model calls were priced anew: `calls`, `changed`, `nanoUSDBefore`, `nanoUSDAfter`"),
+        ("change.reported", "A pipeline told of a change: `name`, `source`, `reportedAt`, `link`, its details"),
         ("containment.acted", "What was approved against an incident is done: `containment`, `name`, `orders`"),
         ("containment.approved", "Somebody, or a policy, let a containment act (audit log)"),
         ("containment.asked", "A containment waits for a person's yes, for a while: `reason`"),
