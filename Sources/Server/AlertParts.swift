@@ -56,7 +56,8 @@ struct AlertParts: Sendable {
         (incidents, containments, runbooks) = Self.answers(plan, ground, calling, records, settings, world)
         let drills = DrillService(
             ground: DrillYard(
-                tasks: ground.tasks, agents: ground.agents, access: ground.access, gateway: ground.gateway),
+                tasks: ground.tasks, agents: ground.agents, access: ground.access, budgets: ground.budgets,
+                gateway: ground.gateway),
             incidents: incidents, containments: containments, model: DrillModel.name, events: records.events,
             audit: records.audit, world: world)
         self.drills = drills
