@@ -38,7 +38,9 @@ struct DrillNamesTests {
     func forged() throws {
         let bench = SeriesBench()
         bench.add(
-            LabelSet([(LabelSet.metricName, "up"), ("agent", "ann"), ("drill", "drill_0193a2b1c3d47e5f8a9b0c1d2e3f4a5b")]),
+            LabelSet([
+                (LabelSet.metricName, "up"), ("agent", "ann"), ("drill", "drill_0193a2b1c3d47e5f8a9b0c1d2e3f4a5b"),
+            ]),
             1_000, 0)
         let text = "groups: [{name: g, rules: [{alert: Down, expr: up == 0, labels: {drill: '{{ $labels.drill }}'}}]}]"
         let rule = try RuleReader.read(text).rules[0]

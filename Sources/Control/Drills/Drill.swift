@@ -143,7 +143,7 @@ extension Drill: JSONConvertible {
             "id": id.json, "drill": .string(kind.rawValue), "alert": .string(kind.alert), "project": .string(project),
             "prefix": .string(prefix), "startedAt": startedAt.json, "startedBy": .string(startedBy),
             "expiresAt": expiresAt.json, "endedAt": .of(endedAt), "agentType": .string(DrillNames.agentType),
-            "model": .string(DrillNames.model), "tool": .string(DrillNames.tool),
+            "model": .string(DrillNames.model), "provider": .string(DrillNames.model), "tool": .string(DrillNames.tool),
             "words": ["fails": .string(DrillNames.fails), "burns": .string(DrillNames.burns)],
             "bounds": [
                 "detectSeconds": .int(bounds.detect), "containSeconds": .int(bounds.contain),

@@ -38,11 +38,11 @@ struct DrillFleet: Sendable {
     ///
     /// - Parameter radius: The `blastRadius` of its preview.
     func others(in radius: JSONValue) -> [String] {
-        let model = model.string ?? ""
+        let (model, provider) = (model.string ?? "", word("provider").string ?? "")
         func names(_ value: JSONValue?) -> [String] { (value?.array ?? []).compactMap(\.string) }
         func isOwn(_ text: String) -> Bool {
             let name = text.split(separator: ":").last.map(String.init) ?? text
-            return name.hasPrefix(prefix) || name == project || name == model || name.hasPrefix("\(model)/")
+            return name.hasPrefix(prefix) || [project, model, provider].contains(name) || name.hasPrefix("\(provider)/")
         }
         return (names(radius["agents"]?["names"]) + names(radius["models"]) + names(radius["others"]))
             .filter { !isOwn($0) }
@@ -81,7 +81,8 @@ struct DrillFleet: Sendable {
 
     func claim(_ short: String, from queue: String) async throws -> Hold? {
         let body: JSONValue = ["queues": [.string(name(queue))], "limit": 1, "waitSeconds": 0]
-        let items = try await agent(short).post("/api/v1/tasks/claim", body, patience: Self.patience)["items"]?.array ?? []
+        let items =
+            try await agent(short).post("/api/v1/tasks/claim", body, patience: Self.patience)["items"]?.array ?? []
         guard let item = items.first, let task = item["task"]?["id"]?.string, let fence = item["fence"]?.int else {
             return nil
         }
