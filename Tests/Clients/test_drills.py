@@ -128,9 +128,9 @@ def test_drills_wake_nobody_and_cost_nobody_anything(yard):
     assert yard.hooks.about("drill") == []
     # The cost spike spent dollars: they are the drill's own.
     calls = api.get("/api/v1/calls?limit=500")["items"]
-    assert sum(call["cost"]["usd"] for call in calls if call["model"] == "reeve-drill" and call["cost"]) > 0.5
+    assert sum(call["cost"]["nanoUSD"] for call in calls if call["model"] == "reeve-drill" and call["cost"]) > 500_000_000
     org = api.get("/api/v1/budgets/org")
-    assert (org["settled"]["usd"], org["held"]["usd"]) == (0, 0), org
+    assert (org["settled"]["nanoUSD"], org["settled"]["tokens"], org["held"]["nanoUSD"]) == (0, 0, 0), org
     assert api.get("/api/v1/costs?by=model")["total"]["calls"] == 0
 
 
