@@ -4,39 +4,18 @@ import Kernel
 import Logging
 import Telemetry
 
-/// What alerts are made of: the rules, what fires, and the incidents that come of it.
+/// What alerts are made of: the rules, what fires, who is told of it, and the incidents that come of it.
 struct AlertParts: Sendable {
-    /// The features that incidents are about.
-    struct Ground: Sendable {
-        let tasks: TaskService
-        let agents: AgentService
-        let queues: QueueService
-        let budgets: BudgetService
-        let access: AccessService
-        let gateway: ModelGateway
-        let calls: CallService
-
-        init(
-            _ tasks: TaskService, _ agents: AgentService, _ queues: QueueService, _ budgets: BudgetService,
-            _ access: AccessService, _ gateway: ModelGateway, _ calls: CallService
-        ) {
-            (self.tasks, self.agents, self.queues, self.budgets) = (tasks, agents, queues, budgets)
-            (self.access, self.gateway, self.calls) = (access, gateway, calls)
-        }
-    }
-
-    let incidentMeters = IncidentMeters()
     let alerts: AlertService
-    let incidents: IncidentService
-    let containments: ContainmentService
-    let runbooks: RunbookService
     let plan: AlertPlan
     /// Who is told.
-    let notices: AlertFeatures
+    let notices: NoticeParts
     let onCall: OnCallService
     /// `nil` where no metrics are kept, as in simulations.
     let engine: RuleEngine?
     let address: PublicAddress
+    /// What comes of alerts.
+    private let answers: IncidentParts
     private let rules: AlertRules?
     private let drills: DrillService
     private let exchange: Exchange
@@ -44,7 +23,7 @@ struct AlertParts: Sendable {
     private let world: World
 
     init(
-        _ plan: AlertPlan, _ metrics: MetricIngest?, _ ground: Ground,
+        _ plan: AlertPlan, _ metrics: MetricIngest?, _ ground: IncidentParts.Ground,
         _ records: (events: Events, audit: AuditService),
         _ storage: any Storage, _ replicaID: String, _ settings: Settings, _ world: World
     ) {
@@ -53,22 +32,23 @@ struct AlertParts: Sendable {
         let address = PublicAddress(settings.http)
         self.address = address
         let calling = OnCallFollower()
-        (incidents, containments, runbooks) = Self.answers(plan, ground, calling, records, settings, world)
+        let answers = IncidentParts(plan, ground, calling, records, settings, world)
+        self.answers = answers
         let drills = DrillService(
             ground: DrillYard(
-                tasks: ground.tasks, agents: ground.agents, access: ground.access, gateway: ground.gateway),
-            incidents: incidents, containments: containments, model: DrillModel.name, events: records.events,
-            audit: records.audit, world: world)
+                tasks: ground.tasks, agents: ground.agents, access: ground.access, budgets: ground.budgets,
+                gateway: ground.gateway),
+            incidents: answers.incidents, containments: answers.containments, model: DrillModel.name,
+            events: records.events, audit: records.audit, world: world)
         self.drills = drills
-        alerts = AlertService(events: records.events, world: world, follower: incidents)
-        notices = AlertFeatures(
-            plan.notification, service: alerts, acknowledging: incidents, events: records.events,
+        alerts = AlertService(events: records.events, world: world, follower: answers.incidents)
+        notices = NoticeParts(
+            plan.notification, service: alerts, acknowledging: answers.incidents, events: records.events,
             audit: records.audit, access: ground.access, exchange: exchange, address: address, replicaID: replicaID,
             world: world)
         onCall = OnCallService(
-            plan: plan.onCall, notifier: notices.notification, follower: incidents, events: records.events,
-            audit: records.audit,
-            storage: storage, world: world)
+            plan: plan.onCall, notifier: notices.notification, follower: answers.incidents,
+            events: records.events, audit: records.audit, storage: storage, world: world)
         calling.begin(onCall)
         let engine = metrics.map { RuleEngine(store: $0.store, externalURL: { address.url }, world: world) }
         let logger = Logger(label: "reeve.alerts")
@@ -83,37 +63,15 @@ struct AlertParts: Sendable {
         }
     }
 
-    /// Incidents, and those who act on them.
-    private static func answers(
-        _ plan: AlertPlan, _ ground: Ground, _ calling: OnCallFollower,
-        _ records: (events: Events, audit: AuditService), _ settings: Settings, _ world: World
-    ) -> (IncidentService, ContainmentService, RunbookService) {
-        func incidents(_ followers: [any IncidentFollower]) -> IncidentService {
-            IncidentService(
-                events: records.events, audit: records.audit, world: world, followers: followers,
-                surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
-                policy: IncidentPolicy(settings.incidents))
-        }
-        let containments = ContainmentService(
-            agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
-            models: ContainedModels(gateway: ground.gateway), holds: ground.gateway, policy: plan.containment,
-            alerts: AlertService(events: records.events, world: world), incidents: incidents([]),
-            events: records.events, audit: records.audit, world: world)
-        let runbooks = RunbookService(
-            library: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
-            world: world)
-        return (incidents([containments, calling]), containments, runbooks)
-    }
-
     var alertPages: AlertPages.Parts {
         AlertPages.Parts(notification: notices.notification, alerts: alerts, pending: alerts)
     }
 
-    var incidentPages: IncidentPages.Parts {
-        IncidentPages.Parts(
-            service: incidents,
-            sections: [ContainmentRoom(service: containments), RunbookRoom(service: runbooks)])
-    }
+    var incidents: IncidentService { answers.incidents }
+    var containments: ContainmentService { answers.containments }
+    var runbooks: RunbookService { answers.runbooks }
+    var incidentMeters: IncidentMeters { answers.incidentMeters }
+    var incidentPages: IncidentPages.Parts { answers.pages }
 
     func resume() async throws { try await rules?.resume(plan.rules.book) }
 

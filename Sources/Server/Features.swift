@@ -201,7 +201,7 @@ public struct Features: Sendable {
         + CallShapes.schemas + ModelShapes.schemas + BudgetShapes.schemas + TraceShapes.schemas + LogShapes.schemas
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
-        + ContainmentShapes.schemas + RunbookShapes.schemas + AlertFeatures.schemas
+        + ContainmentShapes.schemas + RunbookShapes.schemas + NoticeParts.schemas
         + BacktestRoutes.schemas
 
     private var interfaceRoutes: [Route] {

@@ -1,9 +1,14 @@
 """Drills against a real server: each fault is found, contained without touching healthy agents, and mended."""
 
+import http.server
 import json
 import subprocess
+import threading
+import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
+import yaml
 from reeve_server import BINARY, Server, environment, until
 
 # What drills need of the store has its tests on both engines.
@@ -12,11 +17,55 @@ ON_ENGINES = ["sqlite"]
 NAMES = ["model-outage", "hung-agent", "looping-agent", "bad-deliverable", "cost-spike", "queue-backup", "tool-timeout"]
 
 
+ONCALL = """\
+people: [{name: ada, contact: {receivers: [phone]}}]
+chains: [{name: people, steps: [{notify: {person: ada}}]}]
+paths: {default: people}
+"""
+
+
+class Hooks(http.server.ThreadingHTTPServer):
+    """Takes whatever is posted."""
+
+    def __init__(self):
+        self.taken = []
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def about(self, word):
+        return [(path, body) for path, body in list(self.taken) if word in body]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.server.taken.append((self.path, self.rfile.read(int(self.headers["content-length"])).decode()))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("drills") / "data").start()
+    """A server that pages somebody at once, by a route and by on-call, and whose organisation has a budget."""
+    folder, hooks = tmp_path_factory.mktemp("drills"), Hooks()
+    (folder / "oncall.yaml").write_text(ONCALL)
+    receivers = [
+        {"name": name, "kind": "webhook", "url": f"http://127.0.0.1:{hooks.server_port}/{name}", "allowPrivate": True}
+        for name in ("pager", "phone")
+    ]
+    route = {"receiver": "pager", "groupWait": "0s", "groupInterval": "1s", "groupBy": ["..."]}
+    (folder / "reeve.yaml").write_text(
+        yaml.safe_dump({"alerts": {"receivers": receivers, "route": route}, "oncall": {"file": "oncall.yaml"}})
+    )
+    server = Server(folder / "data", "sqlite", ["--config", str(folder / "reeve.yaml")]).start()
+    server.hooks = hooks
+    server.api().call("PUT", "/api/v1/budgets/org", {"limit": {"usd": 100}}, expect=200)
     yield server
-    server.stop()
+    assert server.stop() == 0
+    hooks.shutdown()
 
 
 def drill(server, name, *arguments):
@@ -45,19 +94,64 @@ def test_a_drill_is_found_contained_and_over(yard, name):
     acted = api.get(f"/api/v1/incidents/{report['incident']}/containments", 200)["items"]
     assert acted and all(one["state"] not in ("proposed", "asked", "acting", "acted") for one in acted), acted
 
-    # Nothing is left: no alert, no hold, no agent, no task, no key.
+    nothing_is_left(yard, report["agents"]["healthy"][0].removesuffix("steady"))
+
+
+def nothing_is_left(yard, prefix):
+    """No alert, no hold, no agent, no task, no key, no budget."""
+    api = yard.api()
     until(lambda: not [one for one in api.get("/api/v1/alerts")["items"] if one["labels"].get("drill")], 20)
-    prefix = report["agents"]["healthy"][0].removesuffix("steady")
     until(
-        lambda: not [one for one in api.get("/api/v1/agents?limit=500")["items"] if one["name"].startswith(prefix)], 45
+        lambda: not [one for one in api.get("/api/v1/agents?limit=500")["items"] if one["name"].startswith(prefix)], 10
     )
     keys = api.get("/api/v1/keys?limit=500")["items"]
     assert all(key["revokedAt"] for key in keys if (key.get("agent") or "").startswith(prefix))
     tasks = api.get(f"/api/v1/tasks?project={prefix.removesuffix('-')}&limit=500")["items"]
     assert tasks and all(task["state"] in ("done", "failed", "canceled", "skipped", "expired") for task in tasks)
+    assert [one["scope"] for one in api.get("/api/v1/budgets?limit=500")["items"]] == ["org"]
+    assert not [one for one in api.get("/api/v1/incidents?state=open")["items"] if "drill:" in str(one["subjects"])]
 
 
-def test_a_drill_whose_command_is_killed_leaves_nothing(yard):
+def test_drills_wake_nobody_and_cost_nobody_anything(yard):
+    """Behind all seven: what pages people was tried, and hears of what is real."""
+    api = yard.api()
+    assert yard.hooks.about("drill") == []
+    start = datetime.now(timezone.utc)
+    api.post(
+        "/api/v2/alerts",
+        [{
+            "labels": {"alertname": "Real", "severity": "critical", "agent": "writer"},
+            "endsAt": (start + timedelta(hours=1)).isoformat(),
+        }], expect=200,
+    )  # fmt: skip
+    until(lambda: {path for path, _ in yard.hooks.about("Real")} == {"/pager", "/phone"}, 15)
+    assert yard.hooks.about("drill") == []
+    # The cost spike spent dollars: they are the drill's own.
+    calls = api.get("/api/v1/calls?limit=500")["items"]
+    assert sum(call["cost"]["nanoUSD"] for call in calls if call["model"] == "reeve-drill" and call["cost"]) > 500_000_000
+    org = api.get("/api/v1/budgets/org")
+    assert (org["settled"]["nanoUSD"], org["settled"]["tokens"], org["held"]["nanoUSD"]) == (0, 0, 0), org
+    assert api.get("/api/v1/costs?by=model")["total"]["calls"] == 0
+
+
+def test_a_server_that_is_killed_amid_a_drill_leaves_nothing(yard):
+    begun = time.monotonic()
+    running, incident, command = killed(yard)
+    command.kill()
+    command.wait()
+    yard.kill()
+    yard.start()
+    # Nobody asks for its end any more: it ends by itself 40 s after its beginning.
+    api = yard.api()
+    until(lambda: api.get(f"/api/v1/drills/{running['id']}")["endedAt"], 50)
+    assert time.monotonic() - begun < 50
+    is_over(api, incident)
+    nothing_is_left(yard, running["prefix"])
+    assert yard.hooks.about("drill") == []
+
+
+def killed(yard):
+    """A drill whose command is about to be killed, once something acted against its fault."""
     api = yard.api()
     command = subprocess.Popen(
         [BINARY, "drill", "model-outage", "--url", yard.url, "--key", yard.admin_key],
@@ -72,16 +166,25 @@ def test_a_drill_whose_command_is_killed_leaves_nothing(yard):
                     return incident["id"]
         return None
 
-    incident = until(acted, 20)
-    command.kill()
-    command.wait()
-    api.post(f"/api/v1/drills/{running['id']}/end", expect=200)
+    return running, until(acted, 20), command
+
+
+def is_over(api, incident):
     states = lambda: {  # noqa: E731
         one["state"] for one in api.get(f"/api/v1/incidents/{incident}/containments")["items"]
     }
     until(lambda: not states() & {"proposed", "asked", "acting", "acted", "reversing"}, 20)
     until(lambda: api.get(f"/api/v1/incidents/{incident}")["milestones"]["resolvedAt"], 20)
-    until(lambda: not [one for one in api.get("/api/v1/alerts")["items"] if one["labels"].get("drill")], 20)
+
+
+def test_a_drill_whose_command_is_killed_leaves_nothing(yard):
+    running, incident, command = killed(yard)
+    command.kill()
+    command.wait()
+    api = yard.api()
+    api.post(f"/api/v1/drills/{running['id']}/end", expect=200)
+    is_over(api, incident)
+    nothing_is_left(yard, running["prefix"])
 
 
 def test_one_drill_at_a_time_and_names_that_are_known(yard):

@@ -15,6 +15,8 @@ struct DrillNamesTests {
         #expect(DrillNames.isOfDrill(name) == isOfDrill)
         #expect(DrillNames.isOfDrill(LabelSet([("agent", name)])) == isOfDrill)
         #expect(DrillNames.isOfDrill(LabelSet([("queue", name)])) == isOfDrill)
+        #expect(DrillNames.isOfDrill(LabelSet([("scope", "agent:\(name)")])) == isOfDrill)
+        #expect(DrillNames.project(of: name) == (isOfDrill ? "drill-01a2b3c4" : nil))
     }
 
     @Test("rules leave out what drills do, but for a drill's own")
@@ -28,7 +30,25 @@ struct DrillNamesTests {
         let alert = try #require(rule.alert)
         var evaluation = RuleEvaluation(reader: bench)
         #expect(try evaluation.found(rule, alert, at: 2_000).count == 2)
-        evaluation.leavesOut = DrillNames.isOfDrill
+        evaluation.leavesOutDrills = true
         #expect(try evaluation.found(rule, alert, at: 2_000).map { $0.labels["agent"] } == ["ann"])
+    }
+
+    @Test("no series makes a drill of a fleet's alert, which nobody would hear of")
+    func forged() throws {
+        let bench = SeriesBench()
+        bench.add(
+            LabelSet([
+                (LabelSet.metricName, "up"), ("agent", "ann"), ("drill", "drill_0193a2b1c3d47e5f8a9b0c1d2e3f4a5b"),
+            ]),
+            1_000, 0)
+        let text = "groups: [{name: g, rules: [{alert: Down, expr: up == 0, labels: {drill: '{{ $labels.drill }}'}}]}]"
+        let rule = try RuleReader.read(text).rules[0]
+        let alert = try #require(rule.alert)
+        var evaluation = RuleEvaluation(reader: bench)
+        evaluation.leavesOutDrills = true
+        let found = try evaluation.found(rule, alert, at: 2_000)
+        #expect(found.map { $0.labels["drill"] } == [""])
+        #expect(found.map { $0.labels["exported_drill"] } == ["drill_0193a2b1c3d47e5f8a9b0c1d2e3f4a5b"])
     }
 }

@@ -91,7 +91,7 @@ struct FalseAlarmTests {
         Plan("AnswerQualityDrop", day: 8, at: 8, for: 600, within: 420),
         Plan("BudgetRunaway", at: 15, for: 60, within: 45), Plan("MemoryErrors", at: 16, for: 30, within: 15),
         Plan("TracesNotKept", at: 12, for: 5, within: 2), Plan("FleetPaused", at: 18, for: 20, within: 1),
-        Plan("PostmortemOverdue", at: 16.5, for: 20, within: 7),
+        Plan("PostmortemOverdue", at: 16.5, for: 20, within: 7), Plan("ToolTimeouts", at: 11.5, for: 30, within: 12),
     ]
 
     private static let faulty = SimulatedFleet(

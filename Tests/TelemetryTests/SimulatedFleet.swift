@@ -204,7 +204,9 @@ extension SimulatedFleet {
         let tools = isStorm ? 25 : events(Double(calls) * 1.5)
         let labels = [("agent", agent.name), ("tool", "search")]
         let failed = share(tools, 0.03)
-        add("agent_tool_calls_total", labels + [("status", "success")], Double(tools - failed))
+        let late = isOn("ToolTimeouts") ? (tools - failed) / 2 : 0
+        add("agent_tool_calls_total", labels + [("status", "success")], Double(tools - failed - late))
+        add("agent_tool_calls_total", labels + [("status", "timeout")], Double(late))
         add("agent_tool_calls_total", labels + [("status", "failure")], Double(failed))
         add("agent_tool_repeat_calls_total", labels, Double(share(tools, isStorm ? 0.9 : 0.1)))
     }

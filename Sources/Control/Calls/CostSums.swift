@@ -1,4 +1,5 @@
 import Kernel
+import Telemetry
 
 /// What is summed up over calls, each in a column of its own.
 public enum CostField: Int, Sendable, CaseIterable {
@@ -162,6 +163,8 @@ struct CostTally: Sendable {
     mutating func add(_ call: Call) { add(CostSums(call), under: call) }
 
     mutating func add(_ sums: CostSums, under call: Call) {
+        // A drill's money is nobody's: its calls tell of it, and its own budget does.
+        guard !DrillNames.isOfDrill(model: call.model, agent: call.agent) else { return }
         // In place: the sums of a batch are few, and each call adds to them.
         for key in CostKey.all(call) { self.sums[key, default: CostSums()] += sums }
     }

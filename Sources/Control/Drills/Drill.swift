@@ -4,10 +4,12 @@ import Telemetry
 /// A fault that is brought about on purpose, with agents of its own, to see whether it is found and contained.
 public struct Drill: Sendable, Identified {
     public static let idPrefix = "drill"
-    /// What the names of their alerts begin with.
-    static let alertPrefix = "Drill"
+    /// The names of their alerts.
+    static let alerts = Set(Kind.allCases.map(\.alert))
     /// A drill that nobody ends is over after this.
-    static let span = Span.seconds(60)
+    static let span = Span.seconds(40)
+    /// What one drill may spend.
+    public static let dollarsMax: Int64 = 20
     /// Drills that are cleared up after in one go.
     static let listMax = 100
 
@@ -22,7 +24,7 @@ public struct Drill: Sendable, Identified {
     /// What the names of its agents and queues begin with: nobody else's do.
     public var prefix: String { "\(project)-" }
     /// The project of its agents and tasks.
-    public var project: String { "drill-\(id.text.suffix(8))" }
+    public var project: String { "\(DrillNames.prefix)\(id.text.suffix(8))" }
 
     /// What is brought about.
     public enum Kind: String, Sendable, CaseIterable {
@@ -120,7 +122,7 @@ extension Drill {
     func rules(model: String) -> JSONValue {
         var labels = JSONObject()
         labels["severity"] = "critical"
-        labels["drill"] = id.json
+        labels[DrillNames.label] = id.json
         if let mode = kind.mode { labels["failure_mode"] = .string(mode.rawValue) }
         let rule: JSONValue = [
             "alert": .string(kind.alert), "expr": .string(kind.condition(prefix: prefix, model: model)),
@@ -140,7 +142,9 @@ extension Drill: JSONConvertible {
         return [
             "id": id.json, "drill": .string(kind.rawValue), "alert": .string(kind.alert), "project": .string(project),
             "prefix": .string(prefix), "startedAt": startedAt.json, "startedBy": .string(startedBy),
-            "expiresAt": expiresAt.json, "endedAt": .of(endedAt),
+            "expiresAt": expiresAt.json, "endedAt": .of(endedAt), "agentType": .string(DrillNames.agentType),
+            "model": .string(DrillNames.model), "provider": .string(DrillNames.model), "tool": .string(DrillNames.tool),
+            "words": ["fails": .string(DrillNames.fails), "burns": .string(DrillNames.burns)],
             "bounds": [
                 "detectSeconds": .int(bounds.detect), "containSeconds": .int(bounds.contain),
                 "recoverSeconds": .int(bounds.recover),

@@ -1,16 +1,6 @@
 import Kernel
 import Telemetry
 
-/// What a drill leaves behind and takes with it: the tasks and agents of its project, and the agents' keys.
-public protocol DrillGround: Sendable {
-    /// Removes what can be removed at this moment.
-    ///
-    /// - Returns: Whether nothing is left: an agent may still have a task in hand that is being taken from it.
-    func clear(_ drill: Drill, in transaction: Transaction) throws -> Bool
-    /// Lets the model of drills be asked again.
-    func mendModel()
-}
-
 /// Begins and ends drills: for as long as one runs, rules tightened to seconds look for its fault.
 public struct DrillService: Sendable, TemporaryRules {
     private let store = DrillStore()
@@ -43,6 +33,7 @@ public struct DrillService: Sendable, TemporaryRules {
         }
         let drill = Drill(id: Identifier(world), kind: kind, startedAt: world.now, startedBy: principal.actor)
         try store.insert(drill, in: transaction)
+        try ground.prepare(drill, in: transaction)
         try note("drill.started", drill, by: principal, in: transaction)
         return drill
     }
@@ -81,25 +72,23 @@ public struct DrillService: Sendable, TemporaryRules {
         }
     }
 
-    /// Takes back what was done against the fault, ends the incident, and clears the ground, as far as that goes now.
+    /// Takes back what was done against the fault, ends the incident, and clears the ground, as far as that goes now:
+    /// what is refused at this moment is tried again with the next sweep, and keeps nothing else from ending.
     private func clear(_ drill: Drill, in transaction: Transaction) throws -> Bool {
         var isOver = true
-        for incident in try incidents.open(about: "drill:\(drill.id.text)", in: transaction) {
-            do {
-                try transaction.part {
-                    guard try settle(incident, in: transaction) else {
-                        isOver = false
-                        return
-                    }
-                    for milestone in [Incident.Milestone.mitigated, .verified, .resolved] {
-                        try incidents.reach(milestone, of: incident.id, by: .system, in: transaction)
-                    }
-                    _ = try incidents.waive(incident.id.text, why: "It was a drill.", by: .system, in: transaction)
-                }
-            } catch let problem as Problem where problem.code.status < 500 {
-                // Its alert may fire for a moment longer.
+        for incident in try incidents.open(about: drill.subject, in: transaction) {
+            guard try settle(incident, in: transaction) else {
                 isOver = false
+                continue
             }
+            // Its alert may fire for a moment longer.
+            let isResolved = try transaction.isAllowed {
+                for milestone in [Incident.Milestone.mitigated, .verified, .resolved] {
+                    try incidents.reach(milestone, of: incident.id, by: .system, in: transaction)
+                }
+                _ = try incidents.waive(incident.id.text, why: "It was a drill.", by: .system, in: transaction)
+            }
+            isOver = isOver && isResolved
         }
         return try ground.clear(drill, in: transaction) && isOver
     }
@@ -109,10 +98,15 @@ public struct DrillService: Sendable, TemporaryRules {
         var isSettled = true
         for one in try containments.containments(of: incident.id.text, in: transaction) {
             if one.state.isOpen {
-                _ = try containments.refuse(
-                    one.id.text, reason: "The drill is over.", by: .system, in: transaction)
+                isSettled =
+                    try transaction.isAllowed {
+                        _ = try containments.refuse(
+                            one.id.text, reason: "The drill is over.", by: .system, in: transaction)
+                    } && isSettled
             } else if one.state == .acted, one.canReverse {
-                _ = try containments.reverse(one.id.text, by: .system, in: transaction)
+                _ = try transaction.isAllowed {
+                    try containments.reverse(one.id.text, by: .system, in: transaction)
+                }
                 isSettled = false
             } else if one.state.isMoving {
                 isSettled = false

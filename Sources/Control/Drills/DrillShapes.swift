@@ -16,6 +16,8 @@ public enum DrillShapes {
                     "id": text, "drill": kind, "alert": text, "project": text, "prefix": text, "startedAt": time,
                     "startedBy": text,
                     "expiresAt": time, "endedAt": ["type": ["string", "null"]],
+                    "agentType": text, "model": text, "provider": text, "tool": text,
+                    "words": ["type": "object", "additionalProperties": text],
                     "bounds": ["type": "object", "additionalProperties": ["type": "integer"]],
                 ],
                 "required": ["id", "drill", "alert", "prefix", "startedAt", "expiresAt", "endedAt", "bounds"],

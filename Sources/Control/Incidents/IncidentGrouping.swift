@@ -10,7 +10,7 @@ enum IncidentGrouping {
 
     /// Labels that name what an alert is about.
     static let subjectLabels = [
-        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "drill",
+        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", DrillNames.label,
     ]
 
     /// Alerts with the same key are one incident's, whatever else is known.
@@ -20,7 +20,8 @@ enum IncidentGrouping {
 
     static func subjects(of alert: Alert) -> [String] {
         subjectLabels.compactMap { name in
-            let value = alert.labels[name]
+            // What others call a drill is none.
+            let value = name == DrillNames.label ? alert.drill?.text ?? "" : alert.labels[name]
             return value.isEmpty ? nil : "\(name):\(value)"
         }
     }

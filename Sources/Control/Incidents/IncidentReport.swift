@@ -134,9 +134,9 @@ extension IncidentService {
         let since = world.now - .hours(24 * days)
         // Drills say how the playbook does, not how the fleet does.
         let own = try store.detected(since: since, limit: IncidentReport.incidentsMax, in: transaction).filter {
-            !$0.subjects.contains { $0.hasPrefix("drill:") }
+            $0.drill == nil
         }
         let alerts = try links.noise(since: since, limit: IncidentReport.rulesMax * 4, in: transaction)
-        return IncidentReport(own, days: days, alerts: alerts.filter { !$0.rule.hasPrefix(Drill.alertPrefix) })
+        return IncidentReport(own, days: days, alerts: alerts.filter { !Drill.alerts.contains($0.rule) })
     }
 }

@@ -100,7 +100,7 @@ public struct IncidentService: Sendable, AlertFollower {
             try store.incidents(Array(Set(ties.map(\.id))), in: transaction).map { ($0.id.text, $0) }
         ) { first, _ in first }
         for tie in ties {
-            guard let incident = known[tie.id], isLively(incident),
+            guard let incident = known[tie.id], isLively(incident), incident.isOf(alert.drill),
                 try hasRoom(incident, for: alert, in: transaction)
             else { continue }
             let isOwn = about.contains(tie.subject)
@@ -109,7 +109,9 @@ public struct IncidentService: Sendable, AlertFollower {
             )
         }
         guard try store.openCount(in: transaction) >= Incident.openMax,
-            let newest = try store.open(limit: 1, in: transaction).first
+            let newest = try store.open(limit: Self.candidatesMax, in: transaction).first(where: {
+                $0.isOf(alert.drill)
+            })
         else { return nil }
         return (newest, "\(Incident.openMax) incidents are open, as many as there may be")
     }

@@ -137,6 +137,25 @@ extension ShippedRunbooks {
           - Compare what was read with the last backup before anything is written again
         """,
         """
+        name: ToolTimeouts
+        title: A tool's server does not answer
+        alerts: [ToolTimeouts]
+        summary: Calls of a tool run out of time, whoever makes them.
+        diagnosis:
+          - title: Calls of ten minutes by agent and status
+            query: 'sum by (agent, status) (increase(agent_tool_calls_total{tool="{{tool}}"}[10m]))'
+          - {title: Errors of the last hour, logs: "severity=error&limit=20"}
+        actions: []
+        verify:
+          - title: No call of it runs out of time
+            query: 'sum(increase(agent_tool_calls_total{tool="{{tool}}",status="timeout"}[2m])) > 0'
+            expect: empty
+        verifyAfter: 2m
+        checks:
+          - Look at the tool's server, its load and what was deployed there last
+          - Pause the agents that cannot work without it until it answers
+        """,
+        """
         name: PostmortemOverdue
         title: A postmortem is overdue
         alerts: [PostmortemOverdue]

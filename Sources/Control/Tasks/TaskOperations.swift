@@ -24,6 +24,18 @@ extension TaskService {
         return task
     }
 
+    /// 21, 22: cancels a task without waiting for its owner, for work that nobody is at any more.
+    public func abandon(
+        _ id: String, reason: String, by principal: Principal, in transaction: Transaction
+    ) throws {
+        let asked = try cancel(id, reason: reason, by: principal, in: transaction)
+        guard asked.state.isLeased else { return }
+        var task = asked
+        task.forceStop(now: world.now)
+        let end = Ending("task.preempted", .preempted, message: "stopped by force", usage: asked.usageNow)
+        try keepEnded(&task, from: asked, end, by: principal, in: transaction)
+    }
+
     /// 25, 27: lets a task that was set aside run again; one that has ended gets a successor that `supersedes` it.
     public func retry(
         _ id: String, input: JSONValue?, agent: String?, by principal: Principal, in transaction: Transaction

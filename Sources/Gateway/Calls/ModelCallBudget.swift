@@ -1,5 +1,6 @@
 import Kernel
 import NIOCore
+import Telemetry
 
 /// The money of a call: held before it is sent, held for more while it streams, booked when it ends.
 extension ModelCall {
@@ -96,6 +97,7 @@ extension ModelCall {
 
     /// Whose budgets count the call.
     private var scopes: [BudgetScope] {
+        if let model, model.settings.name == gateway.settings.drill?.name { return drillScopes }
         var scopes = [BudgetScope.org, BudgetScope(.project, record.project ?? "default")]
         if let agent = record.agent { scopes.append(BudgetScope(.agent, agent)) }
         if let task = record.task { scopes.append(BudgetScope(.task, task)) }
@@ -103,6 +105,13 @@ extension ModelCall {
         scopes.append(BudgetScope(.key, record.keyID))
         for tag in record.tags { scopes.append(BudgetScope(.tag, tag)) }
         return scopes
+    }
+
+    /// What a drill's calls cost is the drill's alone: not the organisation's, and nobody's tag's.
+    private var drillScopes: [BudgetScope] {
+        guard let agent = record.agent, let project = DrillNames.project(of: agent) else { return [] }
+        return [BudgetScope(.project, project), BudgetScope(.agent, agent)]
+            + (record.task.map { [BudgetScope(.task, $0)] } ?? [])
     }
 
     // MARK: how large

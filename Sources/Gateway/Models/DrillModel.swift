@@ -7,11 +7,6 @@ public enum DrillModel {
     /// Its name, and that of its provider.
     public static let name = DrillNames.model
 
-    /// What a call says so that its provider fails.
-    public static let fails = "drill: the provider fails"
-    /// What a call says so that it costs much.
-    public static let burns = "drill: many tokens"
-
     static let document: JSONValue = [
         "providers": .object(JSONObject([.init(name: name, value: ["kind": "scripted"])])),
         "models": .object(
@@ -26,8 +21,8 @@ public enum DrillModel {
     ]
 
     static let script = Script(rules: [
-        rule(fails) { $0.fault = .init(status: 503) },
-        rule(burns) { $0.answer.usage = .init(input: 100_000, output: 10_000) },
+        rule(DrillNames.fails) { $0.fault = .init(status: 503) },
+        rule(DrillNames.burns) { $0.answer.usage = .init(input: 100_000, output: 10_000) },
     ])
 
     private static func rule(_ words: String, _ change: (inout Script.Rule) -> Void) -> Script.Rule {

@@ -12,12 +12,15 @@ protocol DrillFault: Sendable {
     func order(_ fleet: DrillFleet) -> JSONValue?
     /// Ends the fault itself, as somebody would who fixed it.
     mutating func mend(_ fleet: DrillFleet) async throws
+    /// One beat of what goes on once it is mended.
+    func resume(_ fleet: DrillFleet) async throws
 }
 
 extension DrillFault {
     mutating func prepare(_ fleet: DrillFleet) async throws {}
     func order(_ fleet: DrillFleet) -> JSONValue? { nil }
     mutating func mend(_ fleet: DrillFleet) async throws {}
+    func resume(_ fleet: DrillFleet) async throws { for agent in faulty { try await fleet.beat(agent) } }
 
     /// Nothing of the faulty agents' is handed to them any more.
     static func pause(_ names: [String], _ fleet: DrillFleet) -> JSONValue {
@@ -51,18 +54,25 @@ struct ModelOutageFault: DrillFault {
 
     mutating func prepare(_ fleet: DrillFleet) async throws {
         try await fleet.create(
-            queue: "asks", title: "waits for the model", more: [("model", .string(DrillFleet.model))])
+            queue: "asks", title: "waits for the model", more: [("model", fleet.model)])
     }
 
     func provoke(_ fleet: DrillFleet) async throws {
         try await fleet.beat("asker")
-        for _ in 0..<3 { try? await fleet.ask("asker", DrillFleet.fails) }
+        for _ in 0..<3 { try? await fleet.ask("asker", .fails) }
     }
 
     func mend(_ fleet: DrillFleet) async throws {
-        _ = try await fleet.operator_.post(ReeveClient.path("api", "v1", "drills", fleet.id, "mend"))
+        if !fleet.id.isEmpty {
+            _ = try await fleet.operator_.post(ReeveClient.path("api", "v1", "drills", fleet.id, "mend"))
+        }
+        try await resume(fleet)
+    }
+
+    /// Some calls find out that the provider is back, and are refused until then.
+    func resume(_ fleet: DrillFleet) async throws {
         try await fleet.beat("asker")
-        try await fleet.ask("asker", "hello")
+        try? await fleet.ask("asker", .question("hello"))
     }
 }
 
@@ -96,24 +106,28 @@ struct LoopingAgentFault: DrillFault {
         for _ in 0..<2 {
             try await fleet.tell("looper", tool: "success", arguments: #"{"query":"same"}"#, seconds: 0.1)
         }
-        try? await fleet.ask("looper", "the same question")
+        try? await fleet.ask("looper", .question("the same question"))
     }
-
-    func mend(_ fleet: DrillFleet) async throws { try await fleet.beat("looper") }
 }
 
 /// A wrong result is taken for right, built upon, and what was built is rejected.
 struct BadDeliverableFault: DrillFault {
     let faulty = ["author", "builder"]
-    private var isRejected = false
+    /// Results that are built upon the wrong one, and rejected.
+    let count: Int
+    private var rejected = 0
+
+    init(count: Int = 1) { self.count = count }
 
     mutating func prepare(_ fleet: DrillFleet) async throws {
         let draft = try await fleet.create(queue: "drafts", title: "a draft that is wrong")
-        let built = try await fleet.create(
-            queue: "builds", title: "builds on the draft",
-            more: [("dependsOn", [.string(draft)]), ("review", ["approvals": 1])])
-        try await fleet.create(
-            queue: "builds", title: "would build on that", more: [("dependsOn", [.string(built)])])
+        for _ in 0..<count {
+            let built = try await fleet.create(
+                queue: "builds", title: "builds on the draft",
+                more: [("dependsOn", [.string(draft)]), ("review", ["approvals": 1])])
+            try await fleet.create(
+                queue: "builds", title: "would build on that", more: [("dependsOn", [.string(built)])])
+        }
     }
 
     mutating func provoke(_ fleet: DrillFleet) async throws {
@@ -122,14 +136,14 @@ struct BadDeliverableFault: DrillFault {
             try await deliver("author", hold, fleet)
             try await fleet.write("author", "complete", hold)
         }
-        guard !isRejected, let hold = try await fleet.claim("builder", from: "builds") else { return }
+        guard rejected < count, let hold = try await fleet.claim("builder", from: "builds") else { return }
         let sealed = try await deliver("builder", hold, fleet)
         try await fleet.write("builder", "submit", hold)
         let verdict: JSONValue = [
             "verdict": "reject", "sha256": sealed["sha256"] ?? .null, "comment": "It builds on what is wrong.",
         ]
         _ = try await fleet.operator_.post(ReeveClient.path("api", "v1", "tasks", hold.task, "review"), verdict)
-        isRejected = true
+        rejected += 1
     }
 
     @discardableResult
@@ -137,10 +151,6 @@ struct BadDeliverableFault: DrillFault {
         try await fleet.write(
             agent, "deliverables", hold,
             [("name", "sum.md"), ("contentType", "text/markdown"), ("content", "2 + 2 = 5")])
-    }
-
-    func mend(_ fleet: DrillFleet) async throws {
-        for agent in faulty { try await fleet.beat(agent) }
     }
 }
 
@@ -150,10 +160,8 @@ struct CostSpikeFault: DrillFault {
 
     func provoke(_ fleet: DrillFleet) async throws {
         try await fleet.beat("spender")
-        try? await fleet.ask("spender", DrillFleet.burns)
+        try? await fleet.ask("spender", .burns)
     }
-
-    func mend(_ fleet: DrillFleet) async throws { try await fleet.beat("spender") }
 }
 
 /// A queue whose only worker was paused by mistake.

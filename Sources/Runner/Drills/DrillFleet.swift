@@ -7,6 +7,9 @@ struct DrillFleet: Sendable {
     /// As the server describes it.
     let drill: JSONValue
     private let keys: [String: String]
+    /// A reply that does not come now may come in a moment; what takes longer is told by the next beat.
+    private static let patience = Patience(
+        tries: 4, base: .milliseconds(100), cap: .milliseconds(500), total: .seconds(3))
 
     /// Registers agents by these names, behind the drill's prefix.
     static func gather(_ names: [String], of drill: JSONValue, by client: ReeveClient) async throws -> DrillFleet {
@@ -31,17 +34,31 @@ struct DrillFleet: Sendable {
 
     func name(_ short: String) -> String { prefix + short }
 
-    /// The server as an agent sees it. Nothing is repeated: the next beat is the next try.
+    /// What a containment would touch that is not the drill's.
+    ///
+    /// - Parameter radius: The `blastRadius` of its preview.
+    func others(in radius: JSONValue) -> [String] {
+        let (model, provider) = (model.string ?? "", word("provider").string ?? "")
+        func names(_ value: JSONValue?) -> [String] { (value?.array ?? []).compactMap(\.string) }
+        func isOwn(_ text: String) -> Bool {
+            let name = text.split(separator: ":").last.map(String.init) ?? text
+            return name.hasPrefix(prefix) || [project, model, provider].contains(name) || name.hasPrefix("\(provider)/")
+        }
+        return (names(radius["agents"]?["names"]) + names(radius["models"]) + names(radius["others"]))
+            .filter { !isOwn($0) }
+    }
+
+    /// The server as an agent sees it.
     func agent(_ short: String) -> ReeveClient { operator_.with(key: keys[name(short)] ?? "") }
 
     // MARK: What agents do
 
     func beat(_ short: String) async throws {
         let body: JSONValue = [
-            "type": "agent.heartbeat", "agentType": "reeve-drill", "project": .string(project),
+            "type": "agent.heartbeat", "agentType": word("agentType"), "project": .string(project),
             "statusMessage": "part of a drill",
         ]
-        _ = try await agent(short).post("/api/events/ingest", body, patience: .none)
+        _ = try await agent(short).post("/api/events/ingest", body, patience: Self.patience)
     }
 
     /// A task of the drill's project.
@@ -50,7 +67,7 @@ struct DrillFleet: Sendable {
         var body = JSONObject()
         body["queue"] = .string(name(queue))
         body["project"] = .string(project)
-        body["type"] = "drill"
+        body["type"] = word("agentType")
         body["title"] = .string(title)
         for (name, value) in more { body[name] = value }
         return try await operator_.post("/api/v1/tasks", .object(body))["id"]?.string ?? ""
@@ -64,7 +81,8 @@ struct DrillFleet: Sendable {
 
     func claim(_ short: String, from queue: String) async throws -> Hold? {
         let body: JSONValue = ["queues": [.string(name(queue))], "limit": 1, "waitSeconds": 0]
-        let items = try await agent(short).post("/api/v1/tasks/claim", body, patience: .none)["items"]?.array ?? []
+        let items =
+            try await agent(short).post("/api/v1/tasks/claim", body, patience: Self.patience)["items"]?.array ?? []
         guard let item = items.first, let task = item["task"]?["id"]?.string, let fence = item["fence"]?.int else {
             return nil
         }
@@ -79,49 +97,65 @@ struct DrillFleet: Sendable {
         body["fence"] = .int(hold.fence)
         for (name, value) in more { body[name] = value }
         return try await agent(short).post(
-            ReeveClient.path("api", "v1", "tasks", hold.task, verb), .object(body), patience: .none)
+            ReeveClient.path("api", "v1", "tasks", hold.task, verb), .object(body), patience: Self.patience)
     }
 
-    /// One model call; what it says decides what comes of it.
-    func ask(_ short: String, _ words: String, session: String? = nil) async throws {
+    /// What a model call says.
+    enum Saying: Sendable {
+        case question(String)
+        /// So that the model's provider fails.
+        case fails
+        /// So that it costs much.
+        case burns
+    }
+
+    /// One model call; what it says decides what comes of it. It is made once: what it fails with is the fault.
+    func ask(_ short: String, _ saying: Saying, session: String? = nil) async throws {
         var agent = agent(short)
         if let session { agent = agent.with(headers: ["x-reeve-session": session]) }
         let body: JSONValue = [
-            "model": .string(Self.model), "max_tokens": 64, "messages": [["role": "user", "content": .string(words)]],
-            "tools": [
-                ["type": "function", "function": ["name": .string(Self.tool), "parameters": ["type": "object"]]]
-            ],
+            "model": model, "max_tokens": 64, "messages": [["role": "user", "content": words(saying)]],
+            "tools": [["type": "function", "function": ["name": word("tool"), "parameters": ["type": "object"]]]],
         ]
         _ = try await agent.post("/v1/chat/completions", body, patience: .none)
     }
 
-    /// The model of drills, which every server has, and what it is told so that it goes wrong.
-    static let model = "reeve-drill"
-    static let tool = "reeve-drill-search"
-    static let fails = "drill: the provider fails"
-    static let burns = "drill: many tokens"
+    /// The model of drills, which every server has.
+    var model: JSONValue { word("model") }
+
+    /// What the server calls something of drills.
+    private func word(_ name: String) -> JSONValue { drill[name] ?? .null }
+
+    private func words(_ saying: Saying) -> JSONValue {
+        switch saying {
+        case .question(let text): .string(text)
+        case .fails: drill["words"]?["fails"] ?? .null
+        case .burns: drill["words"]?["burns"] ?? .null
+        }
+    }
 
     /// Tells of a call of a tool, as an instrumented agent would.
     func tell(
         _ short: String, tool status: String, arguments: String, seconds: Double
     ) async throws {
         let now = operator_.world.now.microseconds * 1_000
+        let tool = word("tool").string ?? ""
         let attributes: [(String, String)] =
             [
-                ("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", Self.tool),
+                ("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", tool),
                 ("gen_ai.tool.call.arguments", arguments), ("gen_ai.conversation.id", "\(prefix)session"),
                 ("gen_ai.agent.name", name(short)),
             ] + (status == "timeout" ? [("error.type", "timeout")] : [])
         let span: JSONValue = [
             "traceId": .string(Hexadecimal.encode(operator_.world.entropy.bytes(16))),
             "spanId": .string(Hexadecimal.encode(operator_.world.entropy.bytes(8))),
-            "name": .string("execute_tool \(Self.tool)"), "kind": 1,
+            "name": .string("execute_tool \(tool)"), "kind": 1,
             "startTimeUnixNano": .string("\(now - Int64(seconds * 1e9))"), "endTimeUnixNano": .string("\(now)"),
             "attributes": .array(
                 attributes.map { ["key": .string($0.0), "value": ["stringValue": .string($0.1)]] }),
             "status": ["code": .int(status == "success" ? 1 : 2)],
         ]
         let body: JSONValue = ["resourceSpans": [["scopeSpans": [["spans": [span]]]]]]
-        _ = try await agent(short).post("/v1/traces", body, patience: .none)
+        _ = try await agent(short).post("/v1/traces", body, patience: Self.patience)
     }
 }

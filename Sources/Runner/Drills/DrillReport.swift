@@ -17,14 +17,14 @@ public struct DrillReport: Sendable {
     /// Healthy agents that were touched.
     public var touched: [String] = []
 
-    init(drill: String, started: JSONValue = .null, faulty: [String] = [], healthy: [String] = []) {
+    /// Whether its seconds are a clock's that was moved on.
+    public var isVirtual = false
+
+    init(drill: String) { self.drill = drill }
+
+    init(drill: String, terms: DrillTerms, prefix: String, faulty: [String], healthy: [String]) {
         self.drill = drill
-        alert = started["alert"]?.string ?? ""
-        let given = started["bounds"]
-        bounds = (
-            given?["detectSeconds"]?.int ?? 0, given?["containSeconds"]?.int ?? 0, given?["recoverSeconds"]?.int ?? 0
-        )
-        let prefix = started["prefix"]?.string ?? ""
+        (alert, bounds, isVirtual) = (terms.alert, terms.bounds, terms.isVirtual)
         self.faulty = faulty.map { prefix + $0 }
         self.healthy = healthy.map { prefix + $0 }
     }
@@ -51,7 +51,7 @@ extension DrillReport: JSONConvertible {
             "recovered": .bool(recoveredAfter != nil), "recoveredAfterSeconds": seconds(recoveredAfter),
             "postmortem": .bool(hasPostmortem),
             "agents": ["faulty": .list(faulty), "healthy": .list(healthy), "touched": .list(touched)],
-            "virtualTime": false,
+            "virtualTime": .bool(isVirtual),
         ]
     }
 }

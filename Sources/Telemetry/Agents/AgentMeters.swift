@@ -46,7 +46,9 @@ public final class AgentMeters: Sendable {
         world: World, windows: @escaping @Sendable (String) -> Int64? = { _ in nil },
         types: @escaping @Sendable (String) -> String = { _ in "" }
     ) {
-        (self.world, self.windows, self.types) = (world, windows, types)
+        (self.world, self.windows) = (world, windows)
+        // Those of drills are of their type before and after they are registered.
+        self.types = { DrillNames.isOfDrill($0) ? DrillNames.agentType : types($0) }
     }
 
     // MARK: in

@@ -149,7 +149,7 @@ public actor RuleEngine {
         let fresh = FreshSeries(over: store, at: time)
         var evaluation = RuleEvaluation(reader: fresh)
         evaluation.externalURL = externalURL
-        if !entry.isOfDrill { evaluation.leavesOut = DrillNames.isOfDrill }
+        evaluation.leavesOutDrills = !entry.isOfDrill
         // The machine's own clock: an evaluation's time is real also where the world's is not.
         let end = ContinuousClock.now + max(.milliseconds(entry.interval), timeMin.duration)
         evaluation.isOver = { ContinuousClock.now >= end }

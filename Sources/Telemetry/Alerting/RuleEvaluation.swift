@@ -8,8 +8,9 @@ public struct RuleEvaluation {
     public let reader: any SeriesReader
     public var externalLabels = LabelSet.none
     public var externalURL = ""
-    /// What no alert is made of.
-    public var leavesOut: (LabelSet) -> Bool = { _ in false }
+    /// Whether drills run beside the fleet that it is about: it leaves out what they do, and what it finds is no
+    /// drill's. A label that says so is renamed, as Prometheus renames labels that it gives itself.
+    public var leavesOutDrills = false
     /// Whether the time for it has run out.
     public var isOver: () -> Bool = { false }
     /// What rules share of the moment.
@@ -71,13 +72,14 @@ public struct RuleEvaluation {
         at time: Int64, isAnnotated: Bool = true
     ) throws -> [AlertStates.Finding] {
         var seen: Set<LabelSet> = []
-        return try samples.filter { !leavesOut($0.labels) }.map { sample in
+        return try samples.filter { !leavesOutDrills || !DrillNames.isOfDrill($0.labels) }.map { sample in
             var data = Template.Data(labels: sample.labels, value: sample.value)
             data.externalLabels = externalLabels
             data.externalURL = externalURL
             data.query = { try vector(try PromQLQuery($0), at: time) }
             var labels = sample.labels.withoutName
             for (name, text) in rule.labels { labels = labels.setting(name, filled(text, data)) }
+            if leavesOutDrills { labels = labels.renaming(DrillNames.label, to: "exported_\(DrillNames.label)") }
             labels = labels.setting("alertname", rule.name)
             guard seen.insert(labels).inserted else {
                 throw Fault(description: "vector contains metrics with the same labelset after applying alert labels")

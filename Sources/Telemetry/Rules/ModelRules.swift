@@ -69,9 +69,10 @@ enum ModelRules {
         action: "Look at the page of models: an open breaker names the target. If there is none, look at what was "
             + "deployed last.")
 
+    /// A breaker that lets a call through to see, and opens again, was never closed.
     static let providerOutage = AlertRule(
         name: "ProviderOutage", severity: .critical, nature: .infrastructure, mode: .llmOutage,
-        expression: #"min by (provider) (label_replace(reeve_model_breaker_state, "#
+        expression: #"min by (provider) (label_replace(max_over_time(reeve_model_breaker_state[1m]), "#
             + #""provider", "$1", "target", "([^/]+)/.*")) == 2"#,
         holdsFor: "1m",
         summary: "Provider {{ $labels.provider }} is out",
@@ -151,6 +152,10 @@ extension ModelRules {
             series: [
                 (breaker("main/large"), "2x5"), (breaker("main/small"), "2x5"), (breaker("backup/large"), "0x5"),
             ], at: "3m", firing: [.init(labels: [("provider", "main")])]),
+        RuleCase(
+            title: "it is tried now and then, and is still out", alert: "ProviderOutage", interval: "30s",
+            series: [(breaker("main/large"), "2 2 1 2 2 1 2 2 1 2 2")], at: "3m",
+            firing: [.init(labels: [("provider", "main")])]),
         RuleCase(
             title: "one target of two is out", alert: "ProviderOutage",
             series: [(breaker("main/large"), "2x5"), (breaker("main/small"), "1x5")], at: "5m"),

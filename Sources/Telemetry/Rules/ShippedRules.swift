@@ -15,9 +15,7 @@ public enum ShippedRules {
 
     public static let entries: [Entry] = [
         FleetRules.entry, TaskRules.entry, ModelRules.entry, QualityRules.entry, CostRules.entry, BehaviourRules.entry,
-        MemoryRules.entry,
-        TelemetryRules.entry,
-        IncidentRules.entry,
+        ToolRules.entry, MemoryRules.entry, TelemetryRules.entry, IncidentRules.entry,
     ]
 
     /// Every alert by its name.

@@ -145,6 +145,12 @@ public struct LabelSet: Sendable, Hashable, Comparable {
         return kept.count == bytes.count ? self : LabelSet(bytes: kept)
     }
 
+    /// With a label by another name, where there is one.
+    public func renaming(_ name: String, to other: String) -> LabelSet {
+        let value = self[name]
+        return value.isEmpty ? self : setting(name, "").setting(other, value)
+    }
+
     /// With a label of this value, or without it where the value is empty.
     public func setting(_ name: String, _ value: String) -> LabelSet {
         let name = Self.text(name)

@@ -2,12 +2,13 @@ import Control
 import Kernel
 import Logging
 
-/// What Reeve is made of as far as alerts go: what fires, who is told of it, and who says so.
-public struct AlertFeatures: Sendable {
-    public let service: AlertService
-    public let notification: NotificationService
+/// Who is told of alerts, and who tells of them.
+struct NoticeParts: Sendable {
+    let notification: NotificationService
     /// Notices when nothing is evaluated: what evaluates tells it of each round.
-    public let heart: AlertHeart
+    let heart: AlertHeart
+
+    private let service: AlertService
 
     private let intake: AlertEventService
     private let audit: AuditService

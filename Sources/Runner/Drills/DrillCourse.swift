@@ -1,0 +1,213 @@
+import Kernel
+import Synchronization
+
+/// By which rules a drill is found, and how soon.
+struct DrillTerms: Sendable {
+    /// The alert that finds it.
+    let alert: String
+    /// The label by which its alert is known among others.
+    let label: (name: String, value: String)
+    /// Seconds from the fault on within which each step is to be reached.
+    let bounds: (detect: Int64, contain: Int64, recover: Int64)
+    /// Between two beats of the fault, and of what goes on once it is mended.
+    var beat = Span.milliseconds(300)
+    var calmBeat = Span.milliseconds(300)
+    /// Whether its seconds are a clock's that is moved on where waiting is long.
+    var isVirtual = false
+
+    /// Those of a rule as it is shipped, in the time of a clock that is moved on.
+    init(
+        alert: String, bounds: (detect: Int64, contain: Int64, recover: Int64), beat: Span, calmBeat: Span
+    ) {
+        (self.alert, self.bounds, self.beat, self.calmBeat) = (alert, bounds, beat, calmBeat)
+        label = ("alertname", alert)
+        isVirtual = true
+    }
+
+    /// Those of a drill as its server describes it: rules tightened to seconds.
+    init(drill: JSONValue) {
+        let given = drill["bounds"]
+        func seconds(_ name: String) -> Int64 { given?[name]?.int ?? 0 }
+        alert = drill["alert"]?.string ?? ""
+        label = ("drill", drill["id"]?.string ?? "")
+        bounds = (seconds("detectSeconds"), seconds("containSeconds"), seconds("recoverSeconds"))
+    }
+}
+
+/// The course of a drill: its fault is brought about, found, contained and mended.
+struct DrillCourse: Sendable {
+    /// The agent that goes on with its work meanwhile; nobody may touch it.
+    private static let healthy = "steady"
+
+    private let client: ReeveClient
+    private let drill: JSONValue
+    private let fault: any DrillFault
+    private let terms: DrillTerms
+    private let board: DrillBoard
+    private let tell: @Sendable (String) -> Void
+
+    /// - Parameters:
+    ///   - drill: What its things are called, as the server describes it.
+    ///   - client: With a key of an operator or an administrator.
+    init(
+        _ name: String, _ fault: any DrillFault, of drill: JSONValue, on terms: DrillTerms, by client: ReeveClient,
+        tell: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        (self.drill, self.fault, self.terms, self.client, self.tell) = (drill, fault, terms, client, tell)
+        board = DrillBoard(
+            DrillReport(
+                drill: name, terms: terms, prefix: drill["prefix"]?.string ?? "", faulty: fault.faulty,
+                healthy: [Self.healthy]))
+    }
+
+    /// How far it is.
+    var report: DrillReport { board.report }
+
+    func run() async throws {
+        var fault = fault
+        let fleet = try await DrillFleet.gather(fault.faulty + [Self.healthy], of: drill, by: client)
+        try await fault.prepare(fleet)
+        try await follow(&fault, fleet)
+        let touched = try await touched(fleet)
+        board.note { $0.touched += touched }
+    }
+
+    private func follow(_ fault: inout any DrillFault, _ fleet: DrillFleet) async throws {
+        let start = client.world.now
+        let bounds = terms.bounds
+        tell("the fault is brought about")
+        var found: JSONValue?
+        while found == nil, since(start) < Double(bounds.detect) {
+            try await round(&fault, fleet)
+            found = try await alert()
+        }
+        guard let incident = found?["incident"]?.string else { return }
+        board.note {
+            $0.incident = incident
+            $0.detectedAfter = since(start)
+        }
+        tell("found by \(board.report.alert) in \(incident)")
+        var isOrdered = false
+        while board.report.containedAfter == nil, since(start) < Double(bounds.contain) {
+            try await round(&fault, fleet)
+            if !isOrdered, let order = fault.order(fleet) {
+                try await propose(order, incident)
+                isOrdered = true
+            }
+            if try await isContained(incident, fleet) { board.note { $0.containedAfter = since(start) } }
+        }
+        guard board.report.containedAfter != nil else { return }
+        tell("contained")
+        try? await reach("contained", incident)
+        try await mend(&fault, fleet, incident)
+        while board.report.recoveredAfter == nil, since(start) < Double(bounds.recover) {
+            try await work(fleet)
+            try await fault.resume(fleet)
+            if try await alert() == nil { board.note { $0.recoveredAfter = since(start) } }
+            try await client.world.time.sleep(for: terms.calmBeat)
+        }
+        guard board.report.recoveredAfter != nil else { return }
+        tell("recovered")
+        for milestone in ["mitigated", "verified", "resolved"] { try? await reach(milestone, incident) }
+        let isDrafted = try await hasPostmortem(incident)
+        board.note { $0.hasPostmortem = isDrafted }
+        _ = try? await client.post(
+            ReeveClient.path("api", "v1", "incidents", incident, "postmortem", "waive"), ["reason": "It was a drill."])
+    }
+
+    private func since(_ start: Timestamp) -> Double { (client.world.now - start).seconds }
+
+    private func round(_ fault: inout any DrillFault, _ fleet: DrillFleet) async throws {
+        try await work(fleet)
+        // What a contained agent is refused is the containment at work.
+        try? await fault.provoke(fleet)
+        try await client.world.time.sleep(for: terms.beat)
+    }
+
+    /// The healthy agent's day.
+    private func work(_ fleet: DrillFleet) async throws {
+        try await fleet.beat(Self.healthy)
+        try await fleet.create(queue: Self.healthy, title: "goes on")
+        guard let hold = try await fleet.claim(Self.healthy, from: Self.healthy) else { return }
+        try await fleet.write(Self.healthy, "complete", hold)
+    }
+
+    /// The drill's alert, while it fires.
+    private func alert() async throws -> JSONValue? {
+        let items = try await client.list(
+            ["api", "v1", "alerts"], query: [("state", "firing,suppressed")], limit: 5_000)
+        return items.items.first { $0["labels"]?[terms.label.name]?.string == terms.label.value }
+    }
+
+    private func propose(_ order: JSONValue, _ incident: String) async throws {
+        var body = order.object ?? JSONObject()
+        body["approve"] = true
+        _ = try await client.post(
+            ReeveClient.path("api", "v1", "incidents", incident, "containments"), .object(body))
+    }
+
+    /// Lets act what waits for somebody's yes, and says whether something has acted.
+    private func isContained(
+        _ incident: String, _ fleet: DrillFleet
+    ) async throws -> Bool {
+        let path = ["api", "v1", "incidents", incident, "containments"]
+        let all = try await client.list(path, limit: 100).items
+        for one in all where ["proposed", "asked"].contains(one["state"]?.string) {
+            let id = one["id"]?.string ?? ""
+            let radius = try await client.get(ReeveClient.path("api", "v1", "containments", id, "preview"))
+            let others = fleet.others(in: radius["blastRadius"] ?? .null)
+            guard others.isEmpty else {
+                // Somebody else has to say yes to that.
+                board.note { report in report.touched += others.filter { !report.touched.contains($0) } }
+                continue
+            }
+            _ = try await client.post(ReeveClient.path("api", "v1", "containments", id, "approve"))
+        }
+        return all.contains { $0["state"]?.string == "acted" }
+            && !all.contains { ["proposed", "asked", "acting"].contains($0["state"]?.string) }
+    }
+
+    /// Ends the fault, and takes back what was done against it.
+    private func mend(
+        _ fault: inout any DrillFault, _ fleet: DrillFleet, _ incident: String
+    ) async throws {
+        let path = ["api", "v1", "incidents", incident, "containments"]
+        for one in try await client.list(path, limit: 100).items where one["state"]?.string == "acted" {
+            _ = try? await client.post(
+                ReeveClient.path("api", "v1", "containments", one["id"]?.string ?? "", "reverse"))
+        }
+        try await fault.mend(fleet)
+    }
+
+    private func reach(_ milestone: String, _ incident: String) async throws {
+        _ = try await client.post(
+            ReeveClient.path("api", "v1", "incidents", incident, "milestones"), ["milestone": .string(milestone)])
+    }
+
+    private func hasPostmortem(_ incident: String) async throws -> Bool {
+        let bytes = try await client.bytes(ReeveClient.path("api", "v1", "incidents", incident, "postmortem"))
+        let text = String(decoding: bytes, as: UTF8.self)
+        return ["## Impact", "## Timeline", "## Contributing factors", "## Action items"].allSatisfy(text.contains)
+    }
+
+    /// Healthy agents that somebody paused, set apart or took a task from.
+    private func touched(_ fleet: DrillFleet) async throws -> [String] {
+        let name = fleet.name(Self.healthy)
+        let events = try await client.list(["api", "v1", "events"], query: [("agent", name)], limit: 5_000).items
+        let harm: Set<String> = [
+            "agent.paused", "agent.quarantined", "agent.draining", "task.held", "task.canceled", "task.lease_lost",
+        ]
+        return events.contains { harm.contains($0["type"]?.string ?? "") } ? [name] : []
+    }
+}
+
+/// What is known of a drill so far.
+private final class DrillBoard: Sendable {
+    private let state: Mutex<DrillReport>
+
+    init(_ report: DrillReport) { state = Mutex(report) }
+
+    var report: DrillReport { state.withLock { $0 } }
+
+    func note(_ change: (inout DrillReport) -> Void) { state.withLock { change(&$0) } }
+}

@@ -1,0 +1,195 @@
+import Kernel
+import Synchronization
+import Telemetry
+import TestSupport
+import Testing
+
+@testable import Control
+
+/// A ground that is cleared when it is told to be.
+private final class TestGround: DrillGround {
+    private let state = Mutex((isClear: true, refuses: false, cleared: 0, prepared: 0))
+
+    var cleared: Int { state.withLock { $0.cleared } }
+    var prepared: Int { state.withLock { $0.prepared } }
+    func keep(_ isKept: Bool) { state.withLock { $0.isClear = !isKept } }
+    func refuse(_ refuses: Bool) { state.withLock { $0.refuses = refuses } }
+
+    func prepare(_ drill: Drill, in transaction: Transaction) throws { state.withLock { $0.prepared += 1 } }
+
+    func clear(_ drill: Drill, in transaction: Transaction) throws -> Bool {
+        state.withLock { $0.cleared += 1 }
+        guard state.withLock({ $0.refuses }) else { return state.withLock { $0.isClear } }
+        return try transaction.isAllowed { throw Problem(.conflict, "The task is done already.") }
+    }
+
+    func mendModel() {}
+}
+
+@Suite("Drills on the server")
+struct DrillServiceTests {
+    private static let ada = TaskFixture.operatorKey
+
+    private struct Bench {
+        let base: ContainmentFixture
+        let ground = TestGround()
+        let service: DrillService
+
+        init(_ base: ContainmentFixture) {
+            self.base = base
+            service = DrillService(
+                ground: ground, incidents: base.incidents, containments: base.service, model: DrillNames.model,
+                events: base.base.events, audit: AuditService(world: base.base.world), world: base.base.world)
+        }
+
+        func start(_ kind: Drill.Kind) async throws -> Drill {
+            try await base.storage.write { [service] in try service.start(kind, by: DrillServiceTests.ada, in: $0) }
+        }
+
+        @discardableResult
+        func end(_ drill: Drill) async throws -> Drill {
+            try await base.storage.write { [service] in
+                try service.end(drill.id, by: DrillServiceTests.ada, in: $0)
+            }
+        }
+
+        func sweep() async throws {
+            guard try await base.storage.read({ [service] in try service.needsSweep(in: $0) }) else { return }
+            try await base.storage.write { [service] in try service.sweep(in: $0) }
+        }
+
+        func running() async throws -> [String] {
+            try await base.storage.read { [service] in try service.temporaryRules(in: $0).map(\.name) }
+        }
+
+        func incident(_ id: String) async throws -> Incident {
+            try await base.storage.read { [base] in try base.incidents.known(id, in: $0) }
+        }
+
+        func isSwept() async throws -> Bool {
+            try await !base.storage.read { [service] in try service.needsSweep(in: $0) }
+        }
+    }
+
+    private static func on(_ engine: TestEngine, _ body: (Bench) async throws -> Void) async throws {
+        try await withStorage(engine, migrations: ContainmentFixture.migrations + DrillSchema.migrations) { storage in
+            try await body(Bench(ContainmentFixture(storage: storage)))
+        }
+    }
+
+    private static func labels(_ drill: Drill, agent: String) -> [(String, String)] {
+        [("agent", agent), ("drill", drill.id.text)]
+    }
+
+    @Test("a drill that nobody ends is over in its time, and the next may begin", arguments: TestEngine.available)
+    func time(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.costSpike)
+            #expect(bench.ground.prepared == 1)
+            #expect(try await bench.running() == [drill.id.text])
+            for kind in [Drill.Kind.costSpike, .hungAgent] {
+                let refusal = try await #require(throws: Problem.self) { _ = try await bench.start(kind) }
+                #expect(refusal.code == .conflict && refusal.detail.contains(drill.id.text))
+            }
+            bench.base.time.advance(by: .seconds(39))
+            try await bench.sweep()
+            #expect(try await bench.running() == [drill.id.text])
+            bench.base.time.advance(by: .seconds(1))
+            try await bench.sweep()
+            #expect(try await bench.running().isEmpty)
+            #expect(try await bench.isSwept())
+            let next = try await bench.start(.costSpike)
+            #expect(next.id != drill.id)
+        }
+    }
+
+    @Test("what is refused does not keep a drill from ending, and is done later", arguments: TestEngine.available)
+    func refused(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.hungAgent)
+            let incident = try await bench.base.fire("DrillHungAgent", Self.labels(drill, agent: "\(drill.prefix)hung"))
+            bench.ground.refuse(true)
+            #expect(try await bench.end(drill).endedAt != nil)
+            #expect(try await bench.running().isEmpty)
+            #expect(try await !bench.isSwept())
+            #expect(try await !bench.incident(incident).isOpen)
+            bench.ground.refuse(false)
+            bench.ground.keep(true)
+            try await bench.sweep()
+            #expect(try await !bench.isSwept())
+            bench.ground.keep(false)
+            try await bench.sweep()
+            #expect(try await bench.isSwept())
+        }
+    }
+
+    @Test("what was done against the fault is taken back before its incident ends", arguments: TestEngine.available)
+    func takenBack(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.hungAgent)
+            let agent = "\(drill.prefix)hung"
+            try await bench.base.register(agent, "writer")
+            let incident = try await bench.base.fire("DrillHungAgent", Self.labels(drill, agent: agent))
+            let made = try await bench.base.propose(.pauseAgent, [.agents: [agent]], for: incident)
+            let open = try await bench.base.propose(.pauseAgent, [.agents: ["writer"]], for: incident, acts: false)
+            try await bench.base.act()
+            #expect(try await bench.base.containment(made.id).state == .acted)
+            try await bench.end(drill)
+            #expect(try await bench.incident(incident).isOpen)
+            #expect(try await bench.base.containment(open.id).state == .refused)
+            try await bench.base.act()
+            try await bench.sweep()
+            #expect(try await bench.base.containment(made.id).state == .reversed)
+            #expect(try await !bench.incident(incident).isOpen)
+            #expect(try await bench.base.agent(agent).isPaused == false)
+            #expect(try await bench.isSwept())
+        }
+    }
+
+    @Test("a drill and the fleet never share an incident, and nor do two drills", arguments: TestEngine.available)
+    func apart(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let first = try await bench.start(.modelOutage)
+            let model = [("model", DrillNames.model), ("provider", DrillNames.model)]
+            func fire(_ name: String, _ drill: String?) async throws -> String {
+                try await bench.base.fire(
+                    name, model + (drill.map { [("drill", $0)] } ?? []), mode: .llmOutage)
+            }
+            let real = try await fire("ProviderOutage", nil)
+            let drilled = try await fire("DrillModelOutage", first.id.text)
+            #expect(drilled != real)
+            // What is about the same model joins what is of its own kind.
+            #expect(try await fire("ModelTimeouts", nil) == real)
+            #expect(try await fire("DrillCostSpike", first.id.text) == drilled)
+            // A killed drill's incident may be open still.
+            let second = try await fire("DrillModelOutage", Identifier<Drill>(bench.base.base.world).text)
+            #expect(second != drilled && second != real)
+            try await bench.end(first)
+            #expect(try await bench.incident(real).isOpen)
+            #expect(try await bench.incident(second).isOpen)
+            // A word that is no drill's is a label as any other.
+            #expect(try await fire("Named", "fire") == real)
+            let subjects = try await bench.incident(real).subjects
+            #expect(!subjects.contains { $0.hasPrefix("drill:") })
+        }
+    }
+
+    @Test("what others post is no drill, whatever they call it")
+    func posted() async throws {
+        try await Self.on(.sqlite) { bench in
+            let drill = try await bench.start(.hungAgent)
+            let labels = [("alertname", "Theirs"), ("severity", "critical")] + Self.labels(drill, agent: "writer")
+            let post = AlertPost(labels: LabelSet(labels), endsAt: bench.base.base.world.now + .hours(1))
+            let alert = try await bench.base.storage.write { [alerts = bench.base.alerts] in
+                try alerts.take([post], origin: .external, from: "other", in: $0)
+            }[0].alert
+            #expect(alert.drill == nil)
+            try await bench.end(drill)
+            #expect(try await bench.incident(alert.incidentID ?? "").isOpen)
+            let report = try await bench.base.storage.read { [incidents = bench.base.incidents] in
+                try incidents.report(days: 1, in: $0)
+            }
+            #expect(report.incidents == 1)
+        }
+    }
+}
