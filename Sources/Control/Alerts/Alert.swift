@@ -45,6 +45,8 @@ public struct Alert: Sendable, Identified {
     public var isFiring: Bool { endsAt == nil }
     public var name: String { labels["alertname"] }
     public var severity: String { labels["severity"] }
+    /// Whether Reeve's own drill rule says so: it calls nobody. What others post is no drill, whatever they call it.
+    public var isOfDrill: Bool { origin == .rule && !labels["drill"].isEmpty }
     public var summary: String { annotations["summary"] ?? "" }
     public var fingerprint: String { labels.fingerprintText }
 }
