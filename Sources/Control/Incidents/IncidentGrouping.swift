@@ -21,6 +21,8 @@ enum IncidentGrouping {
     static func subjects(of alert: Alert) -> [String] {
         subjectLabels.compactMap { name in
             let value = alert.labels[name]
+            // What others post is no drill, whatever they call it.
+            if name == "drill", !alert.isOfDrill { return nil }
             return value.isEmpty ? nil : "\(name):\(value)"
         }
     }

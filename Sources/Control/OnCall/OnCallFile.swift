@@ -5,10 +5,20 @@ import Kernel
 public enum OnCallFile {
     /// The plan that the settings name; `nil` where they name none.
     ///
+    /// - Parameter receivers: Where its people are told by: what it names has to be there.
     /// - Throws: ``Problem`` with each fault as `FILE:LINE:COLUMN`.
-    public static func plan(_ settings: Settings.OnCall) throws -> OnCallPlan? {
+    public static func plan(_ settings: Settings.OnCall, receivers: NotificationSettings) throws -> OnCallPlan? {
         guard let file = settings.file else { return nil }
-        do { return try read(file) } catch let refusal as OnCallReader.Refusal {
+        do {
+            let plan = try read(file)
+            let faults = plan.needs.compactMap { need in
+                receivers.lack(of: need.channel).map {
+                    MarkedYAML.Fault(line: need.place.line, column: need.place.column, reason: $0)
+                }
+            }
+            guard faults.isEmpty else { throw OnCallReader.Refusal(faults) }
+            return plan
+        } catch let refusal as OnCallReader.Refusal {
             let findings = refusal.faults.map { fault in
                 SettingsFinding(
                     path: "oncall.file", place: "\(file):\(fault.line):\(fault.column)",
