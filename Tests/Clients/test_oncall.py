@@ -186,4 +186,4 @@ def test_a_receiver_that_is_not_there_refuses_the_start(tmp_path):
     command = [BINARY, "serve", "--config", settings, "--data-dir", tmp_path / "data", "--port", "0"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
     assert ended.returncode == 1
-    assert f"{tmp_path}/oncall.yaml:3:43: there is no receiver grace-pager: add it" in ended.stderr, ended.stderr
+    assert f"{tmp_path}/oncall.yaml:3:41: there is no receiver grace-pager: add it" in ended.stderr, ended.stderr

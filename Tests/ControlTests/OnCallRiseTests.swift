@@ -109,6 +109,55 @@ struct OnCallRiseTests {
         }
     }
 
+    /// Takes what PagerDuty would.
+    private final class Courier: NotificationCourier {
+        private let bodies = Mutex<[JSONValue]>([])
+
+        func send(_ request: NotificationRequest) async -> NotificationOutcome {
+            let body = (try? JSONParser.parse(request.body)) ?? .null
+            bodies.withLock { $0.append(body) }
+            return .http(202, "")
+        }
+
+        func send(_ mail: NotificationMail) async -> NotificationOutcome { NotificationOutcome(.delivered) }
+
+        func told(_ name: String) -> [String] { bodies.withLock { $0.map { $0[name]?.string ?? "" } } }
+    }
+
+    @Test("PagerDuty has one alert an escalation, which is acknowledged and resolved", arguments: TestEngine.available)
+    func pagerDuty(_ engine: TestEngine) async throws {
+        try await OnCallServiceTests.with(engine) { fixture in
+            let settings = try NotificationSettings(
+                try JSONParser.parse(
+                    #"{"receivers":[{"name":"ops-room","kind":"pagerduty","routingKeyEnvironment":"PATH"}]}"#))
+            let (courier, world) = (Courier(), fixture.world)
+            let notification = NotificationService(
+                settings: settings, alerts: AlertService(events: fixture.events, world: world),
+                silences: SilenceService(events: fixture.events, audit: AuditService(world: world), world: world),
+                courier: courier, storage: fixture.storage, externalURL: { "https://reeve.example.org" },
+                replica: "one", world: world)
+            let chains = """
+                chains:
+                  - name: twice
+                    steps: [{notify: {receiver: ops-room}}, {wait: 5m}, {notify: {receiver: ops-room}}]
+                paths: {default: twice}
+
+                """
+            let service = try fixture.service(
+                OnCallFixture.text(layers: OnCallFixture.weekly, chains: chains), notification)
+            _ = try await Self.page("critical", service, fixture)
+            try await fixture.pass(.minutes(5), service)
+            try await fixture.storage.write { _ = try service.acknowledge(incident: "inc_1", by: .system, in: $0) }
+            try await fixture.pass(.seconds(1), service)
+            try await fixture.storage.write { _ = try service.end(incident: "inc_1", in: $0) }
+            try await fixture.pass(.seconds(1), service)
+            #expect(courier.told("event_action") == ["trigger", "trigger", "acknowledge", "resolve"])
+            #expect(Set(courier.told("dedup_key")).count == 1)
+            _ = try await Self.page("critical", service, fixture)
+            #expect(Set(courier.told("dedup_key")).count == 2)
+        }
+    }
+
     @Test("a page that may be on its way is resolved behind it; one that was never tried is not resolved")
     func underWay() async throws {
         try await OnCallServiceTests.with(.sqlite) { fixture in
