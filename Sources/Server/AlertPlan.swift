@@ -21,8 +21,10 @@ public struct AlertPlan: Sendable {
     public init(_ settings: Settings) throws {
         let section = settings.alerts
         rules = try AlertRuleSet(AlertSettings(section))
-        notification = try NotificationSettings(section.document, file: section.file)
-        onCall = try OnCallFile.plan(settings.oncall)
+        do {
+            notification = try NotificationSettings(section.document, file: section.file)
+        } catch { throw Self.refusal(error.detail, error.field ?? "alerts", section.file, hint: error.hint) }
+        onCall = try OnCallFile.plan(settings.oncall, receivers: notification)
         do {
             containment = try ContainmentPolicy(section.document)
             runbooks = try RunbookLibrary.configured(

@@ -12,13 +12,17 @@ import NIOSSL
 /// The name is resolved here, every address of it is checked, and the connection goes to one of those: a name that
 /// resolves to something else a moment later (DNS rebinding) leads nowhere else.
 public struct NotificationTransport: NotificationCourier {
-    public init() {}
+    let lookup: NameLookup
+
+    public init() { lookup = .shared }
+
+    init(lookup: NameLookup) { self.lookup = lookup }
 
     public func send(_ request: NotificationRequest) async -> NotificationOutcome {
         guard let place = ReceiverPlace(request.url) else {
             return NotificationOutcome(.refused, "the address cannot be read")
         }
-        switch await place.resolve(allowPrivate: request.allowPrivate) {
+        switch await place.resolve(allowPrivate: request.allowPrivate, within: request.timeout, by: lookup) {
         case .failure(let fault): return fault.outcome
         case .success(let address): return await send(request, to: place, at: address)
         }
@@ -33,11 +37,22 @@ public struct NotificationTransport: NotificationCourier {
         // TLS and the header Host are still about the name.
         if let file = request.caFile { configuration.tlsConfiguration = Self.trusting(file) }
         configuration.dnsOverride = [place.host: address.ipAddress ?? place.host]
+        // Should the client read the name in another way than we did, it comes to nothing.
+        configuration.http1_1ConnectionDebugInitializer = { channel in
+            guard channel.remoteAddress?.ipAddress == address.ipAddress else {
+                channel.close(promise: nil)
+                return channel.eventLoop.makeFailedFuture(OtherAddress())
+            }
+            return channel.eventLoop.makeSucceededVoidFuture()
+        }
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         let outcome = await Self.exchange(request, client)
         try? await client.shutdown()
         return outcome
     }
+
+    /// The connection leads elsewhere than to the address that was looked at.
+    private struct OtherAddress: Error {}
 
     static func trusting(_ file: String?) -> TLSConfiguration {
         var configuration = TLSConfiguration.makeClientConfiguration()
@@ -73,6 +88,7 @@ public struct NotificationTransport: NotificationCourier {
 
     /// In our own words: what a library says may have the address in it.
     static func reason(_ error: any Error) -> String {
+        if error is OtherAddress { return "the connection led to another address than the one that was looked at" }
         switch error as? HTTPClientError {
         case .deadlineExceeded?, .readTimeout?: return "no answer in time"
         case .connectTimeout?: return "no connection in time"
@@ -106,11 +122,14 @@ struct ReceiverPlace: Sendable {
 
     /// An address of the host that may be asked. All of its addresses have to be of that kind: a name that has a public
     /// one and a private one is not looked at further.
-    func resolve(allowPrivate: Bool) async -> Result<SocketAddress, Fault> {
-        let (host, port) = (host, port)
+    func resolve(
+        allowPrivate: Bool, within limit: Span, by lookup: NameLookup
+    ) async -> Result<SocketAddress, Fault> {
         let found: [SocketAddress]
         do {
-            found = try await NIOThreadPool.singleton.runIfActive { try Self.addresses(host, port) }
+            found = try await lookup.addresses(of: host, port, within: min(limit, NameLookup.limit))
+        } catch let fault as NameLookup.Fault {
+            return .failure(Fault(outcome: NotificationOutcome(.failed, "the name \(host) \(fault.reason)")))
         } catch {
             return .failure(Fault(outcome: NotificationOutcome(.failed, "the name \(host) cannot be resolved")))
         }
@@ -122,33 +141,6 @@ struct ReceiverPlace: Sendable {
             return .failure(Fault(outcome: NotificationOutcome(.refused, reason)))
         }
         return .success(address)
-    }
-
-    /// Addresses of a host, by the system's resolver.
-    private static func addresses(_ host: String, _ port: Int) throws -> [SocketAddress] {
-        var hints = addrinfo()
-        hints.ai_family = AF_UNSPEC
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, String(port), &hints, &list) == 0 else { throw CancellationError() }
-        defer { freeaddrinfo(list) }
-        var found: [SocketAddress] = []
-        var next = list
-        while let info = next?.pointee, found.count < 16 {
-            if let address = info.ai_addr {
-                switch info.ai_family {
-                case AF_INET:
-                    found.append(
-                        address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { SocketAddress($0.pointee) })
-                case AF_INET6:
-                    found.append(
-                        address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { SocketAddress($0.pointee) })
-                default: break
-                }
-            }
-            next = info.ai_next
-        }
-        return found
     }
 
     private static func bytes(_ address: SocketAddress) -> [UInt8] {

@@ -12,28 +12,34 @@ final class OnCallFollower: IncidentFollower {
     func begin(_ onCall: OnCallService) { service.withLock { $0 = onCall } }
 
     func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
-        try page(incident, alert, in: transaction)
+        try page(incident, in: transaction)
     }
 
     /// An alert may make it worse, so that somebody is told who was not before.
     func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws {
-        try page(incident, alert, in: transaction)
+        try page(incident, in: transaction)
     }
 
-    private func page(_ incident: Incident, _ alert: Alert?, in transaction: Transaction) throws {
-        // A drill wakes nobody. What others post is no drill, whatever they call it.
-        let isDrill = alert?.origin == .rule && alert?.labels["drill"].isEmpty == false
-        guard let onCall = service.withLock({ $0 }), !isDrill else { return }
+    /// Somebody says that it is worse, or another incident became a part of it.
+    func changed(_ incident: Incident, by principal: Principal, in transaction: Transaction) throws {
+        try page(incident, in: transaction)
+    }
+
+    private func page(_ incident: Incident, in transaction: Transaction) throws {
+        // A drill wakes nobody, also where its incident is opened again.
+        guard let onCall = service.withLock({ $0 }), incident.drill == nil, incident.isOpen else { return }
         let path: OnCallPlan.Path = incident.kind == .behavioural ? .behavioural : .infrastructure
         try onCall.page(
             incident: incident.id.text, title: incident.title, severity: incident.severity.rawValue, path: path,
             in: transaction)
     }
 
-    func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws {
+    func reached(
+        _ milestone: Incident.Milestone, _ incident: Incident, by principal: Principal, in transaction: Transaction
+    ) throws {
         guard let onCall = service.withLock({ $0 }) else { return }
         switch milestone {
-        case .acknowledged: try onCall.acknowledge(incident: incident.id.text, by: .system, in: transaction)
+        case .acknowledged: try onCall.acknowledge(incident: incident.id.text, by: principal, in: transaction)
         case .resolved: try onCall.end(incident: incident.id.text, in: transaction)
         default: break
         }

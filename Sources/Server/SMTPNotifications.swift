@@ -4,6 +4,7 @@ import Kernel
 import NIOCore
 import NIOPosix
 import NIOSSL
+import Synchronization
 
 /// Hands one mail to a server (RFC 5321), with STARTTLS (RFC 3207) and a password (RFC 4954) where they are asked for.
 ///
@@ -13,7 +14,7 @@ extension NotificationTransport {
         guard let place = ReceiverPlace(mail.url) else {
             return NotificationOutcome(.refused, "the address cannot be read")
         }
-        switch await place.resolve(allowPrivate: mail.allowPrivate) {
+        switch await place.resolve(allowPrivate: mail.allowPrivate, within: mail.timeout, by: lookup) {
         case .failure(let fault): return fault.outcome
         case .success(let address):
             do {
@@ -60,11 +61,13 @@ struct SMTPDelivery {
     func send(to address: SocketAddress) async throws -> NotificationOutcome {
         let limit = TimeAmount.microseconds(mail.timeout.microseconds)
         let (isTLS, host, caFile) = (place.scheme == "smtps", place.host, mail.caFile)
+        let received = ReceivedBytes()
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(limit)
             .connect(to: address) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if isTLS { try channel.pipeline.syncOperations.addHandler(Self.secured(host, caFile)) }
+                    try channel.pipeline.syncOperations.addHandler(ReceivedBytesHandler(received))
                     return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
                 }
             }
@@ -73,7 +76,7 @@ struct SMTPDelivery {
         defer { end.cancel() }
         return try await channel.executeThenClose { inbound, outbound in
             var talk = SMTPTalk(lines: inbound.makeAsyncIterator(), outbound: outbound)
-            return try await deliver(&talk, channel.channel)
+            return try await deliver(&talk, channel.channel, received)
         }
     }
 
@@ -84,18 +87,23 @@ struct SMTPDelivery {
         return try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
     }
 
-    private func deliver(_ talk: inout SMTPTalk, _ channel: any Channel) async throws -> NotificationOutcome {
+    private static let early = Refusal(
+        outcome: NotificationOutcome(.failed, "the server spoke before the connection was safe"))
+
+    private func deliver(
+        _ talk: inout SMTPTalk, _ channel: any Channel, _ received: ReceivedBytes
+    ) async throws -> NotificationOutcome {
         _ = try await talk.expect(220)
         var offer = try await talk.ask("EHLO reeve", 250)
         var isSafe = place.scheme == "smtps"
         if !isSafe, mail.security != .never, offer.offers("STARTTLS") != nil {
             _ = try await talk.ask("STARTTLS", 220)
             // What came in the clear behind the answer was not said by the server (CVE-2011-0411).
-            guard talk.isEmpty else {
-                throw Refusal(outcome: NotificationOutcome(.failed, "the server spoke before the connection was safe"))
-            }
-            let (host, caFile) = (place.host, mail.caFile)
+            guard talk.isEmpty else { throw Self.early }
+            let (host, caFile, taken) = (place.host, mail.caFile, talk.taken)
             try await channel.eventLoop.submit {
+                // Nor what has arrived since, and waits to be read: from here on all goes through TLS.
+                guard received.count == taken else { throw Self.early }
                 try channel.pipeline.syncOperations.addHandler(Self.secured(host, caFile), position: .first)
             }.get()
             isSafe = true
@@ -113,12 +121,36 @@ struct SMTPDelivery {
             try await logIn(username, password, offer, &talk)
         }
         _ = try await talk.ask("MAIL FROM:<\(mail.from)>", 250)
-        for address in mail.to { _ = try await talk.ask("RCPT TO:<\(address)>", 250, 251) }
+        let refused = try await name(mail.to, &talk)
         _ = try await talk.ask("DATA", 354)
         let reply = try await talk.ask(mail.message + (mail.message.hasSuffix("\r\n") ? "." : "\r\n."), 250)
         // The mail is taken; whether the server hears the farewell is all the same.
         try? await talk.say("QUIT")
-        return NotificationOutcome(.delivered, status: reply.code, reply.lines.first ?? "")
+        let answer = reply.lines.first ?? ""
+        guard !refused.isEmpty else { return NotificationOutcome(.delivered, status: reply.code, answer) }
+        let warning = "the mail is not taken for \(refused.joined(separator: ", "))"
+        return NotificationOutcome(.delivered, status: reply.code, "\(warning); \(answer)", warning: warning)
+    }
+
+    /// Says whom the mail is for. One who is refused keeps it from nobody else.
+    ///
+    /// - Returns: Those who are refused, each with the reply.
+    /// - Throws: ``Refusal`` where all are.
+    private func name(_ addresses: [String], _ talk: inout SMTPTalk) async throws -> [String] {
+        var refusals: [(address: String, outcome: NotificationOutcome)] = []
+        for address in addresses {
+            do { _ = try await talk.ask("RCPT TO:<\(address)>", 250, 251) } catch let refusal as Refusal {
+                // Without a reply there is nobody to talk to; 421 says that it ends (RFC 5321 §3.8).
+                guard let status = refusal.outcome.status, status != 421 else { throw refusal }
+                refusals.append((address, refusal.outcome))
+            }
+        }
+        guard refusals.count < addresses.count else {
+            // One who may be taken later is reason enough to come again.
+            throw Refusal(
+                outcome: refusals.first { $0.outcome.state == .failed }?.outcome ?? refusals[0].outcome)
+        }
+        return refusals.map { "\($0.address) (\($0.outcome.status ?? 0) \($0.outcome.answer))" }
     }
 
     private func logIn(
@@ -139,11 +171,35 @@ struct SMTPDelivery {
     }
 }
 
+/// Counts what a connection has brought, read or not.
+final class ReceivedBytes: Sendable {
+    private let bytes = Mutex(0)
+
+    var count: Int { bytes.withLock { $0 } }
+    func add(_ more: Int) { bytes.withLock { $0 += more } }
+}
+
+private final class ReceivedBytesHandler: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let received: ReceivedBytes
+
+    init(_ received: ReceivedBytes) { self.received = received }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        received.add(unwrapInboundIn(data).readableBytes)
+        context.fireChannelRead(data)
+    }
+}
+
 /// Commands and replies over a connection.
 struct SMTPTalk {
     var lines: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
     let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
     private var buffer = ByteBuffer()
+    /// Bytes that were taken from the connection.
+    private(set) var taken = 0
 
     init(
         lines: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator,
@@ -187,6 +243,7 @@ struct SMTPTalk {
                     throw SMTPDelivery.Refusal(
                         outcome: NotificationOutcome(.failed, "no answer in time, or the connection was closed"))
                 }
+                self.taken += part.readableBytes
                 buffer.writeBuffer(&part)
                 continue
             }

@@ -295,6 +295,9 @@ def test_amtool_silences(place):
     amtool(place.url, key, "silence", "expire", identity)
     assert json.loads(amtool(place.url, key, "silence", "query", "-o", "json").stdout) == []
     until(lambda: any(b'"team":"a"' in body for _, body in place.hooks.at("/web")), 10)
+    everything = amtool(place.url, key, "silence", "add", "alertname=~.+", "-c", "x", "-d", "1h", check=False)
+    assert everything.returncode != 0 and "match every alert" in everything.stderr, everything.stderr
+
     # Whoever may only look is told so in words that amtool shows.
     refused = amtool(place.url, place.make_key("viewer"), "silence", "add", "a=b", "-c", "x", check=False)
     assert refused.returncode != 0

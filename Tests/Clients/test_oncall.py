@@ -104,12 +104,23 @@ def test_a_calendar_shows_turns_and_gaps(file):
     assert "  Fri 2026-10-23 20:00 – Mon 2026-10-26 09:00  NOBODY  a gap" in ours.stdout
 
 
+# The people's phones, which nothing is sent to here.
+SETTINGS = """\
+oncall: {file: oncall.yaml}
+alerts:
+  receivers:
+    - {name: ada-phone, kind: webhook, url: "http://127.0.0.1:9/ada"}
+    - {name: grace-phone, kind: webhook, url: "http://127.0.0.1:9/grace"}
+  route: {receiver: ada-phone}
+"""
+
+
 @pytest.fixture
 def on_call(own_server, tmp_path):
     """A server with the file, named from the settings beside it."""
     (tmp_path / "oncall.yaml").write_text(FILE)
     settings = tmp_path / "reeve.yaml"
-    settings.write_text("oncall:\n  file: oncall.yaml\n")
+    settings.write_text(SETTINGS)
     own_server.settings["REEVE_CONFIG"] = str(settings)
     return own_server.start()
 
@@ -157,7 +168,7 @@ def test_an_override_is_made_in_two_clicks_and_outlives_a_kill(on_call, driver):
 def test_a_wrong_file_refuses_the_start(own_server, tmp_path):
     (tmp_path / "oncall.yaml").write_text(FILE.replace("1d}", "1x}"))
     settings = tmp_path / "reeve.yaml"
-    settings.write_text("oncall:\n  file: oncall.yaml\n")
+    settings.write_text(SETTINGS)
     command = [BINARY, "serve", "--config", settings, "--data-dir", tmp_path / "data", "--port", "0"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
     assert ended.returncode == 1
@@ -166,3 +177,13 @@ def test_a_wrong_file_refuses_the_start(own_server, tmp_path):
         [BINARY, "settings", "check", "--config", settings], capture_output=True, text=True, env=environment()
     )
     assert checked.returncode == 1 and "oncall.yaml:8:79" in checked.stderr
+
+
+def test_a_receiver_that_is_not_there_refuses_the_start(tmp_path):
+    (tmp_path / "oncall.yaml").write_text(FILE.replace("grace-phone", "grace-pager"))
+    settings = tmp_path / "reeve.yaml"
+    settings.write_text(SETTINGS)
+    command = [BINARY, "serve", "--config", settings, "--data-dir", tmp_path / "data", "--port", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
+    assert ended.returncode == 1
+    assert f"{tmp_path}/oncall.yaml:3:41: there is no receiver grace-pager: add it" in ended.stderr, ended.stderr

@@ -121,6 +121,25 @@ struct AlertRouteTests {
         #expect(times.contains(try #require(Timestamp(rfc3339: moment)) - .hours(1)) == isInside)
     }
 
+    // Berlin leaves out 02:00-03:00 on 2026-03-29, and has it twice on 2026-10-25.
+    @Test(
+        "times go by the clock on the wall where it changes",
+        arguments: [
+            ("02:00", "03:00", "2026-03-29T00:59:59Z", false), ("02:00", "03:00", "2026-03-29T01:00:00Z", false),
+            ("01:30", "03:30", "2026-03-29T00:30:00Z", true), ("01:30", "03:30", "2026-03-29T01:29:59Z", true),
+            ("01:30", "03:30", "2026-03-29T01:30:00Z", false), ("09:00", "17:00", "2026-03-28T08:00:00Z", true),
+            ("09:00", "17:00", "2026-03-29T07:00:00Z", true), ("09:00", "17:00", "2026-03-29T15:00:00Z", false),
+            ("02:00", "03:00", "2026-10-24T23:59:59Z", false), ("02:00", "03:00", "2026-10-25T00:00:00Z", true),
+            ("02:00", "03:00", "2026-10-25T01:59:59Z", true), ("02:00", "03:00", "2026-10-25T02:00:00Z", false),
+            ("09:00", "17:00", "2026-10-25T07:59:59Z", false), ("09:00", "17:00", "2026-10-25T08:00:00Z", true),
+        ])
+    func clockChanges(_ from: String, _ to: String, _ moment: String, _ isInside: Bool) throws {
+        var times = AlertTimes()
+        times.minutes = [try #require(AlertTimes.minutes(from: from, to: to))]
+        times.zone = try #require(TimeZone(identifier: "Europe/Berlin"))
+        #expect(times.contains(try #require(Timestamp(rfc3339: moment))) == isInside)
+    }
+
     @Test(
         "days count from either end of a month",
         arguments: [

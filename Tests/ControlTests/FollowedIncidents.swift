@@ -17,8 +17,15 @@ final class FollowedIncidents: IncidentFollower {
         told.withLock { $0.append("joined by \(alert.name)") }
     }
 
-    func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws {
-        told.withLock { $0.append(milestone.rawValue) }
+    func reached(
+        _ milestone: Incident.Milestone, _ incident: Incident, by principal: Principal, in transaction: Transaction
+    ) throws {
+        let who = principal.actor == Principal.system.actor ? "" : " by \(principal.name)"
+        told.withLock { $0.append(milestone.rawValue + who) }
+    }
+
+    func changed(_ incident: Incident, by principal: Principal, in transaction: Transaction) throws {
+        told.withLock { $0.append("changed by \(principal.name)") }
     }
 }
 

@@ -29,11 +29,13 @@ private final class PlannerBench {
         now = begin
     }
 
-    func fire(_ name: String, _ more: [(String, String)] = [], ago seconds: Int64 = 0) {
+    func fire(
+        _ name: String, _ more: [(String, String)] = [], ago seconds: Int64 = 0, origin: Alert.Origin = .rule
+    ) {
         firing.append(
             Alert(
                 id: Identifier(world), labels: LabelSet([("alertname", name)] + more), annotations: [:], value: nil,
-                origin: .rule, activeAt: now - .seconds(seconds), startsAt: now - .seconds(seconds), updatedAt: now,
+                origin: origin, activeAt: now - .seconds(seconds), startsAt: now - .seconds(seconds), updatedAt: now,
                 generatorURL: ""))
     }
 
@@ -112,6 +114,7 @@ struct NotificationPlannerTests {
         return .object(object)
     }
 
+    private static let drill = "drill_" + String(repeating: "0", count: 32)
     private static let brief: JSONValue = ["groupWait": "10s", "groupInterval": "60s", "repeatInterval": "5m"]
 
     @Test("a group waits for others, then for its interval, then repeats")
@@ -228,6 +231,52 @@ struct NotificationPlannerTests {
         without.fire("HighErrorRate", [("provider", "acme")])
         without.run(12)
         #expect(without.told.count == 2)
+    }
+
+    @Test("what somebody posts under a cause's name keeps nobody quiet, nor does a drill")
+    func falseCauses() throws {
+        let inhibit: JSONValue = [["source": ["severity=critical"], "target": ["severity=warning"]]]
+        let bench = try PlannerBench(
+            Self.document(route: ["groupWait": "10s", "groupBy": ["alertname"]], more: [("inhibit", inhibit)]))
+        bench.fire("ProviderOutage", origin: .external)
+        bench.fire("DrillOutage", [("severity", "critical"), ("drill", Self.drill)])
+        bench.fire("HighErrorRate", [("agent", "writer"), ("severity", "warning")])
+        bench.run(12)
+        #expect(bench.told == ["10 first HighErrorRate", "10 first ProviderOutage"])
+    }
+
+    @Test("a drill tells nobody but another Alertmanager; what others call one is none")
+    func drills() throws {
+        let express: JSONValue = ["groupWait": "1s", "routes": [["matchers": ["alertname=DrillDown"]]]]
+        let bench = try PlannerBench(Self.document(route: express))
+        bench.fire("DrillDown", [("drill", Self.drill)])
+        bench.fire("Posted", [("drill", Self.drill)], origin: .external)
+        bench.run(3)
+        #expect(bench.told == ["1 first Posted"])
+        let stream = try PlannerBench(Self.document(kind: "alertmanager"))
+        stream.fire("DrillDown", [("drill", Self.drill)])
+        stream.run(3)
+        #expect(stream.told == ["0 first DrillDown"])
+    }
+
+    @Test("the severity none is told where a route asks for it, or for the alert by its name")
+    func none() throws {
+        func told(_ route: JSONValue, kind: String = "webhook") throws -> [String] {
+            let bench = try PlannerBench(Self.document(kind: kind, route: route))
+            bench.fire("FleetPaused", [("severity", "none")])
+            bench.fire("Watchdog", [("severity", "none")], origin: .external)
+            bench.run(3)
+            return bench.told
+        }
+        func route(_ matchers: JSONValue) -> JSONValue {
+            ["groupWait": "1s", "groupBy": [], "routes": [["matchers": matchers, "routes": [["matchers": []]]]]]
+        }
+        #expect(try told(["groupWait": "1s"]).isEmpty)
+        #expect(try told(route([#"severity!="critical""#])).isEmpty)
+        #expect(try told(route([#"alertname=~".*""#])).isEmpty)
+        #expect(try told(route([#"severity="none""#])) == ["1 first FleetPaused,Watchdog"])
+        #expect(try told(route([#"alertname=~"Fleet.*""#])) == ["1 first FleetPaused"])
+        #expect(try told([:], kind: "alertmanager") == ["0 first FleetPaused,Watchdog"])
     }
 
     @Test("nothing is told at muted times, and all of it after them")

@@ -29,6 +29,24 @@ private final class ScriptedCourier: NotificationCourier {
     func send(_ mail: NotificationMail) async -> NotificationOutcome { NotificationOutcome(.delivered) }
 }
 
+/// Takes all but what has a word in it.
+private final class PickyCourier: NotificationCourier {
+    private let word: String
+    private let count = Mutex(0)
+
+    init(refusing word: String) { self.word = word }
+
+    var taken: Int { count.withLock { $0 } }
+
+    func send(_ request: NotificationRequest) async -> NotificationOutcome {
+        guard !String(decoding: request.body, as: UTF8.self).contains("\"\(word)\"") else { return .http(500, "no") }
+        count.withLock { $0 += 1 }
+        return .http(200, "ok")
+    }
+
+    func send(_ mail: NotificationMail) async -> NotificationOutcome { NotificationOutcome(.delivered) }
+}
+
 @Suite("Receivers are told of alerts")
 struct NotificationServiceTests {
     /// A store with alerts, and services of several replicas over it.
@@ -211,6 +229,78 @@ struct NotificationServiceTests {
                 #expect(try await Self.deliveries(service).map(\.reason) == ["test"])
                 await #expect(throws: Problem.self) { try await service.sendTest(to: "b") }
             }
+        }
+    }
+
+    @Test("groups that are never taken do not hold up those behind them", arguments: TestEngine.available)
+    func starvation(_ engine: TestEngine) async throws {
+        let document = #"""
+            {"receivers":[{"name":"a","kind":"webhook","url":"https://example.org/hook"}],
+             "route":{"receiver":"a","groupWait":"0s","groupInterval":"1s","groupBy":["..."]}}
+            """#
+        try await Self.with(engine, document) { bench in
+            let courier = PickyCourier(refusing: "bad")
+            let count = NotificationService.jobsMax + 20
+            let posts = (0..<2 * count).map { number in
+                AlertPost(
+                    labels: LabelSet([("alertname", number < count ? "bad" : "good"), ("n", "\(number)")]),
+                    endsAt: bench.world.now + .hours(1))
+            }
+            try await bench.storage.write { _ = try bench.alerts.take(posts, origin: .rule, from: "t", in: $0) }
+            let service = bench.service("one", courier)
+            for _ in 0..<8 {
+                try await service.round(bench.receiver)
+                bench.time.advance(by: .seconds(1))
+            }
+            #expect(courier.taken == count)
+        }
+    }
+
+    @Test("a round changes so many groups and no more, and the rest comes with the next one")
+    func bounded() async throws {
+        let group = NotificationGroup(
+            receiver: "a", key: "k", routeKey: "{}", labels: .none, createdAt: Timestamp(microseconds: 0),
+            nextAt: Timestamp(microseconds: 0))
+        var plan = NotificationPlan()
+        (plan.added, plan.passed) = (Array(repeating: group, count: 5), [group])
+        #expect(plan.isLonger(than: 4) && !plan.isLonger(than: 5))
+        #expect((plan.cut(to: 4).added.count, plan.cut(to: 4).passed.count) == (4, 1))
+    }
+
+    @Test(
+        "the loop forgets attempts by their time, and those of receivers that are gone", arguments: TestEngine.available
+    )
+    func forgotten(_ engine: TestEngine) async throws {
+        try await Self.with(engine) { bench in
+            let service = bench.service("one", ScriptedCourier())
+            let loop = try #require(service.loops.first { $0.name == "alerts.deliveries" })
+            _ = try await service.sendTest(to: "a")
+            let gone = NotificationGroup(
+                receiver: "gone", key: "k", routeKey: "{}", labels: .none, createdAt: bench.world.now,
+                nextAt: bench.world.now)
+            try await bench.storage.write { try service.store.insert(gone, in: $0) }
+            bench.time.advance(by: NotificationDelivery.kept)
+            try await loop.body()
+            #expect(try await Self.deliveries(service).count == 1)
+            #expect(try await bench.storage.read { try service.store.groups(of: "gone", in: $0) }.isEmpty)
+            bench.time.advance(by: .seconds(2))
+            try await loop.body()
+            #expect(try await Self.deliveries(service).isEmpty)
+        }
+    }
+
+    @Test("of too many attempts no more go at once than the loop may remove", arguments: TestEngine.available)
+    func tooMany(_ engine: TestEngine) async throws {
+        try await Self.with(engine) { bench in
+            let service = bench.service("one", ScriptedCourier())
+            for _ in 0..<6 {
+                _ = try await service.sendTest(to: "a")
+                bench.time.advance(by: .seconds(1))
+            }
+            let store = service.store
+            let before = bench.world.now - .hours(1)
+            try await bench.storage.write { try store.forget(before: before, beyond: 1, limit: 2, in: $0) }
+            #expect(try await Self.deliveries(service).count == 4)
         }
     }
 

@@ -49,6 +49,10 @@ struct NotificationSettingsTests {
             #"{"receivers":[{"name":"a","kind":"smtp","url":"smtp://x.org","username":"u"}]}"#,
             "alerts/receivers/0/username"
         ),
+        (
+            #"{"receivers":[{"name":"a","kind":"slack","urlFile":"https://hooks.slack.com/services/T0/B0/s3cret"}]}"#,
+            "alerts/receivers/0/urlFile"
+        ),
         ("{\"receivers\":[\(hook),\(hook)]}", "alerts/receivers/1/name"),
         ("{\"receivers\":[\(hook)],\"route\":{\"receiver\":\"b\"}}", "alerts/route/receiver"),
         ("{\"receivers\":[\(hook)],\"route\":{\"receiver\":\"a\",\"wait\":1}}", "alerts/route/wait"),
@@ -74,7 +78,12 @@ struct NotificationSettingsTests {
 
     @Test("what is wrong is refused with its path", arguments: faults)
     func refused(_ text: String, _ path: String) throws {
-        #expect { try Self.read(text) } throws: { ($0 as? Problem)?.field == path }
+        #expect {
+            try Self.read(text)
+        } throws: {
+            let problem = $0 as? Problem
+            return problem?.field == path && problem?.detail.contains("s3cret") == false
+        }
     }
 
     @Test("routes take what they do not say from those above, and defaults are Alertmanager's")
@@ -89,7 +98,7 @@ struct NotificationSettingsTests {
         let root = try #require(settings.route)
         #expect(root.grouping == .by(["alertname", "agent_type", "provider"]))
         #expect((root.groupWait, root.groupInterval) == (.seconds(30), .minutes(5)))
-        let taken = settings.routes(for: LabelSet([("team", "x")]))
+        let taken = (settings.route?.matching(LabelSet([("team", "x")])) ?? [])
         #expect(taken.map(\.receiver) == ["b", "a"])
         #expect(taken.map(\.groupWait) == [.seconds(5), .seconds(30)])
         #expect(taken.map(\.repeatInterval) == [.hours(1), .hours(1)])
@@ -219,6 +228,21 @@ struct AlertFormatTests {
         #expect(!lines.contains { $0.hasPrefix("Bcc") || $0.hasPrefix(".") })
         #expect(lines.allSatisfy { $0.utf8.count <= 100 && !$0.contains("\n") && !$0.contains("\r") })
         #expect(lines.contains("Date: Thu, 25 Feb 2021 15:02:10 +0000"))
+    }
+
+    @Test(
+        "PagerDuty's four severities",
+        arguments: [
+            (["critical", "info"], "critical"), (["warning"], "warning"), (["info", "none"], "info"),
+            (["none"], "info"), (["page"], "error"), ([""], "error"), (["none", "page"], "error"),
+        ] as [([String], String)])
+    func pagerDutySeverity(_ severities: [String], _ expected: String) throws {
+        let items = severities.map { severity in
+            AlertBundle.Item(
+                labels: LabelSet([("alertname", "A"), ("severity", severity)]), annotations: [:], startsAt: Self.at)
+        }
+        let request = AlertFormats.pagerDuty(Self.bundle(items), url: "https://x.org", routingKey: "k")
+        #expect(try JSONParser.parse(request.body)["payload"]?["severity"] == .string(expected))
     }
 
     @Test("an alert's text is no markup in a chat, and calls nobody")

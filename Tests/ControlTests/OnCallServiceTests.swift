@@ -62,12 +62,12 @@ struct OnCallServiceTests {
         }
     }
 
-    private static func with(_ engine: TestEngine, _ body: (Fixture) async throws -> Void) async throws {
+    static func with(_ engine: TestEngine, _ body: (Fixture) async throws -> Void) async throws {
         let migrations = OnCallSchema.migrations + AuditSchema.migrations + EventSchema.migrations
         try await withStorage(engine, migrations: migrations) { try await body(Fixture($0)) }
     }
 
-    private static let ada = Principal(keyID: "key_ada", name: "ada", role: .operator_)
+    static let ada = Principal(keyID: "key_ada", name: "ada", role: .operator_)
 
     private static func page(
         _ service: OnCallService, _ fixture: Fixture, severity: String = "critical",

@@ -1,7 +1,10 @@
-import Control
 import Kernel
+import Telemetry
 import TestSupport
 import Testing
+
+@testable import Control
+@testable import Server
 
 @Suite("Alertmanager's and PagerDuty's interfaces over HTTP")
 struct AlertmanagerScenarioTests {
@@ -76,6 +79,31 @@ struct AlertmanagerScenarioTests {
             "a silence of everything", "POST", "/api/v2/silences", as: .operator_,
             silence(#""matchers":[{"name":"a","value":".*","isRegex":true}],"endsAt":"2026-11-20T09:00:00Z""#),
             expect: 400, "at least one matcher must not match the empty string"),
+        Row(
+            "a silence of all names", "POST", "/api/v2/silences", as: .operator_,
+            #"{"matchers":[{"name":"alertname","value":".+","isRegex":true}],"duration":"2h"}"#, expect: 400,
+            "match every alert"),
+        Row(
+            "a silence of all severities", "POST", "/api/v2/silences", as: .operator_,
+            #"{"matchers":[{"name":"severity","value":"critical|warning|info","isRegex":true}],"duration":"2h"}"#,
+            expect: 400, "everything"),
+        Row(
+            "a silence of all but one", "POST", "/api/v2/silences", as: .operator_,
+            #"{"matchers":[{"name":"alertname","value":"A","isEqual":false}],"duration":"2h"}"#, expect: 400,
+            "at least one matcher"),
+        Row(
+            "a silence of all but one by another way", "POST", "/api/v2/silences", as: .operator_,
+            #"{"matchers":[{"name":"alertname","value":"[^A].*","isRegex":true}],"duration":"2h"}"#, expect: 400,
+            "everything"),
+        Row(
+            "a silence of everything that is meant", "POST", "/api/v2/silences", as: .operator_,
+            #"{"matchers":[{"name":"alertname","value":".+","isRegex":true}],"duration":"2h","everything":true}"#,
+            expect: 200, "silenceID"),
+        Row(
+            "a silence of all of an agent's", "POST", "/api/v2/silences", as: .operator_,
+            #"{"matchers":[{"name":"alertname","value":".+","isRegex":true},{"name":"agent","value":"a"}],"#
+                + #""duration":"2h"}"#,
+            expect: 200, "silenceID"),
         Row(
             "a silence of nothing", "POST", "/api/v2/silences", as: .operator_,
             silence(#""matchers":[],"endsAt":"2026-11-20T09:00:00Z""#), expect: 400, "matchers are required"),
@@ -249,6 +277,50 @@ struct AlertmanagerScenarioTests {
                 #expect(reply["status"] == (isAllowed ? 404 : .null))
                 #expect(reply["answer"]?.string?.contains("allowPrivate") == !isAllowed)
             }
+        }
+    }
+
+    @Test("who posts events acknowledges what nobody else told of, and no more", arguments: TestEngine.available)
+    func acknowledged(_ engine: TestEngine) async throws {
+        try await withApp(engine) { client in
+            let (key, other) = (try await client.key(.ingest, name: "pager"), try await client.key(.ingest))
+            let viewer = try await client.key(.viewer)
+            func send(_ action: String, _ dedup: String, _ name: String, key: String) async throws {
+                let body: JSONValue = [
+                    "routing_key": .string(key), "event_action": .string(action), "dedup_key": .string(dedup),
+                    "payload": ["summary": "s", "source": "db1", "severity": "critical", "class": .string(name)],
+                ]
+                #expect(try await client.post("/v2/enqueue", body, key: nil).status == 202)
+            }
+            func incidents() async throws -> [JSONValue] {
+                try await client.get("/api/v1/incidents", key: viewer).items
+            }
+            // One that Reeve's own rule opened, which a posted alert of its name joins.
+            let post = AlertPost(labels: LabelSet([("alertname", "HighErrorRate"), ("severity", "critical")]))
+            let alerts = client.app.features.alerting.alerts
+            _ = try await client.app.features.storage.write {
+                try alerts.take([post], origin: .rule, from: "rules", in: $0)
+            }
+            try await send("trigger", "d1", "HighErrorRate", key: key)
+            #expect(try await incidents().count == 1)
+            try await send("acknowledge", "d1", "HighErrorRate", key: key)
+            #expect(try await incidents().first?["milestones"]?["acknowledgedAt"] == .null)
+            // One of two who post: neither speaks for the other.
+            try await send("trigger", "d2", "Disk", key: key)
+            try await send("trigger", "d2", "Disk", key: other)
+            try await send("acknowledge", "d2", "Disk", key: other)
+            #expect(try await incidents().allSatisfy { $0["milestones"]?["acknowledgedAt"] == .null })
+            try await send("resolve", "d2", "Disk", key: other)
+            try await send("acknowledge", "d2", "Disk", key: key)
+            // The same labels are one alert, which both told of: now only one does.
+            let own = try await incidents().filter { $0["milestones"]?["acknowledgedAt"] != .null }
+            #expect(own.map { $0["title"] } == ["s"])
+            let id = try #require(own.first?["id"]?.string)
+            let timeline = try await client.get("/api/v1/incidents/\(id)/timeline", key: viewer)
+            let entry = timeline.json.text
+            #expect(entry.contains(#""actor":"ingest:pager""#), "\(entry)")
+            let audit = try await client.get("/api/v1/audit", key: try await client.key(.admin)).items
+            #expect(audit.contains { $0["action"] == "incident.acknowledged" && $0["actor"] == "ingest:pager" })
         }
     }
 }

@@ -37,9 +37,22 @@ struct OnCallScenarioTests {
         try await TestStorage.withFolder { folder in
             let path = folder + "/oncall.yaml"
             if let text { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) }
-            try await withApp(engine, configure: { $0.oncall.file = text == nil ? nil : path }, body)
+            try await withApp(
+                engine,
+                configure: { settings in
+                    settings.oncall.file = text == nil ? nil : path
+                    settings.alerts.document = receivers
+                }, body)
         }
     }
+
+    /// Nothing of them is reached: this machine is not allowed.
+    private static let receivers: JSONValue = [
+        "receivers": .list(
+            ["ada-phone", "grace-phone"].map {
+                ["name": .string($0), "kind": "webhook", "url": "http://127.0.0.1:9/hook"] as JSONValue
+            }), "route": ["receiver": "ada-phone"],
+    ]
 
     private static let overrides = "/api/v1/oncall/overrides"
 
@@ -151,9 +164,8 @@ struct OnCallScenarioTests {
             #expect(listed["id"] == .string(id))
             let notice = listed["notices"]?.array?.first
             #expect(notice?["person"] == "ada")
-            // Nothing sends notices here, and it says so.
             #expect(notice?["state"] == "pending")
-            #expect(notice?["error"]?.string == "alerts.receivers has none that is called ada-phone")
+            #expect(notice?["error"]?.string?.contains("allowPrivate") == true)
             let page = try await client.get("/oncall", key: key).text
             #expect(page.contains("&lt;Agents&gt; are down"))
             #expect(page.contains("data-action=\"acknowledge\""))
@@ -184,14 +196,42 @@ struct OnCallScenarioTests {
         }
     }
 
-    @Test("a wrong file refuses the start where it is wrong")
-    func wrong() async throws {
-        let text = Self.file.replacingOccurrences(of: "people: [grace]", with: "people: [eve]")
+    /// What is wrong with the file, and where it says so.
+    static let faults: [(of: String, with: String, place: String)] = [
+        ("people: [grace]", "people: [eve]", "oncall.yaml:14:18: there is no person eve"),
+        (
+            "[ada-phone]", "[ada-phone, ada-pager]",
+            "oncall.yaml:2:50: there is no receiver ada-pager: add it to alerts.receivers of the settings, "
+                + "or name one that is there: ada-phone, grace-phone"
+        ),
+        (
+            "{wait: 5m}", "{notify: {receiver: room}}, {wait: 5m}",
+            "oncall.yaml:19:80: there is no receiver room: add it to alerts.receivers of the settings, "
+                + "or name one that is there: ada-phone, grace-phone"
+        ),
+        (
+            "{receivers: [grace-phone]}", "{email: grace@example.org}",
+            "oncall.yaml:3:36: mail goes by a receiver of the kind smtp: add one to alerts.receivers of the settings"
+        ),
+        (
+            "{receivers: [grace-phone]}", #"{ntfy: "https://ntfy.example.org/s3cret"}"#,
+            "oncall.yaml:3:35: topics go by a receiver of the kind ntfy: add one to alerts.receivers of the settings"
+        ),
+    ]
+
+    @Test("a wrong file refuses the start where it is wrong", arguments: faults.indices)
+    func wrong(_ index: Int) async throws {
+        let fault = Self.faults[index]
+        let text = Self.file.replacingOccurrences(of: fault.of, with: fault.with)
+        #expect(text != Self.file)
         do {
             try await Self.withOnCall(text) { _ in Issue.record("it started") }
         } catch let problem as Problem {
             #expect(problem.code == .invalidSettings)
-            #expect(problem.detail.hasSuffix("oncall.yaml:14:18: there is no person eve"), "\(problem.detail)")
+            #expect(problem.detail.hasSuffix(fault.place), "\(problem.detail)")
+            let finding = problem.members["findings"]?.array?.first
+            #expect(finding?["path"] == "oncall.file")
+            #expect(finding?["sentence"]?.string?.hasSuffix(fault.place) == true)
         }
     }
 }

@@ -526,3 +526,14 @@ CREATE TABLE drills (
   started_by TEXT NOT NULL, ended_at INTEGER,
   is_clear INTEGER NOT NULL DEFAULT 0 CHECK (is_clear IN (0, 1))) STRICT;
 CREATE INDEX drills_unclear ON drills (id) WHERE is_clear = 0;
+
+-- 0102_oncall_actions
+ALTER TABLE oncall_notices ADD COLUMN action TEXT NOT NULL DEFAULT 'page'
+  CHECK (action IN ('page', 'acknowledge', 'resolve'));
+
+-- 0103_alerts_ended_lately
+CREATE INDEX alerts_ended_lately ON alerts (updated_at) WHERE ends_at IS NOT NULL;
+
+-- 0103_notification_indexes
+CREATE INDEX silences_untold ON silences (ends_at) WHERE is_end_told = 0;
+CREATE INDEX notification_deliveries_at ON notification_deliveries (at);

@@ -36,6 +36,10 @@ public enum AlertSchema {
                 CREATE TABLE alert_rule_rounds (
                   replica TEXT NOT NULL PRIMARY KEY, evaluated_at INTEGER NOT NULL) STRICT
                 """,
-            ])
+            ]),
+        // Whether an alert has ended lately is asked each second.
+        Migration(
+            "0103_alerts_ended_lately",
+            ["CREATE INDEX alerts_ended_lately ON alerts (updated_at) WHERE ends_at IS NOT NULL"]),
     ]
 }

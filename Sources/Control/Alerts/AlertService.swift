@@ -136,6 +136,14 @@ public struct AlertService: Sendable {
         try store.firing(fingerprint: labels.fingerprintText, in: transaction)
     }
 
+    /// Whether nobody but `source` says that the alert with this fingerprint fires.
+    func isSaidOnly(by source: String, fingerprint: String, in transaction: Transaction) throws -> Bool {
+        guard let alert = try store.firing(fingerprint: fingerprint, in: transaction), alert.origin == .external else {
+            return false
+        }
+        return try !store.isClaimed(alert.id, byOthersThan: source, in: transaction)
+    }
+
     /// Another text once an alert has begun or ended: whoever sees the same one again need not look further.
     public func mark(in transaction: Transaction) throws -> String { try store.mark(in: transaction) }
 

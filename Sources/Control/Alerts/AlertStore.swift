@@ -45,11 +45,18 @@ struct AlertStore: Sendable {
         try transaction.first("SELECT count(*) AS n FROM alerts WHERE ends_at IS NULL")?.int("n") ?? 0
     }
 
-    /// Another text once an alert has begun or ended.
+    /// Another text once an alert has begun or ended. Where the clocks of replicas differ it may stay the same for a
+    /// while.
     func mark(in transaction: Transaction) throws -> String {
-        let row = try transaction.first("SELECT count(*) AS n, max(id) AS id FROM alerts WHERE ends_at IS NULL")
-        return "\(row?.int("n") ?? 0) \(row?.optionalText("id") ?? "")"
+        let row = try transaction.first(Self.mark)
+        return "\(row?.optionalText("id") ?? "") \(row?.optionalInt("at") ?? 0)"
     }
+
+    /// Asked each second for each receiver: the last entries of two indexes, whatever fires.
+    static let mark: SQLText = """
+        SELECT (SELECT max(id) FROM alerts) AS id,
+          (SELECT max(updated_at) FROM alerts WHERE ends_at IS NOT NULL) AS at
+        """
 
     /// Those that ended since a moment, the newest end first.
     func ended(since: Timestamp, limit: Int, in transaction: Transaction) throws -> [Alert] {
@@ -88,6 +95,13 @@ struct AlertStore: Sendable {
 
     func isClaimed(_ id: Identifier<Alert>, in transaction: Transaction) throws -> Bool {
         try transaction.first("SELECT 1 AS one FROM alert_claims WHERE alert_id = \(id) LIMIT 1") != nil
+    }
+
+    func isClaimed(
+        _ id: Identifier<Alert>, byOthersThan source: String, in transaction: Transaction
+    ) throws -> Bool {
+        try transaction.first(
+            "SELECT 1 AS one FROM alert_claims WHERE alert_id = \(id) AND source <> \(source) LIMIT 1") != nil
     }
 
     /// Alerts of which somebody has said nothing for too long, with when that was over.

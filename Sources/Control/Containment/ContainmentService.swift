@@ -270,7 +270,7 @@ extension ContainmentService: IncidentFollower {
 
     /// What nobody decided is not asked any more once all is over.
     public func reached(
-        _ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction
+        _ milestone: Incident.Milestone, _ incident: Incident, by principal: Principal, in transaction: Transaction
     ) throws {
         guard milestone == .resolved else { return }
         for var open in try containments(of: incident.id.text, in: transaction) where open.state.isOpen {

@@ -4,14 +4,14 @@ import Telemetry
 extension Alert {
     /// The drill that it is part of; `nil` where it is about the fleet. What others post is no drill, whatever they
     /// call it, and rules that are not a drill's cannot say so (``RuleEvaluation/leavesOutDrills``).
-    var drill: Identifier<Drill>? { origin == .rule ? Identifier(labels[DrillNames.label]) : nil }
+    public var drill: Identifier<Drill>? { origin == .rule ? Identifier(labels[DrillNames.label]) : nil }
 }
 
 extension Incident {
     private static let drillSubject = "\(DrillNames.label):"
 
     /// The drill that it is part of; `nil` where it is about the fleet.
-    var drill: Identifier<Drill>? {
+    public var drill: Identifier<Drill>? {
         subjects.first { $0.hasPrefix(Self.drillSubject) }
             .flatMap { Identifier(String($0.dropFirst(Self.drillSubject.count))) }
     }

@@ -130,5 +130,14 @@ extension IncidentEntry: JSONConvertible {
 public protocol IncidentFollower: Sendable {
     func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws
     func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws
-    func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws
+    /// - Parameter principal: Who says so; Reeve itself where it came by itself.
+    func reached(
+        _ milestone: Incident.Milestone, _ incident: Incident, by principal: Principal, in transaction: Transaction
+    ) throws
+    /// Somebody changed how bad it is, or what it needs; or another incident became a part of it.
+    func changed(_ incident: Incident, by principal: Principal, in transaction: Transaction) throws
+}
+
+extension IncidentFollower {
+    public func changed(_ incident: Incident, by principal: Principal, in transaction: Transaction) throws {}
 }

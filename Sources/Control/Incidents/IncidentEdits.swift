@@ -98,7 +98,11 @@ extension IncidentService {
         }
         if let kind = edit.kind { (incident.kind, detail["kind"]) = (kind, .string(kind.rawValue)) }
         guard !detail.isEmpty else { return incident }
-        return try keep(&incident, "changed", .object(detail), by: principal, in: transaction)
+        let kept = try keep(&incident, "changed", .object(detail), by: principal, in: transaction)
+        if edit.severity != nil || edit.mode != nil || edit.kind != nil {
+            for follower in followers { try follower.changed(kept, by: principal, in: transaction) }
+        }
+        return kept
     }
 
     /// What stakeholders are told.
@@ -179,7 +183,9 @@ extension IncidentService {
         try store.moveEntries(from: incident.id, to: target.id, in: transaction)
         try close(incident, into: target.id, by: principal, in: transaction)
         try link(target, near: near, in: transaction)
-        return try keep(&target, "merged", ["from": incident.id.json], by: principal, in: transaction)
+        let kept = try keep(&target, "merged", ["from": incident.id.json], by: principal, in: transaction)
+        for follower in followers { try follower.changed(kept, by: principal, in: transaction) }
+        return kept
     }
 
     private func close(
@@ -196,7 +202,7 @@ extension IncidentService {
                 kind: "act", action: "merged", target: "incident:\(other.text)", actor: principal.actor, at: world.now),
             in: incident.id, transaction)
         // Who acts on it has to stop, as at any end.
-        for follower in followers { try follower.reached(.resolved, incident, in: transaction) }
+        for follower in followers { try follower.reached(.resolved, incident, by: principal, in: transaction) }
     }
 
     /// Takes alerts out of an incident into one of their own.

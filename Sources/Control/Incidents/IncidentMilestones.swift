@@ -26,7 +26,7 @@ extension IncidentService {
             try links.unlink(id, in: transaction)
             try expectPostmortem(of: incident, in: transaction)
         }
-        for follower in followers { try follower.reached(milestone, incident, in: transaction) }
+        for follower in followers { try follower.reached(milestone, incident, by: principal, in: transaction) }
         return incident
     }
 
@@ -38,7 +38,15 @@ extension IncidentService {
         in transaction: Transaction
     ) throws -> Incident {
         let incident = try known(text, in: transaction)
-        guard incident.milestones[milestone] == nil else { return incident }
+        guard incident.milestones[milestone] == nil else {
+            // People may have been called again since, as it became worse.
+            if milestone == .acknowledged, incident.isOpen {
+                for follower in followers {
+                    try follower.reached(.acknowledged, incident, by: principal, in: transaction)
+                }
+            }
+            return incident
+        }
         if let other = incident.mergedInto {
             throw Problem(.conflict, "The incident became a part of \(other).", hint: "State it of that one.")
         }

@@ -3,7 +3,11 @@ import Telemetry
 
 /// Who is told that somebody looks after an alert: incidents.
 public protocol AlertAcknowledging: Sendable {
-    func acknowledged(_ alert: Alert, by actor: String, in transaction: Transaction) throws
+    /// - Parameter isOwn: Whether whoever says so is the only one who says that the alert of a fingerprint fires: for
+    ///   what others said, nobody else speaks.
+    func acknowledged(
+        _ alert: Alert, by principal: Principal, in transaction: Transaction, where isOwn: (String) throws -> Bool
+    ) throws
 }
 
 /// Takes events in as alerts.
@@ -39,7 +43,9 @@ public struct AlertEventService: Sendable {
                 labels: labels ?? LabelSet(event.labels + [("dedup_key", key)]), annotations: event.annotations,
                 startsAt: event.startsAt, endsAt: now + AlertEvent.lastsAtMost, generatorURL: event.link)
             try alerts.take([post], origin: .external, from: source, in: transaction)
-            if !isOpen {
+            if isOpen {
+                try store.touch(key, from: source, at: now, in: transaction)
+            } else {
                 try store.keep(key, from: source, post.labels, post.annotations, at: now, in: transaction)
             }
         case .acknowledge:
@@ -51,7 +57,9 @@ public struct AlertEventService: Sendable {
                 EventDraft(
                     "alert.acknowledged", actor: principal.actor, agent: agent.isEmpty ? nil : agent,
                     data: alert.facts), in: transaction)
-            try follower?.acknowledged(alert, by: principal.actor, in: transaction)
+            try follower?.acknowledged(alert, by: principal, in: transaction) { [alerts] fingerprint in
+                try alerts.isSaidOnly(by: source, fingerprint: fingerprint, in: transaction)
+            }
         case .resolve:
             guard let known else { break }
             let post = AlertPost(labels: known.labels, annotations: known.annotations, endsAt: now)

@@ -20,7 +20,15 @@ struct AlertEventStore: Sendable {
             INSERT INTO alert_events (source, dedup_key, labels, annotations, triggered_at)
             VALUES (\(source), \(dedupKey), \(labels.object), \(annotations.sortedObject), \(now))
             ON CONFLICT (source, dedup_key) DO UPDATE SET labels = excluded.labels,
-              annotations = excluded.annotations, triggered_at = excluded.triggered_at
+              annotations = excluded.annotations, triggered_at = excluded.triggered_at, acknowledged_at = NULL
+            """)
+    }
+
+    /// It was triggered again: it is kept for as long as its alert may fire from now on.
+    func touch(_ dedupKey: String, from source: String, at now: Timestamp, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE alert_events SET triggered_at = \(now) WHERE source = \(source) AND dedup_key = \(dedupKey)
             """)
     }
 

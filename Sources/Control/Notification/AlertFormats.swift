@@ -42,25 +42,33 @@ enum AlertFormats {
     // MARK: PagerDuty
 
     /// One event of PagerDuty's for the whole group, known again by its key.
-    static func pagerDuty(_ bundle: AlertBundle, url: String, routingKey: String) -> NotificationRequest {
-        let firing = bundle.items.filter(\.isFiring)
-        let known = ["critical", "error", "warning", "info"]
-        let severity = known.first { name in firing.contains { $0.labels["severity"] == name } } ?? "error"
+    static func pagerDuty(
+        _ bundle: AlertBundle, url: String, routingKey: String, isAcknowledged: Bool = false
+    ) -> NotificationRequest {
+        let action = bundle.isFiring ? (isAcknowledged ? "acknowledge" : "trigger") : "resolve"
         let isBase = URLComponents(string: url)?.path.split(separator: "/").isEmpty ?? false
         return NotificationRequest(
             url: isBase ? joined(url, "/v2/enqueue") : url,
             json: [
-                "routing_key": .string(routingKey), "event_action": .string(bundle.isFiring ? "trigger" : "resolve"),
+                "routing_key": .string(routingKey), "event_action": .string(action),
                 "dedup_key": .string(Digest.sha256(bundle.groupKey)), "client": "Reeve",
                 "client_url": .string(bundle.externalURL + "/alerts"),
                 "payload": [
                     "summary": .string(clipped(bundle.title, summaryMax)), "source": .string(bundle.externalURL),
-                    "severity": .string(severity), "class": .string(bundle.commonLabels["alertname"]),
+                    "severity": .string(pagerDutySeverity(bundle)), "class": .string(bundle.commonLabels["alertname"]),
                     "custom_details": [
                         "alerts": .string(clipped(text(bundle), textMax)), "count": .int(Int64(bundle.items.count)),
                     ],
                 ],
             ])
+    }
+
+    /// The worst of what fires, in PagerDuty's four words; what is none of them is an error, but `none` is no more than
+    /// something to know.
+    private static func pagerDutySeverity(_ bundle: AlertBundle) -> String {
+        let severities = Set(bundle.items.filter(\.isFiring).map { $0.labels["severity"] })
+        if let known = ["critical", "error", "warning", "info"].first(where: severities.contains) { return known }
+        return severities == ["none"] ? "info" : "error"
     }
 
     // MARK: Chat, push and mail

@@ -138,7 +138,9 @@ extension AlertReceiver.Mail {
             named = try (fields.optionalArray("to", max: AlertReceiver.recipientsMax) ?? []).map { $0.string ?? "" }
         }
         for (name, address) in [("from", from)] + named.map({ ("to", $0) }) where !Self.isAddress(address) {
-            throw Problem.invalid(fields.path(name), "an address such as oncall@example.org is expected")
+            throw Problem.invalid(
+                fields.path(name),
+                "an address such as oncall@example.org is expected, not \(RouteReader.quoted(.string(address)))")
         }
         // Which every server takes mail for (RFC 5321 §4.5.1).
         to = named.isEmpty ? ["postmaster"] : named
@@ -169,7 +171,10 @@ enum ReceiverURL {
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), let parts = URLComponents(string: text),
             let scheme = parts.scheme?.lowercased(), schemes.contains(scheme), let host = parts.host, !host.isEmpty
         else {
-            return "an address that begins with \(schemes.joined(separator: ":// or "))://, with a host, is expected"
+            // The address may be a secret: no more of it is said than how it begins.
+            let read = URLComponents(string: text)?.scheme.map { ", not one of \($0.prefix(20)):" } ?? ""
+            let begin = schemes.joined(separator: ":// or ")
+            return "an address that begins with \(begin)://, with a host, is expected\(read)"
         }
         guard parts.user == nil, parts.password == nil else {
             return "it may contain no user or password: they belong into a file or a variable"

@@ -35,6 +35,8 @@ public struct AlertRoute: Sendable {
     public let activeTimes: [String]
     public let goesOn: Bool
     public let routes: [AlertRoute]
+    /// Whether it, or one above it, asks for alerts by their name or severity: it means what it gets.
+    public var isExpress = false
 
     /// This route and all below it.
     public var all: [AlertRoute] { [self] + routes.flatMap(\.all) }
@@ -90,9 +92,16 @@ public struct AlertInhibition: Sendable {
     public let targets: [LabelMatcher]
     /// Labels that both have the same values of; one that neither has is the same.
     public let equal: [String]
+    /// Whether only alerts of Reeve's own rules are causes: what somebody posts under their names keeps nobody quiet.
+    public let isOwn: Bool
 
-    public init(sources: [LabelMatcher], targets: [LabelMatcher], equal: [String]) {
-        (self.sources, self.targets, self.equal) = (sources, targets, equal)
+    public init(sources: [LabelMatcher], targets: [LabelMatcher], equal: [String], isOwn: Bool = false) {
+        (self.sources, self.targets, self.equal, self.isOwn) = (sources, targets, equal, isOwn)
+    }
+
+    /// Whether an alert that fires may keep others quiet. One of a drill does not: they would be real.
+    public func isCause(_ alert: Alert) -> Bool {
+        alert.drill == nil && (!isOwn || alert.origin == .rule) && sources.match(alert.labels)
     }
 
     /// Whether `source`, which fires, keeps `target` quiet. One that is both source and target is not kept quiet by

@@ -158,6 +158,12 @@ enum AlertmanagerPost {
         guard !matchers.allSatisfy({ $0.matches("") }) else {
             throw refused("invalid silence: at least one matcher must not match the empty string")
         }
+        // Nobody would be told of anything any more, and the tool that was mistyped would not say so.
+        guard body["everything"]?.bool == true || !Silence.isOfEverything(matchers) else {
+            throw Problem(
+                .badRequest, "invalid silence: its matchers match every alert.",
+                hint: "Name what is not to be told, such as agent=\"writer\"; or send it with \"everything\": true.")
+        }
         do throws(Fault) {
             let startsAt = try time(body, "startsAt")
             let duration = try text(body, "duration")

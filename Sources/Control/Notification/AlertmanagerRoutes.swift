@@ -125,7 +125,7 @@ public struct AlertmanagerRoutes: Sendable {
 
     private func receivers(of alert: Alert) -> [String] {
         var names: [String] = []
-        for route in notification.settings.routes(for: alert.labels) where !names.contains(route.receiver) {
+        for route in notification.settings.routes(for: alert) where !names.contains(route.receiver) {
             names.append(route.receiver)
         }
         return names
@@ -144,7 +144,7 @@ public struct AlertmanagerRoutes: Sendable {
         var groups: [String: (labels: LabelSet, receiver: String, alerts: [JSONValue])] = [:]
         for (alert, standing) in try await standing(request) {
             let object = AlertmanagerReply.alert(alert, standing, receivers: receivers(of: alert))
-            for route in notification.settings.routes(for: alert.labels) {
+            for route in notification.settings.routes(for: alert) {
                 guard filter.map({ $0.matches(route.receiver) }) ?? true else { continue }
                 let labels = route.grouping.labels(of: alert.labels)
                 groups["\(labels)\0\(route.receiver)", default: (labels, route.receiver, [])].alerts.append(object)

@@ -66,7 +66,7 @@ extension AlertmanagerRoutes {
         ),
         (
             "AlertmanagerSilenceDraft",
-            object(silence + [("id", text), ("duration", text)], required: ["matchers"])
+            object(silence + [("id", text), ("duration", text), ("everything", flag)], required: ["matchers"])
         ),
         (
             "AlertmanagerSilence",

@@ -59,9 +59,14 @@ public struct NotificationOutcome: Sendable, Equatable {
     public let answer: String
     /// How long the receiver asked to be left alone.
     public let retryAfter: Span?
+    /// What went wrong although it was delivered: some of those whom it is for did not get it.
+    public let warning: String?
 
-    public init(_ state: State, status: Int? = nil, _ answer: String = "", retryAfter: Span? = nil) {
-        (self.state, self.status, self.answer, self.retryAfter) = (state, status, answer, retryAfter)
+    public init(
+        _ state: State, status: Int? = nil, _ answer: String = "", retryAfter: Span? = nil, warning: String? = nil
+    ) {
+        (self.state, self.status, self.answer) = (state, status, answer)
+        (self.retryAfter, self.warning) = (retryAfter, warning)
     }
 
     /// What a status of HTTP's means: those of 429 and 5xx pass, the others would come again. A redirect is not

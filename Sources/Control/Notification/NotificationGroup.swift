@@ -58,4 +58,15 @@ struct NotificationPlan: Sendable {
     var jobs: [NotificationJob] = []
     /// Alerts that no group could be made for.
     var crowded = 0
+
+    func isLonger(than max: Int) -> Bool { [added.count, removed.count, passed.count].contains { $0 > max } }
+
+    /// At most so many changes of each kind. Groups that are told of are there already, or are among those added.
+    func cut(to max: Int) -> NotificationPlan {
+        guard isLonger(than: max) else { return self }
+        var plan = self
+        (plan.added, plan.removed) = (Array(added.prefix(max)), Array(removed.prefix(max)))
+        plan.passed = Array(passed.prefix(max))
+        return plan
+    }
 }

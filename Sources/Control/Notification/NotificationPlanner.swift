@@ -54,7 +54,7 @@ struct NotificationPlanner: Sendable {
         var members: [String: Members] = [:]
         for (alerts, part) in [(firing, \Members.firing), (ended, \Members.ended)] {
             for alert in alerts {
-                for route in settings.routes(for: alert.labels) where route.receiver == receiver.name {
+                for route in settings.routes(for: alert) where route.receiver == receiver.name {
                     let labels = route.grouping.labels(of: alert.labels)
                     members["\(route.key):\(labels)", default: Members(route: route, labels: labels)][keyPath: part]
                         .append(alert)
@@ -144,7 +144,7 @@ extension NotificationPlanner {
                 receiver: receiver.name, key: Self.streamKey, routeKey: "", labels: .none, createdAt: now, nextAt: now)
         }
         let told = firing.filter { alert in
-            settings.routes(for: alert.labels).contains {
+            settings.routes(for: alert).contains {
                 $0.receiver == receiver.name && !settings.isMuted($0, at: now)
             } && !standings.standing(of: alert.labels).isSuppressed
         }

@@ -38,6 +38,13 @@ public enum NotificationSchema {
                   triggered_at INTEGER NOT NULL, acknowledged_at INTEGER, PRIMARY KEY (source, dedup_key)) STRICT
                 """,
                 "CREATE INDEX alert_events_time ON alert_events (triggered_at)",
-            ])
+            ]),
+        // What is asked for again and again is found without a walk past all the rest.
+        Migration(
+            "0103_notification_indexes",
+            [
+                "CREATE INDEX silences_untold ON silences (ends_at) WHERE is_end_told = 0",
+                "CREATE INDEX notification_deliveries_at ON notification_deliveries (at)",
+            ]),
     ]
 }

@@ -14,6 +14,8 @@ public struct NotificationService: Sendable {
     static let claimFor = Span.seconds(120)
     /// Groups that a round tells of, and how long it goes on.
     static let jobsMax = 100
+    /// Groups that one round adds, removes or passes by: the rest is the next one's.
+    static let changesMax = 1_000
     static let roundFor = Span.seconds(45)
     /// Ends this old are told of where nobody was told so far.
     static let endsSince = Span.hours(1)
@@ -54,7 +56,10 @@ public struct NotificationService: Sendable {
         settings.receivers.map { receiver in
             Loop("alerts.dispatch", every: Self.interval) { try await round(receiver) }
         } + [
-            Loop("alerts.silences", every: .seconds(10)) { try await storage.write { try silences.sweep(in: $0) } },
+            Loop("alerts.silences", every: .seconds(10)) {
+                guard try await storage.read({ try silences.needsSweep(in: $0) }) else { return }
+                try await storage.write { try silences.sweep(in: $0) }
+            },
             Loop("alerts.deliveries", every: .minutes(10)) { try await forget() },
         ]
     }
@@ -108,7 +113,9 @@ public struct NotificationService: Sendable {
             let outcome: NotificationOutcome = try await tell(receiver, job)
             isAway = outcome.state == .failed && outcome.status == nil
         }
-        if plan.jobs.count <= Self.jobsMax { looks.note(mark, of: receiver.name, at: world.now) }
+        if plan.jobs.count <= Self.jobsMax, !plan.isLonger(than: Self.changesMax) {
+            looks.note(mark, of: receiver.name, at: world.now)
+        }
     }
 
     func plan(_ receiver: AlertReceiver, in transaction: Transaction) throws -> NotificationPlan {
@@ -130,6 +137,7 @@ public struct NotificationService: Sendable {
     /// Keeps what the plan found, and claims what is to be told.
     func claim(_ plan: NotificationPlan) async throws -> [NotificationJob] {
         let jobs = Array(plan.jobs.prefix(Self.jobsMax))
+        let plan = plan.cut(to: Self.changesMax)
         guard !(plan.added.isEmpty && plan.removed.isEmpty && plan.passed.isEmpty && jobs.isEmpty) else { return [] }
         let now = world.now
         return try await storage.write { transaction in
@@ -185,6 +193,7 @@ public struct NotificationService: Sendable {
         if outcome.state != .delivered, job.group.attempts == 0 {
             onWarning("\(receiver.name) was not told of \(job.items.count) alerts: \(outcome.answer)")
         }
+        if let warning = outcome.warning { onWarning("\(receiver.name): \(warning)") }
         return outcome
     }
 

@@ -62,10 +62,20 @@ public struct NotificationSettings: Sendable {
     public func receiver(_ name: String) -> AlertReceiver? { receivers.first { $0.name == name } }
 
     /// The routes that an alert takes; none where nobody is told.
-    func routes(for labels: LabelSet) -> [AlertRoute] {
-        if let watchdog, labels["alertname"] == "Watchdog" { return [watchdog] }
-        return route?.matching(labels) ?? []
+    ///
+    /// Another Alertmanager has routes of its own, and hears of all. Beside it nobody hears of drills, and of the
+    /// severity `none` only who is named by a route that asks for it, or for the alert by its name.
+    func routes(for alert: Alert) -> [AlertRoute] {
+        if let watchdog, alert.origin == .rule, alert.name == Self.watchdogName { return [watchdog] }
+        let found = route?.matching(alert.labels) ?? []
+        guard alert.drill != nil || alert.severity == "none" else { return found }
+        return found.filter { route in
+            receiver(route.receiver)?.kind == .alertmanager || (route.isExpress && alert.drill == nil)
+        }
     }
+
+    /// The alert that always fires.
+    static let watchdogName = "Watchdog"
 
     var allRoutes: [AlertRoute] { (route?.all ?? []) + (watchdog.map { [$0] } ?? []) }
 
@@ -128,7 +138,7 @@ public struct NotificationSettings: Sendable {
             (try? LabelMatcher("alertname", .matches, names.joined(separator: "|"))).map { [$0] }
         }
         guard let sources = named(entry.sources), let targets = named(entry.targets) else { return nil }
-        return AlertInhibition(sources: sources, targets: targets, equal: entry.equal)
+        return AlertInhibition(sources: sources, targets: targets, equal: entry.equal, isOwn: true)
     }
 }
 
@@ -161,7 +171,9 @@ extension AlertTimes {
         try (fields.optionalArray(name, max: 100) ?? []).enumerated().map { index, item in
             // Days and years are written as numbers as well.
             guard let part = (item.string ?? item.int.map(String.init)).flatMap(read) else {
-                throw Problem.invalid("\(fields.path(name))/\(index)", "something such as \"\(example)\" is expected")
+                throw Problem.invalid(
+                    "\(fields.path(name))/\(index)",
+                    "something such as \"\(example)\" is expected, not \(RouteReader.quoted(item))")
             }
             return part
         }

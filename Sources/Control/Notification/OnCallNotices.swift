@@ -21,12 +21,19 @@ extension NotificationService: OnCallNotifying {
         let link = "\(address)/incidents/\(notice.incident)"
         let item = AlertBundle.Item(
             labels: labels, annotations: ["summary": notice.title, "incident_url": link], startsAt: notice.createdAt,
-            endsAt: nil, generatorURL: link)
+            endsAt: notice.action == .resolve ? notice.createdAt : nil, generatorURL: link)
         let outcome = await voice(receiver).say(
             ReceiverVoice.Saying(
-                groupKey: "oncall:\(notice.key)", groupLabels: labels, items: [item],
-                messageID: "msg_\(notice.key)"))
+                // All steps of an escalation are about the same: its end is the end of each.
+                groupKey: "oncall:\(notice.escalation.text)", groupLabels: labels, items: [item],
+                messageID: "msg_\(notice.key)", isAcknowledged: notice.action == .acknowledge))
         guard outcome.state == .delivered else { throw NotDelivered(description: outcome.answer) }
+    }
+
+    /// PagerDuty pages on until it hears more.
+    public func keepsOpen(_ channel: OnCallChannel) -> Bool {
+        guard case .receiver(let name) = channel else { return false }
+        return settings.receiver(name)?.kind == .pagerduty
     }
 
     private static func isSameServer(_ one: String, _ other: String?) -> Bool {
@@ -64,11 +71,36 @@ extension NotificationService: OnCallNotifying {
     }
 }
 
+extension NotificationSettings {
+    /// What is missing for notices of on-call to go a way, and what to do; `nil` where they can.
+    func lack(of channel: OnCallChannel) -> String? {
+        let names = receivers.map(\.name).sorted()
+        switch channel {
+        case .receiver(let name):
+            guard receiver(name) == nil else { return nil }
+            let known = names.isEmpty ? "" : ", or name one that is there: \(names.prefix(20).joined(separator: ", "))"
+            return "there is no receiver \(name): add it to alerts.receivers of the settings\(known)"
+        case .email:
+            guard !receivers.contains(where: { $0.kind == .smtp }) else { return nil }
+            return "mail goes by a receiver of the kind smtp: add one to alerts.receivers of the settings"
+        case .ntfy:
+            guard !receivers.contains(where: { $0.kind == .ntfy }) else { return nil }
+            return "topics go by a receiver of the kind ntfy: add one to alerts.receivers of the settings"
+        }
+    }
+}
+
 extension IncidentService: AlertAcknowledging {
-    /// Whoever acknowledges an alert sees to its incident.
-    public func acknowledged(_ alert: Alert, by actor: String, in transaction: Transaction) throws {
-        guard let id = alert.incidentID.flatMap({ Identifier<Incident>($0) }) else { return }
-        _ = try reach(.acknowledged, of: id, by: .system, in: transaction)
+    /// Whoever acknowledges an alert sees to its incident, where nothing in it fires that somebody else told of.
+    public func acknowledged(
+        _ alert: Alert, by principal: Principal, in transaction: Transaction, where isOwn: (String) throws -> Bool
+    ) throws {
+        guard let id = try links.holder(alert.fingerprint, in: transaction).map({ Identifier<Incident>(stored: $0) }),
+            let incident = try store.incident(id, in: transaction), incident.isOpen
+        else { return }
+        let firing = try links.alerts(of: id, limit: Incident.alertsMax, in: transaction).filter { $0.endedAt == nil }
+        guard try firing.allSatisfy({ try isOwn($0.fingerprint) }) else { return }
+        _ = try state(.acknowledged, of: id.text, note: "", by: principal, in: transaction)
     }
 }
 

@@ -24,6 +24,12 @@ enum ReceiverSecret: Sendable, Equatable {
         case (let file?, nil):
             guard !file.isEmpty, !file.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
             else { throw Problem.invalid(fields.path(fileName), "a path is expected") }
+            // Words about a file that cannot be read name it.
+            guard !file.contains("://") else {
+                throw Problem.invalid(
+                    fields.path(fileName), "this is an address, not the path of a file",
+                    hint: "Write the address into a file that only Reeve may read, and its path here.")
+            }
             self = .file(file)
         case (nil, let variable?):
             let isName =

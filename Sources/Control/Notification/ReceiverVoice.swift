@@ -16,6 +16,8 @@ struct ReceiverVoice: Sendable {
         let groupLabels: LabelSet
         let items: [AlertBundle.Item]
         let messageID: String
+        /// Whether somebody sees to it, where the receiver can be told of that.
+        var isAcknowledged = false
     }
 
     func say(_ saying: Saying) async -> NotificationOutcome {
@@ -26,7 +28,7 @@ struct ReceiverVoice: Sendable {
                 return NotificationOutcome(.refused, "the address is not acceptable: \(fault)")
             }
             let outcome = try await say(saying, url: url, &secrets)
-            return Self.cleaned(outcome, of: secrets)
+            return cleaned(outcome, of: secrets, url: url)
         } catch {
             return NotificationOutcome(.failed, error.reason)
         }
@@ -55,7 +57,8 @@ struct ReceiverVoice: Sendable {
             case .ntfy: AlertFormats.ntfy(bundle, url: url)
             case .pagerduty:
                 AlertFormats.pagerDuty(
-                    bundle, url: url, routingKey: try read(receiver.routingKey, &secrets) ?? "")
+                    bundle, url: url, routingKey: try read(receiver.routingKey, &secrets) ?? "",
+                    isAcknowledged: saying.isAcknowledged)
             default: AlertFormats.webhook(bundle, url: url)
             }
         if let secret = try read(receiver.signing, &secrets) {
@@ -100,21 +103,30 @@ struct ReceiverVoice: Sendable {
     private func send(
         _ mail: AlertReceiver.Mail, _ bundle: AlertBundle, _ saying: Saying, url: String, _ secrets: inout [String]
     ) async throws(ReceiverSecret.Missing) -> NotificationOutcome {
-        await courier.send(
+        let password = try read(mail.password, &secrets)
+        // As it goes over the line (RFC 4616).
+        if let username = mail.username, let password { secrets.append("\0\(username)\0\(password)") }
+        return await courier.send(
             NotificationMail(
                 url: url, from: mail.from, to: mail.to,
                 message: AlertFormats.mail(bundle, from: mail.from, to: mail.to, id: saying.messageID, now: world.now),
-                username: mail.username, password: try read(mail.password, &secrets), security: mail.security,
+                username: mail.username, password: password, security: mail.security,
                 allowPrivate: receiver.allowPrivate, timeout: receiver.timeout, caFile: caFile))
     }
 
     /// An answer without control characters and without what we sent as a secret, which some repeat.
-    private static func cleaned(_ outcome: NotificationOutcome, of secrets: [String]) -> NotificationOutcome {
-        var answer = outcome.answer
-        for secret in secrets where !secret.isEmpty { answer = answer.replacing(secret, with: "…") }
-        let plain = answer.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) }
+    private func cleaned(_ outcome: NotificationOutcome, of secrets: [String], url: String) -> NotificationOutcome {
+        let redaction = ReceiverRedaction(
+            secrets: secrets + receiver.headers.map(\.value), addresses: [url],
+            isHostSecret: receiver.urlSecret != nil)
+        func clean(_ text: String) -> String {
+            let plain = redaction(text).unicodeScalars.map {
+                $0.properties.generalCategory == .control ? " " : Character($0)
+            }
+            return String(plain.prefix(NotificationDelivery.answerMax))
+        }
         return NotificationOutcome(
-            outcome.state, status: outcome.status, String(plain.prefix(NotificationDelivery.answerMax)),
-            retryAfter: outcome.retryAfter)
+            outcome.state, status: outcome.status, clean(outcome.answer), retryAfter: outcome.retryAfter,
+            warning: outcome.warning.map(clean))
     }
 }

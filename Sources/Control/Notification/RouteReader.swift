@@ -24,6 +24,7 @@ struct RouteReader {
         var groupWait: Span
         var groupInterval: Span
         var repeatInterval: Span
+        var isExpress = false
     }
 
     private func defaults(_ receiver: String) -> Inherited {
@@ -91,6 +92,8 @@ struct RouteReader {
         own.groupWait = try span(fields, "groupWait") ?? above.groupWait
         own.groupInterval = try span(fields, "groupInterval") ?? above.groupInterval
         own.repeatInterval = try span(fields, "repeatInterval") ?? above.repeatInterval
+        let matchers = try Self.matchers(fields, "matchers")
+        own.isExpress = above.isExpress || matchers.contains(where: Self.isExpress)
         for (name, span) in [("groupInterval", own.groupInterval), ("repeatInterval", own.repeatInterval)]
         where span < .seconds(1) {
             throw Problem.invalid(fields.path(name), "at least 1s is expected")
@@ -105,17 +108,27 @@ struct RouteReader {
             below.append(try route(item, own, key: itemKey, depth: depth + 1, &count))
         }
         return AlertRoute(
-            key: key, matchers: try Self.matchers(fields, "matchers"), receiver: own.receiver, grouping: own.grouping,
+            key: key, matchers: matchers, receiver: own.receiver, grouping: own.grouping,
             groupWait: own.groupWait, groupInterval: own.groupInterval, repeatInterval: own.repeatInterval,
             muteTimes: try timeNames(fields, "muteTimes"), activeTimes: try timeNames(fields, "activeTimes"),
-            goesOn: try fields.optionalBool("continue") ?? false, routes: below)
+            goesOn: try fields.optionalBool("continue") ?? false, routes: below, isExpress: own.isExpress)
+    }
+
+    private static func isExpress(_ matcher: LabelMatcher) -> Bool {
+        ["alertname", "severity"].contains(matcher.name) && matcher.isEqual && !matcher.matches("")
+    }
+
+    /// What was read, for a refusal.
+    static func quoted(_ value: JSONValue) -> String {
+        value.string.map { "\"\($0.prefix(100))\"" } ?? String(value.text.prefix(100))
     }
 
     private func grouping(_ fields: Fields) throws -> AlertRoute.Grouping? {
         guard let items = try fields.optionalArray("groupBy", max: Alert.labelsMax) else { return nil }
         let names = try items.enumerated().map { index, item in
             guard let name = item.string, !name.isEmpty, name.utf8.count <= 256 else {
-                throw Problem.invalid("\(fields.path("groupBy"))/\(index)", "the name of a label is expected")
+                throw Problem.invalid(
+                    "\(fields.path("groupBy"))/\(index)", "the name of a label is expected, not \(Self.quoted(item))")
             }
             return name
         }
@@ -131,7 +144,10 @@ struct RouteReader {
     private func timeNames(_ fields: Fields, _ name: String) throws -> [String] {
         let names = try fields.optionalNames(name, max: NotificationSettings.timesMax) ?? []
         for unknown in names where !times.contains(unknown) {
-            throw Problem.invalid(fields.path(name), "there are no times \"\(unknown)\"", hint: "Name them in `times`.")
+            throw Problem.invalid(
+                fields.path(name), "there are no times \"\(unknown)\"",
+                hint: times.isEmpty
+                    ? "Name them in `times`." : "Known are: \(times.sorted().joined(separator: ", ")).")
         }
         return names
     }
@@ -141,7 +157,9 @@ struct RouteReader {
         guard let value = fields.value(name) else { return nil }
         let span = value.string.flatMap(Span.init(prometheus:)) ?? value.double.map { Span.seconds($0) }
         guard let span, Self.spans.contains(span) else {
-            throw Problem.invalid(fields.path(name), "a length of time such as 30s or 1h30m is expected")
+            throw Problem.invalid(
+                fields.path(name),
+                "a length of time such as 30s or 1h30m, up to a year, is expected, not \(Self.quoted(value))")
         }
         return span
     }

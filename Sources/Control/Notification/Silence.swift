@@ -30,6 +30,20 @@ public struct Silence: Sendable {
         return startsAt <= now ? .active : .pending
     }
 
+    /// Whether matchers leave out next to nothing. Labels that all alerts have are asked for values that they may have;
+    /// any other label may be absent.
+    static func isOfEverything(_ matchers: [LabelMatcher]) -> Bool {
+        // No alert is called so.
+        let unlikely = "NoAlertIsCalled_5f1c"
+        return matchers.allSatisfy { matcher in
+            switch matcher.name {
+            case "alertname": matcher.matches(unlikely)
+            case "severity": Incident.Severity.allCases.allSatisfy { matcher.matches($0.rawValue) }
+            default: matcher.matches("") && matcher.matches(unlikely)
+            }
+        }
+    }
+
     /// A new id: a UUID of version 4 (RFC 9562 §5.4).
     static func newID(_ world: World) -> String {
         var bytes = world.entropy.bytes(16)
@@ -87,7 +101,7 @@ public struct AlertStandings: Sendable {
         self.silences = silences
         self.inhibitions = inhibitions.compactMap { rule in
             let sources = Dictionary(
-                grouping: firing.filter { rule.sources.match($0.labels) }, by: { Self.key(rule, $0.labels) })
+                grouping: firing.filter(rule.isCause), by: { Self.key(rule, $0.labels) })
             return sources.isEmpty ? nil : (rule, sources)
         }
     }

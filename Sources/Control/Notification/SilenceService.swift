@@ -90,6 +90,12 @@ public struct SilenceService: Sendable {
         try store.forget(before: world.now - Silence.kept, limit: Self.endsMax, in: transaction)
     }
 
+    /// Whether ``sweep(in:)`` finds something.
+    public func needsSweep(in transaction: Transaction) throws -> Bool {
+        try !store.endsToTell(at: world.now, limit: 1, in: transaction).isEmpty
+            || store.hasEnded(before: world.now - Silence.kept, in: transaction)
+    }
+
     private func facts(_ silence: Silence) -> JSONValue {
         [
             "silenceId": .string(silence.id),

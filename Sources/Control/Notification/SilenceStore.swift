@@ -44,11 +44,16 @@ struct SilenceStore: Sendable {
 
     /// Those that ended and whose end nobody was told of yet.
     func endsToTell(at now: Timestamp, limit: Int64, in transaction: Transaction) throws -> [Silence] {
-        try transaction.rows(
-            """
-            SELECT * FROM silences WHERE ends_at <= \(now) AND is_end_told = 0 ORDER BY ends_at, id LIMIT \(limit)
-            """
-        ).compactMap(silence)
+        try transaction.rows(Self.endsToTell(at: now, limit: limit)).compactMap(silence)
+    }
+
+    static func endsToTell(at now: Timestamp, limit: Int64) -> SQLText {
+        "SELECT * FROM silences WHERE is_end_told = 0 AND ends_at <= \(now) ORDER BY ends_at LIMIT \(limit)"
+    }
+
+    /// Whether some ended before a moment.
+    func hasEnded(before time: Timestamp, in transaction: Transaction) throws -> Bool {
+        try transaction.first("SELECT 1 AS one FROM silences WHERE ends_at < \(time) LIMIT 1") != nil
     }
 
     func noteEndTold(_ id: String, in transaction: Transaction) throws {

@@ -23,7 +23,8 @@ public struct Escalation: Sendable, Equatable, Identified {
     public let id: Identifier<Escalation>
     public let incident: String
     public let title: String
-    public let severity: String
+    /// The worst so far.
+    public internal(set) var severity: String
     public let path: OnCallPlan.Path
     public let chain: String
     /// As the chain was when it began: a plan that changes meanwhile is for the next one.
@@ -62,6 +63,13 @@ public struct Escalation: Sendable, Equatable, Identified {
     ) {
         (self.id, self.incident, self.title, self.severity, self.path) = (id, incident, title, severity, path)
         (self.chain, self.steps, self.repeats, self.startedAt) = (chain, steps, repeats, startedAt)
+    }
+
+    /// Whether a severity is worse than another one; what is none that Reeve knows is worse than nothing.
+    static func isWorse(_ severity: String, than other: String) -> Bool {
+        guard let one = Incident.Severity(rawValue: severity) else { return false }
+        guard let other = Incident.Severity(rawValue: other) else { return true }
+        return one > other
     }
 
     /// Whether somebody may still acknowledge it.
@@ -130,6 +138,16 @@ public struct OnCallNotice: Sendable, Equatable {
         case nobody
     }
 
+    /// What it says.
+    public enum Action: String, Sendable, CaseIterable {
+        /// Somebody is to see to it.
+        case page
+        /// Somebody does.
+        case acknowledge
+        /// It is over.
+        case resolve
+    }
+
     /// The same however often it is sent: who gets it twice can tell by this. It names the escalation, the round, the
     /// step, and the way.
     public let key: String
@@ -147,6 +165,7 @@ public struct OnCallNotice: Sendable, Equatable {
     /// `nil` where nobody was on call.
     public let channel: OnCallChannel?
     public let createdAt: Timestamp
+    public var action = Action.page
     public internal(set) var state: State
     /// Times that it was tried, the present one among them.
     public internal(set) var attempts = 0
@@ -170,6 +189,19 @@ public struct OnCallNotice: Sendable, Equatable {
         }
     }
 
+    /// Says to one who was told what became of it.
+    static func concluding(
+        _ escalation: Escalation, _ action: Action, _ person: String?, _ channel: OnCallChannel, number: Int,
+        at time: Timestamp
+    ) -> OnCallNotice {
+        OnCallNotice(
+            key: "\(escalation.id.text).\(action.rawValue).\(number)", escalation: escalation.id,
+            incident: escalation.incident, title: escalation.title, severity: escalation.severity,
+            path: escalation.path, round: escalation.round, step: escalation.step,
+            target: (channel.kind, channel.shown), person: person, channel: channel, createdAt: time, action: action,
+            state: .pending)
+    }
+
     public static func == (left: OnCallNotice, right: OnCallNotice) -> Bool {
         (left.key, left.state, left.attempts, left.error) == (right.key, right.state, right.attempts, right.error)
     }
@@ -180,6 +212,12 @@ public protocol OnCallNotifying: Sendable {
     /// Returns once it has arrived. After an error it comes again under the same ``OnCallNotice/key``, as it does where
     /// the server ended before it could write down that it had arrived.
     func notify(_ notice: OnCallNotice) async throws
+    /// Whether what is told there stays open until it is told that somebody has it, or that it is over.
+    func keepsOpen(_ channel: OnCallChannel) -> Bool
+}
+
+extension OnCallNotifying {
+    public func keepsOpen(_ channel: OnCallChannel) -> Bool { false }
 }
 
 /// Who hears that somebody has it, in the same transaction: incidents.

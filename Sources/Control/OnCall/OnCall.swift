@@ -82,6 +82,15 @@ public struct OnCallPlan: Sendable, Equatable {
     /// The chain of what no path names.
     var fallback: String?
 
+    /// What has to be in the settings for people to be told.
+    var needs: [Need] = []
+
+    /// Something that the file counts on, and where it does.
+    struct Need: Sendable, Equatable {
+        let channel: OnCallChannel
+        let place: Place
+    }
+
     public init() {}
 
     func person(_ name: String) -> Person? { people.first { $0.name == name } }
@@ -133,6 +142,11 @@ public enum OnCallChannel: Sendable, Hashable {
         switch self {
         case .receiver(let address), .email(let address), .ntfy(let address): address
         }
+    }
+
+    /// The address for people and logs: a topic is a password to whoever knows it.
+    var shown: String {
+        if case .ntfy(let address) = self { ReceiverURL.host(address) } else { address }
     }
 
     init?(kind: String, address: String) {

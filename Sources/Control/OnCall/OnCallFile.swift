@@ -5,10 +5,20 @@ import Kernel
 public enum OnCallFile {
     /// The plan that the settings name; `nil` where they name none.
     ///
+    /// - Parameter receivers: Where its people are told by: what it names has to be there.
     /// - Throws: ``Problem`` with each fault as `FILE:LINE:COLUMN`.
-    public static func plan(_ settings: Settings.OnCall) throws -> OnCallPlan? {
+    public static func plan(_ settings: Settings.OnCall, receivers: NotificationSettings) throws -> OnCallPlan? {
         guard let file = settings.file else { return nil }
-        do { return try read(file) } catch let refusal as OnCallReader.Refusal {
+        do {
+            let plan = try read(file)
+            let faults = plan.needs.compactMap { need in
+                receivers.lack(of: need.channel).map {
+                    MarkedYAML.Fault(line: need.place.line, column: need.place.column, reason: $0)
+                }
+            }
+            guard faults.isEmpty else { throw OnCallReader.Refusal(faults) }
+            return plan
+        } catch let refusal as OnCallReader.Refusal {
             let findings = refusal.faults.map { fault in
                 SettingsFinding(
                     path: "oncall.file", place: "\(file):\(fault.line):\(fault.column)",
@@ -16,7 +26,8 @@ public enum OnCallFile {
             }
             throw Problem(
                 .invalidSettings, findings.map(\.sentence).joined(separator: "\n"),
-                hint: "The file of on-call (oncall.file) is not acceptable; `reeve oncall check \(file)` judges it.",
+                hint: "The file of on-call (oncall.file) is not acceptable; `reeve oncall check \(file)` judges it alone, "
+                    + "`reeve settings check` together with the receivers.",
                 field: "oncall.file", members: JSONObject([.init(name: "findings", value: .list(findings))]))
         }
     }

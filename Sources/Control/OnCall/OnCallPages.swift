@@ -242,11 +242,12 @@ struct OnCallEscalationView: PageView {
         stateLabel = escalation.state == .exhausted ? "Nobody answered" : PageText.label(escalation.state.rawValue)
         started = .ago(escalation.startedAt, now: now)
         next = .ago(escalation.nextAt, now: now)
-        let sent = notices.filter { $0.state == .sent }.compactMap { $0.person ?? $0.channel?.address }
+        let sent = notices.filter { $0.state == .sent && $0.action == .page }
+            .compactMap { $0.person ?? $0.channel?.shown }
         told = sent.isEmpty ? "nobody yet" : Self.unique(sent).joined(separator: ", ")
         let failures = notices.filter { $0.error != nil && $0.state != .sent }
         failed = failures.last.map { notice in
-            "\(notice.person ?? notice.channel?.address ?? ""): \(PageText.clipped(notice.error ?? "", 120))"
+            "\(notice.person ?? notice.channel?.shown ?? ""): \(PageText.clipped(notice.error ?? "", 120))"
         }
         acknowledged = escalation.acknowledgedBy
         apiPath = "/api/v1/oncall/escalations/\(id)/acknowledge"

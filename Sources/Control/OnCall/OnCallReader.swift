@@ -104,13 +104,22 @@ public struct OnCallReader {
         }
         let ways = try contact.members(["receivers", "email", "ntfy"])
         var receivers: [String] = []
-        for element in try ways["receivers"]?.elements() ?? [] { receivers.append(try self.name(element, of: element)) }
+        for element in try ways["receivers"]?.elements() ?? [] {
+            receivers.append(try self.name(element, of: element))
+            need(.receiver(receivers[receivers.count - 1]), element)
+        }
         let email = try ways["email"].map { node throws(Fault) in try Self.email(node) }
         let ntfy = try ways["ntfy"].map { node throws(Fault) in try Self.address(node) }
+        if let email, let node = ways["email"] { need(.email(email), node) }
+        if let ntfy, let node = ways["ntfy"] { need(.ntfy(ntfy), node) }
         guard !receivers.isEmpty || email != nil || ntfy != nil else {
             throw contact.fault("one of `receivers`, `email` and `ntfy` is needed")
         }
         return OnCallPlan.Person(name: name, receivers: receivers, email: email, ntfy: ntfy, place: Self.place(node))
+    }
+
+    private mutating func need(_ channel: OnCallChannel, _ node: MarkedYAML) {
+        plan.needs.append(OnCallPlan.Need(channel: channel, place: Self.place(node)))
     }
 
     private static func email(_ node: MarkedYAML) throws(Fault) -> String {
@@ -196,7 +205,9 @@ public struct OnCallReader {
         case "person":
             guard plan.person(name) != nil else { throw part.value.fault("there is no person \(name)") }
             return .person(name)
-        default: return .receiver(name)
+        default:
+            need(.receiver(name), part.value)
+            return .receiver(name)
         }
     }
 

@@ -45,6 +45,15 @@ public enum OnCallSchema {
                   CHECK (from_at < until_at), CHECK ((removed_at IS NULL) = (removed_by IS NULL))) STRICT
                 """,
                 "CREATE INDEX oncall_overrides_until ON oncall_overrides (until_at)",
-            ])
+            ]),
+        // Beside pages there are words to who keeps a page open: that somebody has it, that it is over.
+        Migration(
+            "0102_oncall_actions",
+            [
+                """
+                ALTER TABLE oncall_notices ADD COLUMN action TEXT NOT NULL DEFAULT 'page'
+                  CHECK (action IN ('page', 'acknowledge', 'resolve'))
+                """
+            ]),
     ]
 }

@@ -15,6 +15,8 @@ public struct OnCallService: Sendable {
     static let backoffBase = Span.seconds(5)
     static let backoffMax = Span.seconds(60)
     static let errorMax = 500
+    /// Ways of one escalation that hear of its end.
+    static let concludedMax = 100
     /// Overrides in force or to come.
     static let overridesMax: Int64 = 1_000
     static let overrideLengthMax = Span.hours(24 * 92)
@@ -43,16 +45,33 @@ public struct OnCallService: Sendable {
 
     // MARK: Escalations
 
-    /// Begins to tell people of an incident, until somebody acknowledges it. An incident that is escalated already
-    /// stays as it is.
+    /// Begins to tell people of an incident, until somebody acknowledges it.
+    ///
+    /// An incident that is escalated already stays as it is, unless it became worse than it ever was: then the chain of
+    /// its new severity takes the place of the other one, also where somebody had acknowledged that. Where both are the
+    /// same chain, those who are told are told already.
     ///
     /// - Returns: `nil` where nobody is to be told: there is no plan, or it has no chain for this.
     @discardableResult
     public func page(
         incident: String, title: String, severity: String, path: OnCallPlan.Path, in transaction: Transaction
     ) throws -> Escalation? {
-        guard let chain = plan?.chain(for: path, severity: severity) else { return nil }
-        if let known = try store.escalation(incident: incident, in: transaction) { return known }
+        let known = try store.escalation(incident: incident, in: transaction)
+        guard let chain = plan?.chain(for: path, severity: severity) else { return known }
+        if let known {
+            guard Escalation.isWorse(severity, than: known.severity) else { return known }
+            guard known.chain != chain.name || known.state == .exhausted else {
+                var worse = known
+                worse.severity = severity
+                try store.update(worse, in: transaction)
+                return worse
+            }
+            try end(known, in: transaction)
+            try tell(
+                "oncall.raised", known,
+                [.init(name: "to", value: .string(severity)), .init(name: "toChain", value: .string(chain.name))],
+                in: transaction)
+        }
         let escalation = Escalation(
             id: Identifier(world), incident: incident, title: String(title.prefix(Escalation.titleMax)),
             severity: String(severity.prefix(Escalation.severityMax)), path: path, chain: chain, at: world.now)
@@ -85,7 +104,7 @@ public struct OnCallService: Sendable {
         let now = world.now
         guard escalation.acknowledge(by: principal.actor, at: now) else { return escalation }
         try store.update(escalation, in: transaction)
-        try store.drop(escalation.id, at: now, in: transaction)
+        try conclude(escalation, .acknowledge, in: transaction)
         try tell("oncall.acknowledged", escalation, by: principal.actor, in: transaction)
         try audit.record(
             "oncall.acknowledged", by: principal, target: "escalation:\(escalation.id.text)",
@@ -97,12 +116,32 @@ public struct OnCallService: Sendable {
     /// What it was about is over: nobody is told any more. `nil` where nothing of the incident is escalated.
     @discardableResult
     public func end(incident: String, in transaction: Transaction) throws -> Escalation? {
-        guard var escalation = try store.escalation(incident: incident, in: transaction) else { return nil }
-        let now = world.now
-        guard escalation.end(at: now) else { return escalation }
+        guard let escalation = try store.escalation(incident: incident, in: transaction) else { return nil }
+        return try end(escalation, in: transaction)
+    }
+
+    @discardableResult
+    private func end(_ escalation: Escalation, in transaction: Transaction) throws -> Escalation {
+        var escalation = escalation
+        guard escalation.end(at: world.now) else { return escalation }
         try store.update(escalation, in: transaction)
-        try store.drop(escalation.id, at: now, in: transaction)
+        try conclude(escalation, .resolve, in: transaction)
         return escalation
+    }
+
+    /// What was not sent is not sent any more; who keeps what it was told of open hears what became of it.
+    private func conclude(
+        _ escalation: Escalation, _ action: OnCallNotice.Action, in transaction: Transaction
+    ) throws {
+        let now = world.now
+        let told = try store.told(escalation.id, limit: Self.concludedMax, in: transaction)
+        try store.drop(escalation.id, at: now, in: transaction)
+        for (number, one) in told.filter({ notifier.keepsOpen($0.channel) }).enumerated() {
+            // A page that is on its way at this moment comes first.
+            let at = one.isUnderWay ? now + Self.lease : now
+            let notice = OnCallNotice.concluding(escalation, action, one.person, one.channel, number: number, at: at)
+            try store.insert(notice, in: transaction)
+        }
     }
 
     private func tell(
@@ -161,7 +200,7 @@ public struct OnCallService: Sendable {
             for (step, notices) in Dictionary(grouping: notices, by: { [$0.round, $0.step] }).sorted(by: {
                 $0.key.lexicographicallyPrecedes($1.key)
             }) {
-                let people = Set(notices.compactMap { $0.person ?? $0.channel?.address }).sorted()
+                let people = Set(notices.compactMap { $0.person ?? $0.channel?.shown }).sorted()
                 try tell(
                     people.isEmpty ? "oncall.nobody" : "oncall.paged", escalation,
                     [
@@ -213,7 +252,8 @@ public struct OnCallService: Sendable {
                     "oncall.notice_failed", actor: Principal.system.actor,
                     data: [
                         "key": .string(notice.key), "incident": .string(notice.incident), "person": .of(notice.person),
-                        "channel": .of(notice.channel?.address), "error": .of(error),
+                        "channel": .of(notice.channel?.shown), "action": .string(notice.action.rawValue),
+                        "error": .of(error),
                     ]), in: transaction)
             return
         }

@@ -76,7 +76,8 @@ extension OnCallNotice: JSONConvertible {
         [
             "key": .string(key), "round": .int(Int64(round)), "step": .int(Int64(step)),
             "target": .string("\(target.kind):\(target.name)"), "person": .of(person),
-            "channel": .of(channel.map { "\($0.kind):\($0.address)" }), "state": .string(state.rawValue),
+            "channel": .of(channel.map { "\($0.kind):\($0.shown)" }), "action": .string(action.rawValue),
+            "state": .string(state.rawValue),
             "attempts": .int(Int64(attempts)), "error": .of(error), "createdAt": createdAt.json,
             "endedAt": endedAt?.json ?? .null,
         ]
@@ -155,8 +156,9 @@ public enum OnCallShapes {
             "OnCallNotice",
             object([
                 ("key", text), ("round", count), ("step", count), ("target", text), ("person", optionalText),
-                ("channel", optionalText), ("state", words(OnCallNotice.State.allCases)), ("attempts", count),
-                ("error", optionalText), ("createdAt", time), ("endedAt", optionalText),
+                ("channel", optionalText), ("action", words(OnCallNotice.Action.allCases)),
+                ("state", words(OnCallNotice.State.allCases)), ("attempts", count), ("error", optionalText),
+                ("createdAt", time), ("endedAt", optionalText),
             ])
         ),
         ("Escalation", object(escalation)),

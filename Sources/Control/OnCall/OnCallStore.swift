@@ -19,8 +19,8 @@ struct OnCallStore: Sendable {
     func update(_ escalation: Escalation, in transaction: Transaction) throws {
         try transaction.run(
             """
-            UPDATE oncall_escalations SET state = \(escalation.state.rawValue), round = \(escalation.round),
-              step = \(escalation.step), next_at = \(escalation.nextAt),
+            UPDATE oncall_escalations SET state = \(escalation.state.rawValue), severity = \(escalation.severity),
+              round = \(escalation.round), step = \(escalation.step), next_at = \(escalation.nextAt),
               acknowledged_at = \(escalation.acknowledgedAt), acknowledged_by = \(escalation.acknowledgedBy),
               ended_at = \(escalation.endedAt)
             WHERE id = \(escalation.id)
@@ -50,11 +50,14 @@ struct OnCallStore: Sendable {
 
     /// Whether an escalation or a notice is due.
     func hasDue(at now: Timestamp, in transaction: Transaction) throws -> Bool {
-        try transaction.first(
-            """
-            SELECT 1 AS n FROM oncall_escalations WHERE next_at IS NOT NULL AND next_at <= \(now)
-            UNION ALL SELECT 1 AS n FROM oncall_notices WHERE next_at IS NOT NULL AND next_at <= \(now) LIMIT 1
-            """) != nil
+        try transaction.first(Self.hasDue(at: now)) != nil
+    }
+
+    static func hasDue(at now: Timestamp) -> SQLText {
+        """
+        SELECT 1 AS n FROM oncall_escalations WHERE next_at IS NOT NULL AND next_at <= \(now)
+        UNION ALL SELECT 1 AS n FROM oncall_notices WHERE next_at IS NOT NULL AND next_at <= \(now) LIMIT 1
+        """
     }
 
     /// The newest first, one more than the page's limit where there are more.
@@ -117,10 +120,11 @@ struct OnCallStore: Sendable {
         try transaction.run(
             """
             INSERT INTO oncall_notices (key, escalation, round, step, target_kind, target, person, channel_kind,
-              channel, state, attempts, next_at, created_at, ended_at)
+              channel, action, state, attempts, next_at, created_at, ended_at)
             VALUES (\(notice.key), \(notice.escalation), \(notice.round), \(notice.step), \(notice.target.kind),
               \(notice.target.name), \(notice.person), \(notice.channel?.kind), \(notice.channel?.address),
-              \(notice.state.rawValue), \(notice.attempts), \(nextAt), \(notice.createdAt), \(notice.endedAt))
+              \(notice.action.rawValue), \(notice.state.rawValue), \(notice.attempts), \(nextAt),
+              \(notice.createdAt), \(notice.endedAt))
             ON CONFLICT (key) DO NOTHING
             """)
     }
@@ -169,6 +173,25 @@ struct OnCallStore: Sendable {
             """)
     }
 
+    /// The ways that a page went, or may have gone: one that is tried may have arrived.
+    func told(
+        _ id: Identifier<Escalation>, limit: Int, in transaction: Transaction
+    ) throws -> [(person: String?, channel: OnCallChannel, isUnderWay: Bool)] {
+        try transaction.rows(
+            """
+            SELECT channel_kind, channel, max(person) AS person,
+              max(CASE WHEN state = 'pending' THEN 1 ELSE 0 END) AS is_under_way
+            FROM oncall_notices
+            WHERE escalation = \(id) AND action = 'page' AND attempts > 0 AND channel_kind IS NOT NULL
+            GROUP BY channel_kind, channel ORDER BY channel_kind, channel LIMIT \(limit)
+            """
+        ).compactMap { row in
+            OnCallChannel(kind: row.text("channel_kind"), address: row.text("channel")).map {
+                (row.optionalText("person"), $0, row.bool("is_under_way"))
+            }
+        }
+    }
+
     /// The newest ones of an escalation, the oldest first.
     func notices(of id: Identifier<Escalation>, limit: Int, in transaction: Transaction) throws -> [OnCallNotice] {
         try notices(
@@ -193,7 +216,8 @@ struct OnCallStore: Sendable {
                 key: row.text("key"), escalation: row.id("escalation"), incident: row.text("incident"),
                 title: row.text("title"), severity: row.text("severity"), path: path, round: Int(row.int("round")),
                 step: Int(row.int("step")), target: (row.text("target_kind"), row.text("target")),
-                person: row.optionalText("person"), channel: channel, createdAt: row.time("created_at"), state: state,
+                person: row.optionalText("person"), channel: channel, createdAt: row.time("created_at"),
+                action: OnCallNotice.Action(rawValue: row.text("action")) ?? .page, state: state,
                 attempts: Int(row.int("attempts")), error: row.optionalText("error"),
                 endedAt: row.optionalTime("ended_at"))
         }

@@ -96,6 +96,10 @@ public enum EventCatalog {
         ("oncall.overridden", "Somebody takes the duty for a while: `schedule`, `person`, `from`, `until`"),
         ("oncall.override_removed", "An override was removed, or ended early: `schedule`, `person`"),
         ("oncall.paged", "A step of a chain tells people: `incident`, `target`, `to`, `round`, `step`"),
+        (
+            "oncall.raised",
+            "An incident became worse, and another chain takes over: `incident`, `chain`, `to`, `toChain`"
+        ),
         ("project.changed", "A project's weight changed"),
         ("project.paused", "A project's tasks are handed out no more"),
         ("project.resumed", "A project's tasks are handed out again"),

@@ -26,6 +26,9 @@ struct SilenceAdd: ClientCommand {
     @Option(help: "Why; shown to everybody.")
     var comment = ""
 
+    @Flag(help: "Take matchers that match every alert, which are refused otherwise.")
+    var everything = false
+
     func validate() throws {
         if matchers.isEmpty { throw ValidationError("Name a matcher, such as alertname=AgentDown.") }
         if let wrong = matchers.first(where: { Self.matcher($0) == nil }) {
@@ -50,7 +53,7 @@ struct SilenceAdd: ClientCommand {
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         let body: JSONValue = [
             "matchers": .array(matchers.compactMap(Self.matcher)), "duration": .string(duration),
-            "comment": .string(comment),
+            "comment": .string(comment), "everything": .bool(everything),
         ]
         let reply = try await reeve.post(ReeveClient.path("api", "v2", "silences"), body)
         return Answer(json: reply, text: Words.plain(reply["silenceID"]))
