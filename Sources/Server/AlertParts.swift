@@ -102,7 +102,7 @@ struct AlertParts: Sendable {
         let runbooks = RunbookService(
             library: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
             world: world)
-        return (incidents([containments, calling]), containments, runbooks)
+        return (incidents([containments, runbooks, calling]), containments, runbooks)
     }
 
     var alertPages: AlertPages.Parts {

@@ -1,3 +1,4 @@
+import Control
 import Kernel
 import Server
 import TestSupport
@@ -240,6 +241,43 @@ struct IncidentScenarioTests {
             #expect(try await client.get("\(Self.path)/\(ids[1])", key: key)["mergedInto"]?.string == ids[2])
             let itself = try await client.post("\(Self.path)/\(ids[2])/merge", ["into": .string(ids[2])], key: key)
             #expect(itself.status == 422)
+        }
+    }
+
+    @Test("a long timeline shows its end, and leads to all of it", arguments: TestEngine.available)
+    func longTimeline(_ engine: TestEngine) async throws {
+        try await withApp(engine) { client in
+            let key = try await client.key(.operator_)
+            let id = try await Self.open(client, key)
+            let incidents = client.app.features.incidents
+            try await client.app.features.storage.write { [world = client.world] transaction in
+                for number in 0..<1_200 {
+                    try incidents.record(
+                        IncidentEntry(
+                            kind: "note", action: "noted", target: "n\(number)", actor: "operator:ada",
+                            at: world.now + .seconds(Int64(number))), in: Identifier(stored: id), transaction)
+                }
+            }
+            let shown = try await client.get("\(Self.path)/\(id)", key: key)
+            func targets(_ items: [JSONValue]) -> [String] { items.compactMap { $0["target"]?.string } }
+            let latest = targets(shown["timeline"]?.array ?? [])
+            #expect(latest == (700..<1_200).map { "n\($0)" })
+            #expect(shown["timelineIsCut"] == true)
+            // What came before it, page by page, and nothing twice.
+            var (whole, next) = (latest, shown["timelineMore"]?.string)
+            while let path = next {
+                let page = try await client.get("\(path)&limit=200", key: key)
+                whole = targets(page.items).reversed() + whole
+                let after = page["next"]?.string
+                next = after.map { "\(Self.path)/\(id)/timeline?order=newest&after=\($0)" }
+            }
+            #expect(whole.suffix(1_200) == (0..<1_200).map { "n\($0)" }[...])
+            #expect(try await client.get("\(Self.path)/\(id)/timeline?order=x", key: key).code == "invalid")
+            let room = try await client.get("/incidents/\(id)", key: key).text
+            #expect(room.contains("n1199") && room.contains("/incidents/\(id)/timeline"))
+            let first = try await client.get("/incidents/\(id)/timeline?order=oldest", key: key).text
+            #expect(first.contains(">n0<") && !first.contains("n1199") && first.contains("after="))
+            #expect(try await client.get("/incidents/\(id)/timeline?after=x", key: key).status == 422)
         }
     }
 

@@ -64,6 +64,22 @@ struct AlertStore: Sendable {
         ).map(alert)
     }
 
+    /// The alerts of one incident are another's; `fingerprints` names some, `nil` all.
+    func move(
+        _ fingerprints: [String]?, ofIncident id: String, to other: String, in transaction: Transaction
+    ) throws {
+        guard let fingerprints else {
+            try transaction.run("UPDATE alerts SET incident_id = \(other) WHERE incident_id = \(id)")
+            return
+        }
+        guard !fingerprints.isEmpty else { return }
+        try transaction.run(
+            """
+            UPDATE alerts SET incident_id = \(other)
+            WHERE incident_id = \(id) AND fingerprint IN \(list: fingerprints)
+            """)
+    }
+
     func forget(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
         try transaction.run(
             """

@@ -55,6 +55,8 @@ public struct Incident: Sendable, Identified {
     public var mergedInto: String?
     /// Up to which event of the log its timeline was written.
     var seenEvent: Int64 = 0
+    /// When it is looked at again by itself; see ``IncidentPolicy/nextLook(at:lastFlap:)``.
+    var dueAt: Timestamp?
     /// Of people's edits, for the ETag.
     public var revision: Int64 = 1
 
@@ -83,6 +85,14 @@ public struct Incident: Sendable, Identified {
     public var etag: String { "\"\(revision)\"" }
     public var target: String { "incident:\(id.text)" }
 
+    /// Refuses what belongs to the incident that this one became a part of.
+    func checkIsWhole() throws {
+        guard let other = mergedInto else { return }
+        throw Problem(
+            .conflict, "The incident became a part of \(other).", hint: "Say it of that one.",
+            members: JSONObject([.init(name: "mergedInto", value: .string(other))]))
+    }
+
     /// Names of one kind among the subjects: `agent`, `task`.
     public func subjects(of kind: String) -> [String] {
         subjects.compactMap { $0.hasPrefix("\(kind):") ? String($0.dropFirst(kind.count + 1)) : nil }
@@ -108,12 +118,20 @@ public struct IncidentEntry: Sendable {
     public let actor: String
     public let at: Timestamp
     public let detail: JSONValue
+    /// The event of the log that it is: each stands in a timeline once.
+    let event: Int64?
 
     public init(
         kind: String, action: String, target: String, actor: String, at: Timestamp, detail: JSONValue = [:]
     ) {
+        self.init(kind: kind, action: action, target: target, actor: actor, at: at, detail: detail, event: nil)
+    }
+
+    init(
+        kind: String, action: String, target: String, actor: String, at: Timestamp, detail: JSONValue, event: Int64?
+    ) {
         (self.kind, self.action, self.target) = (kind, action, target)
-        (self.actor, self.at, self.detail) = (actor, at, detail)
+        (self.actor, self.at, self.detail, self.event) = (actor, at, detail, event)
     }
 }
 
@@ -131,4 +149,28 @@ public protocol IncidentFollower: Sendable {
     func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws
     func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws
     func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws
+    /// What belongs to one incident is another's from now on: they were merged, or one was split.
+    func moved(_ move: IncidentMove, in transaction: Transaction) throws
+    /// Incidents are forgotten, and what belongs to them with them.
+    func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws
+}
+
+extension IncidentFollower {
+    public func moved(_ move: IncidentMove, in transaction: Transaction) throws {}
+    public func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws {}
+}
+
+/// What goes from one incident to another.
+public struct IncidentMove: Sendable {
+    /// What was split off, and is of nothing that stays.
+    public struct Part: Sendable {
+        public let subjects: Set<String>
+        /// Names of alerts.
+        public let alerts: Set<String>
+    }
+
+    public let from: Incident
+    public let to: Incident
+    /// `nil` where all of it goes: the one became a part of the other.
+    public let part: Part?
 }

@@ -1,6 +1,6 @@
 /// The pages of incidents: the list, the room of one, and the report.
 enum IncidentPageTemplates {
-    static let all = [list, room, head, evidence, timeline, postmortem, items, report]
+    static let all = [list, room, head, evidence, timeline, entries, story, postmortem, items, report]
 
     static let list = PageTemplate(
         "incidents",
@@ -166,6 +166,14 @@ enum IncidentPageTemplates {
             data-done="Noted"><div class="row"><input name="text" required maxlength="10000"
               placeholder="A note for the timeline" aria-label="A note" autocomplete="off"><button
                 type="submit">Note</button></div></form>{{/canOperate}}
+        {{> incident-entries}}
+          {{#hiddenEntries}}<div class="pad muted"><a class="link" href="{{path}}">{{label}}</a></div>{{/hiddenEntries}}
+        </section>
+        """#)
+
+    static let entries = PageTemplate(
+        "incident-entries",
+        #"""
           <ol class="log">{{#entries}}<li data-kind-of="{{kind}}" data-action-of="{{action}}">
             {{#at}}{{> time}}{{/at}}
             <div class="what"><span class="tag">{{kind}}</span><span class="type"
@@ -174,8 +182,18 @@ enum IncidentPageTemplates {
                   class="muted">{{target}}</span>{{/targetPath}}<span class="about"><span
                     class="muted">{{actor}}</span>{{#text}}<span>{{text}}</span>{{/text}}<span
                       class="muted print-only">{{clock}}</span></span></div></li>{{/entries}}</ol>
-          {{#hiddenEntries}}<div class="pad muted">{{hiddenEntries}}: <a class="link"
-            href="{{apiPath}}/timeline">all of it as JSON</a></div>{{/hiddenEntries}}
+        """#)
+
+    static let story = PageTemplate(
+        "incident-story",
+        #"""
+        <div class="head"><h1>Timeline</h1><span class="sub">{{#room}}<a class="link"
+          href="{{path}}">{{label}}</a>{{/room}}</span><span class="actions"><span class="seg">{{#orders}}<a
+            href="{{path}}"{{#isCurrent}} aria-current="true"{{/isCurrent}}>{{label}}</a>{{/orders}}</span></span></div>
+        <section class="panel" id="incident-story" aria-label="Timeline">
+          {{#hasEntries}}{{> incident-entries}}{{/hasEntries}}
+          {{^hasEntries}}<div class="empty">Nothing was written down.</div>{{/hasEntries}}
+        {{> pager}}
         </section>
         """#)
 

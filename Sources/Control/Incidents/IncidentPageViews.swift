@@ -130,6 +130,35 @@ struct IncidentEntryView: PageView {
     }
 }
 
+/// All that happened in an incident, in pages.
+struct IncidentTimelineView: PageView {
+    let room: LinkView
+    let orders: [FilterView]
+    let hasEntries: Bool
+    let entries: [IncidentEntryView]
+    let first: String?
+    let next: String?
+
+    init(
+        _ incident: Incident, _ entries: [IncidentEntry], isOldestFirst: Bool, isFirst: Bool, next: String?,
+        now: Timestamp
+    ) {
+        let path = PagePath.incident(incident.id.text)
+        let order = isOldestFirst ? "oldest" : "newest"
+        func page(_ order: String, after: String? = nil) -> String {
+            PagePath.query("\(path)/timeline", [("order", order), ("after", after)])
+        }
+        room = LinkView(path: path, label: incident.title)
+        orders = ["newest", "oldest"].map {
+            FilterView(path: page($0), label: "The \($0) first", state: "", isCurrent: $0 == order)
+        }
+        hasEntries = !entries.isEmpty
+        self.entries = entries.map { IncidentEntryView($0, own: incident.target, now: now) }
+        first = isFirst ? nil : page(order)
+        self.next = next.map { page(order, after: $0) }
+    }
+}
+
 struct SubjectView: PageView {
     let name: String
     let path: String?
@@ -250,7 +279,7 @@ struct IncidentRoomView: PageView {
     let alerts: [IncidentAlertView]
     let sections: [IncidentRoomPart]
     let entries: [IncidentEntryView]
-    let hiddenEntries: String?
+    let hiddenEntries: LinkView?
     let hasTraces: Bool
     let traces: [IncidentTraceView]
     let links: [LinkView]
@@ -303,7 +332,9 @@ struct IncidentRoomView: PageView {
         entries = shown.reversed().map { IncidentEntryView($0, own: incident.target, now: now) }
         hiddenEntries =
             shown.count < facts.entries.count
-            ? "\(PageText.count(Int64(facts.entries.count - shown.count))) older ones" : nil
+            ? LinkView(
+                path: "\(PagePath.incident(incident.id.text))/timeline",
+                label: "\(PageText.count(Int64(facts.entries.count - shown.count))) older ones") : nil
         traces = facts.traces.map { IncidentTraceView($0.id, agent: $0.agent, at: .ago($0.at, now: now)) }
         hasTraces = !facts.traces.isEmpty
         links = Self.links(incident, facts.window)

@@ -24,6 +24,17 @@ public struct IncidentPolicy: Sendable {
 
     public init() {}
 
+    /// When something comes by itself; `nil` where nothing does.
+    ///
+    /// - Parameter lastFlap: When an alert of it that flaps began at last.
+    func nextLook(at incident: Incident, lastFlap: Timestamp?) -> Timestamp? {
+        guard incident.isOpen, let quietSince = incident.quietSince else { return nil }
+        if let verifiedAt = incident.milestones[.verified] { return resolveAfter.map { verifiedAt + $0 } }
+        let usual = quietSince + quiet
+        guard let lastFlap else { return usual }
+        return max(usual, min(quietSince + flappingQuiet, lastFlap + Self.flapsWithin))
+    }
+
     public init(_ settings: Settings.Incidents) {
         quiet = .minutes(Int64(settings.quietMinutes))
         resolveAfter = settings.resolveMinutes > 0 ? .minutes(Int64(settings.resolveMinutes)) : nil

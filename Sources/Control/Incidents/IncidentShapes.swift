@@ -109,7 +109,7 @@ public enum IncidentShapes {
             shape(
                 incident + [
                     ("alerts", list(object)), ("timeline", list(RouteShape.ref("IncidentEntry"))),
-                    ("timelineIsCut", flag), ("traces", list(object)),
+                    ("timelineIsCut", flag), ("timelineMore", optionalText), ("traces", list(object)),
                     ("deliverables", list(object)),
                     ("actions", list(RouteShape.ref("ActionItem"))),
                     ("postmortem", object), ("links", object),

@@ -18,8 +18,10 @@ public struct Postmortem: Sendable {
     public var waivedAt: Timestamp?
     public var waivedBy: String?
     public var waivedWhy: String?
-    /// Reminders that were sent.
+    /// Reminders that were sent, or whose time went by.
     var reminded: Int64 = 0
+    /// When the next one is.
+    var remindAt: Timestamp?
 
     public var etag: String { "\"\(revision)\"" }
 

@@ -38,6 +38,11 @@ struct OnCallStore: Sendable {
         ).flatMap(escalation)
     }
 
+    /// The escalations of one incident are another's.
+    func move(ofIncident id: String, to other: String, in transaction: Transaction) throws {
+        try transaction.run("UPDATE oncall_escalations SET incident = \(other) WHERE incident = \(id)")
+    }
+
     /// The longest due first.
     func due(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [Escalation] {
         try transaction.rows(
