@@ -92,7 +92,7 @@ struct AlertParts: Sendable {
             IncidentService(
                 events: records.events, audit: records.audit, world: world, followers: followers,
                 surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
-                policy: IncidentPolicy(settings.incidents))
+                policy: IncidentPolicy(settings.incidents), runbooks: plan.runbooks)
         }
         let containments = ContainmentService(
             agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,

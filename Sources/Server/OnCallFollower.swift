@@ -43,6 +43,14 @@ final class OnCallFollower: IncidentFollower {
             incident: move.from.id.text, into: move.to.id.text, isAcknowledged: isAcknowledged, in: transaction)
     }
 
+    func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws {
+        try service.withLock { $0 }?.forget(incidents: incidents.map(\.text), in: transaction)
+    }
+
+    func owner(of incident: Incident, in transaction: Transaction) throws -> String? {
+        try service.withLock { $0 }?.lastTold(of: incident.id.text, in: transaction)
+    }
+
     func reached(_ milestone: Incident.Milestone, _ incident: Incident, in transaction: Transaction) throws {
         guard let onCall = service.withLock({ $0 }) else { return }
         switch milestone {

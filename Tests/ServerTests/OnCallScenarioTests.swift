@@ -175,7 +175,7 @@ struct OnCallScenarioTests {
             var ids: [String] = []
             for name in ["a", "b"] {
                 let draft: JSONValue = [
-                    "title": .string(name), "severity": "critical", "subjects": ["agent:\(name)"],
+                    "title": .string(name), "severity": "critical", "subjects": .list(["agent:\(name)"]),
                 ]
                 ids.append(try #require(try await client.post("/api/v1/incidents", draft, key: key)["id"]?.string))
             }
@@ -190,7 +190,7 @@ struct OnCallScenarioTests {
             #expect(merged["id"]?.string == ids[0])
             #expect((merged["state"] == "acknowledged") == isSeen)
             let left = try await open()
-            #expect(left.map { $0["incident"]?.string } == [ids[0]])
+            #expect(left.compactMap { $0["incident"]?.string } == [ids[0]])
             #expect((left.first?["state"] == "acknowledged") == isSeen)
             let all = try await client.get("/api/v1/oncall/escalations", key: key).items
             #expect(all.allSatisfy { $0["incident"]?.string == ids[0] } && all.count == 2)

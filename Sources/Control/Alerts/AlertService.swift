@@ -113,9 +113,10 @@ public struct AlertService: Sendable {
     /// Alerts that one round forgets.
     static let forgottenMax = 5_000
 
-    /// Forgets alerts that ended before a moment.
+    /// Forgets alerts that ended before a moment, unless a legal hold is on their agent or their time.
     func forget(before time: Timestamp, in transaction: Transaction) throws {
-        _ = try store.forget(before: time, limit: Self.forgottenMax, in: transaction)
+        let holds = try LegalHoldStore().active(in: transaction).map(\.hold.target)
+        _ = try store.forget(before: time, holds, limit: Self.forgottenMax, in: transaction)
     }
 
     private func note(_ type: String, _ alert: Alert, in transaction: Transaction) throws {

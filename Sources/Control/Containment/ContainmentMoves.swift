@@ -65,6 +65,13 @@ extension ContainmentService {
         }
     }
 
+    /// What is in force can still be taken back.
+    public func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool {
+        try containments(of: incident.text, in: transaction).contains {
+            $0.state.isMoving || $0.state.isOpen || $0.canReverse
+        }
+    }
+
     public func forget(_ ids: [Identifier<Incident>], in transaction: Transaction) throws {
         try store.forget(ofIncidents: ids.map(\.text), in: transaction)
     }

@@ -153,11 +153,17 @@ public protocol IncidentFollower: Sendable {
     func moved(_ move: IncidentMove, in transaction: Transaction) throws
     /// Incidents are forgotten, and what belongs to them with them.
     func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws
+    /// Whether something of an incident that is over still goes on, so that it is not forgotten.
+    func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool
+    /// Who sees to an incident as far as this one knows: a name of a person.
+    func owner(of incident: Incident, in transaction: Transaction) throws -> String?
 }
 
 extension IncidentFollower {
     public func moved(_ move: IncidentMove, in transaction: Transaction) throws {}
     public func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws {}
+    public func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool { false }
+    public func owner(of incident: Incident, in transaction: Transaction) throws -> String? { nil }
 }
 
 /// What goes from one incident to another.

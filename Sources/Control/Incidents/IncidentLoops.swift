@@ -41,6 +41,9 @@ public struct IncidentLoops: Sendable {
                 try await storage.write { _ = try service.sweep(in: $0) }
             },
             Loop("incidents.metrics", every: IncidentMeters.interval) { try await meters.look(service, storage) },
+            Loop("incidents.retention", every: IncidentRetention.interval) {
+                try await IncidentRetention(service: service, storage: storage).forget()
+            },
             Loop("incidents.review", every: IncidentMeters.reviewInterval) {
                 try await meters.review(service, storage)
             },

@@ -229,7 +229,18 @@ enum IncidentPageTemplates {
               {{^isOpen}}<span class="state" data-state="{{state}}">{{state}}</span>{{/isOpen}}</span>
             <span class="second"><span>{{owner}}</span>{{#due}}<span>due {{due}}</span>{{/due}}{{#isOverdue}}<span
               class="state" data-state="overdue">overdue</span>{{/isOverdue}}</span></li>{{/items}}</ol>{{/hasItems}}
-          {{^hasItems}}<div class="empty">What has to change so that it does not come back?</div>{{/hasItems}}
+          {{^hasItems}}{{^hasProposals}}<div class="empty">What has to change so that it does not come
+            back?</div>{{/hasProposals}}{{/hasItems}}
+          {{#hasProposals}}<ul class="items" id="incident-proposals">{{#proposals}}<li data-proposal="{{key}}"><b><span
+            class="tag">proposed</span> {{summary}}</b><span>{{owner}}, {{due}}</span><span
+              class="second"><span>{{because}}</span>{{#canOperate}}<details class="edit"><summary
+                class="button tiny" data-action="take">Take</summary><form class="pad-form" data-post="{{path}}"
+                  data-done="Taken"><input type="hidden" name="proposal" value="{{key}}"><input name="summary" required
+                    maxlength="1000" value="{{summary}}" aria-label="What is to be done"><div class="row"><input
+                      name="owner" required value="{{owner}}" aria-label="Who"><input name="dueOn" type="date"
+                        value="{{due}}" aria-label="By when"><button
+                          type="submit">Add</button></div></form></details>{{/canOperate}}</span></li>
+          {{/proposals}}</ul>{{/hasProposals}}
           {{#canOperate}}<form class="pad-form" id="item-form" data-keep data-post="{{apiPath}}/actions"
             data-done="Added"><input name="summary" required maxlength="1000" placeholder="What is to be done"
               aria-label="What is to be done" autocomplete="off"><div class="row"><input name="owner" required

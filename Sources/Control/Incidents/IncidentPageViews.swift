@@ -222,6 +222,20 @@ struct ActionItemView: PageView {
     }
 }
 
+struct ActionProposalView: PageView {
+    let key: String
+    let summary: String
+    let because: String
+    let owner: String
+    let due: String
+    let path: String
+
+    init(_ proposal: ActionProposal, api: String) {
+        (key, summary, because) = (proposal.key, proposal.summary, proposal.because)
+        (owner, due, path) = (proposal.owner, proposal.dueOn, "\(api)/actions")
+    }
+}
+
 struct IncidentTraceView: PageView {
     let path: String
     let short: String
@@ -287,6 +301,8 @@ struct IncidentRoomView: PageView {
     let deliverables: [IncidentDeliverableView]
     let hasItems: Bool
     let items: [ActionItemView]
+    let hasProposals: Bool
+    let proposals: [ActionProposalView]
     let document: String
     let documentTag: String
     let postmortemState: String
@@ -342,6 +358,8 @@ struct IncidentRoomView: PageView {
         hasDeliverables = !facts.deliverables.isEmpty
         items = facts.items.map { ActionItemView($0, api: api, now: now) }
         hasItems = !facts.items.isEmpty
+        proposals = facts.analysis.proposals.map { ActionProposalView($0, api: api) }
+        hasProposals = !facts.analysis.proposals.isEmpty
         document = facts.document
         documentTag = facts.postmortem.etag
         postmortemState = facts.postmortem.json(of: incident)["state"]?.string ?? "draft"

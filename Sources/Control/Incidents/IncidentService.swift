@@ -28,12 +28,15 @@ public struct IncidentService: Sendable, AlertFollower {
     let surroundings: IncidentSurroundings
     let policy: IncidentPolicy
     let verifications: [any IncidentVerification]
+    /// `nil` where nobody knows of runbooks.
+    let runbooks: RunbookLibrary?
 
     public init(
         events: Events, audit: AuditService, world: World, followers: [any IncidentFollower] = [],
         surroundings: IncidentSurroundings = IncidentSurroundings(), policy: IncidentPolicy = IncidentPolicy(),
-        verifications: [any IncidentVerification] = []
+        verifications: [any IncidentVerification] = [], runbooks: RunbookLibrary? = nil
     ) {
+        self.runbooks = runbooks
         (self.events, self.audit, self.world) = (events, audit, world)
         (self.followers, self.surroundings) = (followers, surroundings)
         (self.policy, self.verifications) = (policy, verifications)

@@ -112,6 +112,38 @@ struct IncidentStore: Sendable {
             """)
     }
 
+    // MARK: Forgetting
+
+    /// Those that ended before a moment, the longest ago first; parts of others go with those.
+    func over(
+        before time: Timestamp, behind: Timestamp, _ last: String, limit: Int, in transaction: Transaction
+    ) throws -> [Incident] {
+        try transaction.rows(
+            """
+            SELECT * FROM incidents WHERE resolved_at IS NOT NULL AND resolved_at < \(time) AND resolved_at >= \(behind)
+              AND (resolved_at > \(behind) OR id > \(last)) AND merged_into IS NULL
+            ORDER BY resolved_at, id LIMIT \(limit)
+            """
+        ).map(incident)
+    }
+
+    /// Those that became a part of one.
+    func parts(of id: Identifier<Incident>, in transaction: Transaction) throws -> [Identifier<Incident>] {
+        try transaction.rows("SELECT id FROM incidents WHERE merged_into = \(id.text)").map { $0.id("id") }
+    }
+
+    func forget(_ ids: [Identifier<Incident>], in transaction: Transaction) throws {
+        let ids = ids.map(\.text)
+        let tables: [SQLText] = [
+            "incident_entries", "incident_alerts", "incident_subjects", "incident_traces", "incident_actions",
+            "postmortems",
+        ]
+        for table in tables {
+            try transaction.run("DELETE FROM \(sql: table) WHERE incident_id IN \(list: ids)")
+        }
+        try transaction.run("DELETE FROM incidents WHERE id IN \(list: ids)")
+    }
+
     // MARK: Merging
 
     /// Where what belongs to the incident is now: it became a part of that one, or it is itself.

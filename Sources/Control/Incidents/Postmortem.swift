@@ -69,6 +69,8 @@ public struct ActionItem: Sendable, Equatable {
     public let createdAt: Timestamp
     public let createdBy: String
     public var closedAt: Timestamp?
+    /// The key of the proposal that it was made of.
+    var proposal: String?
 
     func isOverdue(at now: Timestamp) -> Bool {
         guard state == .open, let dueOn else { return false }
@@ -81,7 +83,7 @@ extension ActionItem: JSONConvertible {
         [
             "number": .int(number), "summary": .string(summary), "owner": .string(owner), "dueOn": .of(dueOn),
             "state": .string(state.rawValue), "createdAt": createdAt.json, "createdBy": .string(createdBy),
-            "closedAt": .of(closedAt),
+            "closedAt": .of(closedAt), "proposal": .of(proposal),
         ]
     }
 }

@@ -154,6 +154,8 @@ extension IncidentService {
         /// A day; empty for none.
         var dueOn: String?
         var state: ActionItem.State?
+        /// The key of a proposal that it is made of.
+        var proposal: String?
     }
 
     func addAction(
@@ -167,7 +169,8 @@ extension IncidentService {
         let item = ActionItem(
             number: (items.last?.number ?? 0) + 1, summary: edit.summary ?? "", owner: edit.owner ?? "",
             dueOn: edit.dueOn.flatMap { $0.isEmpty ? nil : $0 }, state: .open, createdAt: world.now,
-            createdBy: principal.actor)
+            createdBy: principal.actor, proposal: edit.proposal)
+        if let proposal = edit.proposal, let known = items.first(where: { $0.proposal == proposal }) { return known }
         try postmortems.insert(item, of: incident.id, in: transaction)
         try told(
             "action_added", incident, ["item": .int(item.number), "text": .string(item.summary)], by: principal,

@@ -67,6 +67,11 @@ struct PostmortemStore: Sendable {
 
     // MARK: Action items
 
+    func hasOpenItem(_ id: Identifier<Incident>, in transaction: Transaction) throws -> Bool {
+        try transaction.first(
+            "SELECT 1 AS one FROM incident_actions WHERE incident_id = \(id) AND state = 'open' LIMIT 1") != nil
+    }
+
     /// They get the numbers behind those that are there.
     func moveItems(
         from id: Identifier<Incident>, to other: Identifier<Incident>, in transaction: Transaction
@@ -88,9 +93,10 @@ struct PostmortemStore: Sendable {
     func insert(_ item: ActionItem, of id: Identifier<Incident>, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO incident_actions (incident_id, number, summary, owner, due_on, state, created_at, created_by)
+            INSERT INTO incident_actions (incident_id, number, summary, owner, due_on, state, created_at, created_by,
+              proposal)
             VALUES (\(id), \(item.number), \(item.summary), \(item.owner), \(item.dueOn), \(item.state.rawValue),
-              \(item.createdAt), \(item.createdBy))
+              \(item.createdAt), \(item.createdBy), \(item.proposal))
             """)
     }
 
@@ -113,7 +119,8 @@ struct PostmortemStore: Sendable {
                 number: row.int("number"), summary: row.text("summary"), owner: row.text("owner"),
                 dueOn: row.optionalText("due_on"), state: ActionItem.State(rawValue: row.text("state")) ?? .open,
                 createdAt: row.time("created_at"), createdBy: row.text("created_by"),
-                closedAt: row.optionalTime("closed_at"))
+                closedAt: row.optionalTime("closed_at"),
+                proposal: row.optionalText("proposal"))
         }
     }
 

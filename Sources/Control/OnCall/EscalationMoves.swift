@@ -2,6 +2,16 @@ import Kernel
 
 /// Escalations follow their incidents where two become one.
 extension OnCallService {
+    /// Forgets what was escalated of incidents that are forgotten.
+    public func forget(incidents: [String], in transaction: Transaction) throws {
+        try store.forget(ofIncidents: incidents, in: transaction)
+    }
+
+    /// Who was told of an incident at last.
+    public func lastTold(of incident: String, in transaction: Transaction) throws -> String? {
+        try store.lastTold(ofIncident: incident, in: transaction)
+    }
+
     /// Of two chains that go on, one does: the one that somebody acknowledged, else the one that still has steps. What
     /// both told of is the second incident's from then on.
     ///

@@ -26,6 +26,11 @@ extension RunbookService: IncidentFollower {
         }
     }
 
+    public func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool {
+        let page = Page(limit: Int(RunbookRun.perIncidentMax), after: nil)
+        return try store.runs(of: incident.text, page: page, in: transaction).contains { $0.state == .running }
+    }
+
     public func forget(_ ids: [Identifier<Incident>], in transaction: Transaction) throws {
         try store.forget(ofIncidents: ids.map(\.text), in: transaction)
     }
