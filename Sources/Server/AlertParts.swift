@@ -112,7 +112,8 @@ struct AlertParts: Sendable {
     var incidentPages: IncidentPages.Parts {
         IncidentPages.Parts(
             service: incidents,
-            sections: [ContainmentRoom(service: containments), RunbookRoom(service: runbooks)])
+            sections: [ContainmentRoom(service: containments), RunbookRoom(service: runbooks)],
+            containments: containments)
     }
 
     func resume() async throws { try await rules?.resume(plan.rules.book) }

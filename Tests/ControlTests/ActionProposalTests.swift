@@ -166,7 +166,7 @@ struct ActionProposalTests {
                 }
             }
             #expect(
-                try await document().contains("## Action items\n\nNone yet.\n- Proposed: Set a limit for agent:writer"))
+                try await document().contains("## Action items\n\nNone yet.\n\n- Proposed: Set a limit for agent:writer"))
             let edit = IncidentService.ActionEdit(
                 summary: "A limit", owner: "grace", dueOn: proposal.dueOn, proposal: proposal.key)
             for _ in 0..<2 {

@@ -88,15 +88,19 @@ extension IncidentService {
         var incident = try whole(text, in: transaction)
         try EntityTag.check(ifMatch, against: incident.etag, of: "the incident")
         var detail = JSONObject()
-        if let title = edit.title { (incident.title, detail["title"]) = (title, .string(title)) }
-        if let severity = edit.severity {
+        if let title = edit.title, title != incident.title {
+            (incident.title, detail["title"]) = (title, .string(title))
+        }
+        if let severity = edit.severity, severity != incident.severity {
             (incident.severity, detail["severity"]) = (severity, .string(severity.rawValue))
         }
-        if let mode = edit.mode {
+        if let mode = edit.mode, mode != incident.mode {
             (incident.mode, incident.kind) = (mode, mode.kind)
             detail["mode"] = .string(mode.rawValue)
         }
-        if let kind = edit.kind { (incident.kind, detail["kind"]) = (kind, .string(kind.rawValue)) }
+        if let kind = edit.kind, kind != incident.kind {
+            (incident.kind, detail["kind"]) = (kind, .string(kind.rawValue))
+        }
         guard !detail.isEmpty else { return incident }
         return try keep(&incident, "changed", .object(detail), by: principal, in: transaction)
     }

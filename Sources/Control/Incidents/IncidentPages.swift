@@ -8,9 +8,13 @@ public struct IncidentPages: Sendable {
         let service: IncidentService
         /// What others bring to the room.
         let sections: [any IncidentRoomSection]
+        /// Whose previews have pages; `nil` where nothing contains anything.
+        let containments: ContainmentService?
 
-        public init(service: IncidentService, sections: [any IncidentRoomSection] = []) {
-            (self.service, self.sections) = (service, sections)
+        public init(
+            service: IncidentService, sections: [any IncidentRoomSection] = [], containments: ContainmentService? = nil
+        ) {
+            (self.service, self.sections, self.containments) = (service, sections, containments)
         }
     }
 
@@ -33,6 +37,8 @@ public struct IncidentPages: Sendable {
             shell.route(
                 "/incidents/report", .operateOrView, "Times of incidents, and noise of alerts", handler: report),
             shell.route("/incidents/{id}", .operateOrView, "The room of one incident", handler: room),
+            shell.route(
+                "/containments/{id}", .operateOrView, "What a containment would touch now", handler: preview),
             shell.route(
                 "/incidents/{id}/timeline", .operateOrView, "All that happened in one incident", handler: timeline),
         ]
@@ -109,6 +115,16 @@ public struct IncidentPages: Sendable {
         return try await shell.page(
             PageText.clipped(title, 60), at: .incidents, template: "incident", view: view,
             topics: ["incident", "alert", "containment", "runbook", "page", "model"], request: request)
+    }
+
+    private func preview(_ request: APIRequest) async throws -> APIReply {
+        let id = request.parameter("id")
+        guard let containments = parts.containments else { throw Problem.notFound("containment", id) }
+        let canOperate = Permission.operate.admits(request.principal.role)
+        let view = try await storage.read { try containments.previewView(id, canOperate: canOperate, in: $0) }
+        return try await shell.page(
+            "Preview", at: .incidents, template: "containment-preview", view: view,
+            topics: ["containment", "agent", "task"], request: request)
     }
 
     // MARK: The timeline
