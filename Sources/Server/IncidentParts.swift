@@ -37,7 +37,7 @@ struct IncidentParts: Sendable {
             IncidentService(
                 events: records.events, audit: records.audit, world: world, followers: followers,
                 surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
-                policy: IncidentPolicy(settings.incidents))
+                policy: IncidentPolicy(settings.incidents), runbooks: plan.runbooks)
         }
         containments = ContainmentService(
             agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
@@ -47,12 +47,13 @@ struct IncidentParts: Sendable {
         runbooks = RunbookService(
             library: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
             world: world)
-        self.incidents = incidents([containments, calling])
+        self.incidents = incidents([containments, runbooks, calling])
     }
 
     var pages: IncidentPages.Parts {
         IncidentPages.Parts(
             service: incidents,
-            sections: [ContainmentRoom(service: containments), RunbookRoom(service: runbooks)])
+            sections: [ContainmentRoom(service: containments), RunbookRoom(service: runbooks)],
+            containments: containments)
     }
 }

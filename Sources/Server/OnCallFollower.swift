@@ -34,6 +34,27 @@ final class OnCallFollower: IncidentFollower {
             in: transaction)
     }
 
+    /// Of two incidents that are one people are told once; what was split off has its own people, unless somebody saw
+    /// to the whole.
+    func moved(_ move: IncidentMove, in transaction: Transaction) throws {
+        guard let onCall = service.withLock({ $0 }) else { return }
+        let isAcknowledged = move.to.milestones[.acknowledged] != nil
+        guard move.part == nil else {
+            if !isAcknowledged { try page(move.to, in: transaction) }
+            return
+        }
+        try onCall.merge(
+            incident: move.from.id.text, into: move.to.id.text, isAcknowledged: isAcknowledged, in: transaction)
+    }
+
+    func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws {
+        try service.withLock { $0 }?.forget(incidents: incidents.map(\.text), in: transaction)
+    }
+
+    func owner(of incident: Incident, in transaction: Transaction) throws -> String? {
+        try service.withLock { $0 }?.lastTold(of: incident.id.text, in: transaction)
+    }
+
     func reached(
         _ milestone: Incident.Milestone, _ incident: Incident, by principal: Principal, in transaction: Transaction
     ) throws {

@@ -36,6 +36,7 @@ private struct RuleHouse {
             let incidents = IncidentService(events: events, audit: AuditService(world: world), world: world)
             let migrations =
                 AlertSchema.migrations + IncidentSchema.migrations + AuditSchema.migrations + EventSchema.migrations
+                + RetentionSchema.migrations
             try await withStorage(engine, migrations: migrations) { storage in
                 let series = try SeriesStore(folder: folder, quota: 16 << 20, days: 30, world: world)
                 try await body(

@@ -20,6 +20,7 @@ struct AlertServiceTests {
         let service = AlertService(events: events, world: world, follower: incidents)
         let migrations =
             AlertSchema.migrations + IncidentSchema.migrations + AuditSchema.migrations + EventSchema.migrations
+            + RetentionSchema.migrations
         try await withStorage(engine, migrations: migrations) { try await body(service, $0, time) }
     }
 

@@ -20,6 +20,7 @@ struct ContainmentFixture {
     static let migrations =
         TaskFixture.migrations + CallSchema.migrations + BudgetSchema.migrations + AlertSchema.migrations
         + IncidentSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
+        + RetentionSchema.migrations + DrillSchema.migrations
 
     init(
         storage: any Storage, policy: ContainmentPolicy = ContainmentPolicy(),

@@ -122,6 +122,95 @@ struct IncidentJudgementTests {
             }, "agent:writer", 1
         ),
         (
+            "a provider that is out, though the agents that call it fail and others build on them",
+            facts {
+                $0.entries =
+                    [opened]
+                    + (1...3).map {
+                        entry(
+                            "task", "task.reviewed", "task:\($0)", minutes: Double($0) - 2,
+                            ["verdict": "reject", "agent": "writer"])
+                    }
+                $0.edges = (1...3).flatMap { from in
+                    (10...14).map {
+                        TaskEdge(
+                            upstream: "\(from)", downstream: "\($0)", upstreamAgent: "writer",
+                            downstreamAgent: "editor")
+                    }
+                }
+                $0.providers = ["main": ["writer", "editor"]]
+            }, "provider:main", 2
+        ),
+        (
+            "a provider that all call is none's fault while it answers",
+            facts {
+                $0.providers = ["main": ["writer", "reader", "editor"]]
+                $0.entries = [
+                    entry("task", "task.failed", "task:1", minutes: -1, ["agent": "reader"])
+                ]
+                $0.edges = [
+                    TaskEdge(upstream: "1", downstream: "2", upstreamAgent: "reader", downstreamAgent: "writer")
+                ]
+            }, "agent:reader", 1
+        ),
+        (
+            "a deploy just before a provider's outage comes second",
+            facts {
+                $0.entries = [
+                    opened, entry("change", "deploy.finished", "agent:ci", minutes: -4, actor: "ingest:ci"),
+                ]
+                $0.providers = ["main": ["writer"]]
+            }, "provider:main", 2
+        ),
+        (
+            "a deploy of the agent itself, just before",
+            facts {
+                $0.entries = [
+                    entry("change", "deploy.finished", "agent:writer", minutes: -1, actor: "ingest:ci"),
+                    entry("task", "task.failed", "task:9", minutes: 0, ["agent": "writer"]),
+                ]
+            }, "deploy.finished agent:writer", 1
+        ),
+        (
+            "the root of a cascade, however much fails further down",
+            facts {
+                $0.entries = (1...4).map {
+                    entry("task", "task.failed", "task:\($0)", minutes: Double($0) - 5, ["agent": .string("a\($0)")])
+                }
+                $0.edges = (1...3).map {
+                    TaskEdge(
+                        upstream: "\($0)", downstream: "\($0 + 1)", upstreamAgent: "a\($0)",
+                        downstreamAgent: "a\($0 + 1)")
+                }
+            }, "agent:a1", 3
+        ),
+        (
+            "a circle of tasks has a beginning in time",
+            facts {
+                $0.entries = [
+                    entry("task", "task.failed", "task:1", minutes: -3, ["agent": "a1"]),
+                    entry("task", "task.failed", "task:2", minutes: -4, ["agent": "a2"]),
+                ]
+                $0.edges = [
+                    TaskEdge(upstream: "1", downstream: "2", upstreamAgent: "a1", downstreamAgent: "a2"),
+                    TaskEdge(upstream: "2", downstream: "1", upstreamAgent: "a2", downstreamAgent: "a1"),
+                ]
+            }, "agent:a2", 2
+        ),
+        (
+            "of two that are as likely the first one",
+            facts {
+                $0.entries = [
+                    entry("task", "task.failed", "task:1", minutes: -2, ["agent": "a1"]),
+                    entry("task", "task.failed", "task:2", minutes: -3, ["agent": "a2"]),
+                ]
+                $0.edges = [
+                    TaskEdge(upstream: "1", downstream: "8", upstreamAgent: "a1", downstreamAgent: "w"),
+                    TaskEdge(upstream: "2", downstream: "9", upstreamAgent: "a2", downstreamAgent: "w"),
+                ]
+            }, "agent:a2", 2
+        ),
+        (
             "an agent that came back",
             facts {
                 $0.entries = [entry("agent", "agent.status_changed", "agent:writer", minutes: -1, ["to": "idle"])]
@@ -210,6 +299,36 @@ struct IncidentJudgementTests {
         #expect((0...1).contains(found.confidence))
         #expect((found.confidence > 0) == (row.kind != nil), "\(row.name)")
         if row.kind != nil { #expect(!found.evidence.isEmpty) }
+    }
+
+    @Test("the answer says why, and changes as evidence comes in", arguments: TestEngine.available)
+    func growing(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            let id = try await bench.fire("Odd", ["agent": "writer", "provider": "main"])
+            func assessed() async throws -> IncidentAssessment {
+                try await bench.timelines.follow()
+                return try await bench.storage.read { [incidents = bench.incidents] in
+                    try incidents.analysis(try incidents.known(id, in: $0), in: $0).assessment
+                }
+            }
+            #expect(try await assessed().kind == nil)
+            try await bench.note("model.breaker_opened", ["model": "small", "target": "main/x"])
+            let first = try await assessed()
+            #expect(first.kind == .infrastructure)
+            #expect(first.evidence.map(\.text) == ["breakers opened: provider:main"])
+            for _ in 0..<3 { try await bench.note("model.loop_detected", agent: "writer") }
+            let second = try await assessed()
+            #expect(second.kind == .behavioural)
+            #expect(second.evidence.first?.text == "3 runs went in circles")
+            // A person's word counts, and the evidence is still shown.
+            _ = try await bench.change {
+                try $0.edit(
+                    id, IncidentService.Edit(kind: .infrastructure), ifMatch: nil, by: IncidentFixture.ada, in: $1)
+            }
+            let third = try await assessed()
+            #expect(third.saidBy == .infrastructure)
+            #expect(third.evidence == second.evidence)
+        }
     }
 
     // MARK: Reports

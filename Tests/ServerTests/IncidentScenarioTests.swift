@@ -1,3 +1,4 @@
+import Control
 import Kernel
 import Server
 import TestSupport
@@ -240,6 +241,108 @@ struct IncidentScenarioTests {
             #expect(try await client.get("\(Self.path)/\(ids[1])", key: key)["mergedInto"]?.string == ids[2])
             let itself = try await client.post("\(Self.path)/\(ids[2])/merge", ["into": .string(ids[2])], key: key)
             #expect(itself.status == 422)
+        }
+    }
+
+    @Test("each act is in the audit log once, with who did it, and is refused to those who only look")
+    func audited() async throws {
+        try await withApp { client in
+            let (ada, viewer) = (try await client.key(.operator_, name: "ada"), try await client.key(.viewer))
+            let agent = try await client.key(.agent)
+            let (id, other) = (try await Self.open(client, ada), try await Self.open(client, ada, "Another"))
+            let one = "\(Self.path)/\(id)"
+            let acts: [(method: String, path: String, body: JSONValue, action: String, isOnce: Bool)] = [
+                ("POST", "\(one)/milestones", ["milestone": "acknowledged"], "incident.acknowledged", true),
+                ("PATCH", one, ["severity": "warning"], "incident.changed", true),
+                ("PATCH", one, ["kind": "behavioural"], "incident.changed", true),
+                ("PUT", "\(one)/status", ["text": "We look at it"], "incident.status", true),
+                ("POST", "\(one)/notes", ["text": "the disk"], "incident.noted", false),
+                ("POST", "\(Self.path)/\(other)/merge", ["into": .string(id)], "incident.merged", true),
+                ("POST", "\(one)/milestones", ["milestone": "resolved"], "incident.resolved", true),
+                ("POST", "\(one)/reopen", ["note": "again"], "incident.reopened", true),
+            ]
+            func audit() async throws -> [JSONValue] {
+                let admin = try await client.key(.admin, name: "auditor")
+                return try await client.get("/api/v1/audit?limit=500", key: admin).items.filter {
+                    $0["action"]?.string?.hasPrefix("incident.") ?? false
+                }
+            }
+            for act in acts {
+                for key in [viewer, agent] {
+                    let refused = try await client.send(act.method, act.path, key: key, body: act.body.bytes)
+                    #expect(refused.status == 403, "\(act.action)")
+                }
+                let before = try await audit().count
+                let reply = try await client.send(act.method, act.path, key: ada, body: act.body.bytes)
+                #expect((200..<300).contains(reply.status), "\(act.action): \(reply.text)")
+                let after = try await audit()
+                #expect(after.count == before + 1, "\(act.action)")
+                #expect(after.last?["action"]?.string == act.action)
+                #expect(after.last?["actor"] == "operator:ada", "\(after)")
+                #expect(after.last?["target"]?.string == "incident:\(id)")
+                guard act.isOnce else { continue }
+                _ = try await client.send(act.method, act.path, key: ada, body: act.body.bytes)
+                #expect(try await audit().count == after.count, "\(act.action) again")
+            }
+        }
+    }
+
+    @Test("of two who edit what they both read one is told so, and nothing is lost", arguments: TestEngine.available)
+    func concurrent(_ engine: TestEngine) async throws {
+        try await withApp(engine) { client in
+            let key = try await client.key(.operator_)
+            let one = "\(Self.path)/\(try await Self.open(client, key))"
+            let tag = try #require(try await client.get(one, key: key).header("etag"))
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for number in 0..<8 {
+                    group.addTask {
+                        let body: JSONValue = number % 2 == 0 ? ["title": .string("t\(number)")] : ["text": "words"]
+                        return try await client.send(
+                            number % 2 == 0 ? "PATCH" : "PUT", number % 2 == 0 ? one : "\(one)/status", key: key,
+                            headers: [("if-match", tag)], body: body.bytes
+                        ).status
+                    }
+                }
+                return try await group.reduce(into: [Int]()) { $0.append($1) }
+            }
+            #expect(statuses.count { $0 == 200 } == 1 && statuses.count { $0 == 412 } == 7, "\(statuses)")
+        }
+    }
+
+    @Test("a long timeline shows its end, and leads to all of it", arguments: TestEngine.available)
+    func longTimeline(_ engine: TestEngine) async throws {
+        try await withApp(engine) { client in
+            let key = try await client.key(.operator_)
+            let id = try await Self.open(client, key)
+            let incidents = client.app.features.incidents
+            try await client.app.features.storage.write { [world = client.world] transaction in
+                for number in 0..<1_200 {
+                    try incidents.record(
+                        IncidentEntry(
+                            kind: "note", action: "noted", target: "n\(number)", actor: "operator:ada",
+                            at: world.now + .seconds(Int64(number))), in: Identifier(stored: id), transaction)
+                }
+            }
+            let shown = try await client.get("\(Self.path)/\(id)", key: key)
+            func targets(_ items: [JSONValue]) -> [String] { items.compactMap { $0["target"]?.string } }
+            let latest = targets(shown["timeline"]?.array ?? [])
+            #expect(latest == (700..<1_200).map { "n\($0)" })
+            #expect(shown["timelineIsCut"] == true)
+            // What came before it, page by page, and nothing twice.
+            var (whole, next) = (latest, shown["timelineMore"]?.string)
+            while let path = next {
+                let page = try await client.get("\(path)&limit=200", key: key)
+                whole = targets(page.items).reversed() + whole
+                let after = page["next"]?.string
+                next = after.map { "\(Self.path)/\(id)/timeline?order=newest&after=\($0)" }
+            }
+            #expect(whole.suffix(1_200) == (0..<1_200).map { "n\($0)" }[...])
+            #expect(try await client.get("\(Self.path)/\(id)/timeline?order=x", key: key).code == "invalid")
+            let room = try await client.get("/incidents/\(id)", key: key).text
+            #expect(room.contains("n1199") && room.contains("/incidents/\(id)/timeline"))
+            let first = try await client.get("/incidents/\(id)/timeline?order=oldest", key: key).text
+            #expect(first.contains(">n0<") && !first.contains("n1199") && first.contains("after="))
+            #expect(try await client.get("/incidents/\(id)/timeline?after=x", key: key).status == 422)
         }
     }
 

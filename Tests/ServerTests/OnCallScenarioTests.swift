@@ -180,6 +180,35 @@ struct OnCallScenarioTests {
         }
     }
 
+    @Test("of two incidents that become one people are told once", arguments: [false, true])
+    func merges(_ isSeen: Bool) async throws {
+        try await Self.withOnCall { client in
+            let key = try await client.key(.operator_)
+            var ids: [String] = []
+            for name in ["a", "b"] {
+                let draft: JSONValue = [
+                    "title": .string(name), "severity": "critical", "subjects": .list(["agent:\(name)"]),
+                ]
+                ids.append(try #require(try await client.post("/api/v1/incidents", draft, key: key)["id"]?.string))
+            }
+            func open() async throws -> [JSONValue] {
+                try await client.get("/api/v1/oncall/escalations", key: key).items.filter { $0["state"] != "ended" }
+            }
+            #expect(try await open().count == 2)
+            let milestones = "/api/v1/incidents/\(ids[1])/milestones"
+            if isSeen { _ = try await client.post(milestones, ["milestone": "acknowledged"], key: key) }
+            let merged = try await client.post(
+                "/api/v1/incidents/\(ids[1])/merge", ["into": .string(ids[0])], key: key)
+            #expect(merged["id"]?.string == ids[0])
+            #expect((merged["state"] == "acknowledged") == isSeen)
+            let left = try await open()
+            #expect(left.compactMap { $0["incident"]?.string } == [ids[0]])
+            #expect((left.first?["state"] == "acknowledged") == isSeen)
+            let all = try await client.get("/api/v1/oncall/escalations", key: key).items
+            #expect(all.allSatisfy { $0["incident"]?.string == ids[0] } && all.count == 2)
+        }
+    }
+
     @Test("without a file everything says so")
     func absent() async throws {
         try await Self.withOnCall(nil) { client in

@@ -537,3 +537,15 @@ CREATE INDEX alerts_ended_lately ON alerts (updated_at) WHERE ends_at IS NOT NUL
 -- 0103_notification_indexes
 CREATE INDEX silences_untold ON silences (ends_at) WHERE is_end_told = 0;
 CREATE INDEX notification_deliveries_at ON notification_deliveries (at);
+-- 0104_incidents
+ALTER TABLE incident_entries ADD COLUMN event_seq INTEGER;
+CREATE UNIQUE INDEX incident_entries_event ON incident_entries (incident_id, event_seq)
+WHERE event_seq IS NOT NULL;
+DROP INDEX incident_alerts_firing;
+CREATE INDEX incident_alerts_fingerprint ON incident_alerts (fingerprint, incident_id);
+CREATE INDEX incidents_merged ON incidents (merged_into) WHERE merged_into IS NOT NULL;
+ALTER TABLE incidents ADD COLUMN due_at INTEGER;
+CREATE INDEX incidents_due ON incidents (due_at) WHERE due_at IS NOT NULL;
+ALTER TABLE postmortems ADD COLUMN remind_at INTEGER;
+CREATE INDEX postmortems_remind ON postmortems (remind_at) WHERE remind_at IS NOT NULL;
+ALTER TABLE incident_actions ADD COLUMN proposal TEXT;

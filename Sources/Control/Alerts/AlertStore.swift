@@ -71,12 +71,43 @@ struct AlertStore: Sendable {
         ).map(alert)
     }
 
-    func forget(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+    /// The alerts of one incident are another's; `fingerprints` names some, `nil` all.
+    func move(
+        _ fingerprints: [String]?, ofIncident id: String, to other: String, in transaction: Transaction
+    ) throws {
+        guard let fingerprints else {
+            try transaction.run("UPDATE alerts SET incident_id = \(other) WHERE incident_id = \(id)")
+            return
+        }
+        guard !fingerprints.isEmpty else { return }
         try transaction.run(
             """
-            DELETE FROM alerts WHERE id IN (
-              SELECT id FROM alerts WHERE ends_at < \(time) ORDER BY ends_at LIMIT \(limit))
+            UPDATE alerts SET incident_id = \(other)
+            WHERE incident_id = \(id) AND fingerprint IN \(list: fingerprints)
             """)
+    }
+
+    /// Those under a hold stay: what it is on stands in their labels, or in their times.
+    func forget(
+        before time: Timestamp, _ holds: [TelemetryHold.Target], limit: Int, in transaction: Transaction
+    ) throws -> Int {
+        var kept: SQLText = ""
+        for hold in holds {
+            switch hold {
+            case .times(let times):
+                let (from, until) = (times.lowerBound / 1_000, times.upperBound / 1_000)
+                kept += "AND NOT (starts_at < \(until) AND ends_at >= \(from))"
+            case .agent(let text), .correlation(let text), .subject(let text):
+                // As it stands in JSON; a part of another name keeps too much rather than too little.
+                let quoted = String(JSONValue.string(text).text.dropFirst().dropLast())
+                kept +=
+                    "AND replace(labels, \(quoted), '') = labels AND replace(annotations, \(quoted), '') = annotations"
+            case .trace(let trace): kept += "AND replace(annotations, \(trace.description), '') = annotations"
+            }
+        }
+        return try transaction.run(
+            "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE ends_at < \(time)" + kept
+                + "ORDER BY ends_at LIMIT \(limit))")
     }
 
     // MARK: Who says so

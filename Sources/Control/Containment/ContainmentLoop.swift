@@ -218,9 +218,7 @@ extension ContainmentService {
             let incident = try incidents.incident(id, in: transaction)
         else { return true }
         if !incident.isOpen { return true }
-        let all = try alerts.alerts(ofIncident: incident.id.text, in: transaction)
-        guard !all.isEmpty else { return false }
-        return all.allSatisfy { alert in alert.endsAt.map { $0 + policy.rampBack <= world.now } ?? false }
+        return try incidents.isQuiet(since: world.now - policy.rampBack, incident.id, in: transaction)
     }
 
     /// The way back: taken by itself where Reeve acted by itself, else proposed.

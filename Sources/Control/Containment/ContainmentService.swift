@@ -102,7 +102,11 @@ public struct ContainmentService: Sendable {
     private func freshKey(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> String {
         let earlier = try earlier(key, incident, in: transaction)
         if let known = earlier.first(where: { $0.state.isOpen || $0.state.isInForce }) { return known.key }
-        return earlier.isEmpty ? key : "\(key)/\(earlier.count + 1)"
+        guard !earlier.isEmpty else { return key }
+        // Some may have gone to another incident.
+        var number = earlier.count + 1
+        while earlier.contains(where: { $0.key == "\(key)/\(number)" }) { number += 1 }
+        return "\(key)/\(number)"
     }
 
     /// What was proposed under a key before.
@@ -125,6 +129,7 @@ public struct ContainmentService: Sendable {
         by principal: Principal, in transaction: Transaction
     ) throws -> Containment {
         if let known = try store.containment(key: key, of: incident.id.text, in: transaction) { return known }
+        try incident.checkIsWhole()
         guard try store.count(of: incident.id.text, in: transaction) < Containment.perIncidentMax else {
             throw Problem(
                 .conflict, "The incident has \(Containment.perIncidentMax) containments already.",

@@ -48,6 +48,25 @@ struct ContainmentStore: Sendable {
             """)
     }
 
+    /// It is another incident's from now on, under a key that is free there.
+    func move(
+        _ id: Identifier<Containment>, to incident: String, key: String, in transaction: Transaction
+    ) throws {
+        try transaction.run(
+            "UPDATE containments SET incident_id = \(incident), key = \(key) WHERE id = \(id)")
+    }
+
+    /// Forgets those of incidents, with their steps.
+    func forget(ofIncidents ids: [String], in transaction: Transaction) throws {
+        guard !ids.isEmpty else { return }
+        try transaction.run(
+            """
+            DELETE FROM containment_steps WHERE containment_id IN (
+              SELECT id FROM containments WHERE incident_id IN \(list: ids))
+            """)
+        try transaction.run("DELETE FROM containments WHERE incident_id IN \(list: ids)")
+    }
+
     func containment(_ id: Identifier<Containment>, in transaction: Transaction) throws -> Containment? {
         try transaction.first("SELECT * FROM containments WHERE id = \(id)").map { try full($0, transaction) }
     }

@@ -1,6 +1,6 @@
 /// What is done against an incident: proposed, approved, refused and taken back by operators.
 enum ContainmentTemplates {
-    static let all = [containments, runs]
+    static let all = [containments, runs, preview]
 
     static let containments = PageTemplate(
         "containments",
@@ -23,7 +23,7 @@ enum ContainmentTemplates {
                 <td class="num nowrap" data-label="When">{{#created}}{{> time}}{{/created}}{{#expires}}<span
                   class="second">open until {{> time}}</span>{{/expires}}</td>
                 <td class="acts">{{#canOperate}}{{#isOpen}}<a class="button tiny" data-action="preview"
-                  href="{{apiPath}}/preview">Preview</a><button class="tiny primary" type="button"
+                  href="/containments/{{id}}">Preview</a><button class="tiny primary" type="button"
                   data-action="approve" data-post="{{apiPath}}/approve" data-done="It acts"
                   data-confirm="Let it act?">Approve</button><button class="tiny" type="button" data-action="refuse"
                   data-post="{{apiPath}}/refuse" data-done="Refused">Refuse</button>{{/isOpen}}{{#canReverse}}<button

@@ -28,6 +28,15 @@ struct DrillStore: Sendable {
         ).compactMap(drill)
     }
 
+    /// Forgets those that ended before a moment and of which nothing is left; says how many.
+    func forget(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+        try transaction.run(
+            """
+            DELETE FROM drills WHERE id IN (
+              SELECT id FROM drills WHERE ended_at < \(time) AND is_clear = 1 ORDER BY id LIMIT \(limit))
+            """)
+    }
+
     func drill(_ id: Identifier<Drill>, in transaction: Transaction) throws -> Drill? {
         try transaction.first("SELECT * FROM drills WHERE id = \(id)").flatMap(drill)
     }

@@ -55,6 +55,8 @@ public struct Incident: Sendable, Identified {
     public var mergedInto: String?
     /// Up to which event of the log its timeline was written.
     var seenEvent: Int64 = 0
+    /// When it is looked at again by itself; see ``IncidentPolicy/nextLook(at:lastFlap:)``.
+    var dueAt: Timestamp?
     /// Of people's edits, for the ETag.
     public var revision: Int64 = 1
 
@@ -83,6 +85,14 @@ public struct Incident: Sendable, Identified {
     public var etag: String { "\"\(revision)\"" }
     public var target: String { "incident:\(id.text)" }
 
+    /// Refuses what belongs to the incident that this one became a part of.
+    func checkIsWhole() throws {
+        guard let other = mergedInto else { return }
+        throw Problem(
+            .conflict, "The incident became a part of \(other).", hint: "Say it of that one.",
+            members: JSONObject([.init(name: "mergedInto", value: .string(other))]))
+    }
+
     /// Names of one kind among the subjects: `agent`, `task`.
     public func subjects(of kind: String) -> [String] {
         subjects.compactMap { $0.hasPrefix("\(kind):") ? String($0.dropFirst(kind.count + 1)) : nil }
@@ -108,12 +118,20 @@ public struct IncidentEntry: Sendable {
     public let actor: String
     public let at: Timestamp
     public let detail: JSONValue
+    /// The event of the log that it is: each stands in a timeline once.
+    let event: Int64?
 
     public init(
         kind: String, action: String, target: String, actor: String, at: Timestamp, detail: JSONValue = [:]
     ) {
+        self.init(kind: kind, action: action, target: target, actor: actor, at: at, detail: detail, event: nil)
+    }
+
+    init(
+        kind: String, action: String, target: String, actor: String, at: Timestamp, detail: JSONValue, event: Int64?
+    ) {
         (self.kind, self.action, self.target) = (kind, action, target)
-        (self.actor, self.at, self.detail) = (actor, at, detail)
+        (self.actor, self.at, self.detail, self.event) = (actor, at, detail, event)
     }
 }
 
@@ -136,8 +154,35 @@ public protocol IncidentFollower: Sendable {
     ) throws
     /// Somebody changed how bad it is, or what it needs; or another incident became a part of it.
     func changed(_ incident: Incident, by principal: Principal, in transaction: Transaction) throws
+    /// What belongs to one incident is another's from now on: they were merged, or one was split.
+    func moved(_ move: IncidentMove, in transaction: Transaction) throws
+    /// Incidents are forgotten, and what belongs to them with them.
+    func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws
+    /// Whether something of an incident that is over still goes on, so that it is not forgotten.
+    func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool
+    /// Who sees to an incident as far as this one knows: a name of a person.
+    func owner(of incident: Incident, in transaction: Transaction) throws -> String?
 }
 
 extension IncidentFollower {
     public func changed(_ incident: Incident, by principal: Principal, in transaction: Transaction) throws {}
+    public func moved(_ move: IncidentMove, in transaction: Transaction) throws {}
+    public func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws {}
+    public func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool { false }
+    public func owner(of incident: Incident, in transaction: Transaction) throws -> String? { nil }
+}
+
+/// What goes from one incident to another.
+public struct IncidentMove: Sendable {
+    /// What was split off, and is of nothing that stays.
+    public struct Part: Sendable {
+        public let subjects: Set<String>
+        /// Names of alerts.
+        public let alerts: Set<String>
+    }
+
+    public let from: Incident
+    public let to: Incident
+    /// `nil` where all of it goes: the one became a part of the other.
+    public let part: Part?
 }

@@ -31,11 +31,15 @@ struct IncidentAnalysis: Sendable {
     let assessment: IncidentAssessment
     let candidates: [RootCause]
     let impact: IncidentImpact
+    let proposals: [ActionProposal]
 }
 
 extension IncidentAnalysis: JSONConvertible {
     var json: JSONValue {
-        ["assessment": assessment.json, "candidates": .list(candidates), "impact": impact.json]
+        [
+            "assessment": assessment.json, "candidates": .list(candidates), "impact": impact.json,
+            "proposals": .list(proposals),
+        ]
     }
 }
 
@@ -118,7 +122,8 @@ extension IncidentService {
         if let kind = incident.kind, kind != incident.mode?.kind { assessment.saidBy = kind }
         return IncidentAnalysis(
             assessment: assessment, candidates: RootCauseRanking.candidates(facts),
-            impact: try impact(incident, in: transaction))
+            impact: try impact(incident, in: transaction),
+            proposals: try proposals(incident, facts, in: transaction))
     }
 
     func impact(_ incident: Incident, in transaction: Transaction) throws -> IncidentImpact {

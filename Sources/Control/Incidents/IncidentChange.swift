@@ -83,7 +83,7 @@ enum IncidentChange {
         if event.type == "task.reviewed", event.data["verdict"]?.string == "approve" { return nil }
         return IncidentEntry(
             kind: rule.kind.rawValue, action: String(event.type), target: target(event, about), actor: event.actor,
-            at: event.at, detail: detail(event))
+            at: event.at, detail: detail(event), event: event.seq)
     }
 
     /// What an event is about, in the words of an incident's subjects.

@@ -85,18 +85,22 @@ extension IncidentService {
     func edit(
         _ text: String, _ edit: Edit, ifMatch: String?, by principal: Principal, in transaction: Transaction
     ) throws -> Incident {
-        var incident = try known(text, in: transaction)
+        var incident = try whole(text, in: transaction)
         try EntityTag.check(ifMatch, against: incident.etag, of: "the incident")
         var detail = JSONObject()
-        if let title = edit.title { (incident.title, detail["title"]) = (title, .string(title)) }
-        if let severity = edit.severity {
+        if let title = edit.title, title != incident.title {
+            (incident.title, detail["title"]) = (title, .string(title))
+        }
+        if let severity = edit.severity, severity != incident.severity {
             (incident.severity, detail["severity"]) = (severity, .string(severity.rawValue))
         }
-        if let mode = edit.mode {
+        if let mode = edit.mode, mode != incident.mode {
             (incident.mode, incident.kind) = (mode, mode.kind)
             detail["mode"] = .string(mode.rawValue)
         }
-        if let kind = edit.kind { (incident.kind, detail["kind"]) = (kind, .string(kind.rawValue)) }
+        if let kind = edit.kind, kind != incident.kind {
+            (incident.kind, detail["kind"]) = (kind, .string(kind.rawValue))
+        }
         guard !detail.isEmpty else { return incident }
         let kept = try keep(&incident, "changed", .object(detail), by: principal, in: transaction)
         if edit.severity != nil || edit.mode != nil || edit.kind != nil {
@@ -109,19 +113,20 @@ extension IncidentService {
     func tell(
         _ text: String, _ words: String, ifMatch: String?, by principal: Principal, in transaction: Transaction
     ) throws -> Incident {
-        var incident = try known(text, in: transaction)
+        var incident = try whole(text, in: transaction)
         try EntityTag.check(ifMatch, against: incident.etag, of: "the incident")
         guard incident.status?.text != words else { return incident }
         incident.status = IncidentStatus(text: words, at: world.now, by: principal.actor)
         return try keep(&incident, "status", ["text": .string(words)], by: principal, in: transaction)
     }
 
-    private func keep(
+    /// Writes an edit, and that it was made.
+    func keep(
         _ incident: inout Incident, _ action: String, _ detail: JSONValue, by principal: Principal,
         in transaction: Transaction
     ) throws -> Incident {
         incident.revision += 1
-        try store.update(incident, in: transaction)
+        try save(incident, in: transaction)
         try record(
             IncidentEntry(
                 kind: "act", action: action, target: incident.target, actor: principal.actor, at: world.now,
@@ -135,8 +140,8 @@ extension IncidentService {
     func remark(_ text: String, _ words: String, by principal: Principal, in transaction: Transaction) throws
         -> Incident
     {
-        let incident = try known(text, in: transaction)
-        guard try store.entryCount(incident.id, in: transaction) < Int64(Self.entriesMax) else {
+        let incident = try whole(text, in: transaction)
+        guard try story.count(incident.id, in: transaction) < Int64(Self.entriesMax) else {
             throw Problem(
                 .conflict, "The timeline has \(Self.entriesMax) entries, as many as there may be.",
                 hint: "Write it into the postmortem.")
@@ -148,113 +153,5 @@ extension IncidentService {
         try note("incident.noted", incident, by: principal, in: transaction)
         try audit.record("incident.noted", by: principal, target: incident.target, in: transaction)
         return incident
-    }
-
-    // MARK: Merging and splitting
-
-    /// Makes one incident a part of another: its alerts, subjects and timeline go there.
-    func merge(
-        _ text: String, into other: String, by principal: Principal, in transaction: Transaction
-    ) throws -> Incident {
-        let incident = try known(text, in: transaction)
-        var target = try known(other, in: transaction)
-        if incident.mergedInto == target.id.text { return target }
-        guard incident.id != target.id else { throw Problem.invalid("into", "it is the incident itself") }
-        guard incident.isOpen, target.isOpen, incident.mergedInto == nil else {
-            throw Problem(
-                .conflict, "Only open incidents are merged.", hint: "Reopen the one that is resolved, or leave them.")
-        }
-        let room = Incident.alertsMax - (try links.alertCount(of: target.id, in: transaction))
-        let alerts = try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
-        guard alerts.count <= room else {
-            throw Problem(.conflict, "Together they have more than \(Incident.alertsMax) alerts.")
-        }
-        for alert in alerts { try move(alert, from: incident.id, to: target.id, in: transaction) }
-        target.subjects = IncidentGrouping.merged(target.subjects, incident.subjects)
-        target.severity = max(target.severity, incident.severity)
-        target.mode = target.mode ?? incident.mode
-        target.kind = target.kind ?? incident.kind
-        target.milestones[.detected] = min(target.begin, incident.begin)
-        if try links.isFiring(target.id, in: transaction) {
-            target.quietSince = nil
-            for milestone in [Incident.Milestone.mitigated, .verified] { target.milestones[milestone] = nil }
-        }
-        let near = try links.near(incident.id, limit: IncidentGrouping.nearMax, in: transaction)
-        try store.moveEntries(from: incident.id, to: target.id, in: transaction)
-        try close(incident, into: target.id, by: principal, in: transaction)
-        try link(target, near: near, in: transaction)
-        let kept = try keep(&target, "merged", ["from": incident.id.json], by: principal, in: transaction)
-        for follower in followers { try follower.changed(kept, by: principal, in: transaction) }
-        return kept
-    }
-
-    private func close(
-        _ incident: Incident, into other: Identifier<Incident>, by principal: Principal, in transaction: Transaction
-    ) throws {
-        var incident = incident
-        incident.mergedInto = other.text
-        incident.milestones[.resolved] = world.now
-        incident.revision += 1
-        try store.update(incident, in: transaction)
-        try links.unlink(incident.id, in: transaction)
-        try record(
-            IncidentEntry(
-                kind: "act", action: "merged", target: "incident:\(other.text)", actor: principal.actor, at: world.now),
-            in: incident.id, transaction)
-        // Who acts on it has to stop, as at any end.
-        for follower in followers { try follower.reached(.resolved, incident, by: principal, in: transaction) }
-    }
-
-    /// Takes alerts out of an incident into one of their own.
-    func split(
-        _ text: String, alerts fingerprints: [String], title: String?, by principal: Principal,
-        in transaction: Transaction
-    ) throws -> Incident {
-        let incident = try known(text, in: transaction)
-        let all = try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
-        let moved = all.filter { fingerprints.contains($0.fingerprint) }
-        guard incident.isOpen, !moved.isEmpty, moved.count < all.count else {
-            throw Problem(
-                .conflict, "Some but not all alerts of an open incident can be split off.",
-                hint: "Name alerts by `fingerprint`, as GET /api/v1/incidents/\(incident.id.text) shows them.",
-                field: "alerts")
-        }
-        let id = Identifier<Incident>(world)
-        let subjects = moved.flatMap { alert in
-            IncidentGrouping.subjectLabels.compactMap { name in
-                alert.labels[name].isEmpty ? nil : "\(name):\(alert.labels[name])"
-            }
-        }
-        let severity = moved.compactMap { Incident.Severity(alert: $0.severity) }.max() ?? incident.severity
-        var other = Incident(
-            id: id, title: title ?? moved[0].summary, severity: severity, mode: incident.mode,
-            groupKey: "by hand \(id.text)", subjects: IncidentGrouping.merged([], subjects),
-            milestones: [.detected: moved.map(\.firstAt).min() ?? world.now], openedBy: principal.actor)
-        if other.title.isEmpty { other.title = moved[0].name }
-        // What is near to both would bring them together again.
-        try insert(&other, near: [], in: transaction)
-        for alert in moved { try move(alert, from: incident.id, to: id, in: transaction) }
-        try note("incident.opened", other, by: principal, in: transaction)
-        for follower in followers { try follower.opened(other, by: nil, in: transaction) }
-        for one in [other, incident] {
-            var one = one
-            if try !links.isFiring(one.id, in: transaction) { one.quietSince = one.quietSince ?? world.now }
-            _ = try keep(
-                &one, "split", ["from": incident.id.json, "to": id.json], by: principal, in: transaction)
-        }
-        return try known(id.text, in: transaction)
-    }
-
-    private func move(
-        _ alert: IncidentAlert, from id: Identifier<Incident>, to other: Identifier<Incident>,
-        in transaction: Transaction
-    ) throws {
-        try links.remove(alert.fingerprint, of: id, in: transaction)
-        var alert = alert
-        if let known = try links.alert(alert.fingerprint, of: other, in: transaction) {
-            alert.times += known.times
-            alert.lastAt = max(alert.lastAt, known.lastAt)
-        }
-        try links.put(alert, of: other, in: transaction)
     }
 }

@@ -72,7 +72,12 @@ enum RootCauseRanking {
         var found: [String: RootCause] = [:]
         let all = providers(facts) + tasks(facts) + changes(facts) + agents(facts) + budgets(facts)
         for cause in all {
-            if let known = found[cause.target], known.score >= cause.score { continue }
+            // Of two that name the same the likelier one counts, then the first: whatever the order they come in.
+            if let known = found[cause.target],
+                (cause.score, known.at, known.evidence.joined()) <= (known.score, cause.at, cause.evidence.joined())
+            {
+                continue
+            }
             found[cause.target] = cause
         }
         let ranked = found.values.sorted {
@@ -124,14 +129,25 @@ enum RootCauseRanking {
             var score = 0.5 + 0.08 * Double(min(fed.count, 4))
             if entry.action == "task.reviewed" { score += 0.1 }
             if isPassedOn { score -= 0.25 }
+            // What fails once its provider is out tells of the provider.
+            let provider = agent.flatMap { outage(before: entry.at, of: $0, facts) }
+            if provider != nil { score -= 0.25 }
             var why = ["\(entry.action)\(words(entry, "verdict", "reason", "comment")) at \(entry.at)"]
             why.append("\(fed.count) task\(fed.count == 1 ? "" : "s") build\(fed.count == 1 ? "s" : "") on its result")
             if !others.isEmpty { why.append("of \(list(others))") }
             if isPassedOn { why.append("it builds on another bad result itself") }
+            if let provider { why.append("its agent calls \(provider), which was out by then") }
             if let agent { why.append("made by \(agent)") }
             return RootCause(
                 kind: "task", target: agent.map { "agent:\($0)" } ?? target, score: min(1, score), evidence: why,
                 at: entry.at)
+        }
+    }
+
+    /// The provider that an agent calls and whose breaker was open before a moment.
+    private static func outage(before time: Timestamp, of agent: String, _ facts: IncidentFacts) -> String? {
+        facts.entries("model.breaker_opened", "model.outage.began").filter { $0.at <= time }.map(\.target).first {
+            facts.providers[IncidentFacts.names(of: "provider", in: [$0]).first ?? ""]?.contains(agent) ?? false
         }
     }
 

@@ -122,6 +122,11 @@ public struct IncidentSurroundings: Sendable {
             ofAgents: agents, tasks: IncidentFacts.names(of: "task", in: subjects), in: transaction)
     }
 
+    /// Who owns an agent, by its label `owner`.
+    func owner(of agent: String, in transaction: Transaction) throws -> String? {
+        try tasks?.agents.agent(named: agent, in: transaction)?.labels["owner"].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
     func near(_ subjects: [String], at now: Timestamp, in transaction: Transaction) throws -> [String] {
         let agents = IncidentFacts.names(of: "agent", in: subjects)
         return IncidentGrouping.near(

@@ -10,7 +10,7 @@ struct IncidentAlert: Sendable {
     let labels: LabelSet
     /// How often it began.
     var times: Int64
-    let firstAt: Timestamp
+    var firstAt: Timestamp
     /// When it began at last.
     var lastAt: Timestamp
     /// `nil` while it fires.
@@ -36,8 +36,9 @@ struct IncidentLinkStore: Sendable {
               last_at, ended_at)
             VALUES (\(id), \(alert.fingerprint), \(alert.name), \(alert.severity), \(alert.summary),
               \(alert.labels.object), \(alert.times), \(alert.firstAt), \(alert.lastAt), \(alert.endedAt))
-            ON CONFLICT (incident_id, fingerprint) DO UPDATE SET times = excluded.times, last_at = excluded.last_at,
-              ended_at = excluded.ended_at, summary = excluded.summary
+            ON CONFLICT (incident_id, fingerprint) DO UPDATE SET times = excluded.times,
+              first_at = excluded.first_at, last_at = excluded.last_at, ended_at = excluded.ended_at,
+              summary = excluded.summary
             """)
     }
 
@@ -62,14 +63,24 @@ struct IncidentLinkStore: Sendable {
             "SELECT 1 AS one FROM incident_alerts WHERE incident_id = \(id) AND ended_at IS NULL LIMIT 1") != nil
     }
 
-    /// The incident in which the alert fires.
-    func holder(_ fingerprint: String, in transaction: Transaction) throws -> String? {
+    /// When an alert of it began at last that began so often.
+    func lastBegin(
+        of id: Identifier<Incident>, times: Int64, in transaction: Transaction
+    ) throws -> Timestamp? {
         try transaction.first(
+            "SELECT MAX(last_at) AS last FROM incident_alerts WHERE incident_id = \(id) AND times >= \(times)"
+        )?.optionalTime("last")
+    }
+
+    /// When the last of its alerts ended; `nil` where one fires, or there is none.
+    func lastEnd(of id: Identifier<Incident>, in transaction: Transaction) throws -> Timestamp? {
+        let row = try transaction.first(
             """
-            SELECT incident_id FROM incident_alerts WHERE fingerprint = \(fingerprint) AND ended_at IS NULL
-            ORDER BY incident_id DESC LIMIT 1
-            """
-        )?.text("incident_id")
+            SELECT MAX(ended_at) AS ended, count(*) AS n, count(ended_at) AS over FROM incident_alerts
+            WHERE incident_id = \(id)
+            """)
+        guard let row, row.int("n") == row.int("over") else { return nil }
+        return row.optionalTime("ended")
     }
 
     func remove(_ fingerprint: String, of id: Identifier<Incident>, in transaction: Transaction) throws {
@@ -119,6 +130,12 @@ struct IncidentLinkStore: Sendable {
         try transaction.run("DELETE FROM incident_subjects WHERE incident_id = \(id)")
     }
 
+    func unlink(_ subjects: [String], from id: Identifier<Incident>, in transaction: Transaction) throws {
+        guard !subjects.isEmpty else { return }
+        try transaction.run(
+            "DELETE FROM incident_subjects WHERE incident_id = \(id) AND subject IN \(list: subjects)")
+    }
+
     /// What is near to what an incident is about.
     func near(_ id: Identifier<Incident>, limit: Int, in transaction: Transaction) throws -> [String] {
         try transaction.rows(
@@ -127,6 +144,15 @@ struct IncidentLinkStore: Sendable {
             LIMIT \(limit)
             """
         ).map { $0.text("subject") }
+    }
+
+    /// Which of the subjects are near to which incidents.
+    func near(
+        to subjects: [String], in transaction: Transaction
+    ) throws -> [(id: String, subject: String)] {
+        try transaction.rows(
+            "SELECT incident_id, subject FROM incident_subjects WHERE subject IN \(list: subjects) AND is_near = 1"
+        ).map { ($0.text("incident_id"), $0.text("subject")) }
     }
 
     /// Open incidents that are about one of the subjects, or have one near; the newest first.
@@ -149,6 +175,18 @@ struct IncidentLinkStore: Sendable {
     }
 
     // MARK: Traces
+
+    func moveTraces(
+        from id: Identifier<Incident>, to other: Identifier<Incident>, in transaction: Transaction
+    ) throws {
+        try transaction.run(
+            """
+            INSERT INTO incident_traces (incident_id, trace_id, at, agent, correlation_id)
+            SELECT \(other), trace_id, at, agent, correlation_id FROM incident_traces WHERE incident_id = \(id)
+            ON CONFLICT (incident_id, trace_id) DO NOTHING
+            """)
+        try transaction.run("DELETE FROM incident_traces WHERE incident_id = \(id)")
+    }
 
     /// `false` where it was known.
     func keep(

@@ -15,12 +15,13 @@ extension IncidentService {
         _ milestone: Incident.Milestone, of id: Identifier<Incident>, by principal: Principal, why: String,
         in transaction: Transaction
     ) throws -> Incident {
+        let id = try store.survivor(of: id, in: transaction)
         guard var incident = try store.incident(id, in: transaction) else {
             throw Problem.notFound("incident", id.text)
         }
         guard incident.milestones[milestone] == nil else { return incident }
         incident.milestones[milestone] = world.now
-        try store.update(incident, in: transaction)
+        try save(incident, in: transaction)
         try mark(milestone.rawValue, incident, by: principal, why: why, in: transaction)
         if milestone == .resolved {
             try links.unlink(id, in: transaction)
@@ -47,9 +48,7 @@ extension IncidentService {
             }
             return incident
         }
-        if let other = incident.mergedInto {
-            throw Problem(.conflict, "The incident became a part of \(other).", hint: "State it of that one.")
-        }
+        try incident.checkIsWhole()
         try check(milestone, incident, in: transaction)
         try audit.record(
             "incident.\(milestone.rawValue)", by: principal, target: incident.target,
@@ -97,16 +96,14 @@ extension IncidentService {
         _ incident: Incident, because why: String, by principal: Principal, in transaction: Transaction
     ) throws -> Incident {
         guard !incident.isOpen else { return incident }
-        if let other = incident.mergedInto {
-            throw Problem(.conflict, "The incident became a part of \(other).", hint: "Reopen that one.")
-        }
+        try incident.checkIsWhole()
         var incident = incident
         for milestone in Incident.Milestone.allCases where milestone != .detected {
             incident.milestones[milestone] = nil
         }
         incident.reopenings += 1
         incident.quietSince = nil
-        try store.update(incident, in: transaction)
+        try save(incident, in: transaction)
         try link(
             incident, near: try surroundings.near(incident.subjects, at: world.now, in: transaction), in: transaction)
         try postmortems.stopClock(incident.id, in: transaction)
@@ -129,45 +126,62 @@ extension IncidentService {
 
     /// Incidents that one round looks at.
     static let sweptMax = 200
+    /// So long after its time it is asked again whether an incident is verified.
+    static let recheck = Span.seconds(10)
 
-    /// Verifies what has stayed quiet, resolves what was verified long enough ago, and reminds of postmortems. Returns
-    /// how much it did.
+    /// Writes an incident, and when it is looked at again.
+    func save(_ incident: Incident, in transaction: Transaction) throws {
+        var incident = incident
+        incident.dueAt = try nextLook(at: incident, in: transaction)
+        try store.update(incident, in: transaction)
+    }
+
+    private func nextLook(at incident: Incident, in transaction: Transaction) throws -> Timestamp? {
+        let isWaiting = incident.quietSince != nil && incident.isOpen && incident.milestones[.verified] == nil
+        let lastFlap =
+            isWaiting
+            ? try links.lastBegin(of: incident.id, times: IncidentPolicy.flapsFrom, in: transaction) : nil
+        return policy.nextLook(at: incident, lastFlap: lastFlap)
+    }
+
+    /// Has everything looked at whose time other settings may have set: once, at the start.
+    func arm(in transaction: Transaction) throws {
+        try store.arm(in: transaction)
+        try armReminders(in: transaction)
+    }
+
+    /// Verifies what has stayed quiet, resolves what was verified long enough ago, and reminds of postmortems: what is
+    /// due, the longest due first, so that each has its turn. Returns how much it did.
     @discardableResult
     public func sweep(in transaction: Transaction) throws -> Int {
         var done = 0
-        for incident in try store.quiet(limit: Self.sweptMax, in: transaction) {
-            guard let quietSince = incident.quietSince else { continue }
-            if incident.milestones[.verified] == nil {
-                guard world.now - quietSince >= (try holdOff(incident, in: transaction)) else { continue }
-                guard try verifications.allSatisfy({ try $0.pending(incident, in: transaction).isEmpty }) else {
-                    continue
-                }
-                try reach(.verified, of: incident.id, by: .system, why: "its alerts stayed quiet", in: transaction)
-                done += 1
-            } else if let after = policy.resolveAfter, let at = incident.milestones[.verified], world.now - at >= after
-            {
+        for incident in try store.due(at: world.now, limit: Self.sweptMax, in: transaction) {
+            let next = try nextLook(at: incident, in: transaction)
+            guard let next, next <= world.now else {
+                try store.setDue(next, of: incident.id, in: transaction)
+                continue
+            }
+            guard incident.milestones[.verified] == nil else {
+                let after = policy.resolveAfter ?? .zero
                 try reach(
                     .resolved, of: incident.id, by: .system, why: "verified \(PageText.span(after)) ago",
                     in: transaction)
                 done += 1
+                continue
             }
+            guard try verifications.allSatisfy({ try $0.pending(incident, in: transaction).isEmpty }) else {
+                try store.setDue(world.now + Self.recheck, of: incident.id, in: transaction)
+                continue
+            }
+            try reach(.verified, of: incident.id, by: .system, why: "its alerts stayed quiet", in: transaction)
+            done += 1
         }
         return done + (try remind(in: transaction))
     }
 
-    /// Whether ``sweep(in:)`` may find something.
+    /// Whether ``sweep(in:)`` finds something: a look into two indexes.
     func hasWork(in transaction: Transaction) throws -> Bool {
-        if try !store.quiet(limit: 1, in: transaction).isEmpty { return true }
-        return try postmortems.due(
-            before: world.now + policy.postmortemWithin, reminded: Self.remindersCount, limit: 1, in: transaction
-        ).isEmpty == false
-    }
-
-    private func holdOff(_ incident: Incident, in transaction: Transaction) throws -> Span {
-        let alerts = try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
-        let isFlapping = alerts.contains {
-            $0.times >= IncidentPolicy.flapsFrom && world.now - $0.lastAt < IncidentPolicy.flapsWithin
-        }
-        return isFlapping ? policy.flappingQuiet : policy.quiet
+        if try transaction.first(IncidentStore.isDue(at: world.now)) != nil { return true }
+        return try transaction.first(PostmortemStore.isDue(at: world.now)) != nil
     }
 }

@@ -1,6 +1,6 @@
 /// The pages of incidents: the list, the room of one, and the report.
 enum IncidentPageTemplates {
-    static let all = [list, room, head, evidence, timeline, postmortem, items, report]
+    static let all = [list, room, head, evidence, timeline, entries, story, postmortem, items, report]
 
     static let list = PageTemplate(
         "incidents",
@@ -166,6 +166,14 @@ enum IncidentPageTemplates {
             data-done="Noted"><div class="row"><input name="text" required maxlength="10000"
               placeholder="A note for the timeline" aria-label="A note" autocomplete="off"><button
                 type="submit">Note</button></div></form>{{/canOperate}}
+        {{> incident-entries}}
+          {{#hiddenEntries}}<div class="pad muted"><a class="link" href="{{path}}">{{label}}</a></div>{{/hiddenEntries}}
+        </section>
+        """#)
+
+    static let entries = PageTemplate(
+        "incident-entries",
+        #"""
           <ol class="log">{{#entries}}<li data-kind-of="{{kind}}" data-action-of="{{action}}">
             {{#at}}{{> time}}{{/at}}
             <div class="what"><span class="tag">{{kind}}</span><span class="type"
@@ -174,8 +182,18 @@ enum IncidentPageTemplates {
                   class="muted">{{target}}</span>{{/targetPath}}<span class="about"><span
                     class="muted">{{actor}}</span>{{#text}}<span>{{text}}</span>{{/text}}<span
                       class="muted print-only">{{clock}}</span></span></div></li>{{/entries}}</ol>
-          {{#hiddenEntries}}<div class="pad muted">{{hiddenEntries}}: <a class="link"
-            href="{{apiPath}}/timeline">all of it as JSON</a></div>{{/hiddenEntries}}
+        """#)
+
+    static let story = PageTemplate(
+        "incident-story",
+        #"""
+        <div class="head"><h1>Timeline</h1><span class="sub">{{#room}}<a class="link"
+          href="{{path}}">{{label}}</a>{{/room}}</span><span class="actions"><span class="seg">{{#orders}}<a
+            href="{{path}}"{{#isCurrent}} aria-current="true"{{/isCurrent}}>{{label}}</a>{{/orders}}</span></span></div>
+        <section class="panel" id="incident-story" aria-label="Timeline">
+          {{#hasEntries}}{{> incident-entries}}{{/hasEntries}}
+          {{^hasEntries}}<div class="empty">Nothing was written down.</div>{{/hasEntries}}
+        {{> pager}}
         </section>
         """#)
 
@@ -211,7 +229,18 @@ enum IncidentPageTemplates {
               {{^isOpen}}<span class="state" data-state="{{state}}">{{state}}</span>{{/isOpen}}</span>
             <span class="second"><span>{{owner}}</span>{{#due}}<span>due {{due}}</span>{{/due}}{{#isOverdue}}<span
               class="state" data-state="overdue">overdue</span>{{/isOverdue}}</span></li>{{/items}}</ol>{{/hasItems}}
-          {{^hasItems}}<div class="empty">What has to change so that it does not come back?</div>{{/hasItems}}
+          {{^hasItems}}{{^hasProposals}}<div class="empty">What has to change so that it does not come
+            back?</div>{{/hasProposals}}{{/hasItems}}
+          {{#hasProposals}}<ul class="items" id="incident-proposals">{{#proposals}}<li data-proposal="{{key}}"><b><span
+            class="tag">proposed</span> {{summary}}</b><span>{{owner}}, {{due}}</span><span
+              class="second"><span>{{because}}</span>{{#canOperate}}<details class="edit"><summary
+                class="button tiny" data-action="take">Take</summary><form class="pad-form" data-post="{{path}}"
+                  data-done="Taken"><input type="hidden" name="proposal" value="{{key}}"><input name="summary" required
+                    maxlength="1000" value="{{summary}}" aria-label="What is to be done"><div class="row"><input
+                      name="owner" required value="{{owner}}" aria-label="Who"><input name="dueOn" type="date"
+                        value="{{due}}" aria-label="By when"><button
+                          type="submit">Add</button></div></form></details>{{/canOperate}}</span></li>
+          {{/proposals}}</ul>{{/hasProposals}}
           {{#canOperate}}<form class="pad-form" id="item-form" data-keep data-post="{{apiPath}}/actions"
             data-done="Added"><input name="summary" required maxlength="1000" placeholder="What is to be done"
               aria-label="What is to be done" autocomplete="off"><div class="row"><input name="owner" required

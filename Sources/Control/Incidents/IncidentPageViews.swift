@@ -130,6 +130,35 @@ struct IncidentEntryView: PageView {
     }
 }
 
+/// All that happened in an incident, in pages.
+struct IncidentTimelineView: PageView {
+    let room: LinkView
+    let orders: [FilterView]
+    let hasEntries: Bool
+    let entries: [IncidentEntryView]
+    let first: String?
+    let next: String?
+
+    init(
+        _ incident: Incident, _ entries: [IncidentEntry], isOldestFirst: Bool, isFirst: Bool, next: String?,
+        now: Timestamp
+    ) {
+        let path = PagePath.incident(incident.id.text)
+        let order = isOldestFirst ? "oldest" : "newest"
+        func page(_ order: String, after: String? = nil) -> String {
+            PagePath.query("\(path)/timeline", [("order", order), ("after", after)])
+        }
+        room = LinkView(path: path, label: incident.title)
+        orders = ["newest", "oldest"].map {
+            FilterView(path: page($0), label: "The \($0) first", state: "", isCurrent: $0 == order)
+        }
+        hasEntries = !entries.isEmpty
+        self.entries = entries.map { IncidentEntryView($0, own: incident.target, now: now) }
+        first = isFirst ? nil : page(order)
+        self.next = next.map { page(order, after: $0) }
+    }
+}
+
 struct SubjectView: PageView {
     let name: String
     let path: String?
@@ -193,6 +222,20 @@ struct ActionItemView: PageView {
     }
 }
 
+struct ActionProposalView: PageView {
+    let key: String
+    let summary: String
+    let because: String
+    let owner: String
+    let due: String
+    let path: String
+
+    init(_ proposal: ActionProposal, api: String) {
+        (key, summary, because) = (proposal.key, proposal.summary, proposal.because)
+        (owner, due, path) = (proposal.owner, proposal.dueOn, "\(api)/actions")
+    }
+}
+
 struct IncidentTraceView: PageView {
     let path: String
     let short: String
@@ -250,7 +293,7 @@ struct IncidentRoomView: PageView {
     let alerts: [IncidentAlertView]
     let sections: [IncidentRoomPart]
     let entries: [IncidentEntryView]
-    let hiddenEntries: String?
+    let hiddenEntries: LinkView?
     let hasTraces: Bool
     let traces: [IncidentTraceView]
     let links: [LinkView]
@@ -258,6 +301,8 @@ struct IncidentRoomView: PageView {
     let deliverables: [IncidentDeliverableView]
     let hasItems: Bool
     let items: [ActionItemView]
+    let hasProposals: Bool
+    let proposals: [ActionProposalView]
     let document: String
     let documentTag: String
     let postmortemState: String
@@ -303,7 +348,9 @@ struct IncidentRoomView: PageView {
         entries = shown.reversed().map { IncidentEntryView($0, own: incident.target, now: now) }
         hiddenEntries =
             shown.count < facts.entries.count
-            ? "\(PageText.count(Int64(facts.entries.count - shown.count))) older ones" : nil
+            ? LinkView(
+                path: "\(PagePath.incident(incident.id.text))/timeline",
+                label: "\(PageText.count(Int64(facts.entries.count - shown.count))) older ones") : nil
         traces = facts.traces.map { IncidentTraceView($0.id, agent: $0.agent, at: .ago($0.at, now: now)) }
         hasTraces = !facts.traces.isEmpty
         links = Self.links(incident, facts.window)
@@ -311,6 +358,8 @@ struct IncidentRoomView: PageView {
         hasDeliverables = !facts.deliverables.isEmpty
         items = facts.items.map { ActionItemView($0, api: api, now: now) }
         hasItems = !facts.items.isEmpty
+        proposals = facts.analysis.proposals.map { ActionProposalView($0, api: api) }
+        hasProposals = !facts.analysis.proposals.isEmpty
         document = facts.document
         documentTag = facts.postmortem.etag
         postmortemState = facts.postmortem.json(of: incident)["state"]?.string ?? "draft"

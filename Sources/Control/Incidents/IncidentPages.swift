@@ -8,9 +8,13 @@ public struct IncidentPages: Sendable {
         let service: IncidentService
         /// What others bring to the room.
         let sections: [any IncidentRoomSection]
+        /// Whose previews have pages; `nil` where nothing contains anything.
+        let containments: ContainmentService?
 
-        public init(service: IncidentService, sections: [any IncidentRoomSection] = []) {
-            (self.service, self.sections) = (service, sections)
+        public init(
+            service: IncidentService, sections: [any IncidentRoomSection] = [], containments: ContainmentService? = nil
+        ) {
+            (self.service, self.sections, self.containments) = (service, sections, containments)
         }
     }
 
@@ -33,6 +37,10 @@ public struct IncidentPages: Sendable {
             shell.route(
                 "/incidents/report", .operateOrView, "Times of incidents, and noise of alerts", handler: report),
             shell.route("/incidents/{id}", .operateOrView, "The room of one incident", handler: room),
+            shell.route(
+                "/containments/{id}", .operateOrView, "What a containment would touch now", handler: preview),
+            shell.route(
+                "/incidents/{id}/timeline", .operateOrView, "All that happened in one incident", handler: timeline),
         ]
     }
 
@@ -107,6 +115,43 @@ public struct IncidentPages: Sendable {
         return try await shell.page(
             PageText.clipped(title, 60), at: .incidents, template: "incident", view: view,
             topics: ["incident", "alert", "containment", "runbook", "page", "model"], request: request)
+    }
+
+    private func preview(_ request: APIRequest) async throws -> APIReply {
+        let id = request.parameter("id")
+        guard let containments = parts.containments else { throw Problem.notFound("containment", id) }
+        let canOperate = Permission.operate.admits(request.principal.role)
+        let view = try await storage.read { try containments.previewView(id, canOperate: canOperate, in: $0) }
+        return try await shell.page(
+            "Preview", at: .incidents, template: "containment-preview", view: view,
+            topics: ["containment", "agent", "task"], request: request)
+    }
+
+    // MARK: The timeline
+
+    private func timeline(_ request: APIRequest) async throws -> APIReply {
+        let isOldestFirst = try request.queryValue("order") != nil && !IncidentRoutes.isNewestFirst(request)
+        let page = Page(limit: Self.entriesMax, after: try request.page().after)
+        guard let after = page.after.map({ IncidentCursor($0) }) ?? (isOldestFirst ? IncidentCursor() : .end) else {
+            throw Problem.invalid("after", "no cursor of a timeline", hint: "Begin at the first page.")
+        }
+        let (incident, rows) = try await storage.read { transaction in
+            let incident = try service.known(request.parameter("id"), in: transaction)
+            let story = service.story
+            return (
+                incident,
+                isOldestFirst
+                    ? try story.entries(of: incident.id, after: after, limit: page.limit + 1, in: transaction)
+                    : try story.entries(of: incident.id, before: after, limit: page.limit + 1, in: transaction)
+            )
+        }
+        let (items, next) = page.cut(rows) { IncidentCursor(time: $0.entry.at, seq: $0.seq).text }
+        let view = IncidentTimelineView(
+            incident, items.map(\.entry), isOldestFirst: isOldestFirst, isFirst: page.after == nil, next: next,
+            now: shell.world.now)
+        return try await shell.page(
+            "Timeline of \(PageText.clipped(incident.title, 40))", at: .incidents, template: "incident-story",
+            view: view, topics: ["incident"], request: request)
     }
 
     // MARK: The report

@@ -14,6 +14,9 @@ public struct IncidentPolicy: Sendable {
     public var lookBack = Span.minutes(30)
     /// How long after the end a postmortem is due.
     public var postmortemWithin = Span.hours(48)
+    /// How long after the end an incident is kept with all that belongs to it, and how long drills are.
+    public var kept = Span.hours(24 * 400)
+    public var keptDrills = Span.hours(24 * 30)
 
     /// An alert that began so often within one incident flaps: its comings and goings are counted and told no more.
     public static let flapsFrom: Int64 = 5
@@ -24,11 +27,24 @@ public struct IncidentPolicy: Sendable {
 
     public init() {}
 
+    /// When something comes by itself; `nil` where nothing does.
+    ///
+    /// - Parameter lastFlap: When an alert of it that flaps began at last.
+    func nextLook(at incident: Incident, lastFlap: Timestamp?) -> Timestamp? {
+        guard incident.isOpen, let quietSince = incident.quietSince else { return nil }
+        if let verifiedAt = incident.milestones[.verified] { return resolveAfter.map { verifiedAt + $0 } }
+        let usual = quietSince + quiet
+        guard let lastFlap else { return usual }
+        return max(usual, min(quietSince + flappingQuiet, lastFlap + Self.flapsWithin))
+    }
+
     public init(_ settings: Settings.Incidents) {
         quiet = .minutes(Int64(settings.quietMinutes))
         resolveAfter = settings.resolveMinutes > 0 ? .minutes(Int64(settings.resolveMinutes)) : nil
         reopenWithin = .minutes(Int64(settings.reopenMinutes))
         postmortemWithin = .hours(Int64(settings.postmortemHours))
+        kept = .hours(24 * Int64(settings.retentionDays))
+        keptDrills = .hours(24 * Int64(settings.drillDays))
     }
 }
 

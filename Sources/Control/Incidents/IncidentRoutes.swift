@@ -4,7 +4,7 @@ import Telemetry
 /// Incidents over HTTP: finding them, saying how far they are, and what is known of them.
 public struct IncidentRoutes: Sendable {
     static let path = "/api/v1/incidents"
-    /// Entries of the timeline that an incident is shown with; the rest is at `…/timeline`.
+    /// Entries of the timeline that an incident is shown with, the latest; the rest is at `…/timeline`.
     static let shownEntriesMax = 500
 
     let service: IncidentService
@@ -38,8 +38,12 @@ public struct IncidentRoutes: Sendable {
                 .get, one, .operateOrView, "Show an incident with its alerts and its timeline",
                 shape: .one("IncidentDetail"), handler: show),
             Route(
-                .get, "\(one)/timeline", .operateOrView, "An incident's timeline, the oldest first",
-                shape: .list("IncidentEntry"), handler: timeline),
+                .get, "\(one)/timeline", .operateOrView, "An incident's timeline in pages",
+                shape: .list(
+                    "IncidentEntry",
+                    query: [
+                        ("order", ["type": "string", "enum": ["oldest", "newest"]], "What comes first; `oldest`")
+                    ]), handler: timeline),
             Route(
                 .get, "\(one)/analysis", .operateOrView,
                 "What may have caused an incident, whether it is infrastructure or behaviour, and what it did",
@@ -131,9 +135,10 @@ public struct IncidentRoutes: Sendable {
             var object = incident.json.object ?? JSONObject()
             let alerts = try service.links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
             object["alerts"] = .array(alerts.map { $0.json(of: incident.id) })
-            let entries = try service.store.entries(of: incident.id, limit: Self.shownEntriesMax + 1, in: transaction)
-            object["timeline"] = .list(entries.prefix(Self.shownEntriesMax))
-            object["timelineIsCut"] = .bool(entries.count > Self.shownEntriesMax)
+            let (entries, more) = try Self.latest(service, incident, in: transaction)
+            object["timeline"] = .list(entries)
+            object["timelineIsCut"] = .bool(more != nil)
+            object["timelineMore"] = .of(more)
             let traces = try service.links.traces(of: incident.id, limit: IncidentTraces.tracesMax, in: transaction)
             object["traces"] = .array(
                 traces.map {
@@ -143,7 +148,7 @@ public struct IncidentRoutes: Sendable {
                     ]
                 })
             object["deliverables"] = .array(
-                try service.deliverables(incident, Array(entries), in: transaction).map {
+                try service.deliverables(incident, entries, in: transaction).map {
                     [
                         "id": $0.id.json, "taskId": $0.taskID.json, "name": .string($0.name),
                         "revision": .int($0.revision), "agent": .string($0.agent), "at": $0.createdAt.json,
@@ -153,6 +158,28 @@ public struct IncidentRoutes: Sendable {
             object["postmortem"] = try service.postmortem(incident, in: transaction).json(of: incident)
             object["links"] = Self.links(incident, service.window(incident))
             return Self.reply(incident, .object(object))
+        }
+    }
+
+    /// The latest entries in the order in which they happened, and where the earlier ones are.
+    private static func latest(
+        _ service: IncidentService, _ incident: Incident, in transaction: Transaction
+    ) throws -> (entries: [IncidentEntry], more: String?) {
+        let page = Page(limit: shownEntriesMax)
+        let rows = try service.story.entries(of: incident.id, before: .end, limit: page.limit + 1, in: transaction)
+        let (items, next) = page.cut(rows) { IncidentCursor(time: $0.entry.at, seq: $0.seq).text }
+        let more = next.map {
+            PagePath.query("\(path)/\(incident.id.text)/timeline", [("order", "newest"), ("after", $0)])
+        }
+        return (items.reversed().map(\.entry), more)
+    }
+
+    /// Whether the newest come first.
+    static func isNewestFirst(_ request: APIRequest) throws -> Bool {
+        switch request.queryValue("order") ?? "" {
+        case "", "oldest": return false
+        case "newest": return true
+        default: throw Problem.invalid("order", "`oldest` or `newest` is expected")
         }
     }
 
@@ -170,12 +197,16 @@ public struct IncidentRoutes: Sendable {
 
     private func timeline(_ request: APIRequest) async throws -> APIReply {
         let page = try request.page()
-        guard let after = page.after.map({ IncidentCursor($0) }) ?? IncidentCursor() else {
+        let isNewestFirst = try Self.isNewestFirst(request)
+        guard let after = page.after.map({ IncidentCursor($0) }) ?? (isNewestFirst ? .end : IncidentCursor()) else {
             throw Problem.invalid("after", "no cursor of a timeline", hint: "Use the `next` of the page before.")
         }
         return try await exchange.storage.read { transaction in
             let incident = try service.known(request.parameter("id"), in: transaction)
-            let rows = try service.store.entries(of: incident.id, after: after, limit: page.limit + 1, in: transaction)
+            let rows =
+                isNewestFirst
+                ? try service.story.entries(of: incident.id, before: after, limit: page.limit + 1, in: transaction)
+                : try service.story.entries(of: incident.id, after: after, limit: page.limit + 1, in: transaction)
             let (items, next) = page.cut(rows) { IncidentCursor(time: $0.entry.at, seq: $0.seq).text }
             return .list(items.map(\.entry), next: next)
         }

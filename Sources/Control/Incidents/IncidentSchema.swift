@@ -72,5 +72,25 @@ public enum IncidentSchema {
                   correlation_id TEXT, PRIMARY KEY (incident_id, trace_id)) STRICT
                 """,
             ]),
+        Migration(
+            "0104_incidents",
+            [
+                // Each event of the log stands in a timeline once, also where two became one.
+                "ALTER TABLE incident_entries ADD COLUMN event_seq INTEGER",
+                """
+                CREATE UNIQUE INDEX incident_entries_event ON incident_entries (incident_id, event_seq)
+                WHERE event_seq IS NOT NULL
+                """,
+                "DROP INDEX incident_alerts_firing",
+                "CREATE INDEX incident_alerts_fingerprint ON incident_alerts (fingerprint, incident_id)",
+                "CREATE INDEX incidents_merged ON incidents (merged_into) WHERE merged_into IS NOT NULL",
+                // When something comes by itself, so that nobody has to look before.
+                "ALTER TABLE incidents ADD COLUMN due_at INTEGER",
+                "CREATE INDEX incidents_due ON incidents (due_at) WHERE due_at IS NOT NULL",
+                "ALTER TABLE postmortems ADD COLUMN remind_at INTEGER",
+                "CREATE INDEX postmortems_remind ON postmortems (remind_at) WHERE remind_at IS NOT NULL",
+                // What an item was proposed from, where it was.
+                "ALTER TABLE incident_actions ADD COLUMN proposal TEXT",
+            ]),
     ]
 }

@@ -16,6 +16,7 @@ public struct IncidentService: Sendable, AlertFollower {
     private static let automaticKinds = Set(IncidentChange.Kind.allCases.map(\.rawValue) + ["alert"])
 
     let store = IncidentStore()
+    let story = IncidentEntryStore()
     let links = IncidentLinkStore()
     let postmortems = PostmortemStore()
     let events: Events
@@ -25,12 +26,15 @@ public struct IncidentService: Sendable, AlertFollower {
     let surroundings: IncidentSurroundings
     let policy: IncidentPolicy
     let verifications: [any IncidentVerification]
+    /// `nil` where nobody knows of runbooks.
+    let runbooks: RunbookLibrary?
 
     public init(
         events: Events, audit: AuditService, world: World, followers: [any IncidentFollower] = [],
         surroundings: IncidentSurroundings = IncidentSurroundings(), policy: IncidentPolicy = IncidentPolicy(),
-        verifications: [any IncidentVerification] = []
+        verifications: [any IncidentVerification] = [], runbooks: RunbookLibrary? = nil
     ) {
+        self.runbooks = runbooks
         (self.events, self.audit, self.world) = (events, audit, world)
         (self.followers, self.surroundings) = (followers, surroundings)
         (self.policy, self.verifications) = (policy, verifications)
@@ -71,7 +75,8 @@ public struct IncidentService: Sendable, AlertFollower {
 
     func insert(_ incident: inout Incident, near: [String], in transaction: Transaction) throws {
         let last = try events.store.lastSeq(in: transaction)
-        let from = try events.store.firstSeq(from: world.now - policy.lookBack, in: transaction) ?? last + 1
+        let since = min(incident.begin, world.now) - policy.lookBack
+        let from = try events.store.firstSeq(from: since, in: transaction) ?? last + 1
         incident.seenEvent = max(from - 1, last - Self.lookBackEventsMax, 0)
         try store.insert(incident, in: transaction)
         try link(incident, near: near, in: transaction)
@@ -94,6 +99,9 @@ public struct IncidentService: Sendable, AlertFollower {
             try hasRoom(same, for: alert, in: transaction)
         {
             return (same, "it is the same condition")
+        }
+        if let known = try store.open(having: alert.fingerprint, in: transaction) {
+            return (known, "it was there before")
         }
         let ties = try links.open(about: about, near: near, limit: Self.candidatesMax, in: transaction)
         let known = Dictionary(
@@ -140,7 +148,7 @@ public struct IncidentService: Sendable, AlertFollower {
         incident.quietSince = nil
         let isBack = incident.milestones[.mitigated] != nil
         for milestone in [Incident.Milestone.mitigated, .verified] { incident.milestones[milestone] = nil }
-        try store.update(incident, in: transaction)
+        try save(incident, in: transaction)
         try link(incident, near: near, in: transaction)
         let times = try take(alert, into: incident.id, in: transaction)
         if times <= IncidentPolicy.flapsFrom {
@@ -172,8 +180,7 @@ public struct IncidentService: Sendable, AlertFollower {
     }
 
     public func resolved(_ alert: Alert, in transaction: Transaction) throws {
-        // Since it began the alert may have moved to another incident: one that was merged or split.
-        guard let id = try links.holder(alert.fingerprint, in: transaction).map({ Identifier<Incident>(stored: $0) }),
+        guard let id = alert.incidentID.map({ Identifier<Incident>(stored: $0) }),
             var incident = try store.incident(id, in: transaction),
             var row = try links.alert(alert.fingerprint, of: id, in: transaction)
         else { return }
@@ -185,20 +192,22 @@ public struct IncidentService: Sendable, AlertFollower {
         }
         guard try !links.isFiring(id, in: transaction) else { return }
         incident.quietSince = world.now
-        try store.update(incident, in: transaction)
+        try save(incident, in: transaction)
         if incident.isOpen { try reach(.mitigated, of: id, by: .system, in: transaction) }
     }
 
     // MARK: What happens
 
-    /// Adds to an incident's timeline. What comes by itself is left out where there is too much of it.
+    /// Adds to an incident's timeline, or to that of the one that it became a part of. What comes by itself is left out
+    /// where there is too much of it.
     public func record(
         _ entry: IncidentEntry, in id: Identifier<Incident>, _ transaction: Transaction
     ) throws {
-        let count = try store.entryCount(id, in: transaction)
+        let id = try store.survivor(of: id, in: transaction)
+        let count = try story.count(id, in: transaction)
         let isAutomatic = Self.automaticKinds.contains(entry.kind)
         guard count < (isAutomatic ? Self.automaticMax : Int64(Self.entriesMax)) else { return }
-        try store.append(entry, to: id, in: transaction)
+        try story.append(entry, to: id, in: transaction)
         let isAct = entry.kind == "containment" || entry.kind == "runbook"
         if isAct || (!isAutomatic && entry.actor != Principal.system.actor) {
             try store.setActed(id, at: entry.at, in: transaction)
@@ -250,9 +259,21 @@ public struct IncidentService: Sendable, AlertFollower {
         return incident
     }
 
+    /// The incident of an id from outside, unless it became a part of another one.
+    func whole(_ text: String, in transaction: Transaction) throws -> Incident {
+        let incident = try known(text, in: transaction)
+        try incident.checkIsWhole()
+        return incident
+    }
+
+    /// Whether all its alerts have ended, and none since a moment; not where it never had one.
+    func isQuiet(since time: Timestamp, _ id: Identifier<Incident>, in transaction: Transaction) throws -> Bool {
+        try links.lastEnd(of: id, in: transaction).map { $0 <= time } ?? false
+    }
+
     /// In the order in which they happened.
     public func entries(of id: Identifier<Incident>, in transaction: Transaction) throws -> [IncidentEntry] {
-        try store.entries(of: id, limit: Self.entriesMax, in: transaction)
+        try story.entries(of: id, limit: Self.entriesMax, in: transaction)
     }
 }
 
@@ -261,6 +282,7 @@ extension IncidentEntry {
     func with(_ name: String, _ value: JSONValue) -> IncidentEntry {
         var object = detail.object ?? JSONObject()
         object[name] = value
-        return IncidentEntry(kind: kind, action: action, target: target, actor: actor, at: at, detail: .object(object))
+        return IncidentEntry(
+            kind: kind, action: action, target: target, actor: actor, at: at, detail: .object(object), event: event)
     }
 }

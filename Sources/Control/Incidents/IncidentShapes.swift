@@ -97,7 +97,7 @@ public enum IncidentShapes {
     private static let item: [(String, JSONValue)] = [
         ("number", count), ("summary", text), ("owner", text), ("dueOn", optionalText),
         ("state", choice(ActionItem.State.allCases.map(\.rawValue))), ("createdAt", time), ("createdBy", text),
-        ("closedAt", optionalTime),
+        ("closedAt", optionalTime), ("proposal", optionalText),
     ]
 
     public static let schemas: [(name: String, schema: JSONValue)] = nouns + bodies
@@ -109,7 +109,7 @@ public enum IncidentShapes {
             shape(
                 incident + [
                     ("alerts", list(object)), ("timeline", list(RouteShape.ref("IncidentEntry"))),
-                    ("timelineIsCut", flag), ("traces", list(object)),
+                    ("timelineIsCut", flag), ("timelineMore", optionalText), ("traces", list(object)),
                     ("deliverables", list(object)),
                     ("actions", list(RouteShape.ref("ActionItem"))),
                     ("postmortem", object), ("links", object),
@@ -119,8 +119,10 @@ public enum IncidentShapes {
         (
             "IncidentAnalysis",
             shape(
-                [("assessment", object), ("candidates", list(object)), ("impact", object)],
-                required: ["assessment", "candidates", "impact"])
+                [
+                    ("assessment", object), ("candidates", list(object)), ("impact", object),
+                    ("proposals", list(object)),
+                ], required: ["assessment", "candidates", "impact", "proposals"])
         ),
         (
             "IncidentReport",
@@ -153,7 +155,9 @@ public enum IncidentShapes {
         ("IncidentWaiver", shape([("reason", words)], required: ["reason"])),
         (
             "ActionItemDraft",
-            shape([("summary", words), ("owner", text), ("dueOn", text)], required: ["summary", "owner"])
+            shape(
+                [("summary", words), ("owner", text), ("dueOn", text), ("proposal", text)],
+                required: ["summary", "owner"])
         ),
         (
             "ActionItemEdit",

@@ -28,7 +28,7 @@ struct IncidentStore: Sendable {
               postmortem_at = \(reached[.postmortem]), status_text = \(incident.status?.text),
               status_at = \(incident.status?.at), status_by = \(incident.status?.by),
               reopenings = \(incident.reopenings), quiet_since = \(incident.quietSince),
-              merged_into = \(incident.mergedInto), revision = \(incident.revision)
+              merged_into = \(incident.mergedInto), revision = \(incident.revision), due_at = \(incident.dueAt)
             WHERE id = \(incident.id)
             """)
     }
@@ -47,6 +47,17 @@ struct IncidentStore: Sendable {
         try transaction.first(
             """
             SELECT * FROM incidents WHERE group_key = \(groupKey) AND resolved_at IS NULL ORDER BY id DESC LIMIT 1
+            """
+        ).map(incident)
+    }
+
+    /// The newest open one that had the alert.
+    func open(having fingerprint: String, in transaction: Transaction) throws -> Incident? {
+        try transaction.first(
+            """
+            SELECT incidents.* FROM incidents JOIN incident_alerts ON incident_alerts.incident_id = incidents.id
+            WHERE incidents.resolved_at IS NULL AND incident_alerts.fingerprint = \(fingerprint)
+            ORDER BY incidents.id DESC LIMIT 1
             """
         ).map(incident)
     }
@@ -75,14 +86,81 @@ struct IncidentStore: Sendable {
         try transaction.first("SELECT count(*) AS n FROM incidents WHERE resolved_at IS NULL")?.int("n") ?? 0
     }
 
-    /// Open ones of which no alert fires.
-    func quiet(limit: Int, in transaction: Transaction) throws -> [Incident] {
+    /// Those of which something comes by itself by now, the longest due first.
+    func due(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [Incident] {
         try transaction.rows(
             """
-            SELECT * FROM incidents WHERE resolved_at IS NULL AND quiet_since IS NOT NULL
-            ORDER BY quiet_since, id LIMIT \(limit)
+            SELECT * FROM incidents WHERE due_at IS NOT NULL AND due_at <= \(now) ORDER BY due_at, id LIMIT \(limit)
             """
         ).map(incident)
+    }
+
+    static func isDue(at now: Timestamp) -> SQLText {
+        "SELECT 1 AS one FROM incidents WHERE due_at IS NOT NULL AND due_at <= \(now) LIMIT 1"
+    }
+
+    func setDue(_ time: Timestamp?, of id: Identifier<Incident>, in transaction: Transaction) throws {
+        try transaction.run("UPDATE incidents SET due_at = \(time) WHERE id = \(id)")
+    }
+
+    /// Has all that are quiet looked at: the settings may be others than those that said when.
+    func arm(in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE incidents SET due_at = quiet_since
+            WHERE resolved_at IS NULL AND quiet_since IS NOT NULL AND (due_at IS NULL OR due_at > quiet_since)
+            """)
+    }
+
+    // MARK: Forgetting
+
+    /// Those that ended before a moment, the longest ago first; parts of others go with those.
+    func over(
+        before time: Timestamp, behind: Timestamp, _ last: String, limit: Int, in transaction: Transaction
+    ) throws -> [Incident] {
+        try transaction.rows(
+            """
+            SELECT * FROM incidents WHERE resolved_at IS NOT NULL AND resolved_at < \(time) AND resolved_at >= \(behind)
+              AND (resolved_at > \(behind) OR id > \(last)) AND merged_into IS NULL
+            ORDER BY resolved_at, id LIMIT \(limit)
+            """
+        ).map(incident)
+    }
+
+    /// Those that became a part of one.
+    func parts(of id: Identifier<Incident>, in transaction: Transaction) throws -> [Identifier<Incident>] {
+        try transaction.rows("SELECT id FROM incidents WHERE merged_into = \(id.text)").map { $0.id("id") }
+    }
+
+    func forget(_ ids: [Identifier<Incident>], in transaction: Transaction) throws {
+        let ids = ids.map(\.text)
+        let tables: [SQLText] = [
+            "incident_entries", "incident_alerts", "incident_subjects", "incident_traces", "incident_actions",
+            "postmortems",
+        ]
+        for table in tables {
+            try transaction.run("DELETE FROM \(sql: table) WHERE incident_id IN \(list: ids)")
+        }
+        try transaction.run("DELETE FROM incidents WHERE id IN \(list: ids)")
+    }
+
+    // MARK: Merging
+
+    /// Where what belongs to the incident is now: it became a part of that one, or it is itself.
+    func survivor(of id: Identifier<Incident>, in transaction: Transaction) throws -> Identifier<Incident> {
+        let row = try transaction.first(
+            "SELECT merged_into FROM incidents WHERE id = \(id) AND merged_into IS NOT NULL")
+        return row?.id("merged_into") ?? id
+    }
+
+    /// Those that became a part of one become a part of the other.
+    func leadOn(from id: Identifier<Incident>, to other: Identifier<Incident>, in transaction: Transaction) throws {
+        try transaction.run("UPDATE incidents SET merged_into = \(other.text) WHERE merged_into = \(id.text)")
+    }
+
+    /// Has the log read again from an earlier event on.
+    func rewind(_ id: Identifier<Incident>, to seq: Int64, in transaction: Transaction) throws {
+        try transaction.run("UPDATE incidents SET seen_event = \(seq) WHERE id = \(id) AND seen_event > \(seq)")
     }
 
     /// That somebody did something; the first time counts.
@@ -150,15 +228,15 @@ struct IncidentStore: Sendable {
     /// How far timelines are written, of those that go on: open ones, and those resolved since a moment.
     func followed(
         since time: Timestamp, limit: Int, in transaction: Transaction
-    ) throws -> [Incident] {
+    ) throws -> [(id: String, seen: Int64)] {
         try transaction.rows(
             """
-            SELECT * FROM incidents WHERE merged_into IS NULL AND id IN (
-              SELECT id FROM incidents WHERE resolved_at IS NULL UNION ALL
-              SELECT id FROM incidents WHERE resolved_at IS NOT NULL AND resolved_at >= \(time))
+            SELECT id, seen_event FROM incidents WHERE resolved_at IS NULL
+            UNION ALL SELECT id, seen_event FROM incidents
+            WHERE resolved_at IS NOT NULL AND resolved_at >= \(time) AND merged_into IS NULL
             ORDER BY id DESC LIMIT \(limit)
             """
-        ).map(incident)
+        ).map { ($0.text("id"), $0.int("seen_event")) }
     }
 
     /// Moves how far a timeline is written; `false` where somebody else has moved it meanwhile.
@@ -167,61 +245,6 @@ struct IncidentStore: Sendable {
     ) throws -> Bool {
         try transaction.run(
             "UPDATE incidents SET seen_event = \(seq) WHERE id = \(id) AND seen_event = \(before)") > 0
-    }
-
-    // MARK: What happened
-
-    func entryCount(_ id: Identifier<Incident>, in transaction: Transaction) throws -> Int64 {
-        try transaction.first("SELECT MAX(seq) AS seq FROM incident_entries WHERE incident_id = \(id)")?
-            .optionalInt("seq") ?? 0
-    }
-
-    func append(_ entry: IncidentEntry, to id: Identifier<Incident>, in transaction: Transaction) throws {
-        let last = try entryCount(id, in: transaction)
-        try transaction.run(
-            """
-            INSERT INTO incident_entries (incident_id, seq, at, kind, action, target, actor, detail)
-            VALUES (\(id), \(last + 1), \(entry.at), \(entry.kind), \(entry.action), \(entry.target),
-              \(entry.actor), \(entry.detail))
-            """)
-    }
-
-    /// In the order in which they happened.
-    func entries(of id: Identifier<Incident>, limit: Int, in transaction: Transaction) throws -> [IncidentEntry] {
-        try transaction.rows(
-            "SELECT * FROM incident_entries WHERE incident_id = \(id) ORDER BY at, seq LIMIT \(limit)"
-        ).map(Self.entry)
-    }
-
-    /// Those behind a moment, and behind a number of that moment.
-    func entries(
-        of id: Identifier<Incident>, after: IncidentCursor, limit: Int, in transaction: Transaction
-    ) throws -> [(seq: Int64, entry: IncidentEntry)] {
-        try transaction.rows(
-            """
-            SELECT * FROM incident_entries WHERE incident_id = \(id)
-              AND (at > \(after.time) OR (at = \(after.time) AND seq > \(after.seq)))
-            ORDER BY at, seq LIMIT \(limit)
-            """
-        ).map { ($0.int("seq"), Self.entry($0)) }
-    }
-
-    func moveEntries(
-        from id: Identifier<Incident>, to other: Identifier<Incident>, in transaction: Transaction
-    ) throws {
-        let last = try entryCount(other, in: transaction)
-        try transaction.run(
-            """
-            INSERT INTO incident_entries (incident_id, seq, at, kind, action, target, actor, detail)
-            SELECT \(other), seq + \(last), at, kind, action, target, actor, detail FROM incident_entries
-            WHERE incident_id = \(id) AND seq <= \(Int64(IncidentService.entriesMax))
-            """)
-    }
-
-    private static func entry(_ row: StoredRow) -> IncidentEntry {
-        IncidentEntry(
-            kind: row.text("kind"), action: row.text("action"), target: row.text("target"),
-            actor: row.text("actor"), at: row.time("at"), detail: row.json("detail"))
     }
 
     private func incident(_ row: StoredRow) -> Incident {
@@ -242,6 +265,7 @@ struct IncidentStore: Sendable {
         (incident.reopenings, incident.revision) = (row.int("reopenings"), row.int("revision"))
         (incident.quietSince, incident.actedAt) = (row.optionalTime("quiet_since"), row.optionalTime("acted_at"))
         (incident.mergedInto, incident.seenEvent) = (row.optionalText("merged_into"), row.int("seen_event"))
+        incident.dueAt = row.optionalTime("due_at")
         return incident
     }
 }
@@ -272,21 +296,4 @@ public struct IncidentFilter: Sendable {
     public var mode: FailureMode?
 
     public init() {}
-}
-
-/// Where a page of a timeline ended.
-struct IncidentCursor: Sendable, Equatable {
-    var time = Timestamp(microseconds: .min)
-    var seq: Int64 = 0
-
-    init() {}
-    init(time: Timestamp, seq: Int64) { (self.time, self.seq) = (time, seq) }
-
-    init?(_ text: String) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, let time = Int64(parts[0]), let seq = Int64(parts[1]) else { return nil }
-        (self.time, self.seq) = (Timestamp(microseconds: time), seq)
-    }
-
-    var text: String { "\(time.microseconds).\(seq)" }
 }

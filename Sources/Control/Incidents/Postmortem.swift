@@ -18,8 +18,10 @@ public struct Postmortem: Sendable {
     public var waivedAt: Timestamp?
     public var waivedBy: String?
     public var waivedWhy: String?
-    /// Reminders that were sent.
+    /// Reminders that were sent, or whose time went by.
     var reminded: Int64 = 0
+    /// When the next one is.
+    var remindAt: Timestamp?
 
     public var etag: String { "\"\(revision)\"" }
 
@@ -67,6 +69,8 @@ public struct ActionItem: Sendable, Equatable {
     public let createdAt: Timestamp
     public let createdBy: String
     public var closedAt: Timestamp?
+    /// The key of the proposal that it was made of.
+    var proposal: String?
 
     func isOverdue(at now: Timestamp) -> Bool {
         guard state == .open, let dueOn else { return false }
@@ -79,7 +83,7 @@ extension ActionItem: JSONConvertible {
         [
             "number": .int(number), "summary": .string(summary), "owner": .string(owner), "dueOn": .of(dueOn),
             "state": .string(state.rawValue), "createdAt": createdAt.json, "createdBy": .string(createdBy),
-            "closedAt": .of(closedAt),
+            "closedAt": .of(closedAt), "proposal": .of(proposal),
         ]
     }
 }

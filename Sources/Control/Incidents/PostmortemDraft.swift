@@ -14,7 +14,7 @@ enum PostmortemDraft {
         parts.append("## Timeline\n\n" + timeline(entries))
         parts.append("## Contributing factors\n\n" + factors(analysis, entries))
         parts.append("## What worked\n\n" + worked(entries))
-        parts.append("## Action items\n")
+        parts.append("## Action items\n" + proposals(analysis.proposals))
         return parts.joined(separator: "\n\n") + "\n"
     }
 
@@ -34,7 +34,9 @@ enum PostmortemDraft {
         if incident.reopenings > 0 { lines.append("- Came back \(incident.reopenings) times") }
         let names = Set(alerts.map(\.name)).sorted().prefix(20)
         if !names.isEmpty { lines.append("- Alerts: \(names.map(Markdown.line).joined(separator: ", "))") }
-        if let status = incident.status { lines += ["", Markdown.line(status.text)] }
+        if let status = incident.status {
+            lines += ["", "\(Markdown.line(status.text)) (\(Markdown.line(status.by)), \(PageText.full(status.at)))"]
+        }
         return lines.joined(separator: "\n")
     }
 
@@ -94,6 +96,16 @@ enum PostmortemDraft {
     }
 
     // MARK: Action items
+
+    /// What the evidence speaks for, marked as what nobody decided yet.
+    private static func proposals(_ proposals: [ActionProposal]) -> String {
+        guard !proposals.isEmpty else { return "" }
+        let lines = proposals.map {
+            "- Proposed: \(Markdown.line($0.summary)): \(Markdown.line($0.owner)), due \($0.dueOn) "
+                + "(\(Markdown.line($0.because)))"
+        }
+        return "\n" + lines.joined(separator: "\n")
+    }
 
     private static let heading = "## Action items"
 

@@ -111,8 +111,10 @@ struct PostmortemRoutes: Sendable {
 
     private func add(_ request: APIRequest) async throws -> APIReply {
         let fields = try request.fields()
-        try fields.refuseOthers(than: ["summary", "owner", "dueOn"])
-        let edit = try read(fields)
+        try fields.refuseOthers(than: ["summary", "owner", "dueOn", "proposal"])
+        var draft = try read(fields)
+        draft.proposal = try fields.optionalString("proposal", max: ActionItem.summaryMax)
+        let edit = draft
         guard edit.summary != nil else { throw Problem.invalid("summary", "it is missing") }
         guard edit.owner != nil else { throw Problem.invalid("owner", "it is missing") }
         return try await exchange.commit(request) { transaction in

@@ -7,7 +7,6 @@ extension IncidentService {
     private static let reminders: [(left: Double, type: String)] = [
         (0.5, "incident.postmortem_due"), (1.0 / 12, "incident.postmortem_due"), (0, "incident.postmortem_overdue"),
     ]
-    static var remindersCount: Int64 { Int64(reminders.count) }
     /// Reminders of one round.
     private static let remindedMax = 100
 
@@ -24,7 +23,7 @@ extension IncidentService {
         guard postmortem.waivedAt == nil else { return }
         postmortem.dueAt = world.now + policy.postmortemWithin
         postmortem.reminded = 0
-        try postmortems.put(postmortem, of: incident.id, in: transaction)
+        try save(postmortem, of: incident.id, in: transaction)
     }
 
     func postmortem(_ incident: Incident, in transaction: Transaction) throws -> Postmortem {
@@ -46,13 +45,13 @@ extension IncidentService {
     func write(
         _ document: String, of text: String, ifMatch: String?, by principal: Principal, in transaction: Transaction
     ) throws -> Incident {
-        let incident = try known(text, in: transaction)
+        let incident = try whole(text, in: transaction)
         var postmortem = try postmortem(incident, in: transaction)
         try EntityTag.check(ifMatch, against: postmortem.etag, of: "the postmortem")
         postmortem.document = PostmortemDraft.without(try Postmortem.checked(document))
         (postmortem.editedAt, postmortem.editedBy) = (world.now, principal.actor)
         postmortem.revision += 1
-        try postmortems.put(postmortem, of: incident.id, in: transaction)
+        try save(postmortem, of: incident.id, in: transaction)
         try told("postmortem_edited", incident, by: principal, in: transaction)
         return incident
     }
@@ -61,7 +60,7 @@ extension IncidentService {
     func waive(
         _ text: String, why: String, by principal: Principal, in transaction: Transaction
     ) throws -> Incident {
-        let incident = try known(text, in: transaction)
+        let incident = try whole(text, in: transaction)
         var postmortem = try postmortem(incident, in: transaction)
         guard postmortem.waivedAt == nil else { return incident }
         guard incident.milestones[.postmortem] == nil else {
@@ -69,7 +68,7 @@ extension IncidentService {
         }
         (postmortem.waivedAt, postmortem.waivedBy, postmortem.waivedWhy) = (world.now, principal.actor, why)
         postmortem.dueAt = nil
-        try postmortems.put(postmortem, of: incident.id, in: transaction)
+        try save(postmortem, of: incident.id, in: transaction)
         try told("postmortem_waived", incident, ["reason": .string(why)], by: principal, in: transaction)
         return incident
     }
@@ -86,7 +85,7 @@ extension IncidentService {
         postmortem.document = document
         postmortem.revision += 1
         postmortem.dueAt = nil
-        try postmortems.put(postmortem, of: incident.id, in: transaction)
+        try save(postmortem, of: incident.id, in: transaction)
         return published
     }
 
@@ -104,23 +103,45 @@ extension IncidentService {
 
     // MARK: The clock
 
-    /// Reminds of postmortems that are due soon, and says which are overdue: each once.
+    /// When the next reminder of a postmortem is; `nil` where none is to come.
+    private func nextReminder(_ postmortem: Postmortem) -> Timestamp? {
+        guard let dueAt = postmortem.dueAt, Self.reminders.indices.contains(Int(postmortem.reminded)) else {
+            return nil
+        }
+        return dueAt - policy.postmortemWithin * Self.reminders[Int(postmortem.reminded)].left
+    }
+
+    /// Writes a postmortem, and when somebody is reminded of it.
+    func save(_ postmortem: Postmortem, of id: Identifier<Incident>, in transaction: Transaction) throws {
+        var postmortem = postmortem
+        postmortem.remindAt = nextReminder(postmortem)
+        try postmortems.put(postmortem, of: id, in: transaction)
+    }
+
+    func armReminders(in transaction: Transaction) throws {
+        for (index, reminder) in Self.reminders.enumerated() {
+            try postmortems.arm(
+                reminded: Int64(index), before: policy.postmortemWithin * reminder.left, in: transaction)
+        }
+    }
+
+    /// Reminds of postmortems that are due soon, and says which are overdue: each once. Where the time of several went
+    /// by while nothing ran, the last of them is sent.
     func remind(in transaction: Transaction) throws -> Int {
         var done = 0
-        for (index, reminder) in Self.reminders.enumerated() {
-            let left = policy.postmortemWithin * reminder.left
-            let due = try postmortems.due(
-                before: world.now + left, reminded: Int64(index + 1), limit: Self.remindedMax, in: transaction)
-            for id in due {
-                guard let incident = try store.incident(id, in: transaction),
-                    var postmortem = try postmortems.postmortem(id, in: transaction)
-                else { continue }
-                postmortem.reminded = Int64(index + 1)
-                try postmortems.put(postmortem, of: id, in: transaction)
-                try note(
-                    reminder.type, incident, by: .system, [("dueAt", .of(postmortem.dueAt))], in: transaction)
-                done += 1
+        for id in try postmortems.toRemind(at: world.now, limit: Self.remindedMax, in: transaction) {
+            guard let incident = try store.incident(id, in: transaction),
+                var postmortem = try postmortems.postmortem(id, in: transaction)
+            else { continue }
+            var type: String?
+            while let at = nextReminder(postmortem), at <= world.now {
+                type = Self.reminders[Int(postmortem.reminded)].type
+                postmortem.reminded += 1
             }
+            try save(postmortem, of: id, in: transaction)
+            guard let type else { continue }
+            try note(type, incident, by: .system, [("dueAt", .of(postmortem.dueAt))], in: transaction)
+            done += 1
         }
         return done
     }
@@ -133,12 +154,14 @@ extension IncidentService {
         /// A day; empty for none.
         var dueOn: String?
         var state: ActionItem.State?
+        /// The key of a proposal that it is made of.
+        var proposal: String?
     }
 
     func addAction(
         _ edit: ActionEdit, to text: String, by principal: Principal, in transaction: Transaction
     ) throws -> ActionItem {
-        let incident = try known(text, in: transaction)
+        let incident = try whole(text, in: transaction)
         let items = try postmortems.items(of: incident.id, in: transaction)
         guard Int64(items.count) < ActionItem.itemsMax else {
             throw Problem(.conflict, "There are \(ActionItem.itemsMax) action items, as many as there may be.")
@@ -146,7 +169,8 @@ extension IncidentService {
         let item = ActionItem(
             number: (items.last?.number ?? 0) + 1, summary: edit.summary ?? "", owner: edit.owner ?? "",
             dueOn: edit.dueOn.flatMap { $0.isEmpty ? nil : $0 }, state: .open, createdAt: world.now,
-            createdBy: principal.actor)
+            createdBy: principal.actor, proposal: edit.proposal)
+        if let proposal = edit.proposal, let known = items.first(where: { $0.proposal == proposal }) { return known }
         try postmortems.insert(item, of: incident.id, in: transaction)
         try told(
             "action_added", incident, ["item": .int(item.number), "text": .string(item.summary)], by: principal,
@@ -157,7 +181,7 @@ extension IncidentService {
     func editAction(
         _ number: Int64, _ edit: ActionEdit, of text: String, by principal: Principal, in transaction: Transaction
     ) throws -> ActionItem {
-        let incident = try known(text, in: transaction)
+        let incident = try whole(text, in: transaction)
         let items = try postmortems.items(of: incident.id, in: transaction)
         guard var item = items.first(where: { $0.number == number }) else {
             throw Problem.notFound("action item", "\(number)")

@@ -9,7 +9,8 @@ struct PostmortemStore: Sendable {
                 editedBy: row.optionalText("edited_by"), revision: row.int("revision"),
                 dueAt: row.optionalTime("due_at"),
                 waivedAt: row.optionalTime("waived_at"), waivedBy: row.optionalText("waived_by"),
-                waivedWhy: row.optionalText("waived_why"), reminded: row.int("reminded"))
+                waivedWhy: row.optionalText("waived_why"), reminded: row.int("reminded"),
+                remindAt: row.optionalTime("remind_at"))
         }
     }
 
@@ -17,32 +18,46 @@ struct PostmortemStore: Sendable {
         try transaction.run(
             """
             INSERT INTO postmortems (incident_id, document, edited_at, edited_by, revision, due_at, waived_at,
-              waived_by, waived_why, reminded)
+              waived_by, waived_why, reminded, remind_at)
             VALUES (\(id), \(postmortem.document), \(postmortem.editedAt), \(postmortem.editedBy),
               \(postmortem.revision), \(postmortem.dueAt), \(postmortem.waivedAt), \(postmortem.waivedBy),
-              \(postmortem.waivedWhy), \(postmortem.reminded))
+              \(postmortem.waivedWhy), \(postmortem.reminded), \(postmortem.remindAt))
             ON CONFLICT (incident_id) DO UPDATE SET document = excluded.document, edited_at = excluded.edited_at,
               edited_by = excluded.edited_by, revision = excluded.revision, due_at = excluded.due_at,
               waived_at = excluded.waived_at, waived_by = excluded.waived_by, waived_why = excluded.waived_why,
-              reminded = excluded.reminded
+              reminded = excluded.reminded, remind_at = excluded.remind_at
             """)
     }
 
     /// Nothing is due any more.
     func stopClock(_ id: Identifier<Incident>, in transaction: Transaction) throws {
-        try transaction.run("UPDATE postmortems SET due_at = NULL, reminded = 0 WHERE incident_id = \(id)")
+        try transaction.run(
+            """
+            UPDATE postmortems SET due_at = NULL, reminded = 0, remind_at = NULL WHERE incident_id = \(id)
+            """)
     }
 
-    /// Those that are due before a moment and of which fewer reminders were sent.
-    func due(
-        before time: Timestamp, reminded: Int64, limit: Int, in transaction: Transaction
-    ) throws -> [Identifier<Incident>] {
+    /// Those of which it is time to remind, the longest first.
+    func toRemind(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [Identifier<Incident>] {
         try transaction.rows(
             """
-            SELECT incident_id FROM postmortems WHERE due_at IS NOT NULL AND due_at <= \(time)
-              AND reminded < \(reminded) ORDER BY due_at, incident_id LIMIT \(limit)
+            SELECT incident_id FROM postmortems WHERE remind_at IS NOT NULL AND remind_at <= \(now)
+            ORDER BY remind_at, incident_id LIMIT \(limit)
             """
         ).map { $0.id("incident_id") }
+    }
+
+    static func isDue(at now: Timestamp) -> SQLText {
+        "SELECT 1 AS one FROM postmortems WHERE remind_at IS NOT NULL AND remind_at <= \(now) LIMIT 1"
+    }
+
+    /// Sets the time of the next reminder of those of which so many were sent.
+    func arm(reminded: Int64, before dueTime: Span, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE postmortems SET remind_at = due_at - \(dueTime.microseconds)
+            WHERE due_at IS NOT NULL AND reminded = \(reminded)
+            """)
     }
 
     func overdueCount(at now: Timestamp, in transaction: Transaction) throws -> Int64 {
@@ -52,12 +67,36 @@ struct PostmortemStore: Sendable {
 
     // MARK: Action items
 
+    func hasOpenItem(_ id: Identifier<Incident>, in transaction: Transaction) throws -> Bool {
+        try transaction.first(
+            "SELECT 1 AS one FROM incident_actions WHERE incident_id = \(id) AND state = 'open' LIMIT 1") != nil
+    }
+
+    /// They get the numbers behind those that are there.
+    func moveItems(
+        from id: Identifier<Incident>, to other: Identifier<Incident>, in transaction: Transaction
+    ) throws {
+        let last =
+            try transaction.first("SELECT MAX(number) AS n FROM incident_actions WHERE incident_id = \(other)")?
+            .optionalInt("n") ?? 0
+        try transaction.run(
+            """
+            INSERT INTO incident_actions (incident_id, number, summary, owner, due_on, state, created_at, created_by,
+              closed_at, proposal)
+            SELECT \(other), number + \(last), summary, owner, due_on, state, created_at, created_by, closed_at,
+              proposal
+            FROM incident_actions WHERE incident_id = \(id)
+            """)
+        try transaction.run("DELETE FROM incident_actions WHERE incident_id = \(id)")
+    }
+
     func insert(_ item: ActionItem, of id: Identifier<Incident>, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO incident_actions (incident_id, number, summary, owner, due_on, state, created_at, created_by)
+            INSERT INTO incident_actions (incident_id, number, summary, owner, due_on, state, created_at, created_by,
+              proposal)
             VALUES (\(id), \(item.number), \(item.summary), \(item.owner), \(item.dueOn), \(item.state.rawValue),
-              \(item.createdAt), \(item.createdBy))
+              \(item.createdAt), \(item.createdBy), \(item.proposal))
             """)
     }
 
@@ -80,7 +119,8 @@ struct PostmortemStore: Sendable {
                 number: row.int("number"), summary: row.text("summary"), owner: row.text("owner"),
                 dueOn: row.optionalText("due_on"), state: ActionItem.State(rawValue: row.text("state")) ?? .open,
                 createdAt: row.time("created_at"), createdBy: row.text("created_by"),
-                closedAt: row.optionalTime("closed_at"))
+                closedAt: row.optionalTime("closed_at"),
+                proposal: row.optionalText("proposal"))
         }
     }
 

@@ -353,6 +353,7 @@ public struct OnCallService: Sendable {
             Loop("oncall.purge", every: .hours(1)) {
                 let old = world.now - .hours(24 * Self.keptDays)
                 _ = try await storage.write { [store] in try store.purge(before: old, limit: 500, in: $0) }
+                _ = try await storage.write { [store] in try store.purgeOverrides(before: old, limit: 500, in: $0) }
             },
         ]
     }

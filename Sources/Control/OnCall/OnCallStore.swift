@@ -38,6 +38,32 @@ struct OnCallStore: Sendable {
         ).flatMap(escalation)
     }
 
+    /// Removes those of incidents, with their notices.
+    func forget(ofIncidents ids: [String], in transaction: Transaction) throws {
+        guard !ids.isEmpty else { return }
+        try transaction.run(
+            """
+            DELETE FROM oncall_notices WHERE escalation IN (
+              SELECT id FROM oncall_escalations WHERE ended_at IS NOT NULL AND incident IN \(list: ids))
+            """)
+        try transaction.run(
+            "DELETE FROM oncall_escalations WHERE ended_at IS NOT NULL AND incident IN \(list: ids)")
+    }
+
+    /// Who was told of an incident at last.
+    func lastTold(ofIncident id: String, in transaction: Transaction) throws -> String? {
+        try transaction.first(
+            """
+            SELECT n.person FROM oncall_notices n JOIN oncall_escalations e ON e.id = n.escalation
+            WHERE e.incident = \(id) AND n.person IS NOT NULL ORDER BY n.created_at DESC, n.key DESC LIMIT 1
+            """)?.optionalText("person")
+    }
+
+    /// The escalations of one incident are another's.
+    func move(ofIncident id: String, to other: String, in transaction: Transaction) throws {
+        try transaction.run("UPDATE oncall_escalations SET incident = \(other) WHERE incident = \(id)")
+    }
+
     /// The longest due first.
     func due(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [Escalation] {
         try transaction.rows(
@@ -273,6 +299,15 @@ struct OnCallStore: Sendable {
         try transaction.first(
             "SELECT count(*) AS n FROM oncall_overrides WHERE until_at > \(now) AND removed_at IS NULL"
         )?.int("n") ?? 0
+    }
+
+    /// Removes what was over before a moment; says how many.
+    func purgeOverrides(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+        try transaction.run(
+            """
+            DELETE FROM oncall_overrides WHERE id IN (
+              SELECT id FROM oncall_overrides WHERE until_at < \(time) ORDER BY until_at LIMIT \(limit))
+            """)
     }
 
     private func override(_ row: StoredRow) -> OnCallOverride {

@@ -56,6 +56,7 @@ public struct RunbookService: Sendable {
         _ name: String?, on incidentID: String, approves: Bool, by principal: Principal, in transaction: Transaction
     ) throws -> (run: RunbookRun, isNew: Bool) {
         let incident = try containments.incident(incidentID, in: transaction)
+        try incident.checkIsWhole()
         let runbook = try runbook(name, for: incident, in: transaction)
         let earlier = try store.runs(
             of: incident.id.text, page: Page(limit: Int(RunbookRun.perIncidentMax), after: nil), in: transaction)

@@ -38,6 +38,32 @@ struct RunbookStore: Sendable {
             """)
     }
 
+    /// Runs of one incident are another's; `runbooks` names some, `nil` all.
+    func move(
+        _ runbooks: [String]?, ofIncident id: String, to other: String, in transaction: Transaction
+    ) throws {
+        guard let runbooks else {
+            try transaction.run("UPDATE runbook_runs SET incident_id = \(other) WHERE incident_id = \(id)")
+            return
+        }
+        guard !runbooks.isEmpty else { return }
+        try transaction.run(
+            """
+            UPDATE runbook_runs SET incident_id = \(other)
+            WHERE incident_id = \(id) AND runbook IN \(list: runbooks)
+            """)
+    }
+
+    /// Forgets runs of incidents, with their steps.
+    func forget(ofIncidents ids: [String], in transaction: Transaction) throws {
+        guard !ids.isEmpty else { return }
+        try transaction.run(
+            """
+            DELETE FROM runbook_steps WHERE run_id IN (SELECT id FROM runbook_runs WHERE incident_id IN \(list: ids))
+            """)
+        try transaction.run("DELETE FROM runbook_runs WHERE incident_id IN \(list: ids)")
+    }
+
     func run(_ id: Identifier<RunbookRun>, in transaction: Transaction) throws -> RunbookRun? {
         try transaction.first("SELECT * FROM runbook_runs WHERE id = \(id)").map { try full($0, transaction) }
     }

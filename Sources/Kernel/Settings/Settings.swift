@@ -181,6 +181,8 @@ public struct Settings: Sendable {
         public var resolveMinutes = 30
         public var reopenMinutes = 30
         public var postmortemHours = 48
+        public var retentionDays = 400
+        public var drillDays = 30
 
         public init() {}
     }

@@ -245,6 +245,11 @@ public enum SettingsTable {
         .int(
             "incidents.postmortemHours", \.incidents.postmortemHours, 1...8_760, "hours",
             "How long after an incident's end its postmortem is due."),
+        .int(
+            "incidents.retentionDays", \.incidents.retentionDays, 1...36_500, "days",
+            "How long after its end an incident is kept, with its timeline, postmortem, containments and runs."),
+        .int(
+            "incidents.drillDays", \.incidents.drillDays, 1...36_500, "days", "How long drills that ended are listed."),
     ]
 
     private static let events: [SettingsEntry] = [

@@ -1,0 +1,38 @@
+import Kernel
+
+/// Escalations follow their incidents where two become one.
+extension OnCallService {
+    /// Forgets what was escalated of incidents that are forgotten.
+    public func forget(incidents: [String], in transaction: Transaction) throws {
+        try store.forget(ofIncidents: incidents, in: transaction)
+    }
+
+    /// Who was told of an incident at last.
+    public func lastTold(of incident: String, in transaction: Transaction) throws -> String? {
+        try store.lastTold(ofIncident: incident, in: transaction)
+    }
+
+    /// Of two chains that go on, one does: the one that somebody acknowledged, else the one that still has steps. What
+    /// both told of is the second incident's from then on.
+    ///
+    /// - Parameter isAcknowledged: Whether somebody sees to what they became.
+    public func merge(
+        incident: String, into other: String, isAcknowledged: Bool, in transaction: Transaction
+    ) throws {
+        let mine = try store.escalation(incident: incident, in: transaction)
+        let theirs = try store.escalation(incident: other, in: transaction)
+        if let mine, let theirs {
+            func rank(_ escalation: Escalation) -> Int {
+                switch escalation.state {
+                case .acknowledged: 2
+                case .open: 1
+                case .exhausted, .ended: 0
+                }
+            }
+            let rest = rank(mine) > rank(theirs) ? other : incident
+            try end(incident: rest, in: transaction)
+        }
+        try store.move(ofIncident: incident, to: other, in: transaction)
+        if isAcknowledged { try acknowledge(incident: other, by: .system, in: transaction) }
+    }
+}
