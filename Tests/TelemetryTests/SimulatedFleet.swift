@@ -218,6 +218,10 @@ extension SimulatedFleet {
                 let labels = [("agent", agent.name), ("task_type", type), ("status", status)]
                 add("agent_tasks_finished_total", labels, Double(count))
             }
+            // Reviews begin from drafts of another agent.
+            if type == "review" {
+                add("agent_downstream_failures_total", [("agent", "ann"), ("task_type", "draft")], Double(failed))
+            }
         }
         let isRejected = agent.name == "fay" && isOn("DeliverablesRejected")
         let verdicts = events(agent.pace * load * rest / 20 + (isRejected ? 0.1 : 0))
@@ -267,12 +271,19 @@ extension SimulatedFleet {
         set("agent_queue_depth", [("queue", "inbox"), ("state", "unassigned")], (depth + piled).rounded())
         for (type, length) in [("draft", 130), ("review", 45)] {
             let stuck = type == "draft" ? since("TaskStuck").map { Double($0 * 60) } ?? 0 : 0
-            set("agent_task_oldest_in_progress_seconds", [("task_type", type)], max(stuck, Double(now % length * 60)))
+            let seconds = max(stuck, Double(now % length * 60))
+            set("agent_task_oldest_in_progress_seconds", [("task_type", type)], seconds)
+            let agent = ("agent", type == "draft" ? "bob" : "dan")
+            set("agent_task_in_progress_seconds", [agent, ("task_type", type)], seconds)
         }
         if now % Self.day == 0 { left = 1 }
         left = max(0, left - load * (isWeekend ? 0.0006 : 0.0011) * (0.5 + chance()))
         if let since = since("BudgetRunaway") { left = min(left, max(0, 0.8 - Double(since) * 0.012)) }
-        set("reeve_budget_remaining_ratio", [("scope", "project:alpha")], left)
+        // On a Wednesday somebody halves the limit for the rest of the day.
+        let limit = now / Self.day % 7 == 2 && now % Self.day > 720 ? 50.0 : 100
+        let budget = [("scope", "project:alpha"), ("unit", "usd")]
+        set("reeve_budget_spent", budget, 100 * (1 - left))
+        set("reeve_budget_limit", budget, limit)
         let isPaused = isOn("FleetPaused")
         set("reeve_agents", [("status", "paused")], isPaused ? 6 : 0)
         set("reeve_agents", [("status", "idle")], isPaused ? 0 : 6)
