@@ -11,9 +11,7 @@ struct TaskRootsTests {
         try await fleet.storage.read { transaction in
             let ended = try fleet.tasks.store.finished(ids.map(\.text), in: transaction)
             let spoilt = ended.filter { $0.state == .failed || $0.state == .skipped }
-            return try TaskRoots(of: spoilt, fleet.tasks.store, in: transaction).found.map {
-                "\($0.agent) \($0.type)"
-            }
+            return try fleet.tasks.roots(of: spoilt, in: transaction).map { "\($0.agent) \($0.type)" }
         }
     }
 

@@ -61,7 +61,7 @@ public final class FleetMeters: Sendable {
                 let ids = batch.filter { $0.taskSeq != nil && Self.isEnd($0) }.compactMap(\.taskID)
                 let ended = try tasks.finished(ids, in: $0)
                 let spoilt = ended.filter { $0.state == .failed || $0.state == .skipped }
-                return (batch, ended, try TaskRoots(of: spoilt, tasks.store, in: $0).found)
+                return (batch, ended, try tasks.roots(of: spoilt, in: $0))
             }
             guard !batch.isEmpty else { return }
             // A scrape may have looked meanwhile, and counted the same.

@@ -52,7 +52,8 @@ enum FleetMetrics {
         labels: ["agent", "task_type"], open: ["agent", "task_type"])
 
     static let all = [
-        heartbeat, status, depth, oldest, inProgress, finished, downstream, duration, toDone, attempts, deliverables, submissions,
+        heartbeat, status, depth, oldest, inProgress, finished, downstream, duration, toDone, attempts, deliverables,
+        submissions,
         reviews, working,
     ]
 
