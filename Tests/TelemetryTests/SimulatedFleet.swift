@@ -51,6 +51,7 @@ final class SimulatedFleet {
     private var depth = 4.0
     private var busy: [String: Double] = [:]
     private var left = 1.0
+    private var signs: [String: [Int]] = [:]
 
     /// One series under way.
     private final class Line {
@@ -188,6 +189,7 @@ extension SimulatedFleet {
         let cost = (0..<calls).reduce(0.0) { sum, _ in sum + price * exp(0.6 * normal()) }
         add("agent_cost_usd_total", typed + [("model", agent.model)], cost)
         tools(agent, calls)
+        inputs(agent)
         let isFull = agent.name == "bob" && isOn("ContextExhaustion")
         observe(
             "agent_context_utilization_distribution", name + [("model", agent.model)], [0.5, 0.75, 0.9, 1],
@@ -207,6 +209,15 @@ extension SimulatedFleet {
         add("agent_tool_calls_total", labels + [("status", "success")], Double(tools - failed))
         add("agent_tool_calls_total", labels + [("status", "failure")], Double(failed))
         add("agent_tool_repeat_calls_total", labels, Double(share(tools, isStorm ? 0.9 : 0.1)))
+    }
+
+    /// Once in two days a tool reads a page that speaks to models.
+    private func inputs(_ agent: Agent) {
+        let isPoisoned = agent.name == "dan" && isOn("ContextPoisoning")
+        if isPoisoned || chance() < 1 / 2_880.0 { signs[agent.name, default: []].append(now) }
+        signs[agent.name] = signs[agent.name]?.filter { now - $0 < 60 }
+        let labels = [("agent", agent.name), ("session", "s")]
+        set("agent_session_injection_signs", labels, Double(signs[agent.name]?.count ?? 0))
     }
 
     private func results(_ agent: Agent, _ rest: Double) {
