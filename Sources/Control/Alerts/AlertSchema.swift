@@ -38,4 +38,9 @@ public enum AlertSchema {
                 """,
             ])
     ]
+
+    /// How many alerts each of those who tell of them has.
+    public static let sourceMigrations = [
+        Migration("0100_alert_sources", ["CREATE INDEX alert_claims_source ON alert_claims (source)"])
+    ]
 }
