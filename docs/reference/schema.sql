@@ -526,3 +526,6 @@ CREATE TABLE drills (
   started_by TEXT NOT NULL, ended_at INTEGER,
   is_clear INTEGER NOT NULL DEFAULT 0 CHECK (is_clear IN (0, 1))) STRICT;
 CREATE INDEX drills_unclear ON drills (id) WHERE is_clear = 0;
+
+-- 0100_alert_sources
+CREATE INDEX alert_claims_source ON alert_claims (source);
