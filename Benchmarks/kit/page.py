@@ -57,22 +57,36 @@ its rounds with the least and the most in brackets. Contenders run in turn withi
 of the rounds' ratios: what one machine does in a second says little about another, and ratios say more.
 """
 
+MACHINE = "The machine: "
+
 
 def page(results: dict[str, dict]) -> str:
     """The page in Markdown, from each benchmark's JSON by its name."""
     machine = told(next(iter(results.values())))
-    parts = [OPENING, f"The machine: {machine}.\n"]
-    for name, result in results.items():
-        parts.append(f"## {TITLES.get(name, name)}\n")
-        settings = ", ".join(f"`{key}` {value}" for key, value in result["settings"].items())
-        # Benchmarks may run by themselves, on another machine than the others.
-        other = "" if told(result) == machine else f" The machine: {told(result)}."
-        parts.append(f"`script/bench {name}`, with {settings}.{other}\n")
-        parts.append("\n".join(["| what | figure | target | how |", "|---|--:|---|---|", *map(row, result["figures"])]))
-        if name in BOUNDS and any(figure["met"] is False for figure in result["figures"]):
-            parts.append("\n" + BOUNDS[name])
-        parts.append("")
-    return "\n".join(parts)
+    parts = [OPENING, f"{MACHINE}{machine}.\n"]
+    return "\n".join(parts + [section(name, result, machine) for name, result in results.items()])
+
+
+def section(name: str, result: dict, machine: str) -> str:
+    """One benchmark's part of the page, beside others that ran on a machine."""
+    settings = ", ".join(f"`{key}` {value}" for key, value in result["settings"].items())
+    # Benchmarks may run by themselves, on another machine than the others.
+    other = "" if told(result) == machine else f" The machine: {told(result)}."
+    parts = [f"## {TITLES.get(name, name)}\n", f"`script/bench {name}`, with {settings}.{other}\n"]
+    parts.append("\n".join(["| what | figure | target | how |", "|---|--:|---|---|", *map(row, result["figures"])]))
+    if name in BOUNDS and any(figure["met"] is False for figure in result["figures"]):
+        parts.append("\n" + BOUNDS[name])
+    return "\n".join([*parts, ""])
+
+
+def with_section(text: str, name: str, result: dict) -> str:
+    """A page with one part made anew, or put in where it belongs; the others stay as they are."""
+    opening, *parts = text.split("\n## ")
+    machine = opening.rsplit(MACHINE, 1)[1].strip().removesuffix(".")
+    known = {part.split("\n", 1)[0]: "## " + part.rstrip("\n") + "\n" for part in parts}
+    known[TITLES[name]] = section(name, result, machine)
+    order = [title for title in TITLES.values() if title in known]
+    return "\n".join([opening.rstrip("\n") + "\n", *(known[title] for title in order)])
 
 
 def told(result: dict) -> str:

@@ -64,7 +64,7 @@ struct AlertParts: Sendable {
     }
 
     var alertPages: AlertPages.Parts {
-        AlertPages.Parts(notification: notices.notification, alerts: alerts, pending: alerts)
+        AlertPages.Parts(notification: notices.notification, alerts: alerts, pending: pending)
     }
 
     var incidents: IncidentService { answers.incidents }
@@ -78,11 +78,14 @@ struct AlertParts: Sendable {
     /// Whether samples are wanted as often as rules look.
     var isHurried: Bool { rules?.isHurried ?? false }
 
+    /// What every list of pending alerts is made of.
+    private var pending: any PendingAlerts { rules ?? alerts }
+
     private var drillRoutes: DrillRoutes { DrillRoutes(service: drills, exchange: exchange) }
 
     var routes: [Route] {
         AlertRoutes(
-            service: alerts, rules: rules, quieting: notices.notification, storage: storage, world: world
+            service: alerts, pending: pending, quieting: notices.notification, storage: storage, world: world
         ).routes + notices.routes + drillRoutes.routes
     }
 

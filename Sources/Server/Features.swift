@@ -187,6 +187,7 @@ public struct Features: Sendable {
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
             + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
             + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
+            + AlertSchema.sourceMigrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -253,8 +254,8 @@ public struct Features: Sendable {
 
     private func metricRoutes(_ metrics: MetricIngest) -> [Route] {
         QueryRoutes(reader: metrics.store, ingest: metrics, rules: alerting.engine, world: world).routes
-            + BacktestRoutes(reader: metrics.store, world: world) { [book = alerting.plan.rules.book] in
-                book.programs
+            + BacktestRoutes(reader: metrics.store, world: world) { [engine = alerting.engine] in
+                await engine?.programs ?? []
             }.routes
     }
 
@@ -364,7 +365,9 @@ public struct Features: Sendable {
         if let engine = alerting.engine { own.append(engine.meters) }
         own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
         return MetricsRoutes(
-            house: house, sources: [gateway, agentMeters, alerting.incidentMeters, connections, requests] + own)
+            house: house,
+            sources: [gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, connections, requests]
+                + own)
     }
 
     private func metricLoops(_ metrics: MetricIngest) -> [Loop] {

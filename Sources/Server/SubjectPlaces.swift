@@ -33,6 +33,18 @@ extension SubjectPlace {
                 see: "reeve telemetry hold list, or the page /audit/holds",
                 note: "Lift what is in force: reeve telemetry hold lift ID. What was on hold, and when, stays for good."
             ) { try RetentionService.holds(on: $0, in: $1) },
+            SubjectPlace(
+                "alerts", table: "alerts (labels, annotations)",
+                see: "reeve alerts list --json, and look for the text; or the page /alerts",
+                note: "One that fires ends where its rule, or who posts it, stops naming the subject. Those that ended "
+                    + "go after alerts.retentionDays; lower it and start anew to have them go sooner."
+            ) { try AlertService.count(having: $0, in: $1) },
+            SubjectPlace(
+                "incidents", table: "incidents (title, subjects, timeline, alerts, postmortem, action items)",
+                see: "reeve incident list, or the page /incidents",
+                note: "What people wrote is edited on the incident's page and in its postmortem. The timeline is "
+                    + "evidence and stays: aggregate rules so that their labels name no persons."
+            ) { try IncidentService.count(having: $0, in: $1) },
         ]
     }
 }

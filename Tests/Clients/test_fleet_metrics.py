@@ -56,6 +56,7 @@ def test_a_task_from_its_queue_to_its_end(reeve: Server, name: str) -> None:
     assert value(now, "agent_queue_depth", queue=queue, state="unassigned") == 0
     assert value(now, "agent_queue_depth", queue=queue, state="leased") == 1
     assert value(now, "agent_task_oldest_in_progress_seconds", task_type=f"brief-{name}") >= 0
+    assert value(now, "agent_task_in_progress_seconds", task_type=f"brief-{name}", agent=agent.agent) >= 0
     claim.deliver("brief", "words")
     claim.complete()
     now = scrape(reeve)

@@ -35,8 +35,8 @@ private struct RuleHouse {
             let events = Events(world: world)
             let incidents = IncidentService(events: events, audit: AuditService(world: world), world: world)
             let migrations =
-                AlertSchema.migrations + IncidentSchema.migrations + AuditSchema.migrations + EventSchema.migrations
-                + RetentionSchema.migrations
+                AlertSchema.migrations + AlertSchema.sourceMigrations + IncidentSchema.migrations
+                + AuditSchema.migrations + EventSchema.migrations + RetentionSchema.migrations
             try await withStorage(engine, migrations: migrations) { storage in
                 let series = try SeriesStore(folder: folder, quota: 16 << 20, days: 30, world: world)
                 try await body(
@@ -49,11 +49,13 @@ private struct RuleHouse {
     }
 
     /// A start of the server, with these rules.
-    func begin(_ text: String = text, over other: (any Storage)? = nil) async throws -> AlertRules {
+    func begin(
+        _ text: String = text, over other: (any Storage)? = nil, replica: String = "one"
+    ) async throws -> AlertRules {
         let engine = RuleEngine(store: series, externalURL: { "http://here" }, world: world)
         let rules = AlertRules(
             engine: engine, service: service, sources: RuleBook.Sources(), storage: other ?? storage,
-            replica: "one", world: world)
+            replica: replica, world: world)
         try await rules.resume(
             RuleBook(
                 try RuleReader.read(text).groups.map {
@@ -120,7 +122,9 @@ struct AlertRulesTests {
             let rules = try await house.begin()
             try await house.pass(9, heat: 31, rules)
             #expect(try await house.firing() == ["Hot"])
-            #expect(await rules.pending().map { $0.labels["alertname"] } == ["HotForLong"])
+            let pending = try await house.storage.read { try rules.pending(in: $0) }
+            #expect(pending.map { $0.labels["alertname"] } == ["HotForLong"])
+            #expect(pending.map(\.value) == [31])
             try await house.pass(3, heat: 31, rules)
             #expect(try await house.firing() == ["Hot", "HotForLong"])
             try await house.pass(2, heat: 12, rules)
@@ -187,6 +191,125 @@ struct AlertRulesTests {
             try await house.pass(1, heat: 12, rules)
             #expect(try await house.firing().isEmpty)
             #expect(try await house.fired() == ["Hot"])
+        }
+    }
+
+    @Test("what a rule had that went while nobody looked ends, and does not fire anew", arguments: TestEngine.available)
+    func goneMeanwhile(_ engine: TestEngine) async throws {
+        try await RuleHouse.with(engine) { house in
+            let rules = try await house.begin()
+            try await house.pass(3, heat: 31, rules)
+            // Somebody else let it end: nobody had spoken of it for too long.
+            house.time.advance(by: .minutes(30))
+            try await rules.expire()
+            #expect(try await house.firing().isEmpty)
+            let changed = try await house.begin(RuleHouse.text.replacing("alert: Hot\n", with: "alert: Warm\n"))
+            #expect(try await house.firing().isEmpty)
+            #expect(try await house.fired() == ["Hot"])
+            let kept = try await house.storage.read { try AlertRuleStateStore().all(replica: "one", in: $0) }
+            #expect(kept.map { $0.instance.labels["alertname"] } == ["HotForLong"])
+            try await house.pass(2, heat: 31, changed)
+            #expect(try await house.firing() == ["Warm"])
+        }
+    }
+
+    @Test(
+        "what waits is the same for all who ask, and that of a replica that is gone is forgotten",
+        arguments: TestEngine.available)
+    func waiting(_ engine: TestEngine) async throws {
+        try await RuleHouse.with(engine) { house in
+            let (one, two) = (try await house.begin(), try await house.begin(replica: "two"))
+            try await house.pass(2, heat: 31, one)
+            try await house.pass(2, heat: 32, two)
+            func waiting(_ asked: any PendingAlerts) async throws -> [String] {
+                try await house.storage.read { try asked.pending(in: $0).map { "\($0.labels["alertname"])" } }
+            }
+            func rows() async throws -> Set<String> {
+                let all = try await house.storage.read { transaction in
+                    try ["one", "two"].filter {
+                        try !AlertRuleStateStore().all(replica: $0, in: transaction).isEmpty
+                    }
+                }
+                return Set(all)
+            }
+            for asked in [one, two, house.service] as [any PendingAlerts] {
+                #expect(try await waiting(asked) == ["HotForLong"])
+            }
+            house.time.advance(by: .minutes(11))
+            #expect(try await waiting(house.service).isEmpty)
+            try await one.forget()
+            #expect(try await rows() == ["one", "two"])
+            house.time.advance(by: .hours(24))
+            try await one.forget()
+            #expect(try await rows() == ["one"])
+        }
+    }
+
+    @Test("files that are read anew leave groups that are the same as they were")
+    func reload() async throws {
+        try await RuleHouse.with(.sqlite) { house in
+            let engine = RuleEngine(store: house.series, externalURL: { "" }, world: house.world)
+            func book(_ further: String) throws -> RuleBook {
+                let text = """
+                    groups:
+                      - name: rooms
+                        interval: 1m
+                        rules: [{record: warm, expr: heat}, {alert: Hot, expr: heat > 30, for: 5m}]
+                    \(further)
+                    """
+                return RuleBook(
+                    try RuleReader.read(text).groups.map {
+                        RuleBook.Entry(file: "rooms.yml", group: $0, interval: $0.interval ?? 60_000)
+                    })
+            }
+            func heat(_ value: Double) async throws {
+                var batch = SampleBatch()
+                batch.append(
+                    LabelSet([(LabelSet.metricName, "heat")]), Sample(house.time.now.microseconds / 1_000, value))
+                try await house.series.keep(batch)
+            }
+            func evaluate() async { for due in await engine.due() { _ = await engine.evaluate(due) } }
+            func value(_ name: String) throws -> Double? {
+                let now = house.time.now.microseconds / 1_000
+                guard
+                    case .vector(let found) = try PromQLQuery(name).answer(
+                        at: now, from: house.series, isOver: { false })
+                else {
+                    return nil
+                }
+                return found.first?.samples.first?.value
+            }
+            let other = """
+                  - name: other
+                    interval: 1m
+                    rules: [{record: cold, expr: 0 * heat}, {alert: Any, expr: heat > 0}]
+                """
+            await engine.load(try book(other))
+            for _ in 0..<3 {
+                house.time.advance(by: .minutes(1))
+                try await heat(31)
+                await evaluate()
+            }
+            #expect(try value("cold") == 0 && value("warm") == 31)
+            #expect(try value("ALERTS{alertname=\"Any\"}") == 1)
+            // What is due when files change is evaluated all the same; what is gone has no value any more.
+            house.time.advance(by: .minutes(1))
+            try await heat(31)
+            let gone = await engine.load(try book(""))
+            #expect(gone.map(\.rule) == ["rooms.yml;other;Any"])
+            #expect(await engine.programs.flatMap(\.rules).map(\.name) == ["warm", "Hot"])
+            #expect(try value("cold") == nil && value("ALERTS{alertname=\"Any\"}") == nil)
+            #expect(await engine.due().count == 1)
+            // Series that end behind a change get their stale mark, and an alert goes on to wait.
+            house.time.advance(by: .minutes(1))
+            try await heat(Sample.stale)
+            await engine.load(try book(""))
+            #expect(try value("warm") == 31)
+            for _ in 0..<2 {
+                await evaluate()
+                house.time.advance(by: .minutes(1))
+            }
+            #expect(try value("warm") == nil && value("ALERTS") == nil)
         }
     }
 }

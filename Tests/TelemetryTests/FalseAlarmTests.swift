@@ -91,7 +91,8 @@ struct FalseAlarmTests {
         Plan("AnswerQualityDrop", day: 8, at: 8, for: 600, within: 420),
         Plan("BudgetRunaway", at: 15, for: 60, within: 45), Plan("MemoryErrors", at: 16, for: 30, within: 15),
         Plan("TracesNotKept", at: 12, for: 5, within: 2), Plan("FleetPaused", at: 18, for: 20, within: 1),
-        Plan("PostmortemOverdue", at: 16.5, for: 20, within: 7), Plan("ToolTimeouts", at: 11.5, for: 30, within: 12),
+        Plan("ContextPoisoning", at: 11, for: 20, within: 5), Plan("ToolTimeouts", at: 11.5, for: 30, within: 12),
+        Plan("PostmortemOverdue", at: 16.5, for: 20, within: 7),
     ]
 
     private static let faulty = SimulatedFleet(
@@ -168,9 +169,6 @@ enum AlertsPage {
             return "| `\(alert.name)` | \(alert.severity.rawValue) | \(alert.nature.rawValue) | \(mode) "
                 + "| \(alert.holdsFor ?? "") | \(delay) |"
         }
-        let undetected = FailureMode.allCases.filter { mode in !ShippedRules.alerts.values.contains { $0.mode == mode }
-        }
-        .map { "`\($0.rawValue)`" }.joined(separator: ", ")
         return """
             # Alerts
 
@@ -178,7 +176,7 @@ enum AlertsPage {
 
             The rules that Reeve ships: how grave each alert is, whose fault it is likely to be, which failure of fleets
             it detects, for how long its condition must hold, and how long after a planted fault it fired. What each
-            asks for stands in the files that `reeve export prometheus` writes. No series tells of \(undetected) yet.
+            asks for stands in the files that `reeve export prometheus` writes.
 
             | alert | severity | nature | failure | for | detected after |
             |---|---|---|---|---|--:|

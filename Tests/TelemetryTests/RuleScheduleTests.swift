@@ -30,6 +30,29 @@ struct RuleScheduleTests {
         #expect(found.map { $0.time - Self.start - first } == [0, 240_000])
     }
 
+    @Test("an interval that nobody keeps is refused, where it stands")
+    func shortInterval() throws {
+        func faults(_ interval: String) -> [String] {
+            let text = "groups:\n  - name: a\n    interval: \(interval)\n    rules: [{record: b, expr: c}]\n"
+            do {
+                _ = try RuleReader.read(text)
+                return []
+            } catch { return error.faults.map { "\($0.line):\($0.column)" } }
+        }
+        #expect(faults("500ms") == ["3:15"] && faults("999ms") == ["3:15"])
+        #expect(faults("1s").isEmpty && faults("0s").isEmpty)
+    }
+
+    @Test("a schedule that goes on leaves out nothing that was due")
+    func goesOn() {
+        var before = RuleSchedule([("a;b", 60_000), ("a;c", 60_000)], from: Self.start)
+        _ = before.due(at: Self.start + 60_000)
+        let now = Self.start + 180_000
+        var after = RuleSchedule([("a;c", 60_000), ("a;b", 30_000), ("a;d", 60_000)], from: now, goingOnFrom: before)
+        // Two moments were left out of the group that goes on; the one with another interval begins anew.
+        #expect(after.due(at: now).map { [Int64($0.number), $0.missed] } == [[0, 1]])
+    }
+
     @Test("a clock that is set back stops no rule for longer than an interval")
     func setBack() {
         let found = Self.times(60_000, asked: [60_000, -36_000_000, -36_000_000 + 60_000])

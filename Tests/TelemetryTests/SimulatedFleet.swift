@@ -51,6 +51,7 @@ final class SimulatedFleet {
     private var depth = 4.0
     private var busy: [String: Double] = [:]
     private var left = 1.0
+    private var signs: [String: [Int]] = [:]
 
     /// One series under way.
     private final class Line {
@@ -188,6 +189,7 @@ extension SimulatedFleet {
         let cost = (0..<calls).reduce(0.0) { sum, _ in sum + price * exp(0.6 * normal()) }
         add("agent_cost_usd_total", typed + [("model", agent.model)], cost)
         tools(agent, calls)
+        inputs(agent)
         let isFull = agent.name == "bob" && isOn("ContextExhaustion")
         observe(
             "agent_context_utilization_distribution", name + [("model", agent.model)], [0.5, 0.75, 0.9, 1],
@@ -211,6 +213,15 @@ extension SimulatedFleet {
         add("agent_tool_repeat_calls_total", labels, Double(share(tools, isStorm ? 0.9 : 0.1)))
     }
 
+    /// Once in two days a tool reads a page that speaks to models.
+    private func inputs(_ agent: Agent) {
+        let isPoisoned = agent.name == "dan" && isOn("ContextPoisoning")
+        if isPoisoned || chance() < 1 / 2_880.0 { signs[agent.name, default: []].append(now) }
+        signs[agent.name] = signs[agent.name]?.filter { now - $0 < 60 }
+        let labels = [("agent", agent.name), ("session", "s")]
+        set("agent_session_injection_signs", labels, Double(signs[agent.name]?.count ?? 0))
+    }
+
     private func results(_ agent: Agent, _ rest: Double) {
         let isCascading = isOn("CascadingFailure") && agent.type != "clerk"
         for type in ["draft", "review"] where (type == "draft") == (agent.type == "writer") {
@@ -219,6 +230,10 @@ extension SimulatedFleet {
             for (status, count) in [("done", ended - failed), ("failed", failed)] {
                 let labels = [("agent", agent.name), ("task_type", type), ("status", status)]
                 add("agent_tasks_finished_total", labels, Double(count))
+            }
+            // Reviews begin from drafts of another agent.
+            if type == "review" {
+                add("agent_downstream_failures_total", [("agent", "ann"), ("task_type", "draft")], Double(failed))
             }
         }
         let isRejected = agent.name == "fay" && isOn("DeliverablesRejected")
@@ -269,12 +284,19 @@ extension SimulatedFleet {
         set("agent_queue_depth", [("queue", "inbox"), ("state", "unassigned")], (depth + piled).rounded())
         for (type, length) in [("draft", 130), ("review", 45)] {
             let stuck = type == "draft" ? since("TaskStuck").map { Double($0 * 60) } ?? 0 : 0
-            set("agent_task_oldest_in_progress_seconds", [("task_type", type)], max(stuck, Double(now % length * 60)))
+            let seconds = max(stuck, Double(now % length * 60))
+            set("agent_task_oldest_in_progress_seconds", [("task_type", type)], seconds)
+            let agent = ("agent", type == "draft" ? "bob" : "dan")
+            set("agent_task_in_progress_seconds", [agent, ("task_type", type)], seconds)
         }
         if now % Self.day == 0 { left = 1 }
         left = max(0, left - load * (isWeekend ? 0.0006 : 0.0011) * (0.5 + chance()))
         if let since = since("BudgetRunaway") { left = min(left, max(0, 0.8 - Double(since) * 0.012)) }
-        set("reeve_budget_remaining_ratio", [("scope", "project:alpha")], left)
+        // On a Wednesday somebody halves the limit for the rest of the day.
+        let limit = now / Self.day % 7 == 2 && now % Self.day > 720 ? 50.0 : 100
+        let budget = [("scope", "project:alpha"), ("unit", "usd")]
+        set("reeve_budget_spent", budget, 100 * (1 - left))
+        set("reeve_budget_limit", budget, limit)
         let isPaused = isOn("FleetPaused")
         set("reeve_agents", [("status", "paused")], isPaused ? 6 : 0)
         set("reeve_agents", [("status", "idle")], isPaused ? 0 : 6)

@@ -549,3 +549,5 @@ CREATE INDEX incidents_due ON incidents (due_at) WHERE due_at IS NOT NULL;
 ALTER TABLE postmortems ADD COLUMN remind_at INTEGER;
 CREATE INDEX postmortems_remind ON postmortems (remind_at) WHERE remind_at IS NOT NULL;
 ALTER TABLE incident_actions ADD COLUMN proposal TEXT;
+-- 0100_alert_sources
+CREATE INDEX alert_claims_source ON alert_claims (source);

@@ -5,14 +5,16 @@ import Telemetry
 /// system said so.
 public struct Alert: Sendable, Identified {
     public static let idPrefix = "alert"
-    /// Alerts that fire at one time, at most; those beyond it are refused.
-    public static let firingMax: Int64 = 20_000
+    /// Alerts that fire at one time, at most; see ``AlertShares``.
+    public static let firingMax = AlertShares().ofRules + AlertShares().posted
     /// Labels, and annotations, of one alert.
     public static let labelsMax = 64
     /// Characters of a label's value.
     public static let labelMax = 1_024
     /// Characters of an annotation.
     public static let annotationMax = 8_192
+    /// Bytes of all labels and annotations of one alert, and of where its expression is shown.
+    public static let bytesMax = 16_384
 
     public enum Origin: String, Sendable, CaseIterable {
         /// A rule that Reeve evaluates.

@@ -9,17 +9,17 @@ public struct AlertRoutes: Sendable {
     static let endedMax = 1_000
 
     let service: AlertService
-    let rules: AlertRules?
+    let pending: any PendingAlerts
     let quieting: (any AlertQuieting)?
     let storage: any Storage
     let world: World
 
     public init(
-        service: AlertService, rules: AlertRules?, quieting: (any AlertQuieting)? = nil, storage: any Storage,
-        world: World
+        service: AlertService, pending: any PendingAlerts, quieting: (any AlertQuieting)? = nil,
+        storage: any Storage, world: World
     ) {
         self.service = service
-        self.rules = rules
+        self.pending = pending
         self.quieting = quieting
         self.storage = storage
         self.world = world
@@ -57,33 +57,35 @@ public struct AlertRoutes: Sendable {
 
     private func list(_ request: APIRequest) async throws -> APIReply {
         let page = try request.page()
-        let views = try await views(try states(request))
-        var first = 0
-        if let after = page.after {
-            guard let place = views.firstIndex(where: { $0.key == after }) else {
+        let after = try page.after.map { text in
+            guard let place = AlertPlace(cursor: text) else {
                 throw Problem.invalid("after", "it is no cursor of this list", hint: "Use the `next` of a page.")
             }
-            first = place + 1
+            return place
         }
-        let (items, next) = page.cut(Array(views.dropFirst(first)), cursor: \.key)
-        return .list(items, next: next)
+        let time = after?.asOf ?? world.now
+        let views = try await views(try states(request), asOf: time)
+        let rest = views.filter { one in after.map { $0 < one.place } ?? true }
+        let (items, next) = page.cut(rest, cursor: \.place.cursor)
+        return .list(items.map(\.view), next: next)
     }
 
-    /// Those that fire first, then those that wait, then those that ended.
-    func views(_ states: Set<AlertView.State>) async throws -> [AlertView] {
-        let since = world.now - Self.endedSpan
-        let stored = try await storage.read { [service, quieting] transaction -> [AlertView] in
+    /// Those that fire first, then those that wait, then those that ended: by how they stood at a moment, so that a
+    /// list has the same order from its first page to its last, whatever begins and ends meanwhile.
+    func views(_ states: Set<AlertView.State>, asOf time: Timestamp) async throws -> [PlacedAlert] {
+        let since = time - Self.endedSpan
+        let all = try await storage.read { [service, pending, quieting] transaction -> [AlertView] in
             let firing = try service.firing(in: transaction)
             let quiet = try quieting?.quiet(among: firing, in: transaction) ?? [:]
             let ended =
                 states.contains(.resolved)
                 ? try service.ended(since: since, limit: Self.endedMax, in: transaction) : []
+            let waiting = states.contains(.pending) ? try pending.pending(in: transaction) : []
             return firing.map { AlertView($0, quiet[$0.id] ?? AlertStanding()) } + ended.map { AlertView($0) }
+                + waiting.map { AlertView($0) }
         }
-        let pending = states.contains(.pending) ? await rules?.pending() ?? [] : []
-        let all = stored + pending.map(AlertView.init(pending:))
-        let order: [AlertView.State] = [.firing, .suppressed, .pending, .resolved]
-        return order.filter(states.contains).flatMap { state in all.filter { $0.state == state } }
+        return all.filter { states.contains($0.state) }.map { PlacedAlert($0, asOf: time) }
+            .sorted { $0.place < $1.place }
     }
 
     private func show(_ request: APIRequest) async throws -> APIReply {

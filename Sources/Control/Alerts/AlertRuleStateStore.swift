@@ -57,19 +57,33 @@ struct AlertRuleStateStore: Sendable {
         }
     }
 
-    /// What waits for its time on any replica, the oldest first.
-    func pending(limit: Int, in transaction: Transaction) throws -> [PendingAlert] {
+    /// What waits for its time on any replica that looked since a moment, the oldest first.
+    func pending(since: Timestamp, limit: Int, in transaction: Transaction) throws -> [PendingAlert] {
         try transaction.rows(
             """
-            SELECT labels, annotations, active_at FROM alert_rule_states WHERE state = 'pending'
-            ORDER BY active_at LIMIT \(limit)
+            SELECT labels, annotations, value, active_at FROM alert_rule_states WHERE state = 'pending'
+              AND replica IN (SELECT replica FROM alert_rule_rounds WHERE evaluated_at >= \(since))
+            ORDER BY active_at, fingerprint LIMIT \(limit)
             """
         ).map { row in
             PendingAlert(
                 labels: LabelSet(object: row.json("labels")),
-                annotations: [String: String](object: row.json("annotations")),
+                annotations: [String: String](object: row.json("annotations")), value: Double(row.text("value")),
                 activeAt: Timestamp(microseconds: row.int("active_at") * 1_000))
         }
+    }
+
+    /// Forgets what replicas had that did not look since a moment.
+    func sweep(before time: Timestamp, except replica: String, limit: Int, in transaction: Transaction) throws {
+        let gone = try transaction.run(
+            """
+            DELETE FROM alert_rule_states WHERE (replica, rule, fingerprint) IN (
+              SELECT replica, rule, fingerprint FROM alert_rule_states WHERE replica != \(replica)
+                AND replica NOT IN (SELECT replica FROM alert_rule_rounds WHERE evaluated_at >= \(time))
+              LIMIT \(limit))
+            """)
+        guard gone < limit else { return }
+        try transaction.run("DELETE FROM alert_rule_rounds WHERE evaluated_at < \(time) AND replica != \(replica)")
     }
 
     // MARK: When somebody looked at last

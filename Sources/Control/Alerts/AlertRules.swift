@@ -20,6 +20,8 @@ public actor AlertRules {
     static let temporaryInterval = Span.seconds(1)
     /// How often files of rules are looked at for changes.
     static let reloadInterval = Span.seconds(5)
+    /// A replica that did not look for so long is not expected to come back.
+    static let replicaForgottenAfter = Span.hours(24)
 
     /// When an alert was told at last, and whether as ended.
     private struct Telling {
@@ -55,6 +57,10 @@ public actor AlertRules {
     /// Whether there are rules for a while, which want samples as often as they look.
     private nonisolated let hurry = Atomic(false)
     private var hasResumed = false
+    /// Why alerts of rules were not taken at last.
+    private var crowded: String?
+    /// What waits for its time on this replica, by rule, with what its expression gave at last.
+    private nonisolated let pendingNow = Mutex<[String: [AlertInstance]]>([:])
 
     /// - Parameters:
     ///   - retentionDays: For which alerts that ended are kept.
@@ -103,11 +109,16 @@ public actor AlertRules {
         self.book = book
         try await lookForGuests()
         let gone = await engine.load(try withGuests(), states: known)
-        let firing = rows.filter { $0.instance.state == .firing }.map { post($0.rule, $0.instance, lasting: 60_000) }
-        try await storage.write { [service, source] in
-            try service.take(firing, origin: .rule, from: source, in: $0)
+        let absent = Set(gone.map(\.rule))
+        let firing = rows.filter { $0.instance.state == .firing && !absent.contains($0.rule) }.map {
+            post($0.rule, $0.instance, lasting: 60_000)
         }
+        // Those of rules that are no more leave their room to others.
         try await end(gone)
+        let intake = try await storage.write { [service, source] in
+            try service.takeWhatFits(firing, origin: .rule, from: source, in: $0)
+        }
+        tell(intake)
         hasResumed = true
     }
 
@@ -118,12 +129,13 @@ public actor AlertRules {
             AlertPost(labels: $0.labels, annotations: $0.annotations, endsAt: world.now)
         }
         try await storage.write { [service, source, states, replica] transaction in
-            try service.take(posts, origin: .rule, from: source, in: transaction)
+            try service.takeWhatFits(posts, origin: .rule, from: source, in: transaction)
             for (rule, instances) in gone {
                 for one in instances { try states.remove(one.labels, of: rule, replica: replica, in: transaction) }
             }
         }
         for (rule, _) in gone { (kept[rule], told[rule]) = (nil, nil) }
+        show(gone.map { ($0.rule, []) })
     }
 
     // MARK: Rounds
@@ -161,9 +173,19 @@ public actor AlertRules {
         _ = try await storage.write { [service] in try service.expire(in: $0) }
     }
 
-    private func forget() async throws {
-        let time = world.now - .hours(24 * retentionDays)
-        try await storage.write { [service] in try service.forget(before: time, in: $0) }
+    func forget() async throws {
+        let (time, gone) = (world.now - .hours(24 * retentionDays), world.now - Self.replicaForgottenAfter)
+        try await storage.write { [service, states, replica] transaction in
+            try service.forget(before: time, in: transaction)
+            try states.sweep(before: gone, except: replica, limit: AlertService.forgottenMax, in: transaction)
+        }
+    }
+
+    /// Says what found no room, once for as long as it is so.
+    private func tell(_ intake: AlertIntake) {
+        let now = intake.problem?.detail
+        if let now, crowded != now { onWarning("alerts of rules were not taken: \(now)") }
+        crowded = now
     }
 
     private func tell(_ round: RuleEngine.Round) {
@@ -191,20 +213,23 @@ public actor AlertRules {
     /// next round: what counts is what was written.
     private func take(_ round: RuleEngine.Round) async throws {
         let changes = changes(of: round)
+        defer { show(round.alerts) }
         guard !changes.isEmpty else { return }
-        try await storage.write { [service, source, states, replica] transaction in
-            try service.take(changes.posts, origin: .rule, from: source, in: transaction)
+        let intake = try await storage.write { [service, source, states, replica] transaction in
+            let intake = try service.takeWhatFits(changes.posts, origin: .rule, from: source, in: transaction)
             for state in changes.puts { try states.put(state, replica: replica, in: transaction) }
             for gone in changes.removals {
                 try states.remove(gone.labels, of: gone.rule, replica: replica, in: transaction)
             }
+            return intake
         }
+        if !changes.posts.isEmpty { tell(intake) }
         for state in changes.puts { kept[state.rule, default: [:]][state.instance.labels] = state }
         for gone in changes.removals {
             kept[gone.rule]?[gone.labels] = nil
             told[gone.rule]?[gone.labels] = nil
         }
-        for one in changes.tellings {
+        for one in changes.tellings where !intake.isRefused(one.labels) {
             told[one.rule, default: [:]][one.labels] = Telling(at: round.time, isEnd: one.isEnd)
         }
     }
@@ -250,8 +275,12 @@ public actor AlertRules {
             generatorURL: link(rule))
     }
 
-    /// Alerts whose condition holds, but not for long enough yet.
-    func pending() async -> [AlertInstance] { await engine.pending }
+    private func show(_ alerts: [(rule: String, instances: [AlertInstance])]) {
+        pendingNow.withLock { now in
+            for (rule, instances) in alerts { now[rule] = instances.filter { $0.state == .pending } }
+            now = now.filter { !$0.value.isEmpty }
+        }
+    }
 
     // MARK: Other files
 
@@ -307,6 +336,20 @@ public actor AlertRules {
             Loop("alerts.expiry", every: .seconds(1)) { try await self.expire() },
             Loop("alerts.retention", every: .minutes(10)) { try await self.forget() },
         ]
+    }
+}
+
+extension AlertRules: PendingAlerts {
+    /// What is written down of all replicas, with the numbers of this moment where they are this one's.
+    public nonisolated func pending(in transaction: Transaction) throws -> [PendingAlert] {
+        let now = pendingNow.withLock { $0 }
+        let own = Dictionary(now.values.joined().map { ($0.labels, $0) }, uniquingKeysWith: { first, _ in first })
+        return try service.pending(in: transaction).map { alert in
+            guard let instance = own[alert.labels] else { return alert }
+            var alert = alert
+            (alert.annotations, alert.value) = (instance.annotations, instance.value)
+            return alert
+        }
     }
 }
 

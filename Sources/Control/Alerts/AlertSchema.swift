@@ -42,4 +42,9 @@ public enum AlertSchema {
             "0103_alerts_ended_lately",
             ["CREATE INDEX alerts_ended_lately ON alerts (updated_at) WHERE ends_at IS NOT NULL"]),
     ]
+
+    /// How many alerts each of those who tell of them has.
+    public static let sourceMigrations = [
+        Migration("0100_alert_sources", ["CREATE INDEX alert_claims_source ON alert_claims (source)"])
+    ]
 }

@@ -11,63 +11,106 @@ public struct AlertService: Sendable {
     static let expiriesMax = 1_000
 
     let store = AlertStore()
+    public let meters = AlertMeters()
     private let events: Events
     private let world: World
     private let follower: (any AlertFollower)?
 
-    public init(events: Events, world: World, follower: (any AlertFollower)? = nil) {
+    private let shares: AlertShares
+
+    public init(
+        events: Events, world: World, follower: (any AlertFollower)? = nil, shares: AlertShares = AlertShares()
+    ) {
+        self.shares = shares
         self.events = events
         self.world = world
         self.follower = follower
     }
 
-    /// Takes what somebody says of alerts. What is said again changes nothing but the time at which it was heard.
+    /// Takes what somebody says of alerts: all of it, or nothing.
     ///
     /// - Parameters:
     ///   - source: Who says so: an alert fires until all who said so say otherwise, or fall silent.
-    /// - Throws: ``Problem`` `overloaded` where more fire than ``Alert/firingMax``; nothing is taken then.
+    /// - Throws: ``Problem`` `overloaded` where there is no room for one of them.
     @discardableResult
     public func take(
         _ posts: [AlertPost], origin: Alert.Origin, from source: String, in transaction: Transaction
     ) throws -> [AlertChange] {
-        var changes: [AlertChange] = []
+        let intake = try takeWhatFits(posts, origin: origin, from: source, in: transaction)
+        if let problem = intake.problem { throw problem }
+        return intake.changes
+    }
+
+    /// Takes what somebody says of alerts, as far as there is room: ends and what fires already always, what begins
+    /// with the room that these leave. What is said again changes nothing but the time at which it was heard.
+    @discardableResult
+    public func takeWhatFits(
+        _ posts: [AlertPost], origin: Alert.Origin, from source: String, in transaction: Transaction
+    ) throws -> AlertIntake {
+        var intake = AlertIntake(shares)
         let now = world.now
-        var room = Alert.firingMax - (try store.firingCount(in: transaction))
+        var room = AlertRoom(store, shares, origin, source)
+        var waiting: [LabelSet: AlertPost] = [:]
+        var order: [LabelSet] = []
         for post in posts {
             let known = try store.firing(fingerprint: post.labels.fingerprintText, in: transaction)
             if let endsAt = post.endsAt, endsAt <= now {
+                waiting[post.labels] = nil
                 guard let known else { continue }
-                if let change = try end(known, by: source, at: endsAt, in: transaction) { changes.append(change) }
+                guard let change = try end(known, by: source, at: endsAt, in: transaction) else { continue }
+                intake.changes.append(change)
+                room.forget()
                 continue
             }
-            let until = min(post.endsAt ?? now + Self.resolveAfter, now + Self.claimMax)
-            if var known {
-                // What Reeve's own rule says of it, nobody else says otherwise.
-                if origin == .rule || known.origin == .external {
-                    known.annotations = post.annotations
-                    known.value = post.value
-                    known.generatorURL = post.generatorURL
-                }
-                known.updatedAt = now
-                try store.update(known, in: transaction)
-                try store.claim(known.id, by: source, until: until, in: transaction)
+            guard let post = post.fitted else {
+                intake.refuse(post.labels, .size)
                 continue
             }
-            guard room > 0 else {
-                throw Problem(
-                    .overloaded, "\(Alert.firingMax) alerts fire already, as many as there may be.",
-                    hint: "A rule with too many labels is the usual cause: aggregate its expression with `by`.",
-                    retryAfterSeconds: 60)
+            if let known {
+                try hear(known, post, origin, by: source, at: now, in: transaction)
+            } else if try room.lack(in: transaction) != nil {
+                // An end behind it may leave room.
+                if waiting.updateValue(post, forKey: post.labels) == nil { order.append(post.labels) }
+            } else {
+                room.use()
+                intake.changes.append(try begin(post, origin, by: source, at: now, in: transaction))
             }
-            room -= 1
-            changes.append(try begin(post, origin, by: source, until: until, at: now, in: transaction))
         }
-        return changes
+        for labels in order {
+            guard let post = waiting.removeValue(forKey: labels) else { continue }
+            if let lack = try room.lack(in: transaction) {
+                intake.refuse(labels, lack)
+            } else {
+                room.use()
+                intake.changes.append(try begin(post, origin, by: source, at: now, in: transaction))
+            }
+        }
+        meters.count(intake)
+        return intake
+    }
+
+    private func until(_ post: AlertPost, at now: Timestamp) -> Timestamp {
+        min(post.endsAt ?? now + Self.resolveAfter, now + Self.claimMax)
+    }
+
+    private func hear(
+        _ known: Alert, _ post: AlertPost, _ origin: Alert.Origin, by source: String, at now: Timestamp,
+        in transaction: Transaction
+    ) throws {
+        var known = known
+        // What Reeve's own rule says of it, nobody else says otherwise.
+        if origin == .rule || known.origin == .external {
+            known.annotations = post.annotations
+            known.value = post.value
+            known.generatorURL = post.generatorURL
+        }
+        known.updatedAt = now
+        try store.update(known, in: transaction)
+        try store.claim(known.id, by: source, until: until(post, at: now), in: transaction)
     }
 
     private func begin(
-        _ post: AlertPost, _ origin: Alert.Origin, by source: String, until: Timestamp, at now: Timestamp,
-        in transaction: Transaction
+        _ post: AlertPost, _ origin: Alert.Origin, by source: String, at now: Timestamp, in transaction: Transaction
     ) throws -> AlertChange {
         let startsAt = min(post.startsAt ?? now, now)
         var alert = Alert(
@@ -75,7 +118,7 @@ public struct AlertService: Sendable {
             origin: origin, activeAt: min(post.activeAt ?? startsAt, startsAt), startsAt: startsAt, updatedAt: now,
             generatorURL: post.generatorURL)
         try store.insert(alert, in: transaction)
-        try store.claim(alert.id, by: source, until: until, in: transaction)
+        try store.claim(alert.id, by: source, until: until(post, at: now), in: transaction)
         if let incident = try follower?.fired(alert, in: transaction) {
             alert.incidentID = incident
             try store.update(alert, in: transaction)
@@ -136,6 +179,8 @@ public struct AlertService: Sendable {
 
     // MARK: Looking
 
+    var now: Timestamp { world.now }
+
     public func firing(in transaction: Transaction) throws -> [Alert] { try store.firing(in: transaction) }
 
     /// The one that fires with these labels.
@@ -163,16 +208,41 @@ public struct AlertService: Sendable {
         try store.ended(since: since, limit: limit, in: transaction)
     }
 
+    /// Alerts that have a text in what is said of them.
+    public static func count(having text: String, in transaction: Transaction) throws -> Int64 {
+        try AlertStore().count(having: text, in: transaction)
+    }
+
     public func alerts(ofIncident id: String, limit: Int = 1_000, in transaction: Transaction) throws -> [Alert] {
         try store.alerts(ofIncident: id, limit: limit, in: transaction)
     }
 }
 
-extension AlertService: PendingAlerts {
-    /// Pending alerts that are shown.
-    static let pendingMax = 1_000
+/// The room that there is for alerts of one kind, looked up once it is asked for.
+private struct AlertRoom {
+    private let store: AlertStore
+    private let shares: AlertShares
+    private let origin: Alert.Origin
+    private let source: String
+    private var counts: (all: Int64, source: Int64)?
 
-    public func pending(in transaction: Transaction) throws -> [PendingAlert] {
-        try AlertRuleStateStore().pending(limit: Self.pendingMax, in: transaction)
+    init(_ store: AlertStore, _ shares: AlertShares, _ origin: Alert.Origin, _ source: String) {
+        (self.store, self.shares, self.origin, self.source) = (store, shares, origin, source)
     }
+
+    /// Why another alert has no room; `nil` where it has.
+    mutating func lack(in transaction: Transaction) throws -> AlertIntake.Reason? {
+        let now =
+            try counts
+            ?? (store.firingCount(origin, in: transaction), store.claimCount(by: source, in: transaction))
+        counts = now
+        guard origin == .external else { return now.all < shares.ofRules ? nil : .rules }
+        if now.source >= shares.ofSource { return .source }
+        return now.all < shares.posted ? nil : .posted
+    }
+
+    mutating func use() { counts = counts.map { ($0.all + 1, $0.source + 1) } }
+
+    /// Some room is free again.
+    mutating func forget() { counts = nil }
 }

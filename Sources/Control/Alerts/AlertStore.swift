@@ -41,8 +41,15 @@ struct AlertStore: Sendable {
         ).map(alert)
     }
 
-    func firingCount(in transaction: Transaction) throws -> Int64 {
-        try transaction.first("SELECT count(*) AS n FROM alerts WHERE ends_at IS NULL")?.int("n") ?? 0
+    func firingCount(_ origin: Alert.Origin, in transaction: Transaction) throws -> Int64 {
+        let row = try transaction.first(
+            "SELECT count(*) AS n FROM alerts WHERE ends_at IS NULL AND origin = \(origin.rawValue)")
+        return row?.int("n") ?? 0
+    }
+
+    /// Alerts that fire as somebody says so.
+    func claimCount(by source: String, in transaction: Transaction) throws -> Int64 {
+        try transaction.first("SELECT count(*) AS n FROM alert_claims WHERE source = \(source)")?.int("n") ?? 0
     }
 
     /// Another text once an alert has begun or ended. Where the clocks of replicas differ it may stay the same for a
@@ -108,6 +115,21 @@ struct AlertStore: Sendable {
         return try transaction.run(
             "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE ends_at < \(time)" + kept
                 + "ORDER BY ends_at LIMIT \(limit))")
+    }
+
+    /// Alerts, and those that rules wait with, that have a text in what is said of them.
+    func count(having text: String, in transaction: Transaction) throws -> Int64 {
+        let alerts = try transaction.first(
+            """
+            SELECT count(*) AS n FROM alerts
+            WHERE replace(labels, \(text), '') <> labels OR replace(annotations, \(text), '') <> annotations
+            """)
+        let states = try transaction.first(
+            """
+            SELECT count(*) AS n FROM alert_rule_states
+            WHERE replace(labels, \(text), '') <> labels OR replace(annotations, \(text), '') <> annotations
+            """)
+        return (alerts?.int("n") ?? 0) + (states?.int("n") ?? 0)
     }
 
     // MARK: Who says so

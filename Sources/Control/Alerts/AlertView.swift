@@ -29,15 +29,12 @@ struct AlertView: Sendable {
         self.quiet = quiet
     }
 
-    init(pending instance: AlertInstance) {
+    init(_ pending: PendingAlert) {
         state = .pending
-        (labels, annotations, value) = (instance.labels, instance.annotations, instance.value)
-        activeAt = Timestamp(microseconds: instance.activeAt * 1_000)
+        (labels, annotations, value) = (pending.labels, pending.annotations, pending.value)
+        activeAt = pending.activeAt
         alert = nil
     }
-
-    /// What tells it apart in a list.
-    var key: String { alert?.id.text ?? labels.fingerprintText }
 }
 
 /// Who knows which alerts are kept quiet.

@@ -16,6 +16,7 @@ public final class FleetMeters: Sendable {
         /// The last event that was counted; `nil` before the first look.
         var seen: Int64?
         var finished = CounterFamily(FleetMetrics.finished)
+        var downstream = CounterFamily(FleetMetrics.downstream)
         var duration = HistogramFamily(FleetMetrics.duration, bounds: FleetMetrics.durationBounds)
         var toDone = HistogramFamily(FleetMetrics.toDone, bounds: FleetMetrics.durationBounds)
         var attempts = CounterFamily(FleetMetrics.attempts)
@@ -53,16 +54,22 @@ public final class FleetMeters: Sendable {
     public func look() async throws {
         guard state.withLock({ $0.seen }) != nil else { return try await begin() }
         while let seen = state.withLock({ $0.seen }), events.bus.head > seen {
-            let (batch, ended) = try await storage.read { [events, tasks] in
+            let (batch, ended, roots) = try await storage.read { [events, tasks] in
                 let recent = events.bus.recent(after: seen, limit: Self.eventsMax) ?? []
                 let batch =
                     recent.isEmpty ? try events.store.list(after: seen, limit: Self.eventsMax, in: $0) : recent
                 let ids = batch.filter { $0.taskSeq != nil && Self.isEnd($0) }.compactMap(\.taskID)
-                return (batch, try tasks.finished(ids, in: $0))
+                let ended = try tasks.finished(ids, in: $0)
+                let spoilt = ended.filter { $0.state == .failed || $0.state == .skipped }
+                return (batch, ended, try tasks.roots(of: spoilt, in: $0))
             }
             guard !batch.isEmpty else { return }
             // A scrape may have looked meanwhile, and counted the same.
-            state.withLock { if $0.seen == seen { Self.count(batch, ended, in: &$0) } }
+            state.withLock { state in
+                guard state.seen == seen else { return }
+                Self.count(batch, ended, in: &state)
+                for root in roots { state.downstream.add(1, [root.agent, root.type]) }
+            }
         }
     }
 
@@ -136,7 +143,10 @@ public final class FleetMeters: Sendable {
                 state.busy[agent] = (busy.tasks, now)
             }
             return (
-                [state.finished, state.attempts, state.deliverables, state.submissions, state.reviews, state.working],
+                [
+                    state.finished, state.downstream, state.attempts, state.deliverables, state.submissions,
+                    state.reviews, state.working,
+                ],
                 [state.duration, state.toDone]
             )
         }

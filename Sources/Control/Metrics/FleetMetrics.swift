@@ -17,6 +17,10 @@ enum FleetMetrics {
     static let oldest = Metric.gauge(
         "agent_task_oldest_in_progress_seconds", "How long ago the task began that an agent is at for longest.",
         labels: ["task_type"], open: ["task_type"])
+    static let inProgress = Metric.gauge(
+        "agent_task_in_progress_seconds",
+        "How long ago the task of a type began that the agent is at for longest; of the 1,000 that are so for longest.",
+        labels: ["task_type", "agent"], open: ["agent", "task_type"])
 
     static let finished = Metric.counter(
         "agent_tasks_finished_total", "Tasks that ended: done, failed, canceled, expired, skipped.",
@@ -42,9 +46,15 @@ enum FleetMetrics {
         "agent_working_seconds_total", "For how long the agent had at least one task under lease.",
         labels: ["agent"], open: ["agent"])
 
+    static let downstream = Metric.counter(
+        "agent_downstream_failures_total",
+        "Tasks that failed or were skipped, by the agent and the type of the task above them that they began from.",
+        labels: ["agent", "task_type"], open: ["agent", "task_type"])
+
     static let all = [
-        heartbeat, status, depth, oldest, finished, duration, toDone, attempts, deliverables, submissions, reviews,
-        working,
+        heartbeat, status, depth, oldest, inProgress, finished, downstream, duration, toDone, attempts, deliverables,
+        submissions,
+        reviews, working,
     ]
 
     /// From a moment to a week.
@@ -66,6 +76,13 @@ public struct RosterEntry: Sendable {
     public let type: String
     public let status: AgentStatus
     public let lastHeartbeatAt: Timestamp?
+}
+
+/// The task of a type that an agent is at for longest.
+struct OldestTask: Sendable {
+    let type: String
+    let agent: String
+    let since: Timestamp
 }
 
 /// What is known of a task that ended, as far as metrics go.

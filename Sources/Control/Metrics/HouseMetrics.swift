@@ -20,8 +20,10 @@ public struct HouseMetrics: Sendable {
 
     /// What the metrics of the house are called.
     public static let metrics =
-        [build, start, store, agents, tasks, queued, oldest, events, BudgetHeadroom.metric]
-        + FleetMetrics.all
+        [build, start, store, agents, tasks, queued, oldest, events] + BudgetHeadroom.all + FleetMetrics.all
+
+    /// Tasks whose time is shown.
+    static let inHandMax = 1_000
 
     private struct Counts: Sendable {
         var agents: [AgentStatus: Int] = [:]
@@ -30,7 +32,8 @@ public struct HouseMetrics: Sendable {
         var events: Int64 = 0
         var roster: [RosterEntry] = []
         var inProgress: [String: Timestamp] = [:]
-        var headroom: [(scope: String, ratio: Double)] = []
+        var inHand: [OldestTask] = []
+        var headroom: [BudgetHeadroom] = []
     }
 
     let service: AgentService
@@ -81,6 +84,7 @@ public struct HouseMetrics: Sendable {
             queues: try workload.depths(in: transaction).sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
             events: try log.store.lastSeq(in: transaction), roster: try service.roster(in: transaction),
             inProgress: try taskService.store.oldestInProgress(in: transaction),
+            inHand: try taskService.store.inHandForLongest(limit: Self.inHandMax, in: transaction),
             headroom: try budgets.headroom(in: transaction))
     }
 
@@ -108,8 +112,13 @@ public struct HouseMetrics: Sendable {
         }
         page.add(depths)
         var oldest = GaugeFamily(FleetMetrics.oldest)
+        var inProgress = GaugeFamily(FleetMetrics.inProgress)
         for (type, since) in counts.inProgress { oldest.raise(max(0, (world.now - since).seconds), [type]) }
+        for task in counts.inHand {
+            inProgress.raise(max(0, (world.now - task.since).seconds), [task.type, task.agent])
+        }
         page.add(oldest)
+        page.add(inProgress)
     }
 
     private func collect(_ counts: Counts, into page: inout MetricPage) {
@@ -131,9 +140,7 @@ public struct HouseMetrics: Sendable {
         }
         page.add(queued)
         page.add(oldest)
-        var headroom = GaugeFamily(BudgetHeadroom.metric, first: 1)
-        for budget in counts.headroom { headroom.lower(budget.ratio, [budget.scope]) }
-        page.add(headroom)
+        page.add(counts.headroom)
         var events = CounterFamily(Self.events)
         events.add(counts.events, [])
         page.add(events)

@@ -1,22 +1,6 @@
 import Kernel
 import Telemetry
 
-/// A rule's condition that holds, and has not for long enough.
-public struct PendingAlert: Sendable {
-    public let labels: LabelSet
-    public let annotations: [String: String]
-    public let activeAt: Timestamp
-
-    public init(labels: LabelSet, annotations: [String: String], activeAt: Timestamp) {
-        (self.labels, self.annotations, self.activeAt) = (labels, annotations, activeAt)
-    }
-}
-
-/// Who knows what is about to fire.
-public protocol PendingAlerts: Sendable {
-    func pending(in transaction: Transaction) throws -> [PendingAlert]
-}
-
 /// What fires, who is told of it, and silences.
 public struct AlertPages: Sendable {
     /// Rows of a part of the page.

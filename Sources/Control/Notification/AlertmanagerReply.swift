@@ -68,6 +68,8 @@ enum AlertmanagerPost {
 
     struct Fault: Error, Sendable {
         let reason: String
+        /// Whether it is larger than ``Alert/bytesMax``.
+        var isOfSize = false
     }
 
     /// One alert.
@@ -83,10 +85,16 @@ enum AlertmanagerPost {
             if let startsAt, let endsAt, endsAt < startsAt {
                 throw Fault(reason: "start time must be before end time")
             }
-            return .success(
-                AlertPost(
-                    labels: set, annotations: Dictionary(annotations, uniquingKeysWith: { $1 }),
-                    startsAt: startsAt ?? endsAt.map { min($0, now) }, endsAt: endsAt, generatorURL: url))
+            let post = AlertPost(
+                labels: set, annotations: Dictionary(annotations, uniquingKeysWith: { $1 }),
+                startsAt: startsAt ?? endsAt.map { min($0, now) }, endsAt: endsAt, generatorURL: url)
+            guard post.bytes <= Alert.bytesMax else {
+                throw Fault(
+                    reason: "the alert \"\(set["alertname"].prefix(80))\" has \(post.bytes) bytes of labels, "
+                        + "annotations and generatorURL; \(Alert.bytesMax) are the most",
+                    isOfSize: true)
+            }
+            return .success(post)
         } catch {
             return .failure(error)
         }

@@ -74,13 +74,17 @@ public struct AlertmanagerRoutes: Sendable {
         let read = items.map { AlertmanagerPost.read($0, now: world.now) }
         let posts = read.compactMap { try? $0.get() }
         let source = "key:\(request.principal.keyID)"
+        for case .failure(let fault) in read where fault.isOfSize { alerts.meters.count(.size) }
+        var lack: Problem?
         // Not in one piece: the store has one writer for all.
         for start in stride(from: 0, to: posts.count, by: AlertmanagerPost.togetherMax) {
             let part = Array(posts[start..<min(posts.count, start + AlertmanagerPost.togetherMax)])
-            try await exchange.storage.write { [alerts] transaction in
-                _ = try alerts.take(part, origin: .external, from: source, in: transaction)
+            let intake = try await exchange.storage.write { [alerts] transaction in
+                try alerts.takeWhatFits(part, origin: .external, from: source, in: transaction)
             }
+            lack = lack ?? intake.problem
         }
+        if let lack { throw lack }
         let faults = read.compactMap { result -> String? in
             if case .failure(let fault) = result { fault.reason } else { nil }
         }

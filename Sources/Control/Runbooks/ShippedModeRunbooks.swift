@@ -152,9 +152,12 @@ extension ShippedRunbooks {
         """
         name: context-poisoning
         title: Something put into a conversation spoils what follows
+        alerts: [ContextPoisoning]
         mode: context-poisoning
         summary: Set the session apart, restore the context to before, and check the input.
         diagnosis:
+          - title: Which sessions have signs of it
+            query: 'max by (session) (agent_session_injection_signs{agent="{{agent}}"})'
           - {title: Its sessions, api: "/api/v1/sessions?agent={{agent}}&limit=10"}
           - {title: What it logged, logs: "agent={{agent}}&limit=30"}
           - {title: Its newest traces, traces: "agent={{agent}}&limit=10"}

@@ -211,6 +211,11 @@ public struct TaskService: Sendable {
         try store.finished(ids, in: transaction)
     }
 
+    /// Where the failures of these began, as far as they depend on others; see ``TaskRoots``.
+    func roots(of spoilt: [FinishedTask], in transaction: Transaction) throws -> [FinishedTask] {
+        try TaskRoots(of: spoilt, store, in: transaction).found
+    }
+
     public func task(_ id: String, in transaction: Transaction) throws -> AgentTask {
         guard let taskID = TaskID(id), let task = try store.task(taskID, in: transaction) else {
             throw Problem.notFound("task", id)

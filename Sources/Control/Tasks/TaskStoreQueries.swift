@@ -283,6 +283,16 @@ extension TaskStore {
         return oldest
     }
 
+    /// Since when each agent is at the task of each type that it is at for longest; the oldest first.
+    func inHandForLongest(limit: Int, in transaction: Transaction) throws -> [OldestTask] {
+        try transaction.rows(
+            """
+            SELECT type, owner, MIN(COALESCE(started_at, updated_at)) AS since FROM tasks
+            WHERE owner > '' AND state IN ('claimed', 'running') GROUP BY type, owner ORDER BY since LIMIT \(limit)
+            """
+        ).map { OldestTask(type: $0.text("type"), agent: $0.text("owner"), since: $0.time("since")) }
+    }
+
     /// Those of the tasks that have ended.
     func finished(_ ids: [String], in transaction: Transaction) throws -> [FinishedTask] {
         guard !ids.isEmpty else { return [] }

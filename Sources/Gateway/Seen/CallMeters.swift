@@ -199,6 +199,7 @@ extension AgentCall {
             outputTokens = buckets.outputTotal
         }
         contextTokens = model?.contextTokens
+        isInputRefused = record.failure == InputCheck.refusedCode
         nanoUSD = record.cost?.value
         switch record.door {
         case .chat, .responses, .messages: isTurn = record.status == .done

@@ -19,6 +19,8 @@ public struct AgentCall: Sendable {
     public var nanoUSD: Int64?
     /// Whether a model answered a conversation: embeddings and refusals are no turns.
     public var isTurn = false
+    /// Whether the guard of the model's input refused what the session said.
+    public var isInputRefused = false
 
     public init(agent: String?, model: String, startedAt: Timestamp, endedAt: Timestamp) {
         (self.agent, self.model, self.startedAt, self.endedAt) = (agent, model, startedAt, endedAt)

@@ -16,6 +16,7 @@ public final class AgentMeters: Sendable {
         /// By agent and model; its type is asked for when it is shown, as that may come later.
         var cost = SeriesTable<Int64>(AgentMetrics.cost, first: 0, seriesMax: SeriesNames.seriesMax)
         var sessions = AgentSessions()
+        var signs = SessionSigns()
         var calls = AgentCallMemory()
         var argumentsSeen = RecentSet<Int>(capacity: AgentMeters.argumentsMax)
         /// The spans above those that used tokens: what two instrumentations tell, one inside the other, is the same.
@@ -83,6 +84,7 @@ public final class AgentMeters: Sendable {
         let key = AgentSessions.Key(agent: agent, session: call.session)
         state.sessions.hear(
             key, from: call.startedAt.microseconds, until: call.endedAt.microseconds, isTurn: call.isTurn, at: now)
+        if call.isInputRefused { state.signs.note(key, at: now) }
         if call.session == nil, call.isTurn, let trace = call.trace { state.sessions.turn(of: trace, at: now) }
         if let window = call.contextTokens {
             fill(call.model, key, call.inputTokens, of: window, call.endedAt.microseconds, &state, at: now)
@@ -110,6 +112,9 @@ public final class AgentMeters: Sendable {
         case .tool:
             let tool = head.tool ?? head.name
             state.tools.add(1, [agent, tool, span.clues.outcome(head.status).rawValue])
+            if span.clues.givesOrders {
+                state.signs.note(AgentSessions.Key(agent: agent, session: head.session), at: now)
+            }
             if let arguments = span.clues.arguments {
                 var hasher = Hasher()
                 hasher.combine(agent)
@@ -193,7 +198,7 @@ extension AgentMeters: SubjectKeeper {
     private static func erase(_ subject: SubjectMatch, _ state: inout State) -> Int {
         func isMeant(_ text: String) -> Bool { subject.isMet(by: text) }
         func isSeries(_ labels: [String]) -> Bool { labels.contains(where: isMeant) }
-        return state.sessions.erase(where: isMeant)
+        return state.sessions.erase(where: isMeant) + state.signs.erase(where: isMeant)
             + state.calls.erase(where: isMeant)
             + state.tokens.remove(labelled: isSeries) + state.tools.remove(labelled: isSeries)
             + state.repeats.remove(labelled: isSeries) + state.contexts.remove(labelled: isSeries)
@@ -210,7 +215,11 @@ extension AgentMeters: MetricSource {
         let now = world.now
         var context = GaugeFamily(AgentMetrics.context)
         // Families alone are copied: what else there is would be copied anew by whoever counts next.
+        var signs = GaugeFamily(AgentMetrics.signs)
         let (counters, histograms, costs, open) = state.withLock { state in
+            for (key, count) in state.signs.sweep(at: now) {
+                signs.raise(Double(count), [key.agent, key.session ?? ""])
+            }
             for ended in state.sessions.sweep(at: now) {
                 state.sessionTime.observe(ended.seconds, [ended.agent])
                 state.turns.observe(Double(ended.turns), [ended.agent])
@@ -224,6 +233,7 @@ extension AgentMeters: MetricSource {
         for family in counters { page.add(family) }
         for family in histograms { page.add(family) }
         page.add(context)
+        page.add(signs)
         page.add(AgentMetrics.sessions, Double(open))
         var cost = CounterFamily(AgentMetrics.cost, digits: NanoDollars.digits)
         for (labels, value) in costs.series { cost.add(value, [labels[0], types(labels[0]), labels[2]]) }

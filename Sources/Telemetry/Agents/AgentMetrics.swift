@@ -30,12 +30,19 @@ enum AgentMetrics {
     static let turns = Metric.histogram(
         "agent_turns_per_session", "How many model calls sessions had that ended.", labels: ["agent"], open: ["agent"])
     static let sessions = Metric.gauge("agent_sessions_open", "Sessions that have not ended.")
+    static let signs = Metric.gauge(
+        "agent_session_injection_signs",
+        "Signs of the last hour that something was put into a session that gives it other orders: results of tools "
+            + "that tell the model to leave its instructions, and calls that an input guard refused. Of the 200 "
+            + "sessions that had one last.",
+        labels: ["agent", "session"], open: ["session", "agent"])
     static let cost = Metric.counter(
         "agent_cost_usd_total", "What agents' model calls cost, in US dollars, by the prices of their day.",
         labels: ["agent", "agent_type", "model"], open: ["agent", "model"])
 
     static let all = [
-        tokens, tools, repeats, context, contexts, memory, memoryTime, sessionTime, turns, sessions, cost,
+        tokens, tools, repeats, context, contexts, memory, memoryTime, sessionTime, turns, sessions, signs,
+        cost,
     ]
 
     static let ratioBounds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1]

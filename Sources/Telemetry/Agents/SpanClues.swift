@@ -10,6 +10,8 @@ struct SpanClues: Sendable, Equatable {
     var isTimeout = false
     /// Of the tool's arguments, as they were written; differs between processes. `nil` where there are none.
     var arguments: Int?
+    /// Whether the tool's result tells the model to leave what it was told; see ``InjectedOrders``.
+    var givesOrders = false
 
     /// - Parameter span: An OTLP `Span` that was read before.
     init(_ span: UnsafeRawBufferPointer) {
@@ -44,8 +46,15 @@ struct SpanClues: Sendable, Equatable {
             var hasher = Hasher()
             hasher.combine(bytes: value)
             arguments = hasher.finalize()
+        } else if !givesOrders, Self.resultNames.contains(where: isNamed) {
+            givesOrders = InjectedOrders.isFound(in: value)
         }
     }
+
+    /// Their names of what a tool answered.
+    private static let resultNames: [StaticString] = [
+        "gen_ai.tool.call.result", "output.value", "traceloop.entity.output",
+    ]
 
     /// OpenTelemetry's, OpenInference's and OpenLLMetry's names of what a tool was called with.
     private static let argumentNames: [StaticString] = [

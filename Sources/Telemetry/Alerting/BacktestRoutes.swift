@@ -8,15 +8,15 @@ public struct BacktestRoutes: Sendable {
     private static let path = "/api/v1/alerts/backtest"
 
     private let reader: any SeriesReader
-    private let rules: @Sendable () throws -> [RuleProgram]
+    private let rules: @Sendable () async throws -> [RuleProgram]
     private let world: World
     /// One at a time: a backtest reads as much as hundreds of queries.
     private let runner = QueryRunner(max: 1, time: RuleBacktest.time)
 
-    /// - Parameter rules: The rules that are known by name; the shipped ones unless others are given.
+    /// - Parameter rules: The rules that are known by name at that moment; the shipped ones unless others are given.
     public init(
         reader: any SeriesReader, world: World,
-        rules: @escaping @Sendable () throws -> [RuleProgram] = { try ShippedRules.programs().map(\.program) }
+        rules: @escaping @Sendable () async throws -> [RuleProgram] = { try ShippedRules.programs().map(\.program) }
     ) {
         self.reader = reader
         self.world = world
@@ -69,8 +69,9 @@ public struct BacktestRoutes: Sendable {
 
     private func answer(_ name: String?, _ text: String?, since: String?, _ step: String?) async throws -> APIReply {
         let programs: [RuleProgram]
-        do { programs = try text.map { [try RuleReader.read($0)] } ?? rules() } catch let refusal as RuleReader.Refusal
-        {
+        do {
+            if let text { programs = [try RuleReader.read(text)] } else { programs = try await rules() }
+        } catch let refusal as RuleReader.Refusal {
             throw Problem(
                 .badData, refusal.description, hint: "Each line says where it is wrong, as LINE:COLUMN.",
                 field: "rules")

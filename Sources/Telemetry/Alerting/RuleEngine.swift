@@ -26,7 +26,7 @@ public actor RuleEngine {
     }
 
     struct Group {
-        let entry: RuleBook.Entry
+        var entry: RuleBook.Entry
         let keys: [String]
         var runner: RuleRunner
         /// What is shown, also while the next evaluation is under way.
@@ -58,37 +58,26 @@ public actor RuleEngine {
 
     private var now: Int64 { world.now.microseconds / 1_000 }
 
-    /// Takes other rules. Rules that are there before and after go on where they were.
+    /// Takes other rules. Groups that are the same before and after go on as if nothing had happened; of others, rules
+    /// that keep their place keep their alerts and know the series that they made. What rules made that are gone gets a
+    /// stale mark (Prometheus, `rules.Manager.Update`).
     ///
     /// - Parameter states: Alerts that rules have from before, by what tells a rule apart.
     /// - Returns: Alerts of rules that are gone.
     @discardableResult
     public func load(
         _ book: RuleBook, states: [String: [AlertInstance]] = [:]
-    ) -> [(rule: String, instances: [AlertInstance])] {
-        var known = states
-        for group in groups {
-            for (rule, alerts) in group.runner.states {
-                known[group.keys[rule]] = Array(alerts.instances.values)
-            }
-        }
-        groups = book.entries.map { entry in
-            let keys = entry.ruleKeys
-            var alerts: [Int: AlertStates] = [:]
-            for (rule, key) in keys.enumerated() {
-                guard let instances = known.removeValue(forKey: key), entry.group.rules[rule].alert != nil else {
-                    continue
-                }
-                alerts[rule] = AlertStates(
-                    Dictionary(instances.map { ($0.labels, $0) }, uniquingKeysWith: { first, _ in first }))
-            }
-            return Group(
-                entry: entry, keys: keys, runner: RuleRunner(alerts),
-                alerts: alerts.mapValues { Array($0.instances.values) })
-        }
-        schedule = RuleSchedule(book.entries.map { ($0.key, $0.interval) }, from: now)
+    ) async -> [(rule: String, instances: [AlertInstance])] {
+        var left = RuleLeftovers(groups, states)
+        groups = book.entries.map { left.group($0) }
+        schedule = RuleSchedule(book.entries.map { ($0.key, $0.interval) }, from: now, goingOnFrom: schedule)
         tellMeters()
-        return known.map { ($0.key, $0.value) }
+        var batch = SampleBatch()
+        let present = groups.reduce(into: Set<LabelSet>()) { $0.formUnion($1.runner.series) }
+        for labels in left.series where !present.contains(labels) { batch.append(labels, Sample(now, Sample.stale)) }
+        // Where they cannot be kept, the series end by themselves some minutes later.
+        if !left.series.isEmpty { _ = try? await store.keep(batch) }
+        return left.alerts
     }
 
     public func due() -> [Due] { schedule.due(at: now).map(Due.init) }
@@ -106,8 +95,11 @@ public actor RuleEngine {
         do { _ = try await store.keep(work.batch) } catch {
             faults.append((entry.group.name, "what it recorded could not be kept: \(error)"))
         }
-        groups[number].runner = work.runner
         let states = work.runner.states
+        guard groups.indices.contains(number), groups[number].entry.key == entry.key else {
+            return Round(group: entry.key, time: time, interval: entry.interval, alerts: [], faults: faults)
+        }
+        groups[number].runner = work.runner
         note(work.outcome, states, of: number, at: time, missed: due.due.missed)
         let keys = groups[number].keys
         let alerts = before.union(states.keys).sorted().map { rule in
@@ -168,9 +160,8 @@ public actor RuleEngine {
 
     // MARK: Looking
 
-    /// Alerts whose condition holds, but not for long enough yet.
-    public var pending: [AlertInstance] {
-        groups.flatMap { $0.alerts.values.joined() }.filter { $0.state == .pending }
-            .sorted { ($0.activeAt, $0.labels) < ($1.activeAt, $1.labels) }
+    /// The rules as they are at this moment, without those of drills.
+    public var programs: [RuleProgram] {
+        groups.filter { !$0.entry.isOfDrill }.map { RuleProgram(groups: [$0.entry.group]) }
     }
 }

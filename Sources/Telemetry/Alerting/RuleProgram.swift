@@ -97,6 +97,9 @@ public struct RuleReader {
         let name = try members["name"]?.text() ?? ""
         guard !name.isEmpty else { throw node.fault("Groupname must not be empty") }
         let interval = try members["interval"]?.duration() ?? 0
+        if interval != 0, interval < RuleBook.intervalMin, let member = members["interval"] {
+            faults.append(member.fault("the interval \"\(try member.text())\" is below 1s, the shortest there is"))
+        }
         var rules: [RuleProgram.Rule] = []
         for node in try members["rules"]?.elements() ?? [] {
             if let rule = noting({ reader throws(MarkedYAML.Fault) in try reader.rule(node) }) { rules.append(rule) }

@@ -18,14 +18,23 @@ public struct RuleRunner: Sendable {
     }
 
     private(set) var alerts: [Place: AlertStates] = [:]
-    private var series: [Place: Set<LabelSet>] = [:]
+    private var made: [Place: Set<LabelSet>] = [:]
 
     public init() {}
 
-    /// A single group that goes on where it was: its alerts by the places of its rules.
-    init(_ alerts: [Int: AlertStates]) {
+    /// A single group that goes on where it was: its alerts, and the series that it made, by the places of its rules.
+    init(_ alerts: [Int: AlertStates], _ series: [Int: Set<LabelSet>] = [:]) {
         for (rule, states) in alerts { self.alerts[Place(group: 0, rule: rule)] = states }
+        for (rule, series) in series { made[Place(group: 0, rule: rule)] = series }
     }
+
+    /// The series that each rule of a single group made at last.
+    var seriesByRule: [Int: Set<LabelSet>] {
+        Dictionary(made.map { ($0.key.rule, $0.value) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// All of them.
+    var series: Set<LabelSet> { made.values.reduce(into: []) { $0.formUnion($1) } }
 
     /// The alerts of each rule of a single group.
     var states: [Int: AlertStates] {
@@ -70,9 +79,9 @@ public struct RuleRunner: Sendable {
             }
             for (labels, value) in samples { store(labels, value) }
             let now = Set(samples.map(\.labels))
-            let gone = (series[place] ?? []).subtracting(now)
+            let gone = (made[place] ?? []).subtracting(now)
             for labels in gone { store(labels, Sample.stale) }
-            series[place] = now
+            made[place] = now
             // What asked for these series is worth something else to the rules that follow.
             guard !now.isEmpty || !gone.isEmpty else { continue }
             for name in rule.alert == nil ? [rule.name] : Self.alertSeries { memo.forget(name) }

@@ -11,6 +11,7 @@ struct RuleSchedule: Sendable {
     }
 
     private struct Slot {
+        let key: String
         let interval: Int64
         let offset: Int64
         var next: Int64
@@ -21,11 +22,14 @@ struct RuleSchedule: Sendable {
     /// - Parameters:
     ///   - groups: What tells a group apart, and milliseconds.
     ///   - now: Milliseconds since 1970: none is due before.
-    init(_ groups: [(key: String, interval: Int64)], from now: Int64) {
+    ///   - before: The schedule so far: what it had of a group with the same interval, it goes on with.
+    init(_ groups: [(key: String, interval: Int64)], from now: Int64, goingOnFrom before: RuleSchedule? = nil) {
+        let known = Dictionary((before?.slots ?? []).map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
         slots = groups.map { key, interval in
+            if let slot = known[key], slot.interval == interval { return slot }
             let offset = Int64(Self.hash(key) % UInt64(interval))
             let last = Self.last(before: now, interval, offset)
-            return Slot(interval: interval, offset: offset, next: last < now ? last + interval : last)
+            return Slot(key: key, interval: interval, offset: offset, next: last < now ? last + interval : last)
         }
     }
 

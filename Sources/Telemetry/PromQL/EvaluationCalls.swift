@@ -118,7 +118,9 @@ extension Evaluation {
             guard let function = RangeFunctions.byName[name] else {
                 throw QueryFault.execution("function \"\(name)\" is not evaluated here")
             }
-            return try overRanges(source, grid, keepsName: name == "last_over_time") { window, _ in function(window) }
+            return try overRanges(
+                source, grid, keepsName: name == "last_over_time", ofCounters: name == "rate" || name == "increase"
+            ) { window, _ in function(window) }
         }
     }
 

@@ -2,6 +2,8 @@
 struct RangeWindow {
     let times: ArraySlice<Int64>
     let values: ArraySlice<Double>
+    /// The sum of what a counter had each time before it began anew.
+    let lostByResets: Double
     /// Both ends of the range itself.
     let start: Int64
     let end: Int64
@@ -138,8 +140,12 @@ extension Evaluation {
     }
 
     /// What a function makes of each range; `nil` where that is nothing.
+    ///
+    /// - Parameter ofCounters: Whether it asks for resets. These are rare and known by their places, so that a range of
+    ///   many samples is not looked through anew at each step.
     func overRanges(
-        _ source: RangeSource, _ grid: QueryGrid, keepsName: Bool = false, _ body: (RangeWindow, Int) -> Double?
+        _ source: RangeSource, _ grid: QueryGrid, keepsName: Bool = false, ofCounters: Bool = false,
+        _ body: (RangeWindow, Int) -> Double?
     ) throws -> [QueryColumn] {
         var columns: [QueryColumn] = []
         columns.reserveCapacity(source.series.count)
@@ -147,8 +153,10 @@ extension Evaluation {
             try hold(grid.count)
             var values = [Double](repeating: Sample.stale, count: grid.count)
             var isEmpty = true
+            let resets = ofCounters ? series.resets : []
             var low = 0
             var high = 0
+            var reset = 0
             for index in 0..<grid.count {
                 let now = grid.time(index)
                 let end = source.reference(now)
@@ -156,10 +164,16 @@ extension Evaluation {
                 while high < series.times.count, series.times[high] <= end { high += 1 }
                 while low < high, series.times[low] < start { low += 1 }
                 guard low < high else { continue }
-                try tick(high - low)
+                try tick(ofCounters ? 1 : high - low)
+                while reset < resets.count, resets[reset] <= low { reset += 1 }
+                var lost = 0.0
+                for place in resets[reset...] {
+                    guard place < high else { break }
+                    lost += series.values[place - 1]
+                }
                 let window = RangeWindow(
-                    times: series.times[low..<high], values: series.values[low..<high], start: start, end: end,
-                    now: now)
+                    times: series.times[low..<high], values: series.values[low..<high], lostByResets: lost,
+                    start: start, end: end, now: now)
                 guard let value = body(window, index) else { continue }
                 values[index] = value
                 isEmpty = false
@@ -169,5 +183,14 @@ extension Evaluation {
             columns.append(QueryColumn(labels: labels, values: values))
         }
         return try unique(columns, isStrict: true)
+    }
+}
+
+extension SeriesSamples {
+    /// The places of samples that are below the one before.
+    fileprivate var resets: [Int] {
+        values.withUnsafeBufferPointer { values in
+            values.indices.dropFirst().filter { values[$0] < values[$0 - 1] }
+        }
     }
 }

@@ -40,13 +40,7 @@ enum RangeFunctions {
             let firstTime = window.times.first, let lastTime = window.times.last
         else { return nil }
         var result = last - first
-        if isCounter {
-            var before = 0.0
-            for value in window.values {
-                if value < before { result += before }
-                before = value
-            }
-        }
+        if isCounter { result += window.lostByResets }
         var toStart = Double(firstTime - window.start) / 1_000
         let toEnd = Double(window.end - lastTime) / 1_000
         let sampled = Double(lastTime - firstTime) / 1_000

@@ -14,8 +14,9 @@ enum BehaviourRules {
                 RuleGroup(
                     name: "reeve.behaviour.sessions", intervalSeconds: 300,
                     rules: [.recording(sessions), .recording(usualSessions), .alert(sessionAbnormal)]),
+                RuleGroup(name: "reeve.behaviour.inputs", rules: [.alert(contextPoisoning)]),
             ]),
-        cases: contextCases + toolCases + sessionCases)
+        cases: contextCases + toolCases + sessionCases + inputCases)
 
     private static let contexts = RecordingRule(
         name: "agent_model:agent_context_utilization:p95_10m",
@@ -70,6 +71,34 @@ enum BehaviourRules {
         action: "Open a trace of a long session. Many turns of the same kind are a loop; few long ones are a slow "
             + "tool or "
             + "model.")
+}
+
+// MARK: Inputs
+
+extension BehaviourRules {
+    /// A page that speaks to models is read now and then, and one call that is refused is put in other words: what
+    /// stays in a conversation comes again with each call.
+    static let contextPoisoning = AlertRule(
+        name: "ContextPoisoning", severity: .warning, nature: .behavioural, mode: .contextPoisoning,
+        expression: "max by (agent, session) (agent_session_injection_signs) > 2",
+        summary: "Something gives orders to a session of agent {{ $labels.agent }}",
+        detail: "{{ $value | humanize }} times within an hour a tool told the model to leave its instructions, or an "
+            + "input guard refused a call, in the session {{ $labels.session }}: all that follows may be spoilt.",
+        action: "Read the session from the first such result on, set it apart, and close the door that it came through."
+    )
+
+    private static func signs(_ session: String) -> String {
+        "agent_session_injection_signs{agent=\"ann\",session=\"\(session)\"}"
+    }
+
+    private static let inputCases: [RuleCase] = [
+        RuleCase(
+            title: "each result speaks to the model", alert: "ContextPoisoning",
+            series: [(signs("s1"), "0+1x10"), (signs("s2"), "1x10")], at: "5m",
+            firing: [.init(labels: [("agent", "ann"), ("session", "s1")], shown: ["5"])]),
+        RuleCase(
+            title: "two in an hour", alert: "ContextPoisoning", series: [(signs("s1"), "1x30 2x30")], at: "45m"),
+    ]
 }
 
 // MARK: Histories

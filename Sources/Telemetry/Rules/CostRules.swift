@@ -6,7 +6,9 @@ enum CostRules {
             groups: [
                 RuleGroup(
                     name: "reeve.costs", intervalSeconds: 300, rules: [.recording(daily), .alert(costSpike)]),
-                RuleGroup(name: "reeve.budgets", rules: [.alert(budgetRunaway)]),
+                RuleGroup(
+                    name: "reeve.budgets",
+                    rules: [.recording(limit), .recording(pace), .recording(left), .alert(budgetRunaway)]),
             ]),
         cases: spikeCases + budgetCases)
 
@@ -24,12 +26,28 @@ enum CostRules {
             + "before, and more than $5.",
         action: "The page of costs says which agent, task and model it was. A budget holds them to a sum.")
 
-    /// A day's budget is nearly spent when the day is: that is no runaway, so it is the pace that counts.
+    /// Money that runs away is told by what is spent. Who lowers a limit, or takes it all, makes nobody spend: for some
+    /// hours it is measured by what the limit was.
+    private static let limit = RecordingRule(
+        name: "scope_unit:reeve_budget_limit:max6h",
+        expression: "max by (scope, unit) (max_over_time(reeve_budget_limit[6h])) > 0")
+    private static let pace = RecordingRule(
+        name: "scope_unit:reeve_budget_spent:share30m",
+        expression: "max by (scope, unit) (delta(reeve_budget_spent[30m])) / \(limit.name)")
+    private static let left = RecordingRule(
+        name: "scope_unit:reeve_budget_left:share",
+        expression: "1 - max by (scope, unit) (reeve_budget_spent) / \(limit.name)")
+
+    /// A day's budget is nearly spent when the day is: that is no runaway, so it is the pace that counts. Scopes that
+    /// are an agent's or a project's are its label as well, by which it is known whom to hold.
     static let budgetRunaway = AlertRule(
         name: "BudgetRunaway", severity: .critical, nature: .behavioural, mode: .budgetRunaway,
-        expression: "min by (scope) (reeve_budget_remaining_ratio) < 0.5 "
-            + "and min by (scope) (delta(reeve_budget_remaining_ratio[30m])) < -0.15 "
-            + "and min by (scope) (predict_linear(reeve_budget_remaining_ratio[30m], 3600)) < 0",
+        expression: named(
+            "project",
+            named(
+                "agent",
+                "min by (scope) (\(left.name) < 0.5 and \(pace.name) > 0.15 "
+                    + "and \(left.name) - 2 * \(pace.name) < 0)")),
         holdsFor: "5m",
         summary: "The budget of {{ $labels.scope }} will be gone within an hour",
         detail:
@@ -37,6 +55,10 @@ enum CostRules {
             + "at this pace nothing is left in an hour.",
         action: "The page of costs says which agent and task it is. Lower the task's budget, or pause the agent: who "
             + "has nothing left is refused.")
+
+    private static func named(_ kind: String, _ expression: String) -> String {
+        "label_replace(\(expression), \"\(kind)\", \"$1\", \"scope\", \"\(kind):(.*)\")"
+    }
 
     private static let cost = #"agent_cost_usd_total{agent="ann",agent_type="writer",model="m"}"#
 
@@ -55,14 +77,31 @@ enum CostRules {
             series: [(cost, "0+0.5x24 14+2x24")], at: "48h"),
     ]
 
-    private static let left = #"reeve_budget_remaining_ratio{scope="project:alpha"}"#
+    private static func budget(_ what: String, _ scope: String = "project:alpha") -> String {
+        "reeve_budget_\(what){scope=\"\(scope)\",unit=\"usd\"}"
+    }
 
     private static let budgetCases: [RuleCase] = [
         RuleCase(
-            title: "a hundredth of it goes each minute", alert: "BudgetRunaway", series: [(left, "0.75-0.01x60")],
-            at: "45m", firing: [.init(labels: [("scope", "project:alpha")], shown: ["30%"])]),
+            title: "a hundredth of it goes each minute", alert: "BudgetRunaway",
+            series: [
+                (budget("spent"), "50+2x60"), (budget("limit"), "200x60"),
+                (budget("spent", "agent:ann"), "5+0.2x60"), (budget("limit", "agent:ann"), "20x60"),
+                (budget("spent", "org"), "50+2x60"), (budget("limit", "org"), "200x60"),
+            ], at: "45m",
+            firing: [
+                .init(labels: [("agent", "ann"), ("scope", "agent:ann")], shown: ["30%"]),
+                .init(labels: [("scope", "org")], shown: ["30%"]),
+                .init(labels: [("project", "alpha"), ("scope", "project:alpha")], shown: ["30%"]),
+            ]),
         RuleCase(
             title: "the last of a day's budget at the end of the day", alert: "BudgetRunaway",
-            series: [(left, "0.2-0.002x90")], at: "80m"),
+            series: [(budget("spent"), "160+0.4x90"), (budget("limit"), "200x90")], at: "80m"),
+        RuleCase(
+            title: "a limit that somebody lowers to what is spent", alert: "BudgetRunaway",
+            series: [(budget("spent"), "20+0.1x90"), (budget("limit"), "200x60 25x30")], at: "80m"),
+        RuleCase(
+            title: "a limit that somebody takes away", alert: "BudgetRunaway",
+            series: [(budget("spent"), "20+0.1x90"), (budget("limit"), "0x90")], at: "80m"),
     ]
 }

@@ -19,9 +19,10 @@ enum FleetRules {
 
     static let taskStuck = AlertRule(
         name: "TaskStuck", severity: .warning, nature: .behavioural, mode: .infiniteLoop,
-        expression: "max by (task_type) (agent_task_oldest_in_progress_seconds) > 14400",
+        expression: "max by (task_type, agent) (agent_task_in_progress_seconds) > 14400 "
+            + "or on (task_type) max by (task_type) (agent_task_oldest_in_progress_seconds) > 14400",
         summary: "A task of the type {{ $labels.task_type }} is in progress for more than 4 hours",
-        detail: "The oldest one has been in progress for {{ $value | humanizeDuration }}.",
+        detail: "Agent {{ $labels.agent }} has been at it for {{ $value | humanizeDuration }}.",
         action: "Open the task: its heartbeats, its trace and its model calls say whether it moves. Hold it or "
             + "retry it.")
 
@@ -65,12 +66,19 @@ enum FleetRules {
     private static let taskCases: [RuleCase] = [
         RuleCase(
             title: "a task that does not end", alert: "TaskStuck",
-            series: [(#"agent_task_oldest_in_progress_seconds{task_type="report"}"#, "14000+60x10")], at: "10m",
-            firing: [.init(labels: [("task_type", "report")], shown: ["4h 3m 20s"])]),
+            series: [
+                (oldest("ann"), "14000+60x10"), (oldest("bob"), "0+60x10"),
+                (#"agent_task_oldest_in_progress_seconds{task_type="report"}"#, "14000+60x10"),
+            ], at: "10m",
+            firing: [.init(labels: [("agent", "ann"), ("task_type", "report")], shown: ["4h 3m 20s"])]),
         RuleCase(
             title: "a long task that ends", alert: "TaskStuck",
-            series: [(#"agent_task_oldest_in_progress_seconds{task_type="report"}"#, "14000+60x6 0x4")], at: "10m"),
+            series: [(oldest("ann"), "14000+60x6 0x4")], at: "10m"),
     ]
+
+    private static func oldest(_ agent: String) -> String {
+        "agent_task_in_progress_seconds{agent=\"\(agent)\",task_type=\"report\"}"
+    }
 
     private static let queueCases: [RuleCase] = [
         RuleCase(

@@ -8,9 +8,9 @@ enum MemoryRules {
                 RuleGroup(
                     name: "reeve.memory.failures",
                     rules: failureGuard.rules(
-                        part: "sum by (operation) "
+                        part: "sum by (agent, operation) "
                             + #"(increase(agent_memory_operations_total{status="failure"}[10m]))"#,
-                        whole: "sum by (operation) (increase(agent_memory_operations_total[10m]))")
+                        whole: "sum by (agent, operation) (increase(agent_memory_operations_total[10m]))")
                         + [.alert(memoryErrors)]),
             ]),
         cases: latencyCases + failureCases)
@@ -34,16 +34,17 @@ enum MemoryRules {
             + "the dashboard has all three.")
 
     private static let failureGuard = RatioGuard(
-        part: "operation:agent_memory_operations_failed", whole: "operation:agent_memory_operations", window: "10m")
+        part: "agent_operation:agent_memory_operations_failed", whole: "agent_operation:agent_memory_operations",
+        window: "10m")
 
     /// What is wrong in a memory and can yet be read is not seen by this.
     static let memoryErrors = AlertRule(
         name: "MemoryErrors", severity: .critical, nature: .infrastructure, mode: .memoryCorruption,
         expression: failureGuard.condition(above: 0.1, eventsOfPart: 5), holdsFor: "5m",
-        summary: "Memory fails to {{ $labels.operation }}",
+        summary: "The memory of agent {{ $labels.agent }} fails to {{ $labels.operation }}",
         detail:
             "{{ $value | humanizePercentage }} of these operations of the last 10 minutes failed, more than 5: what "
-            + "agents remember may be damaged.",
+            + "the agent remembers may be damaged.",
         action: "Let nobody write to it until it is known what is wrong; a copy from before can be restored.")
 
     private static func took(_ bound: String) -> String {
@@ -75,7 +76,7 @@ enum MemoryRules {
         RuleCase(
             title: "a quarter of the reads fails", alert: "MemoryErrors",
             series: [(operations("success"), "0+9x30"), (operations("failure"), "0+3x30")], at: "20m",
-            firing: [.init(labels: [("operation", "read")], shown: ["25%"])]),
+            firing: [.init(labels: [("agent", "ann"), ("operation", "read")], shown: ["25%"])]),
         RuleCase(
             title: "one in a hundred fails", alert: "MemoryErrors",
             series: [(operations("success"), "0+99x30"), (operations("failure"), "0+1x30")], at: "20m"),

@@ -25,14 +25,22 @@ enum TaskRules {
         part: "agent:agent_reviews_against", whole: "agent:agent_reviews", window: "1h")
 
     /// One type that fails is that type's own matter; what depends on it is of another.
+    private static let spread =
+        "count(sum by (task_type) (increase(agent_tasks_finished_total{status=~\"failed|skipped\"}[15m])) > 1.5) > 1 "
+        + "and " + endGuard.condition(above: 0.4, eventsOfPart: 5)
+
+    /// Whose work those began from that went wrong, where they say what they depend on.
+    private static let roots = "sum by (agent, task_type) (increase(agent_downstream_failures_total[15m])) > 2.5"
+
+    /// With the labels of the root; without any where none is known.
     static let cascadingFailure = AlertRule(
         name: "CascadingFailure", severity: .critical, nature: .behavioural, mode: .cascadingFailure,
-        expression: "count(sum by (task_type) "
-            + #"(increase(agent_tasks_finished_total{status=~"failed|skipped"}[15m])) > 1.5) > 1 and "#
-            + endGuard.condition(above: 0.4, eventsOfPart: 5),
+        expression: "0 * (\(roots)) + on () group_left () (\(spread)) or on () (\(spread))",
         summary: "Tasks of {{ $value }} types fail one after the other",
         detail: "More than 40 % of the tasks that ended in the last 15 minutes failed, or were skipped as what they "
-            + "depended on failed, and they are of {{ $value }} types: one bad result may be what the others fail on.",
+            + "depended on failed, and they are of {{ $value }} types: one bad result may be what the others fail on. "
+            + "They began from what agent \"{{ $labels.agent }}\" made in tasks of the type "
+            + "\"{{ $labels.task_type }}\"; nothing stands there where they depend on nothing.",
         action: "Open the task that failed first: its deliverable is what the others began from. Hold what depends on "
             + "it, and pause the agent that made it.")
 
@@ -51,12 +59,21 @@ enum TaskRules {
         "agent_tasks_finished_total{agent=\"ann\",task_type=\"\(type)\",status=\"\(status)\"}"
     }
 
+    private static let spoilt = #"agent_downstream_failures_total{agent="ann",task_type="draft"}"#
+
     private static let endCases: [RuleCase] = [
         RuleCase(
             title: "a draft fails, and what depends on it", alert: "CascadingFailure",
             series: [
                 (ended("draft", "done"), "0+1x20 20x10"), (ended("draft", "failed"), "0x20 0+1x10"),
                 (ended("review", "skipped"), "0x20 0+1x10"), (ended("print", "done"), "0+1x20 20x10"),
+                (spoilt, "0x20 0+1x10"),
+            ], at: "30m", firing: [.init(labels: [("agent", "ann"), ("task_type", "draft")], shown: ["2", "2"])]),
+        RuleCase(
+            title: "what fails depends on nothing", alert: "CascadingFailure",
+            series: [
+                (ended("draft", "failed"), "0x20 0+1x10"), (ended("review", "failed"), "0x20 0+1x10"),
+                (ended("print", "done"), "0+1x20 20x10"),
             ], at: "30m", firing: [.init(labels: [], shown: ["2", "2"])]),
         RuleCase(
             title: "one type fails alone", alert: "CascadingFailure",
