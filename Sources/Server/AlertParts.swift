@@ -53,7 +53,8 @@ struct AlertParts: Sendable {
         let address = PublicAddress(settings.http)
         self.address = address
         let calling = OnCallFollower()
-        (incidents, containments, runbooks) = Self.answers(plan, ground, calling, records, settings, world)
+        (incidents, containments, runbooks) = Self.answers(
+            plan, ground, calling, RuleVerification(hasSeries: metrics != nil), records, settings, world)
         let drills = DrillService(
             ground: DrillYard(
                 tasks: ground.tasks, agents: ground.agents, access: ground.access, gateway: ground.gateway),
@@ -85,14 +86,14 @@ struct AlertParts: Sendable {
 
     /// Incidents, and those who act on them.
     private static func answers(
-        _ plan: AlertPlan, _ ground: Ground, _ calling: OnCallFollower,
+        _ plan: AlertPlan, _ ground: Ground, _ calling: OnCallFollower, _ verification: RuleVerification,
         _ records: (events: Events, audit: AuditService), _ settings: Settings, _ world: World
     ) -> (IncidentService, ContainmentService, RunbookService) {
         func incidents(_ followers: [any IncidentFollower]) -> IncidentService {
             IncidentService(
                 events: records.events, audit: records.audit, world: world, followers: followers,
                 surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
-                policy: IncidentPolicy(settings.incidents))
+                policy: IncidentPolicy(settings.incidents), verifications: [verification])
         }
         let containments = ContainmentService(
             agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
@@ -100,7 +101,7 @@ struct AlertParts: Sendable {
             alerts: AlertService(events: records.events, world: world), incidents: incidents([]),
             events: records.events, audit: records.audit, world: world)
         let runbooks = RunbookService(
-            library: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
+            shelf: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
             world: world)
         return (incidents([containments, calling]), containments, runbooks)
     }

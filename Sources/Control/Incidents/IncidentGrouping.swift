@@ -10,7 +10,8 @@ enum IncidentGrouping {
 
     /// Labels that name what an alert is about.
     static let subjectLabels = [
-        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "drill",
+        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "project", "session", "scope",
+        "drill",
     ]
 
     /// Alerts with the same key are one incident's, whatever else is known.

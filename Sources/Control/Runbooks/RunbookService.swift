@@ -11,18 +11,27 @@ public protocol RunbookReading: Sendable {
 /// Runs runbooks on incidents. ``RunbookLoop`` takes their steps.
 public struct RunbookService: Sendable {
     let store = RunbookStore()
-    public let library: RunbookLibrary
+    public let shelf: RunbookShelf
+    public var library: RunbookLibrary { shelf.library }
     let containments: ContainmentService
     let events: Events
     let audit: AuditService
     let world: World
 
     public init(
+        shelf: RunbookShelf, containments: ContainmentService, events: Events, audit: AuditService,
+        world: World
+    ) {
+        (self.shelf, self.containments) = (shelf, containments)
+        (self.events, self.audit, self.world) = (events, audit, world)
+    }
+
+    public init(
         library: RunbookLibrary = .shipped, containments: ContainmentService, events: Events, audit: AuditService,
         world: World
     ) {
-        (self.library, self.containments) = (library, containments)
-        (self.events, self.audit, self.world) = (events, audit, world)
+        self.init(
+            shelf: RunbookShelf(library), containments: containments, events: events, audit: audit, world: world)
     }
 
     public func run(_ id: String, in transaction: Transaction) throws -> RunbookRun {
