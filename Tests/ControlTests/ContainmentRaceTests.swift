@@ -184,16 +184,19 @@ struct ContainmentRaceTests {
                     .filter { $0.action.hasPrefix("containment.") }.map { "\($0.action) \($0.actor)" }
             }
             let actor = TaskFixture.operatorKey.actor
-            #expect(audit == [
-                "containment.proposed \(actor)", "containment.approved \(actor)", "containment.acted reeve",
-                "containment.reversal_ordered \(actor)", "containment.reversed reeve",
-                "containment.proposed \(actor)", "containment.refused \(actor)",
-            ])
+            #expect(
+                audit == [
+                    "containment.proposed \(actor)", "containment.approved \(actor)", "containment.acted reeve",
+                    "containment.reversal_ordered \(actor)", "containment.reversed reeve",
+                    "containment.proposed \(actor)", "containment.refused \(actor)",
+                ])
             let story = try await fixture.timeline(incident).filter { $0.kind == "containment" }.map(\.action)
-            #expect(story == [
-                "proposed", "approved", "pauseAgent", "acted", "reversal_ordered", "pauseAgent_reversed", "reversed",
-                "proposed", "refused",
-            ])
+            #expect(
+                story == [
+                    "proposed", "approved", "pauseAgent", "acted", "reversal_ordered", "pauseAgent_reversed",
+                    "reversed",
+                    "proposed", "refused",
+                ])
         }
     }
 
@@ -205,7 +208,7 @@ struct ContainmentRaceTests {
             let now = fixture.base.world.now
             for (query, index) in [
                 (ContainmentStore.dueList(at: now, limit: 50), "containments_due"),
-                (ContainmentStore.overList(quietSince: now, limit: 50), "containments_in_force"),
+                (ContainmentStore.inForceList(after: "", limit: 50), "containments_in_force"),
                 (RunbookStore.dueList(at: now, limit: 50), "runbook_runs_due"),
                 (IncidentProofStore.dueList(at: now, limit: 50), "incidents_unproven"),
             ] {
@@ -224,9 +227,14 @@ struct ContainmentRaceTests {
 
     @Test("plans in force are looked at without a write, and all of them are taken back")
     func fair() async throws {
-        try await ContainmentFixture.on(.sqlite, policy: try ContainmentPolicy(["containment": [
-            "default": "act", "limits": ["perHour": 1_000],
-        ]])) { fixture in
+        try await ContainmentFixture.on(
+            .sqlite,
+            policy: try ContainmentPolicy([
+                "containment": [
+                    "default": "act", "limits": ["perHour": 1_000],
+                ]
+            ])
+        ) { fixture in
             let count = ContainmentLoop.roundMax + 10
             for number in 0..<count {
                 try await fixture.register("a\(number)")

@@ -40,9 +40,10 @@ struct ContainmentReachTests {
             let order = try #require(ContainmentOrder(.holdDownstream, [.tasks: [fleet.first.id.text]]))
             let preview = try await fixture.storage.read { try fixture.service.preview([order], in: $0) }
             let spared = preview["blastRadius"]?["spared"]?.array ?? []
-            #expect(Set(spared.compactMap { $0["target"]?.string }) == [
-                "task:\(fleet.pinned.id)", "task:\(fleet.paid.id)",
-            ])
+            #expect(
+                Set(spared.compactMap { $0["target"]?.string }) == [
+                    "task:\(fleet.pinned.id)", "task:\(fleet.paid.id)",
+                ])
             #expect(spared.compactMap { $0["detail"]?.string }.contains { $0.contains("agent:payer") })
             #expect(preview["steps"]?.array?[0]["spared"]?.array?.count == 2)
             #expect(preview["blastRadius"]?["tasksHeld"]?["names"] == .list([fleet.plain.id.text]))
@@ -188,7 +189,8 @@ struct ContainmentReachTests {
     @Test("a door that is there is asked for all that there is only after a yes")
     func everything() async throws {
         let door = TestDoor()
-        try await ContainmentFixture.on(.sqlite, policy: try .acting, doors: ContainmentDoors(memory: door)) { fixture in
+        try await ContainmentFixture.on(.sqlite, policy: try .acting, doors: ContainmentDoors(memory: door)) {
+            fixture in
             let incident = try await fixture.fire("MemoryErrors", [("operation", "read")], mode: .memoryCorruption)
             let asked = try #require(try await fixture.containments(incident).first)
             #expect(asked.state == .asked && asked.reason.contains("all that there is"))
@@ -230,9 +232,11 @@ struct ContainmentReachTests {
             let incident = try await fixture.fire("TaskStuck", [("task_type", "report")], mode: .infiniteLoop)
             try await fixture.act()
             let found = try #require(try await fixture.containments(incident).first)
-            #expect(found.state == .acted && found.steps.map(\.order.action) == [
-                .holdTask, .pauseAgent, .killProcess, .reassign,
-            ])
+            #expect(
+                found.state == .acted
+                    && found.steps.map(\.order.action) == [
+                        .holdTask, .pauseAgent, .killProcess, .reassign,
+                    ])
             #expect(found.steps.allSatisfy { $0.state == .done }, "\(found.steps.map(\.outcomes))")
             let after = try await fixture.base.task(stuck.id)
             #expect(after.fence > stuck.fence && after.pinnedAgent == nil)
@@ -276,7 +280,8 @@ struct ContainmentReachTests {
 
     @Test("calls that fail for one agent alone pause it; where what it calls is out, that is contained")
     func failingAgent() async throws {
-        try await ContainmentFixture.on(.sqlite, policy: try .acting, models: StillModels(["m": ["main/x"]])) { fixture in
+        try await ContainmentFixture.on(.sqlite, policy: try .acting, models: StillModels(["m": ["main/x"]])) {
+            fixture in
             try await fixture.register("ann")
             let incident = try await fixture.fire("HighErrorRate", [("agent", "ann")], mode: .llmOutage)
             let found = try #require(try await fixture.containments(incident).first)
@@ -319,7 +324,9 @@ struct ContainmentReachTests {
             var taken: Set<String> = []
             for task in before {
                 let now = try await fixture.base.task(task.id)
-                if now.fence != task.fence || now.pauseRequestedAt != task.pauseRequestedAt { taken.insert(task.id.text) }
+                if now.fence != task.fence || now.pauseRequestedAt != task.pauseRequestedAt {
+                    taken.insert(task.id.text)
+                }
             }
             let stopped = preview["blastRadius"]?["tasksInProgress"]?["names"]?.array?.compactMap(\.string) ?? []
             #expect(taken == Set(stopped), "\(action) \(some)")
@@ -330,9 +337,13 @@ struct ContainmentReachTests {
     func bounded() async throws {
         try await ContainmentFixture.on(.sqlite) { fixture in
             var drafts: [JSONValue] = [["ref": "root", "title": "root"]]
-            for number in 0..<400 { drafts.append(["ref": .string("t\(number)"), "title": "t", "dependsOn": ["root"]]) }
-            let roots = [try await fixture.base.graph(drafts)[0], try await fixture.base.graph(drafts)[0],
-                try await fixture.base.graph(drafts)[0]]
+            for number in 0..<400 {
+                drafts.append(["ref": .string("t\(number)"), "title": "t", "dependsOn": ["root"]])
+            }
+            let roots = [
+                try await fixture.base.graph(drafts)[0], try await fixture.base.graph(drafts)[0],
+                try await fixture.base.graph(drafts)[0],
+            ]
             let order = try #require(ContainmentOrder(.holdDownstream, [.tasks: roots.map(\.id.text)]))
             let preview = try await fixture.storage.read { try fixture.service.preview([order], in: $0) }
             #expect(preview["blastRadius"]?["complete"] == false)

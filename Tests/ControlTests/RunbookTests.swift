@@ -299,15 +299,19 @@ struct RunbookTests {
             let bench = try await Bench(fixture)
             var waiting: [Identifier<RunbookRun>] = []
             for number in 0..<(RunbookLoop.roundMax + 5) {
-                let incident = try await fixture.fire("HighErrorRate", [("agent", "a\(number)"), ("queue", "q\(number)")])
+                let incident = try await fixture.fire(
+                    "HighErrorRate", [("agent", "a\(number)"), ("queue", "q\(number)")])
                 try await fixture.register("a\(number)")
                 waiting.append(
                     try await fixture.storage.write { [service = bench.service] in
-                        try service.start(nil, on: incident, approves: false, by: TaskFixture.operatorKey, in: $0).run.id
+                        try service.start(nil, on: incident, approves: false, by: TaskFixture.operatorKey, in: $0).run
+                            .id
                     })
             }
             for _ in 0..<2 { try await bench.loop.act() }
-            let due = { try await fixture.storage.read { try RunbookStore().due(at: .distantFuture, limit: 500, in: $0) } }
+            let due = {
+                try await fixture.storage.read { try RunbookStore().due(at: .distantFuture, limit: 500, in: $0) }
+            }
             #expect(try await due().isEmpty)
             let asked = bench.reader.asked.count
             try await bench.loop.act()

@@ -92,7 +92,8 @@ struct ContainmentModesScenarioTests {
 
         func held() async throws -> [String] {
             var held: [String] = []
-            for name in ["in hand", "next", "last", "well"] where try await task(name)["holds"]?.array?.isEmpty == false {
+            for name in ["in hand", "next", "last", "well"] where try await task(name)["holds"]?.array?.isEmpty == false
+            {
                 held.append(name)
             }
             return held

@@ -62,7 +62,8 @@ extension BlastRadius {
             return "\(what): \(names.prefix(Self.wordsMax).joined(separator: ", "))\(more)"
         }
         var lines = [
-            line("Agents", agents), line("Tasks that are stopped", tasksInProgress), line("Tasks that are held", tasksHeld),
+            line("Agents", agents), line("Tasks that are stopped", tasksInProgress),
+            line("Tasks that are held", tasksHeld),
             line("Waiting for those", downstream), line("Models", models), line("Sessions", sessions),
             line("Other", others),
         ].compactMap(\.self)

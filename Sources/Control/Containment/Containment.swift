@@ -106,7 +106,10 @@ public struct ContainmentStep: Sendable, Equatable {
     /// Ends it by what became of its targets.
     mutating func end(isActing: Bool, at now: Timestamp) {
         endedAt = now
-        guard isActing else { return state = .reversed }
+        guard isActing else {
+            state = .reversed
+            return
+        }
         let tried = outcomes.filter { $0.word != .spared }
         let refused = tried.count { $0.word == .refused }
         state = refused == tried.count ? .failed : refused > 0 ? .partial : .done

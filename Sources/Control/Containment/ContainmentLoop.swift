@@ -1,4 +1,5 @@
 import Kernel
+import Synchronization
 
 /// Acts: one step of each containment after the other, each written down before it begins and after it is done.
 ///
@@ -18,8 +19,21 @@ public struct ContainmentLoop: Sendable {
     /// What acts elsewhere has so long for each thing.
     static let doorTimeout = Span.seconds(30)
 
+    /// Plans in force that one round looks at; the next one goes on behind them.
+    static let lookedMax = 500
+
     let service: ContainmentService
     let storage: any Storage
+    private let turn = Turn()
+
+    /// How far the last round looked.
+    private final class Turn: Sendable {
+        private let state = Mutex("")
+        var after: String {
+            get { state.withLock { $0 } }
+            set { state.withLock { $0 = newValue } }
+        }
+    }
 
     public init(service: ContainmentService, storage: any Storage) {
         self.service = service
@@ -143,7 +157,8 @@ public struct ContainmentLoop: Sendable {
                 order: step.order, incidentID: containment.incidentID, key: step.key(of: containment.id))
             let spared = isActing ? now.outcomes.filter { $0.word == .spared } : []
             now.outcomes =
-                try (elsewhere?.outcomes
+                try
+                (elsewhere?.outcomes
                 ?? now.targets.map { target in
                     isActing
                         ? try service.hands.act(on: target, work, in: transaction)
@@ -186,7 +201,8 @@ public struct ContainmentLoop: Sendable {
                 incidentID: containment.incidentID, key: "\(step.key(of: containment.id))/\(target.name)")
             do {
                 let words = try await Deadline.run(within: Self.doorTimeout, world) { [doors = service.doors] in
-                    isActing ? try await doors.act(errand, through: door) : try await doors.reverse(errand, through: door)
+                    isActing
+                        ? try await doors.act(errand, through: door) : try await doors.reverse(errand, through: door)
                 }
                 outcomes.append(ContainmentOutcome(target.text, isActing ? .acted : .restored, words))
             } catch let problem as Problem where problem.code.status < 500 || problem.code == .notThereYet {
@@ -233,13 +249,17 @@ public struct ContainmentLoop: Sendable {
 
     /// Takes plans back, or proposes that, once all alerts of their incidents have ended for a while.
     func rampBack() async throws {
-        let over = try await storage.read { [store, world, policy = service.policy] in
-            try store.over(quietSince: world.now - policy.rampBack, limit: Self.roundMax, in: $0)
+        let after = turn.after
+        let (over, last) = try await storage.read { [service] transaction in
+            let some = try service.store.inForce(after: after, limit: Self.lookedMax, in: transaction)
+            let over = try some.filter { try service.isOver(incident: $0.incident, in: transaction) }.map(\.id)
+            return (over, some.count == Self.lookedMax ? some.last?.id.text : nil)
         }
+        turn.after = last ?? ""
         for id in over {
             try await storage.write { [service] transaction in
                 guard var now = try service.store.containment(id, in: transaction), now.state == .acted,
-                    now.overAt == nil, try service.isOver(now, in: transaction)
+                    now.overAt == nil, try service.isOver(incident: now.incidentID, in: transaction)
                 else { return }
                 try service.endedCondition(of: &now, in: transaction)
             }
@@ -267,8 +287,8 @@ extension ContainmentService {
 
     /// Whether all alerts of its incident have ended long enough ago, or somebody resolved it. What became a part of
     /// another incident is over with that one.
-    func isOver(_ containment: Containment, in transaction: Transaction) throws -> Bool {
-        guard let id = Identifier<Incident>(containment.incidentID),
+    func isOver(incident text: String, in transaction: Transaction) throws -> Bool {
+        guard let id = Identifier<Incident>(text),
             let incident = try incidents.incident(id, in: transaction)
         else { return true }
         if !incident.isOpen { return true }

@@ -19,7 +19,6 @@ struct ContainmentPlans: Sendable {
     static let cascadeWithin = Span.hours(1)
     /// How far back an agent's calls say what it depends on.
     static let callsWithin = Span.minutes(15)
-    static let callsMax = 200
     /// Agents of a type whose spending is compared.
     static let spendersMax = 50
 
@@ -99,8 +98,7 @@ struct ContainmentPlans: Sendable {
         let since = hands.world.now - Self.callsWithin
         let called = Set(
             try agents.flatMap { agent in
-                try CallStore().targets(of: agent, since: since, limit: Self.callsMax, in: transaction)
-                    .map(\.model)
+                try CallService.models(calledBy: agent, since: since, in: transaction)
             })
         let out = Set(
             all.filter { called.contains($0.name) }.flatMap(\.targets).filter { $0.breaker != .closed }.map(\.name))

@@ -34,7 +34,7 @@ struct ContainmentStore: Sendable {
 
     /// Writes how it stands; its steps stay. A run that waits for it is woken.
     func save(_ containment: Containment, in transaction: Transaction) throws {
-        if containment.origin == .runbook { try RunbookStore().wake(containment, in: transaction) }
+        if containment.origin == .runbook { try RunbookService.wake(containment, in: transaction) }
         try transaction.run(
             """
             UPDATE containments SET state = \(containment.state.rawValue), reason = \(containment.reason),
@@ -98,20 +98,18 @@ struct ContainmentStore: Sendable {
         try transaction.run("UPDATE containments SET due_at = \(time), failures = \(failures) WHERE id = \(id)")
     }
 
-    /// Plans in force, not said to be over, whose incidents are resolved or have been quiet since a moment.
-    static func overList(quietSince time: Timestamp, limit: Int) -> SQLText {
+    /// Plans that acted and whose condition was not said to be over, behind one of them.
+    static func inForceList(after id: String, limit: Int) -> SQLText {
         """
-        SELECT containments.id AS id FROM containments JOIN incidents ON incidents.id = containments.incident_id
-        WHERE containments.state = 'acted' AND containments.origin = 'plan' AND containments.over_at IS NULL
-          AND (incidents.resolved_at IS NOT NULL OR incidents.quiet_since <= \(time))
-        ORDER BY containments.id LIMIT \(limit)
+        SELECT id, incident_id FROM containments
+        WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL AND id > \(id) ORDER BY id LIMIT \(limit)
         """
     }
 
-    func over(
-        quietSince time: Timestamp, limit: Int, in transaction: Transaction
-    ) throws -> [Identifier<Containment>] {
-        try transaction.rows(Self.overList(quietSince: time, limit: limit)).map { $0.id("id") }
+    func inForce(
+        after id: String, limit: Int, in transaction: Transaction
+    ) throws -> [(id: Identifier<Containment>, incident: String)] {
+        try transaction.rows(Self.inForceList(after: id, limit: limit)).map { ($0.id("id"), $0.text("incident_id")) }
     }
 
     /// Moves what is done against one incident to the one that it became a part of.

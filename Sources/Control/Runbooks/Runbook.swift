@@ -144,15 +144,16 @@ extension Runbook.Expectation {
         case .empty: values.isEmpty
         case .present: !values.isEmpty
         case .compares(let comparison, let number):
-            !values.isEmpty && values.allSatisfy { value in
-                switch comparison {
-                case .below: value < number
-                case .atMost: value <= number
-                case .above: value > number
-                case .atLeast: value >= number
-                case .equal: value == number
+            !values.isEmpty
+                && values.allSatisfy { value in
+                    switch comparison {
+                    case .below: value < number
+                    case .atMost: value <= number
+                    case .above: value > number
+                    case .atLeast: value >= number
+                    case .equal: value == number
+                    }
                 }
-            }
         }
     }
 }
@@ -197,7 +198,8 @@ struct RunbookSubjects: Sendable {
             guard text.hasPrefix("{{"), text.hasSuffix("}}") else { return [text] }
             let word = text.dropFirst(2).dropLast(2)[...].bare
             if word == "scopes" {
-                let all = incident.subjects(of: "scope") + incident.subjects(of: "agent").map { "agent:\($0)" }
+                let all =
+                    incident.subjects(of: "scope") + incident.subjects(of: "agent").map { "agent:\($0)" }
                     + incident.subjects(of: "project").map { "project:\($0)" }
                 return all.enumerated().filter { !all[..<$0].contains($1) }.map(\.element)
             }

@@ -106,7 +106,8 @@ enum RunbookPageTemplates {
         "runbooks",
         #"""
         <div class="head"><h1>Runbooks</h1><span class="sub">{{subtitle}}</span></div>
-        {{#fault}}<p class="notice" data-state="broken" role="alert">What was changed is not taken, and the runbooks are as before:
+        {{#fault}}<p class="notice" data-state="broken" role="alert">What was changed is not taken:
+          the runbooks are as before.
           <code>{{fault}}</code></p>{{/fault}}
         <section class="panel" id="runbook-list" aria-label="Runbooks">
           <table class="table cards">

@@ -21,7 +21,7 @@ public enum RunbookSchema {
                   ended_at INTEGER, due_at INTEGER, PRIMARY KEY (run_id, number)) STRICT
                 """,
             ]),
-        // Runs are found by the time at which they go on; what speaks against incidents being verified is kept.
+        // Runs are found by the time at which they go on.
         Migration(
             "0107_runbook_due",
             [
@@ -29,15 +29,6 @@ public enum RunbookSchema {
                 "UPDATE runbook_runs SET due_at = started_at WHERE state = 'running'",
                 "CREATE INDEX runbook_runs_due ON runbook_runs (due_at, id) WHERE due_at IS NOT NULL",
                 "DROP INDEX runbook_runs_state",
-                """
-                CREATE TABLE incident_proofs (
-                  incident_id TEXT NOT NULL PRIMARY KEY, quiet_since INTEGER NOT NULL, pending TEXT NOT NULL,
-                  due_at INTEGER NOT NULL) STRICT
-                """,
-                """
-                CREATE INDEX incidents_unproven ON incidents (quiet_since, id)
-                WHERE resolved_at IS NULL AND quiet_since IS NOT NULL AND verified_at IS NULL
-                """,
             ]),
     ]
 }

@@ -34,6 +34,16 @@ public struct RunbookService: Sendable {
             shelf: RunbookShelf(library), containments: containments, events: events, audit: audit, world: world)
     }
 
+    /// Lets a run go on whose action came to something.
+    static func wake(_ containment: Containment, in transaction: Transaction) throws {
+        try RunbookStore().wake(containment, in: transaction)
+    }
+
+    /// What runs on an incident have to verify and have not.
+    static func unverified(of incident: String, in transaction: Transaction) throws -> [String] {
+        try RunbookStore().unverified(of: incident, in: transaction)
+    }
+
     public func run(_ id: String, in transaction: Transaction) throws -> RunbookRun {
         guard let known = Identifier<RunbookRun>(id), let found = try store.run(known, in: transaction) else {
             throw Problem.notFound("run", id)

@@ -17,7 +17,6 @@ struct IncidentProof: Sendable {
 /// clear for minutes, and where what stood still goes on: an alert ends by itself when nothing is said any more, which
 /// is no proof.
 public struct RuleVerification: IncidentVerification {
-    private let runs = RunbookStore()
     private let proofs = IncidentProofStore()
     /// Whether there are series to ask.
     private let hasSeries: Bool
@@ -25,7 +24,7 @@ public struct RuleVerification: IncidentVerification {
     public init(hasSeries: Bool) { self.hasSeries = hasSeries }
 
     public func pending(_ incident: Incident, in transaction: Transaction) throws -> [String] {
-        var pending = try runs.unverified(of: incident.id.text, in: transaction)
+        var pending = try RunbookService.unverified(of: incident.id.text, in: transaction)
         guard hasSeries, let quietSince = incident.quietSince else { return pending }
         if let proof = try proofs.proof(of: incident.id.text, in: transaction), proof.quietSince == quietSince {
             pending += proof.pending
@@ -170,7 +169,8 @@ public struct IncidentProofLoop: Sendable {
         func quoted(_ text: String) -> String {
             text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
         }
-        let names = "reeve_model_calls_total|agent_tool_calls_total|agent_tasks_finished_total|agent_tokens_consumed_total"
+        let names =
+            "reeve_model_calls_total|agent_tool_calls_total|agent_tasks_finished_total|agent_tokens_consumed_total"
         let (agent, model, provider) = (alert.labels["agent"], alert.labels["model"], alert.labels["provider"])
         if !agent.isEmpty {
             return Traffic(subject: "agent:\(agent)", series: #"{__name__=~"\#(names)",agent="\#(quoted(agent))"}"#)
