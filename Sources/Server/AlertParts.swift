@@ -32,7 +32,8 @@ struct AlertParts: Sendable {
         let address = PublicAddress(settings.http)
         self.address = address
         let calling = OnCallFollower()
-        let answers = IncidentParts(plan, ground, calling, records, settings, world)
+        let answers = IncidentParts(
+            plan, ground, calling, RuleVerification(hasSeries: metrics != nil), records, settings, world)
         self.answers = answers
         let drills = DrillService(
             ground: DrillYard(

@@ -7,14 +7,14 @@ public struct AlertPlan: Sendable {
     public let rules: AlertRuleSet
     public let notification: NotificationSettings
     public let containment: ContainmentPolicy
-    public let runbooks: RunbookLibrary
+    public let runbooks: RunbookShelf
     /// Who answers; `nil` where the settings name no file.
     public let onCall: OnCallPlan?
 
     /// Nothing but what is shipped, and no rules, as in simulations.
     public init() {
         (rules, notification) = (AlertRuleSet(), NotificationSettings())
-        (containment, runbooks, onCall) = (ContainmentPolicy(), .shipped, nil)
+        (containment, runbooks, onCall) = (ContainmentPolicy(), RunbookShelf(.shipped), nil)
     }
 
     /// - Throws: ``Problem`` `invalid_settings`, with the place of what is wrong.
@@ -27,8 +27,8 @@ public struct AlertPlan: Sendable {
         onCall = try OnCallFile.plan(settings.oncall, receivers: notification)
         do {
             containment = try ContainmentPolicy(section.document)
-            runbooks = try RunbookLibrary.configured(
-                by: section.document, beside: (section.file as NSString).deletingLastPathComponent)
+            runbooks = try RunbookShelf(
+                configuredBy: section.document, beside: (section.file as NSString).deletingLastPathComponent)
         } catch let problem as Problem {
             throw Self.refusal(problem.detail, problem.field ?? "alerts", section.file, hint: problem.hint)
         } catch let fault as RunbookLibrary.Fault {

@@ -309,6 +309,9 @@ public struct Features: Sendable {
         DoorRefusals(openAI: ModelRoutes.openAIRefusal, anthropic: ModelRoutes.anthropicRefusal)
     }
 
+    /// Reads the interface from within.
+    private var ownReader: RouteReader { RouteReader(limits: settings.limits) { interfaceRoutes } }
+
     public var loops: [Loop] {
         let parts: [[Loop]] = [
             access.loops, eventRoutes.loops,
@@ -324,10 +327,11 @@ public struct Features: Sendable {
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,
             ContainmentLoop(service: alerting.containments, storage: storage).loops,
-            RunbookLoop(
-                service: alerting.runbooks, reader: RouteReader(limits: settings.limits) { interfaceRoutes },
-                storage: storage
-            ).loops,
+            RunbookLoop(service: alerting.runbooks, reader: ownReader, storage: storage).loops,
+            metrics.map { _ in
+                IncidentProofLoop(incidents: alerting.incidents, reader: ownReader, storage: storage, world: world)
+                    .loops
+            } ?? [],
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,
             incidentLoops,

@@ -30,14 +30,14 @@ struct IncidentParts: Sendable {
 
     /// - Parameter calling: Tells people of incidents.
     init(
-        _ plan: AlertPlan, _ ground: Ground, _ calling: OnCallFollower,
+        _ plan: AlertPlan, _ ground: Ground, _ calling: OnCallFollower, _ verification: RuleVerification,
         _ records: (events: Events, audit: AuditService), _ settings: Settings, _ world: World
     ) {
         func incidents(_ followers: [any IncidentFollower]) -> IncidentService {
             IncidentService(
                 events: records.events, audit: records.audit, world: world, followers: followers,
                 surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
-                policy: IncidentPolicy(settings.incidents), runbooks: plan.runbooks)
+                policy: IncidentPolicy(settings.incidents), runbooks: plan.runbooks, verifications: [verification])
         }
         containments = ContainmentService(
             agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
@@ -45,7 +45,7 @@ struct IncidentParts: Sendable {
             alerts: AlertService(events: records.events, world: world), incidents: incidents([]),
             events: records.events, audit: records.audit, world: world)
         runbooks = RunbookService(
-            library: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
+            shelf: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
             world: world)
         self.incidents = incidents([containments, runbooks, calling])
     }

@@ -135,3 +135,54 @@ def test_a_run_goes_on_after_each_kill_and_acts_once(own: Server) -> None:
         ends = [e for e in events if e["type"] == "containment.acted" and e["data"]["containment"] == held["id"]]
         assert len(ends) == 1, ends
         api.post(f"/api/v1/containments/{held['id']}/reverse", {}, 200)
+
+
+def claims(data_dir: Path, containment: str) -> int:
+    """What is held by a containment, as the store says."""
+    with sqlite3.connect(data_dir / "reeve.db", timeout=20) as store:
+        return store.execute(
+            "SELECT count(*) FROM containment_claims WHERE step LIKE ?", (f"{containment}/%",)
+        ).fetchone()[0]
+
+
+def test_a_plan_goes_on_after_each_kill_acts_once_and_is_taken_back_once(own: Server) -> None:
+    chance = random.Random(20261124)
+    for number in range(KILLS):
+        api = own.api()
+        agent, healthy, queue = f"circling-{number}", f"working-{number}", f"circles-{number}"
+        for name in (agent, healthy):
+            api.post("/api/v1/agents", {"name": name}, 201)
+        task = api.create(queue)
+        claimed = api.post("/api/v1/tasks/claim", {"queues": [queue], "agent": agent, "limit": 1}, 200)
+        fence = claimed["items"][0]["fence"]
+        labels = {"alertname": f"Circles{number}", "severity": "critical", "agent": agent,
+                  "failure_mode": "infinite-loop"}
+        assert api.send("POST", "/api/v2/alerts", json=[{"labels": labels}]).status_code == 200
+        known = api.get("/api/v1/alerts?limit=200")["items"]
+        incident = next(item["incident"] for item in known if item["labels"]["alertname"] == f"Circles{number}")
+        plan = api.get(f"/api/v1/incidents/{incident}/containments")["items"][0]
+        one = f"/api/v1/containments/{plan['id']}"
+
+        for verb, end in (("approve", "acted"), ("reverse", "reversed")):
+            own.api().post(f"{one}/{verb}", {}, 200)
+            time.sleep(chance.uniform(0, 0.4))
+            own.kill()
+            own.start()
+            until(lambda: own.api().get(one)["state"] == end, 20, end)
+            if verb == "approve":
+                assert {step["state"] for step in own.api().get(one)["steps"]} == {"done"}
+                assert own.api().get(f"/api/v1/agents/{agent}")["status"] == "paused"
+                assert own.api().task(task["id"])["holds"] == ["incident"]
+
+        api = own.api()
+        now = api.task(task["id"])
+        assert now["fence"] == fence + 1 and now["holds"] == [], now
+        assert api.get(f"/api/v1/agents/{agent}")["status"] != "paused"
+        assert claims(own.data_dir, plan["id"]) == 0
+        mine = [event for event in api.events() if agent in json.dumps(event) or task["id"] in json.dumps(event)]
+        kinds = [event["type"] for event in mine]
+        for kind in ("agent.paused", "agent.resumed", "task.hold_set", "task.reassigned"):
+            assert kinds.count(kind) == 1, (kind, kinds)
+        ends = [e["type"] for e in api.events() if e.get("data", {}).get("containment") == plan["id"]]
+        assert ends.count("containment.acted") == 1 and ends.count("containment.reversed") == 1, ends
+        assert not any(healthy in json.dumps(event) for event in mine), "the healthy one was touched"

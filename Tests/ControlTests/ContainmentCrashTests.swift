@@ -126,6 +126,8 @@ struct ContainmentCrashTests {
                     "all", on: incident, approves: true, by: TaskFixture.operatorKey, in: transaction
                 ).run.id
             }
+            // What is verified only counts once no alert fires.
+            try await fixture.end("ToolStorm", [("agent", "alpha")])
             if reverses {
                 try await first.go()
                 try await storage.write { transaction in

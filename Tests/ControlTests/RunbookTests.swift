@@ -36,6 +36,8 @@ struct RunbookTests {
         ("a mode that there is not", "name: a\nmode: flood\nchecks: [x]\n", "2:7"),
         ("an expression that cannot be read", "name: a\ndiagnosis:\n  - {title: t, query: 'rate('}\n", "3:23"),
         ("two questions in one", "name: a\ndiagnosis:\n  - {query: up, tasks: a=b}\n", "3:5"),
+        ("a step that would write", "name: a\ndiagnosis:\n  - {api: POST /api/v1/tasks}\n", "3:11"),
+        ("a question that is none", "name: a\ndiagnosis:\n  - {action: pauseAgent}\n", "3:6"),
         ("a path elsewhere", "name: a\ndiagnosis:\n  - {api: /metrics}\n", "3:11"),
         ("a path that climbs", "name: a\ndiagnosis:\n  - {api: /api/v1/../x}\n", "3:11"),
         ("a place for nothing", "name: a\ndiagnosis:\n  - {tasks: 'a={{moon}}'}\n", "3:13"),
@@ -105,6 +107,32 @@ struct RunbookTests {
                 == ShippedRules.alertNames.count + FailureMode.allCases.count)
     }
 
+    @Test("files are read anew once they change; where one is wrong all stays as it was, and the page says so")
+    func reloaded() async throws {
+        try await TestStorage.withFolder { folder in
+            func write(_ text: String) throws {
+                try text.write(toFile: "\(folder)/a.yml", atomically: true, encoding: .utf8)
+            }
+            try write("name: mine\nchecks: [look]\n")
+            let shelf = try RunbookShelf(configuredBy: ["runbooks": ["*.yml"]], beside: folder)
+            #expect(shelf.loops.count == 1 && shelf.library.runbook("mine")?.checks == ["look"])
+            try write("name: mine\nchecks: [look, and look again]\n")
+            shelf.reload()
+            #expect(shelf.library.runbook("mine")?.checks.count == 2 && shelf.fault == nil)
+            try write("name: mine\nchecks: nothing\n")
+            shelf.reload()
+            #expect(shelf.library.runbook("mine")?.checks.count == 2)
+            #expect(shelf.fault?.hasPrefix("\(folder)/a.yml:2:9: ") == true)
+            try write("name: other\nchecks: [look]\n")
+            shelf.reload()
+            #expect(shelf.library.runbook("mine") == nil && shelf.library.runbook("other") != nil && shelf.fault == nil)
+            try write(String(repeating: "#", count: Runbook.bytesMax + 1))
+            shelf.reload()
+            #expect(shelf.fault?.contains("bytes at most") == true)
+        }
+        #expect(RunbookShelf(.shipped).loops.isEmpty)
+    }
+
     @Test("names of an incident stand in texts, and break out of none")
     func templates() {
         let incident = Incident(
@@ -123,7 +151,7 @@ struct RunbookTests {
     static let expectations: [(String, [Double], Bool?)] = [
         ("empty", [], true), ("empty", [0], false), ("present", [], false), ("< 5", [4, 4.9], true),
         ("< 5", [4, 5], false), ("<= 5", [5], true), (">= 0.5", [0.4], false), ("== 0", [0, 0], true),
-        ("> 1", [], true),
+        ("> 1", [], false), ("< 1", [], false), ("== 0", [], false), ("< 1", [.nan], false),
         ("soon", [], nil), ("< x", [], nil), ("< inf", [], nil), ("", [], nil),
     ]
 
@@ -207,7 +235,15 @@ struct RunbookTests {
             fixture.time.advance(by: .seconds(30))
             try await bench.act()
             #expect(try await bench.run(id).steps[3].state == .started)
-            bench.reader.set([0.5])
+            // Nor while there is no data, or while the alert fires still.
+            for values in [[], [0.5]] {
+                bench.reader.set(values)
+                fixture.time.advance(by: .seconds(10))
+                try await bench.act()
+                #expect(try await bench.run(id).steps[3].state == .started, "\(values)")
+            }
+            #expect(try await bench.run(id).steps[3].evidence["fault"]?.string?.contains("still fire") == true)
+            try await fixture.end("HighErrorRate", [("agent", "writer")])
             fixture.time.advance(by: .seconds(10))
             try await bench.act()
             run = try await bench.run(id)
@@ -217,6 +253,73 @@ struct RunbookTests {
                 try service.tick(5, of: id.text, note: "it is", by: TaskFixture.operatorKey, in: $0)
             }
             #expect(run.state == .done && run.steps[4].actor == "operator:olga")
+        }
+    }
+
+    @Test("a milestone is not reached past what others have against it")
+    func against() async throws {
+        let stubborn = StubbornVerification()
+        try await ContainmentFixture.on(.sqlite, verifications: [stubborn]) { fixture in
+            let bench = try await Bench(fixture)
+            let id = try await bench.start().id
+            bench.reader.set([0.5])
+            try await fixture.end("HighErrorRate", [("agent", "writer")])
+            for _ in 0..<2 {
+                try await bench.act()
+                fixture.time.advance(by: .seconds(40))
+            }
+            #expect(try await bench.run(id).state == .checking)
+            #expect(try await fixture.timeline(bench.incident).contains { $0.action == "verified" } == false)
+        }
+    }
+
+    @Test("a text is read once, and a run keeps the one that it began with")
+    func texts() async throws {
+        let texts = RunbookTexts()
+        for _ in 0..<50 { _ = try texts.runbook(Self.text) }
+        #expect(texts.reads == 1)
+        try await ContainmentFixture.on(.sqlite) { fixture in
+            let bench = try await Bench(fixture)
+            let id = try await bench.start().id
+            let other = RunbookService(
+                library: try RunbookLibrary([try Runbook("name: isolate\nalerts: [HighErrorRate]\nchecks: [look]\n")]),
+                containments: fixture.service, events: fixture.base.events,
+                audit: AuditService(world: fixture.base.world), world: fixture.base.world)
+            let loop = RunbookLoop(service: other, reader: bench.reader, storage: fixture.storage)
+            try await loop.act()
+            try await fixture.act()
+            try await loop.act()
+            #expect(try await bench.run(id).steps.prefix(3).map(\.state) == [.done, .skipped, .done])
+        }
+    }
+
+    @Test("runs that wait for people are not looked at, and keep nobody waiting")
+    func waiting() async throws {
+        try await ContainmentFixture.on(.sqlite) { fixture in
+            let bench = try await Bench(fixture)
+            var waiting: [Identifier<RunbookRun>] = []
+            for number in 0..<(RunbookLoop.roundMax + 5) {
+                let incident = try await fixture.fire(
+                    "HighErrorRate", [("agent", "a\(number)"), ("queue", "q\(number)")])
+                try await fixture.register("a\(number)")
+                waiting.append(
+                    try await fixture.storage.write { [service = bench.service] in
+                        try service.start(nil, on: incident, approves: false, by: TaskFixture.operatorKey, in: $0).run
+                            .id
+                    })
+            }
+            for _ in 0..<2 { try await bench.loop.act() }
+            let due = {
+                try await fixture.storage.read { try RunbookStore().due(at: .distantFuture, limit: 500, in: $0) }
+            }
+            #expect(try await due().isEmpty)
+            let asked = bench.reader.asked.count
+            try await bench.loop.act()
+            #expect(bench.reader.asked.count == asked)
+            let last = try await bench.start().id
+            try await bench.act()
+            #expect(try await bench.run(last).steps[2].state == .done)
+            #expect(try await bench.run(waiting[0]).steps[2].state == .started)
         }
     }
 
@@ -232,6 +335,11 @@ struct RunbookTests {
             }
             let run = try await bench.run(id)
             #expect(run.state == .failed && run.reason.contains("No errors"))
+            let pending = try await fixture.storage.read { [incidents = fixture.incidents, id = bench.incident] in
+                let incident = try incidents.known(id, in: $0)
+                return try RuleVerification(hasSeries: false).pending(incident, in: $0)
+            }
+            #expect(pending == ["No errors"])
             #expect(try await fixture.eventTypes("runbook.") == ["runbook.started", "runbook.failed"])
         }
     }

@@ -62,7 +62,7 @@ struct ContainmentScenarioTests {
 
     // MARK: With models
 
-    private static func configure(_ settings: inout Settings) {
+    static func configure(_ settings: inout Settings) {
         settings.catalogue.document = [
             "providers": ["main": ["kind": "scripted"], "backup": ["kind": "scripted"]],
             "models": [
@@ -82,7 +82,7 @@ struct ContainmentScenarioTests {
         ]
     }
 
-    private static func fire(
+    static func fire(
         _ name: String, _ labels: [(String, String)], mode: FailureMode?, _ client: AppClient
     ) async throws -> String {
         let features = client.app.features
@@ -99,7 +99,7 @@ struct ContainmentScenarioTests {
     }
 
     /// Runs loops once each, now.
-    private static func run(_ client: AppClient, _ names: String..., rounds: Int = 3) async throws {
+    static func run(_ client: AppClient, _ names: String..., rounds: Int = 3) async throws {
         let loops = client.app.features.loops
         for _ in 0..<rounds {
             for name in names { try await #require(loops.first { $0.name == name }).body() }

@@ -16,7 +16,15 @@ public struct BlastRadius: Sendable {
     /// Ready tasks that would not be handed out.
     public var queued: Int64 = 0
     public var models: [String] = []
+    /// Sessions that are named; those of agents are the agents' own.
+    public var sessions: [String] = []
     public var others: [String] = []
+    /// What is meant by the orders and kept from them by the settings.
+    public var spared: [ContainmentOutcome] = []
+    /// What the attempts that would be stopped have used so far.
+    public var nanoUSDInFlight: Int64 = 0
+    /// Whether more would be touched than one step takes at a time.
+    public var isCut = false
     /// What the agents touched spend, from the calls of the last hour.
     public var nanoUSDPerHour: Int64 = 0
     public var agentsUntouched: Int64 = 0
@@ -25,14 +33,48 @@ public struct BlastRadius: Sendable {
     public var taskCount: Int64 { Int64(Set(tasksInProgress + tasksHeld + downstream).count) }
 
     mutating func add(_ other: BlastRadius) {
-        func merged(_ left: [String], _ right: [String]) -> [String] { left + right.filter { !left.contains($0) } }
+        func merged(_ left: [String], _ right: [String]) -> [String] {
+            let known = Set(left)
+            return left + right.filter { !known.contains($0) }
+        }
         agents = merged(agents, other.agents)
         tasksInProgress = merged(tasksInProgress, other.tasksInProgress)
         tasksHeld = merged(tasksHeld, other.tasksHeld)
         downstream = merged(downstream, other.downstream)
         models = merged(models, other.models)
+        sessions = merged(sessions, other.sessions)
         others = merged(others, other.others)
+        spared += other.spared.filter { !spared.contains($0) }
+        isCut = isCut || other.isCut
         queued = max(queued, other.queued)
+    }
+}
+
+extension BlastRadius {
+    /// Names that are told on a page.
+    private static let wordsMax = 5
+
+    /// For who has to decide: one line for each kind of thing that is touched, and one for what is not.
+    var words: [String] {
+        func line(_ what: String, _ names: [String]) -> String? {
+            guard !names.isEmpty else { return nil }
+            let more = names.count > Self.wordsMax ? " and \(names.count - Self.wordsMax) more" : ""
+            return "\(what): \(names.prefix(Self.wordsMax).joined(separator: ", "))\(more)"
+        }
+        var lines = [
+            line("Agents", agents), line("Tasks that are stopped", tasksInProgress),
+            line("Tasks that are held", tasksHeld),
+            line("Waiting for those", downstream), line("Models", models), line("Sessions", sessions),
+            line("Other", others),
+        ].compactMap(\.self)
+        if queued > 0 { lines.append("\(PageText.plural(Int(queued), "ready task")) not handed out") }
+        let money = (flight: BudgetLimit.dollars(nanoUSDInFlight).text, hour: BudgetLimit.dollars(nanoUSDPerHour).text)
+        if nanoUSDInFlight > 0 || nanoUSDPerHour > 0 {
+            lines.append("$\(money.flight) in flight, $\(money.hour) an hour")
+        }
+        lines += spared.prefix(Self.wordsMax).map { "Spared: \($0.target), \($0.detail)" }
+        if isCut { lines.append("And more than one step takes") }
+        return lines + ["\(PageText.plural(Int(agentsUntouched), "agent")) not touched"]
     }
 }
 
@@ -44,19 +86,27 @@ extension BlastRadius: JSONConvertible {
         return [
             "agents": named(agents), "tasksInProgress": named(tasksInProgress), "tasksHeld": named(tasksHeld),
             "downstream": named(downstream), "queued": .int(queued), "models": .list(models),
-            "others": .list(others), "usdPerHour": BudgetLimit.dollars(nanoUSDPerHour),
-            "untouched": ["agents": .int(agentsUntouched)],
+            "sessions": named(sessions), "others": .list(others),
+            "spared": .array(spared.prefix(Self.namesMax).map(\.json)), "complete": .bool(!isCut),
+            "usdPerHour": BudgetLimit.dollars(nanoUSDPerHour),
+            "usdInFlight": BudgetLimit.dollars(nanoUSDInFlight), "untouched": ["agents": .int(agentsUntouched)],
         ]
     }
 }
 
 extension ContainmentHands {
+    /// Agents whose spending is looked up.
+    static let spendersMax = 50
+
     /// What these orders would touch together.
     func radius(of orders: [ContainmentOrder], in transaction: Transaction) throws -> BlastRadius {
         var radius = BlastRadius()
         for order in orders { radius.add(try self.radius(of: order, in: transaction)) }
-        radius.nanoUSDPerHour = try radius.agents.prefix(BlastRadius.namesMax).reduce(0) {
+        radius.nanoUSDPerHour = try radius.agents.prefix(Self.spendersMax).reduce(0) {
             $0 + (try CallService.nanoUSDPerHour(of: $1, at: world.now, in: transaction))
+        }
+        radius.nanoUSDInFlight = try live(radius.tasksInProgress, in: transaction).values.reduce(0) {
+            $0 + $1.usageNow.nanoUSD
         }
         let known = try radius.agents.filter { try agents.agent(named: $0, in: transaction) != nil }
         let all = try agents.statusCounts(in: transaction).values.reduce(0, +)
@@ -64,10 +114,19 @@ extension ContainmentHands {
         return radius
     }
 
+    private func live(_ names: [String], in transaction: Transaction) throws -> [String: AgentTask] {
+        let ids = names.compactMap(TaskID.init)
+        guard !ids.isEmpty else { return [:] }
+        return Dictionary(try tasks.store.live(ids, in: transaction).map { ($0.id.text, $0) }) { first, _ in first }
+    }
+
     private func radius(of order: ContainmentOrder, in transaction: Transaction) throws -> BlastRadius {
+        let aim = try aim(order, in: transaction)
         var radius = BlastRadius()
+        (radius.spared, radius.isCut) = (aim.spared, aim.isCut)
         var roots: [String] = []
-        for target in try targets(of: order, in: transaction) {
+        let known = try live(aim.targets.filter(\.kind.isOfTask).map(\.name), in: transaction)
+        for target in aim.targets {
             switch target.kind {
             case .agentPause, .agentQuarantine:
                 radius.agents.append(target.name)
@@ -78,11 +137,10 @@ extension ContainmentHands {
                     radius.tasksInProgress += held.filter(\.state.isLeased).map(\.id.text)
                 }
                 roots += held.map(\.id.text)
-            case .agentResume, .config, .memory: radius.agents.append(target.name)
+            case .agentResume, .config, .memory:
+                if target.isEverything { radius.others.append(target.text) } else { radius.agents.append(target.name) }
             case .taskHold, .taskAttempt, .taskOwner:
-                guard let id = TaskID(target.name), let task = try tasks.store.live(id, in: transaction) else {
-                    continue
-                }
+                guard let task = known[target.name] else { continue }
                 if target.kind == .taskHold { radius.tasksHeld.append(target.name) }
                 if task.state.isLeased {
                     radius.tasksInProgress.append(target.name)
@@ -90,20 +148,29 @@ extension ContainmentHands {
                 }
                 roots.append(target.name)
             case .dispatch, .route: radius.models.append(target.name)
+            case .session where !target.isEverything && !target.name.hasPrefix("agent:"):
+                radius.sessions.append(target.name)
             default: radius.others.append(target.text)
             }
         }
         radius.downstream = try downstream(of: roots, in: transaction).map(\.text)
+        radius.queued = try queued(by: order, aim, radius, in: transaction)
+        return radius
+    }
+
+    /// Ready tasks that an order would keep from being handed out.
+    private func queued(
+        by order: ContainmentOrder, _ aim: ContainmentAim, _ radius: BlastRadius, in transaction: Transaction
+    ) throws -> Int64 {
+        let names = aim.targets.map(\.name)
         switch order.action {
         case .pauseDispatch:
             let tiers = models.models().filter { radius.models.contains($0.name) }.compactMap(\.tier)
-            radius.queued = try tasks.store.readyCount(
+            return try tasks.store.readyCount(
                 models: radius.models + tiers.map { "tier:\($0)" }, in: transaction)
-        case .pauseQueue: radius.queued = try tasks.store.readyCount(queues: order[.queues], in: transaction)
-        case .pauseAgent, .quarantineAgent:
-            radius.queued = try tasks.store.readyCount(agents: order[.agents], in: transaction)
-        default: break
+        case .pauseQueue: return try tasks.store.readyCount(queues: names, in: transaction)
+        case .pauseAgent, .quarantineAgent: return try tasks.store.readyCount(agents: names, in: transaction)
+        default: return 0
         }
-        return radius
     }
 }

@@ -56,6 +56,15 @@ public struct Containment: Sendable, Identified {
     /// When it was said that the condition is over.
     public var overAt: Timestamp?
     public var steps: [ContainmentStep] = []
+    /// How often its present step failed.
+    var failures: Int64 = 0
+
+    /// Tasks that steps before one took from those who had them.
+    func tasksTaken(before step: ContainmentStep) -> [String] {
+        guard step.order.action == .reassign, !step.order[.agents].isEmpty else { return [] }
+        return steps.filter { $0.number < step.number && $0.order[.agents] == step.order[.agents] }
+            .flatMap(\.targets).filter(\.kind.isOfTask).map(\.name)
+    }
 }
 
 /// One action of a containment, with what was before it.
@@ -65,6 +74,8 @@ public struct ContainmentStep: Sendable, Equatable {
         /// What it is to act on is written down; it may have acted or not.
         case started
         case done
+        /// Some of its targets could not be changed.
+        case partial
         case failed
         /// The part of Reeve that would act is not there yet.
         case unavailable
@@ -89,6 +100,21 @@ public struct ContainmentStep: Sendable, Equatable {
         self.order = order
     }
 
+    /// Whether something was changed by it that was not taken back.
+    var hasActed: Bool { state == .done || state == .partial }
+
+    /// Ends it by what became of its targets.
+    mutating func end(isActing: Bool, at now: Timestamp) {
+        endedAt = now
+        guard isActing else {
+            state = .reversed
+            return
+        }
+        let tried = outcomes.filter { $0.word != .spared }
+        let refused = tried.count { $0.word == .refused }
+        state = refused == tried.count ? .failed : refused > 0 ? .partial : .done
+    }
+
     /// Names the step to those who act: the same again acts once.
     func key(of containment: Identifier<Containment>) -> String { "\(containment.text)/\(number)" }
 }
@@ -98,10 +124,16 @@ public struct ContainmentTarget: Sendable, Hashable {
     public enum Kind: String, Sendable, CaseIterable {
         case agentPause, agentResume, agentQuarantine, taskHold, taskAttempt, taskOwner, dispatch, breaker, route
         case queue, budget, config, session, memory, goldenSet
+
+        var isOfTask: Bool { self == .taskHold || self == .taskAttempt || self == .taskOwner }
     }
 
     public let kind: Kind
     public let name: String
+
+    /// Stands for all that there is of a kind, where nobody is named; no name of anything.
+    public static let everything = "*"
+    public var isEverything: Bool { name == Self.everything }
 
     init(_ kind: Kind, _ name: String) { (self.kind, self.name) = (kind, name) }
 
@@ -138,6 +170,8 @@ public struct ContainmentOutcome: Sendable, Equatable {
         case restored
         /// Others changed it since, or hold it too: it stays as it is.
         case left
+        /// The settings keep containments from it.
+        case spared
     }
 
     public let target: String
@@ -184,6 +218,6 @@ extension Containment: JSONConvertible {
 
     /// Whether something of it can be taken back.
     public var canReverse: Bool {
-        state == .acted && steps.contains { $0.state == .done && $0.order.action.isReversible }
+        state == .acted && steps.contains { $0.hasActed && $0.order.action.isReversible }
     }
 }

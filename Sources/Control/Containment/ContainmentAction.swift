@@ -33,6 +33,13 @@ public enum ContainmentAction: String, Sendable, CaseIterable {
     /// Asks agents to go back to a version of their configuration.
     case pinBack
 
+    /// Whether it is known beforehand that nobody can act, and why.
+    func absence(_ order: ContainmentOrder, _ doors: ContainmentDoors) -> String? {
+        if let door, !doors.has(door) { return door.absence }
+        guard self == .pinBack, order.single(.version) == nil else { return nil }
+        return "Which version still got it right golden sets would say, which Reeve does not run yet: name one by hand."
+    }
+
     /// What it is called on pages.
     public var title: String {
         switch self {
@@ -86,7 +93,7 @@ public enum ContainmentAction: String, Sendable, CaseIterable {
         case .pauseQueue: [.queues]
         case .cutBudget: [.scopes]
         case .clearContext, .quarantineSession, .restoreContext: [.sessions, .agents]
-        case .goldenSetRun: [.goldenSets, .agents]
+        case .goldenSetRun: [.goldenSets, .agents, .models]
         }
     }
 
@@ -171,6 +178,17 @@ public struct ContainmentOrder: Sendable, Equatable {
         do { try check { $0 } } catch { return nil }
     }
 
+    /// One of a plan for what is behind a door: it may be about all that there is behind it.
+    init(behindDoor action: ContainmentAction, _ values: [ContainmentParameter: [String]] = [:]) {
+        self.action = action
+        self.values = values.filter { !$0.value.isEmpty }.mapValues {
+            Array(Self.unique($0).prefix(Self.namesMax))
+        }
+    }
+
+    /// Whether it names nobody, and so is about all that there is.
+    var isAboutAll: Bool { action.subjects.allSatisfy { self[$0].isEmpty } }
+
     /// One that was checked when it was kept.
     init(stored action: ContainmentAction, _ json: JSONValue) {
         self.action = action
@@ -215,13 +233,6 @@ public struct ContainmentOrder: Sendable, Equatable {
     public var words: String {
         let names = ContainmentParameter.allCases.filter { $0 != .evidence }.flatMap { self[$0] }
         return "\(action.rawValue) \(names.prefix(5).joined(separator: ", "))" + (names.count > 5 ? "…" : "")
-    }
-
-    /// The same without these names; `nil` where nothing is left.
-    func without(_ isSpared: (ContainmentParameter, String) -> Bool) -> ContainmentOrder? {
-        var rest = values
-        for parameter in action.subjects { rest[parameter] = self[parameter].filter { !isSpared(parameter, $0) } }
-        return ContainmentOrder(action, rest)
     }
 }
 

@@ -17,6 +17,7 @@ struct ContainmentHands: Sendable {
     let queues: QueueService
     let budgets: BudgetService
     let models: any LiveModels
+    let policy: ContainmentPolicy
     let world: World
 
     /// One step at work.
@@ -34,83 +35,16 @@ struct ContainmentHands: Sendable {
         }
     }
 
-    // MARK: Targets
-
-    /// What an order acts on now, in a stable order.
-    func targets(of order: ContainmentOrder, in transaction: Transaction) throws -> [ContainmentTarget] {
-        let found: [ContainmentTarget] =
-            switch order.action {
-            case .pauseAgent: order[.agents].map { ContainmentTarget(.agentPause, $0) }
-            case .resumeAgent: order[.agents].map { ContainmentTarget(.agentResume, $0) }
-            case .quarantineAgent: order[.agents].map { ContainmentTarget(.agentQuarantine, $0) }
-            case .pinBack: order[.agents].map { ContainmentTarget(.config, $0) }
-            case .pauseQueue: order[.queues].map { ContainmentTarget(.queue, $0) }
-            case .cutBudget: order[.scopes].map { ContainmentTarget(.budget, $0) }
-            case .useFallback: order[.models].map { ContainmentTarget(.route, $0) }
-            case .pauseDispatch: dependents(order).map { ContainmentTarget(.dispatch, $0) }
-            case .openBreaker: breakers(order).map { ContainmentTarget(.breaker, $0) }
-            case .holdTask: try inHand(order, in: transaction).map { ContainmentTarget(.taskHold, $0) }
-            case .killProcess: try inHand(order, in: transaction).map { ContainmentTarget(.taskAttempt, $0) }
-            case .reassign: try inHand(order, in: transaction).map { ContainmentTarget(.taskOwner, $0) }
-            case .holdDownstream:
-                try downstream(of: inHand(order, in: transaction), in: transaction)
-                    .map { ContainmentTarget(.taskHold, $0.text) }
-            case .clearContext, .quarantineSession, .restoreContext:
-                (order[.sessions] + order[.agents].map { "agent:\($0)" }).map { ContainmentTarget(.session, $0) }
-            case .memoryReadOnly, .offerMemoryRestore: order[.agents].map { ContainmentTarget(.memory, $0) }
-            case .goldenSetRun:
-                (order[.goldenSets] + order[.agents].map { "agent:\($0)" }).map { ContainmentTarget(.goldenSet, $0) }
-            }
-        return Array(found.prefix(Self.targetsMax))
-    }
-
-    /// The models named, and those that can be had of these providers alone.
-    private func dependents(_ order: ContainmentOrder) -> [String] {
-        let providers = Set(order[.providers])
-        guard !providers.isEmpty else { return order[.models] }
-        let alone = models.models().filter { model in
-            !model.targets.isEmpty && model.targets.allSatisfy { providers.contains($0.provider) }
-        }
-        return order[.models] + alone.map(\.name).filter { !order[.models].contains($0) }
-    }
-
-    private func breakers(_ order: ContainmentOrder) -> [String] {
-        let (names, providers) = (Set(order[.models]), Set(order[.providers]))
-        var seen: Set<String> = []
-        return models.models().flatMap { model in
-            model.targets.filter { names.contains(model.name) || providers.contains($0.provider) }.map(\.name)
-        }.filter { seen.insert($0).inserted }
-    }
-
-    /// The tasks named, and those that the agents named have in hand.
-    private func inHand(_ order: ContainmentOrder, in transaction: Transaction) throws -> [String] {
-        var seen: Set<String> = []
-        let held = try order[.agents].flatMap { agent in
-            try tasks.store.inHand(of: agent, limit: Self.tasksOfAgentMax, in: transaction).map(\.id.text)
-        }
-        return (order[.tasks] + held).filter { seen.insert($0).inserted }
-    }
-
-    /// All that waits for these tasks, however far down, the nearest first.
-    func downstream(of ids: [String], in transaction: Transaction) throws -> [TaskID] {
-        var found: [TaskID] = []
-        var seen = Set(ids)
-        var worklist = ids.compactMap(TaskID.init)
-        while !worklist.isEmpty, found.count < Self.targetsMax {
-            let next = try worklist.flatMap { try tasks.store.dependents(on: $0, in: transaction).map(\.taskID) }
-                .filter { seen.insert($0.text).inserted }
-            found += next
-            worklist = next
-        }
-        return Array(found.prefix(Self.targetsMax))
-    }
-
     // MARK: Acting
 
     /// Acts on one target. What it refuses is told and undone alone.
     func act(
         on target: ContainmentTarget, _ work: Work, in transaction: Transaction
     ) throws -> ContainmentOutcome {
+        // Somebody who is never to be touched may have taken it since it was aimed at.
+        if let guardian = try guardian(of: target, work.order, in: transaction) {
+            return .spared(target, for: guardian)
+        }
         do {
             return try transaction.part { try change(target, work, in: transaction) }
         } catch let problem as Problem where problem.code.status < 500 {

@@ -1,56 +1,70 @@
 import Kernel
 import Telemetry
 
+/// What is to be done against an incident: its orders in their order, and whom they are meant for.
+struct ContainmentPlan: Sendable {
+    var orders: [ContainmentOrder]
+    /// Agents that the incident is about, as it names them or as what it names leads to them.
+    var agents: Set<String>
+    /// What was found out on the way, for who has to decide.
+    var findings = ""
+}
+
 /// What is done against each mode of failure, as orders on what an incident is about, and on nothing else.
 struct ContainmentPlans: Sendable {
     /// Tasks that the root of a cascade is looked for from, and steps up the graph.
     static let cascadeTasksMax = 50
     static let cascadeStepsMax = 1_000
+    /// How far back failures and results are looked at that a cascade may have begun with.
+    static let cascadeWithin = Span.hours(1)
+    /// How far back an agent's calls say what it depends on.
+    static let callsWithin = Span.minutes(15)
+    /// Agents of a type whose spending is compared.
+    static let spendersMax = 50
 
     let hands: ContainmentHands
     let holds: any RunHolds
-    let policy: ContainmentPolicy
 
-    /// The steps of a plan, in their order; none where the incident names nothing to act on.
-    func orders(
+    /// The steps of a plan; none where the incident names nothing to act on.
+    func plan(
         for mode: FailureMode, _ incident: Incident, evidence: String, in transaction: Transaction
-    ) throws -> [ContainmentOrder] {
-        let agents = try Self.agents(of: incident, hands, in: transaction)
-        let tasks = incident.subjects(of: "task")
-        let found: [ContainmentOrder?] =
-            switch mode {
-            case .llmOutage: outage(incident, pausesDispatch: true)
-            case .modelDegradation: outage(incident, pausesDispatch: false)
-            case .infiniteLoop: loop(agents, tasks, evidence)
-            case .cascadingFailure: try cascade(agents, tasks, in: transaction)
-            case .staleContext:
-                [
-                    ContainmentOrder(.pauseAgent, [.agents: agents]),
-                    ContainmentOrder(.clearContext, [.agents: agents]),
-                ]
-            case .contextPoisoning:
-                [
-                    ContainmentOrder(
-                        .quarantineSession, [.agents: agents, .sessions: incident.subjects(of: "session")]),
-                    ContainmentOrder(.restoreContext, [.agents: agents, .sessions: incident.subjects(of: "session")]),
-                ]
-            case .memoryCorruption:
-                [
-                    ContainmentOrder(.memoryReadOnly, [.agents: agents]),
-                    ContainmentOrder(.offerMemoryRestore, [.agents: agents]),
-                ]
-            case .silentDrift: [ContainmentOrder(.goldenSetRun, [.agents: agents])]
-            case .budgetRunaway:
-                [
-                    ContainmentOrder(
-                        .cutBudget,
-                        [
-                            .scopes: agents.map { "agent:\($0)" }
-                                + incident.subjects(of: "project").map { "project:\($0)" }
-                        ])
-                ]
-            }
-        return found.compactMap { $0?.without { policy.spares($0, $1) } }
+    ) throws -> ContainmentPlan {
+        let named = try Self.agents(of: incident, hands, in: transaction)
+        func plan(_ orders: [ContainmentOrder?]) -> ContainmentPlan {
+            ContainmentPlan(orders: orders.compactMap(\.self), agents: Set(named))
+        }
+        let sessions = incident.subjects(of: "session")
+        switch mode {
+        case .llmOutage: return plan(try outage(incident, named, pausesDispatch: true, in: transaction))
+        case .modelDegradation: return plan(try outage(incident, named, pausesDispatch: false, in: transaction))
+        case .infiniteLoop: return try loop(incident, named, evidence, in: transaction)
+        case .cascadingFailure: return try cascade(incident, named, in: transaction)
+        case .staleContext:
+            return plan([
+                ContainmentOrder(.pauseAgent, [.agents: named]),
+                ContainmentOrder(behindDoor: .clearContext, [.agents: named, .sessions: sessions]),
+            ])
+        case .contextPoisoning:
+            // A session that is named is what is poisoned; its agent's others need not be.
+            let about: [ContainmentParameter: [String]] =
+                sessions.isEmpty ? [.agents: named] : [.sessions: sessions]
+            return plan([
+                ContainmentOrder(behindDoor: .quarantineSession, about),
+                ContainmentOrder(behindDoor: .restoreContext, about),
+            ])
+        case .memoryCorruption:
+            return plan([
+                ContainmentOrder(behindDoor: .memoryReadOnly, [.agents: named]),
+                ContainmentOrder(behindDoor: .offerMemoryRestore, [.agents: named]),
+            ])
+        case .silentDrift:
+            let models = incident.subjects(of: "model")
+            return plan([
+                ContainmentOrder(behindDoor: .goldenSetRun, [.agents: named, .models: models]),
+                ContainmentOrder(behindDoor: .pinBack, [.agents: named]),
+            ])
+        case .budgetRunaway: return plan([try cut(incident, named, in: transaction)])
+        }
     }
 
     /// The agents that an incident is about: those that it names, and those of the types that it names.
@@ -66,69 +80,157 @@ struct ContainmentPlans: Sendable {
 
     // MARK: Models
 
-    private func outage(_ incident: Incident, pausesDispatch: Bool) -> [ContainmentOrder?] {
+    /// An alert may name providers, models, or only the agents that their calls fail for: then what these call and
+    /// what is out is meant, and the agents themselves where all that they call is well.
+    private func outage(
+        _ incident: Incident, _ agents: [String], pausesDispatch: Bool, in transaction: Transaction
+    ) throws -> [ContainmentOrder?] {
         let providers = incident.subjects(of: "provider")
         let named = Set(incident.subjects(of: "model"))
         let all = hands.models.models()
-        func isIll(_ target: TargetStatus) -> Bool {
-            providers.isEmpty
-                ? named.contains(target.model) : providers.contains(target.provider)
+        guard providers.isEmpty, named.isEmpty else {
+            return outage(pausesDispatch: pausesDispatch, providers: providers, models: all) { target in
+                providers.isEmpty ? named.contains(target.model) : providers.contains(target.provider)
+            } isNamed: {
+                providers.isEmpty && named.contains($0)
+            }
         }
+        let since = hands.world.now - Self.callsWithin
+        let called = Set(
+            try agents.flatMap { agent in
+                try CallService.models(calledBy: agent, since: since, in: transaction)
+            })
+        let out = Set(
+            all.filter { called.contains($0.name) }.flatMap(\.targets).filter { $0.breaker != .closed }.map(\.name))
+        guard !out.isEmpty else { return [ContainmentOrder(.pauseAgent, [.agents: agents])] }
+        return outage(pausesDispatch: pausesDispatch, providers: [], models: all) {
+            out.contains($0.name)
+        } isNamed: { _ in
+            false
+        }
+    }
+
+    private func outage(
+        pausesDispatch: Bool, providers: [String], models all: [ModelStatus], isIll: (TargetStatus) -> Bool,
+        isNamed: (String) -> Bool
+    ) -> [ContainmentOrder?] {
         // Alerts name models as providers do, or as callers do.
         let ill = all.filter { model in
-            !model.targets.isEmpty
-                && ((providers.isEmpty && named.contains(model.name)) || model.targets.allSatisfy(isIll))
+            !model.targets.isEmpty && (isNamed(model.name) || model.targets.allSatisfy(isIll))
         }
         let fallbacks = ill.compactMap { model -> (from: String, to: String)? in
             let other = all.first { other in
-                other.name != model.name && other.tier != nil && other.tier == model.tier
-                    && other.targets.contains { !isIll($0) && $0.breaker == .closed && !named.contains(other.name) }
+                other.name != model.name && other.tier != nil && other.tier == model.tier && !isNamed(other.name)
+                    && other.targets.contains { !isIll($0) && $0.breaker == .closed }
             }
             return other.map { (model.name, $0.name) }
         }
         let routed = Set(fallbacks.map(\.from))
         let waiting = ill.map(\.name).filter { !routed.contains($0) }
         let pause = pausesDispatch ? ContainmentOrder(.pauseDispatch, [.models: waiting]) : nil
-        let models = providers.isEmpty ? ill.map(\.name) : []
         return [pause]
             + fallbacks.map { ContainmentOrder(.useFallback, [.models: [$0.from], .to: [$0.to]]) }
-            + [ContainmentOrder(.openBreaker, [.providers: providers, .models: models])]
+            + [
+                ContainmentOrder(
+                    .openBreaker, [.providers: providers, .models: providers.isEmpty ? ill.map(\.name) : []])
+            ]
+    }
+
+    // MARK: Money
+
+    /// The scopes that are named; of a type of agents those that spend most.
+    private func cut(
+        _ incident: Incident, _ agents: [String], in transaction: Transaction
+    ) throws -> ContainmentOrder? {
+        let scopes = incident.subjects(of: "scope") + incident.subjects(of: "project").map { "project:\($0)" }
+        let isByType = incident.subjects(of: "agent").isEmpty
+        let spenders = isByType ? try spenders(among: agents, in: transaction) : agents
+        // Those of other systems' alerts may be none.
+        let kinds = Set(BudgetScope.Kind.allCases.map(\.rawValue))
+        let known = (scopes + spenders.map { "agent:\($0)" }).filter { scope in
+            scope.split(separator: ":").first.map { kinds.contains(String($0)) } ?? false
+        }
+        return ContainmentOrder(.cutBudget, [.scopes: known])
+    }
+
+    /// The fewest agents that together spent half of what all of them did within the last hour; all of them where
+    /// nobody spent anything, or where they are too many to compare.
+    private func spenders(among agents: [String], in transaction: Transaction) throws -> [String] {
+        guard agents.count > 1, agents.count <= Self.spendersMax else { return agents }
+        let spent = try agents.map { agent in
+            (agent, try CallService.nanoUSDPerHour(of: agent, at: hands.world.now, in: transaction))
+        }.sorted { $0.1 > $1.1 }
+        let half = spent.reduce(0) { $0 + $1.1 } / 2
+        guard half > 0 else { return agents }
+        var sum: Int64 = 0
+        return spent.prefix { _, cost in
+            defer { sum += cost }
+            return sum < half
+        }.map(\.0)
     }
 
     // MARK: Agents
 
-    private func loop(_ agents: [String], _ tasks: [String], _ evidence: String) -> [ContainmentOrder?] {
+    /// A type of tasks alone stands for the one of it that somebody has had in hand for longest.
+    private func loop(
+        _ incident: Incident, _ named: [String], _ evidence: String, in transaction: Transaction
+    ) throws -> ContainmentPlan {
+        var (agents, tasks) = (named, incident.subjects(of: "task"))
+        var taken = agents
+        if tasks.isEmpty, let type = incident.subjects(of: "task_type").first,
+            let oldest = try hands.tasks.store.oldestInProgress(of: type, in: transaction), let owner = oldest.owner,
+            named.isEmpty || named.contains(owner)
+        {
+            // What else its agent has in hand may be well.
+            (agents, tasks, taken) = ([owner], [oldest.id.text], [])
+        } else if agents.isEmpty {
+            agents = try hands.tasks.store.live(tasks.compactMap(TaskID.init), in: transaction).compactMap(\.owner)
+        }
         let runs = holds.heldNow().filter { run in
             run.agent.map(agents.contains) ?? false || run.task.map(tasks.contains) ?? false
         }
         let words = runs.first.map { "\(evidence); run \($0.id): \($0.json.text)" } ?? evidence
         let told = String(words.prefix(ContainmentOrder.evidenceMax))
-        return [
-            ContainmentOrder(.holdTask, [.agents: agents, .tasks: tasks, .evidence: [told]]),
+        let orders = [
+            ContainmentOrder(.holdTask, [.agents: taken, .tasks: tasks, .evidence: [told]]),
             ContainmentOrder(.pauseAgent, [.agents: agents]),
-            ContainmentOrder(.killProcess, [.agents: agents, .tasks: tasks]),
+            ContainmentOrder(.killProcess, [.agents: taken, .tasks: tasks]),
+            ContainmentOrder(.reassign, [.agents: taken, .tasks: tasks]),
         ]
+        return ContainmentPlan(orders: orders.compactMap(\.self), agents: Set(agents))
     }
 
+    /// Where nobody is named, what failed lately leads to who began it.
     private func cascade(
-        _ agents: [String], _ tasks: [String], in transaction: Transaction
-    ) throws -> [ContainmentOrder?] {
-        let recent =
-            try tasks.isEmpty
-            ? hands.tasks.store.recent(of: agents, limit: Self.cascadeTasksMax, in: transaction).map(\.text) : tasks
-        return [
-            ContainmentOrder(.holdDownstream, [.tasks: recent]), ContainmentOrder(.pauseAgent, [.agents: agents]),
-        ]
+        _ incident: Incident, _ named: [String], in transaction: Transaction
+    ) throws -> ContainmentPlan {
+        let given = incident.subjects(of: "task")
+        let since = hands.world.now - Self.cascadeWithin
+        let store = hands.tasks.store
+        let tasks =
+            if !given.isEmpty {
+                given.compactMap(TaskID.init)
+            } else if !named.isEmpty {
+                try store.recent(of: named, since: since, limit: Self.cascadeTasksMax, in: transaction)
+            } else {
+                try store.failed(since: since, limit: Self.cascadeTasksMax, in: transaction)
+            }
+        let root = try root(of: tasks, in: transaction)
+        let agents = named.isEmpty ? root.map { [$0.agent] } ?? [] : named
+        let roots = tasks.map(\.text) + (named.isEmpty ? root.map { [$0.task] } ?? [] : [])
+        return ContainmentPlan(
+            orders: [
+                ContainmentOrder(.holdDownstream, [.tasks: roots]), ContainmentOrder(.pauseAgent, [.agents: agents]),
+            ].compactMap(\.self), agents: Set(agents),
+            findings: root.map { "It began with \($0.agent), in \($0.task)." } ?? "")
     }
 
     /// The agent whose work a failure began with: the owner of the highest task above these that went wrong itself, or
     /// was accepted; `nil` where nobody worked on any.
-    func root(of incident: Incident, in transaction: Transaction) throws -> (agent: String, task: String)? {
-        let agents = try Self.agents(of: incident, hands, in: transaction)
-        let named = incident.subjects(of: "task").compactMap { TaskID($0) }
-        var worklist =
-            try named.isEmpty
-            ? hands.tasks.store.recent(of: agents, limit: Self.cascadeTasksMax, in: transaction) : named
+    private func root(
+        of tasks: [TaskID], in transaction: Transaction
+    ) throws -> (agent: String, task: String)? {
+        var worklist = tasks
         var seen = Set(worklist)
         var root: (agent: String, task: String)?
         var steps = 0

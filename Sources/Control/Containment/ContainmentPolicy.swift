@@ -101,11 +101,18 @@ public struct ContainmentPolicy: Sendable, Equatable {
         }
     }
 
+    /// Whether spending of this scope may be that of an agent that is never to be touched.
+    func mayReachNever(_ scope: String) -> Bool {
+        guard never.contains(where: { $0.hasPrefix("agent:") }) else { return false }
+        return ![.agent, .task].contains(BudgetScope(stored: scope).kind)
+    }
+
     /// Why Reeve may not do this by itself; `nil` where it may.
     func objection(_ radius: BlastRadius, actedAlone: Int64) -> String? {
         if Int64(radius.agents.count) > agentsMax {
             return "It touches \(radius.agents.count) agents; without asking \(agentsMax) may be."
         }
+        if radius.isCut { return "It touches more than \(ContainmentHands.targetsMax) things of one kind." }
         if radius.taskCount > tasksMax {
             return "It touches \(radius.taskCount) tasks; without asking \(tasksMax) may be."
         }

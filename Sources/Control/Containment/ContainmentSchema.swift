@@ -26,6 +26,22 @@ public enum ContainmentSchema {
                   mark TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (kind, name, step)) STRICT
                 """,
                 "CREATE INDEX containment_claims_step ON containment_claims (step)",
-            ])
+            ]),
+        // What has to be looked at is found by its time, and what waits for people is not looked at.
+        Migration(
+            "0106_containment_due",
+            [
+                "ALTER TABLE containments ADD COLUMN due_at INTEGER",
+                "ALTER TABLE containments ADD COLUMN failures INTEGER NOT NULL DEFAULT 0",
+                "UPDATE containments SET due_at = created_at WHERE state IN ('acting', 'reversing')",
+                "UPDATE containments SET due_at = expires_at WHERE state = 'asked'",
+                "CREATE INDEX containments_due ON containments (due_at, id) WHERE due_at IS NOT NULL",
+                """
+                CREATE INDEX containments_in_force ON containments (id, incident_id)
+                WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL
+                """,
+                "DROP INDEX containments_state",
+                "CREATE INDEX containments_decided ON containments (decided_by, decided_at)",
+            ]),
     ]
 }

@@ -9,8 +9,11 @@ public struct ContainmentSection: PageView {
     let actions: [ActionChoiceView]
 
     /// - Parameter actions: What may be proposed by hand.
-    init(_ containments: [Containment], incident: String, doors: ContainmentDoors, now: Timestamp) {
-        items = containments.reversed().map { ContainmentItemView($0, now: now) }
+    init(
+        _ containments: [Containment], radii: [Identifier<Containment>: BlastRadius], incident: String,
+        doors: ContainmentDoors, now: Timestamp
+    ) {
+        items = containments.reversed().map { ContainmentItemView($0, radii[$0.id], now: now) }
         hasAny = !items.isEmpty
         apiPath = "/api/v1/incidents/\(incident)/containments"
         actions = ContainmentAction.allCases.compactMap { action in
@@ -45,9 +48,12 @@ struct ContainmentItemView: PageView {
     let isOpen: Bool
     let canReverse: Bool
     let isOver: Bool
+    /// What it would touch now, while somebody has to decide.
+    let reach: [String]
     let apiPath: String
 
-    init(_ containment: Containment, now: Timestamp) {
+    init(_ containment: Containment, _ radius: BlastRadius?, now: Timestamp) {
+        reach = radius?.words ?? []
         id = containment.id.text
         name = containment.name
         state = Self.mark(containment.state)
@@ -187,11 +193,17 @@ struct RunbookStepView: PageView {
 }
 
 extension ContainmentService {
+    /// Of those that somebody has to decide on, whose reach the page tells: the newest.
+    static let previewedMax = 5
+
     /// The part of an incident's page that tells what is done about it.
     public func section(of incident: Incident, in transaction: Transaction) throws -> ContainmentSection {
-        ContainmentSection(
-            try containments(of: incident.id.text, in: transaction), incident: incident.id.text, doors: doors,
-            now: world.now)
+        let all = try containments(of: incident.id.text, in: transaction)
+        var radii: [Identifier<Containment>: BlastRadius] = [:]
+        for open in all.filter(\.state.isOpen).suffix(Self.previewedMax) {
+            radii[open.id] = try hands.radius(of: open.steps.map(\.order), in: transaction)
+        }
+        return ContainmentSection(all, radii: radii, incident: incident.id.text, doors: doors, now: world.now)
     }
 }
 

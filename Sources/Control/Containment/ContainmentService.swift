@@ -30,8 +30,9 @@ public struct ContainmentService: Sendable {
         events: Events, audit: AuditService, world: World
     ) {
         hands = ContainmentHands(
-            agents: agents, tasks: tasks, queues: queues, budgets: budgets, models: models, world: world)
-        plans = ContainmentPlans(hands: hands, holds: holds, policy: policy)
+            agents: agents, tasks: tasks, queues: queues, budgets: budgets, models: models, policy: policy,
+            world: world)
+        plans = ContainmentPlans(hands: hands, holds: holds)
         (self.doors, self.policy, self.alerts, self.incidents) = (doors, policy, alerts, incidents)
         (self.events, self.audit, self.world) = (events, audit, world)
     }
@@ -53,12 +54,13 @@ public struct ContainmentService: Sendable {
     public func preview(_ orders: [ContainmentOrder], in transaction: Transaction) throws -> JSONValue {
         let radius = try hands.radius(of: orders, in: transaction)
         let steps = try orders.map { order -> JSONValue in
-            let missing = order.action.door.flatMap { doors.has($0) ? nil : $0.absence }
+            let missing = order.action.absence(order, doors)
+            let aim = try hands.aim(order, in: transaction)
             return [
                 "action": .string(order.action.rawValue), "title": .string(order.action.title),
                 "parameters": order.parameters, "reversible": .bool(order.action.isReversible),
                 "available": .bool(missing == nil), "missing": .of(missing),
-                "targets": .list(try hands.targets(of: order, in: transaction).map(\.text)),
+                "targets": .list(aim.targets.map(\.text)), "spared": .array(aim.spared.map(\.json)),
             ]
         }
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
@@ -82,10 +84,17 @@ public struct ContainmentService: Sendable {
                 .neverContained, "The settings keep containments from \"\(spared)\".",
                 hint: "Use the verbs of the thing itself, or change alerts.containment.never.")
         }
-        if let door = order.action.door, !doors.has(door) {
-            throw Problem(.notThereYet, door.absence, hint: "Choose another action, such as pauseAgent.")
+        if let absence = order.action.absence(order, doors) {
+            throw Problem(.notThereYet, absence, hint: "Choose another action, such as pauseAgent.")
         }
-        guard try !hands.targets(of: order, in: transaction).isEmpty else {
+        let aim = try hands.aim(order, in: transaction)
+        let named = Set(order[.tasks].map { "task:\($0)" })
+        if let spared = aim.spared.first(where: { aim.targets.isEmpty || named.contains($0.target) }) {
+            throw Problem(
+                .neverContained, "\(spared.target): \(spared.detail).",
+                hint: "Use the verbs of the thing itself, or change alerts.containment.never.")
+        }
+        guard !aim.targets.isEmpty else {
             throw Problem(
                 .conflict, "There is nothing to act on: \(order.words).",
                 hint: "Name tasks that are in progress, or models of the settings.")
@@ -94,12 +103,13 @@ public struct ContainmentService: Sendable {
             incident, origin: .person, name: order.action.rawValue, mode: nil, orders: [order],
             key: try freshKey(order.key, incident, in: transaction), stance: .suggest, reason: "", by: principal,
             in: transaction)
+        if containment.state == .proposed { try record("proposed", containment, by: principal, in: transaction) }
         guard acts, containment.state.isOpen else { return containment }
         return try approve(containment.id.text, by: principal, in: transaction)
     }
 
     /// What was taken back, or refused, may be proposed anew.
-    private func freshKey(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> String {
+    func freshKey(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> String {
         let earlier = try earlier(key, incident, in: transaction)
         if let known = earlier.first(where: { $0.state.isOpen || $0.state.isInForce }) { return known.key }
         guard !earlier.isEmpty else { return key }
@@ -110,7 +120,7 @@ public struct ContainmentService: Sendable {
     }
 
     /// What was proposed under a key before.
-    private func earlier(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> [Containment] {
+    func earlier(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> [Containment] {
         try store.containments(of: incident.id.text, limit: Self.listMax, in: transaction)
             .filter { $0.key == key || $0.key.hasPrefix("\(key)/") }
     }
@@ -169,6 +179,7 @@ public struct ContainmentService: Sendable {
         containment.expiresAt = nil
         try store.save(containment, in: transaction)
         try record("approved", containment, by: principal, in: transaction)
+        try enter("approved", containment, by: principal, in: transaction)
         return containment
     }
 
@@ -202,6 +213,7 @@ public struct ContainmentService: Sendable {
         containment.decidedBy = principal.actor
         try store.save(containment, in: transaction)
         try record("reversal_ordered", containment, by: principal, in: transaction)
+        try enter("reversal_ordered", containment, by: principal, in: transaction)
         return containment
     }
 
@@ -237,6 +249,13 @@ public struct ContainmentService: Sendable {
     ) throws {
         try events.append(
             EventDraft("containment.\(verb)", actor: principal.actor, data: facts(containment)), in: transaction)
+        try enter(verb, containment, by: principal, in: transaction)
+    }
+
+    /// Tells of it in the incident's timeline alone.
+    func enter(
+        _ verb: String, _ containment: Containment, by principal: Principal, in transaction: Transaction
+    ) throws {
         try record(
             IncidentEntry(
                 kind: "containment", action: verb, target: "containment:\(containment.name)", actor: principal.actor,
@@ -246,109 +265,5 @@ public struct ContainmentService: Sendable {
     func record(_ entry: IncidentEntry, of incident: String, in transaction: Transaction) throws {
         guard let id = Identifier<Incident>(incident) else { return }
         try incidents.record(entry, in: id, transaction)
-    }
-}
-
-// MARK: - Plans
-
-extension ContainmentService: IncidentFollower {
-    public func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
-        try plan(for: incident, by: alert, in: transaction)
-    }
-
-    public func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws {
-        try plan(for: incident, by: alert, in: transaction)
-    }
-
-    /// An alert is kept also where no plan can be made of it.
-    private func plan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
-        do {
-            try transaction.part { try proposePlan(for: incident, by: alert, in: transaction) }
-        } catch let problem as Problem where problem.code.status < 500 {
-            try record(
-                IncidentEntry(
-                    kind: "containment", action: "not_planned", target: "incident:\(incident.id)",
-                    actor: Principal.system.actor, at: world.now, detail: ["detail": .string(problem.detail)]),
-                of: incident.id.text, in: transaction)
-        }
-    }
-
-    /// What nobody decided is not asked any more once all is over.
-    public func reached(
-        _ milestone: Incident.Milestone, _ incident: Incident, by principal: Principal, in transaction: Transaction
-    ) throws {
-        guard milestone == .resolved else { return }
-        for var open in try containments(of: incident.id.text, in: transaction) where open.state.isOpen {
-            try expire(&open, "The incident is resolved.", in: transaction)
-        }
-    }
-
-    func expire(_ containment: inout Containment, _ reason: String, in transaction: Transaction) throws {
-        containment.state = .expired
-        containment.reason = reason
-        containment.endedAt = world.now
-        try store.save(containment, in: transaction)
-        try tell("expired", containment, by: .system, in: transaction)
-    }
-
-    /// The plan for the mode of failure, once for each set of orders: an alert that joins may bring further subjects.
-    private func proposePlan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
-        guard let mode = alert.flatMap(IncidentGrouping.mode) ?? incident.mode, incident.isOpen else { return }
-        let incident = Self.narrowed(incident, to: alert)
-        let evidence = alert.map { $0.summary.isEmpty ? $0.name : $0.summary } ?? incident.title
-        let orders = try plans.orders(for: mode, incident, evidence: evidence, in: transaction)
-        guard !orders.isEmpty else { return }
-        let plan = "plan:" + String(Digest.sha256(orders.map { planKey($0) }.joined(separator: "\n")).prefix(24))
-        let earlier = try earlier(plan, incident, in: transaction)
-        // A person's no stands for as long as the incident; what was taken back is done again when it comes back.
-        guard !earlier.contains(where: { $0.state == .refused }) else { return }
-        let key = try freshKey(plan, incident, in: transaction)
-        guard try store.containment(key: key, of: incident.id.text, in: transaction) == nil else { return }
-        let radius = try hands.radius(of: orders, in: transaction)
-        var stance = policy.stance(of: mode, incident.severity)
-        var reasons: [String] = []
-        if stance == .act, alert?.origin == .external {
-            // What others say may be wrong about whom it names.
-            stance = .ask
-            reasons.append("Another system told of it.")
-        }
-        if stance == .act {
-            let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
-            let subjects = Set(try ContainmentPlans.agents(of: incident, hands, in: transaction))
-            let owners = Set(
-                try incident.subjects(of: "task").compactMap {
-                    try TaskID($0).flatMap {
-                        try hands.tasks.store.live($0, in: transaction)?.owner
-                    }
-                })
-            if let other = radius.agents.first(where: { !subjects.contains($0) && !owners.contains($0) }) {
-                reasons.append("It touches \(other), which the incident is not about.")
-            }
-            if let objection = policy.objection(radius, actedAlone: alone) { reasons.append(objection) }
-            if !reasons.isEmpty { stance = .ask }
-        }
-        if mode == .cascadingFailure, let root = try plans.root(of: incident, in: transaction) {
-            reasons.append("It began with \(root.agent), in \(root.task).")
-        }
-        let containment = try insert(
-            incident, origin: .plan, name: mode.rawValue, mode: mode, orders: orders, key: key, stance: stance,
-            reason: reasons.joined(separator: " "), by: .system, in: transaction)
-        if stance == .act { try record("approved", containment, by: .system, in: transaction) }
-    }
-
-    /// An alert that joins is answered for what it is about: others of the incident may have nothing to do with it.
-    private static func narrowed(_ incident: Incident, to alert: Alert?) -> Incident {
-        let about = alert.map(IncidentGrouping.subjects) ?? []
-        guard !about.isEmpty else { return incident }
-        var narrowed = incident
-        narrowed.subjects = about
-        return narrowed
-    }
-
-    /// Evidence grows while an incident goes on; it makes no new plan.
-    private func planKey(_ order: ContainmentOrder) -> String {
-        var values = order.values
-        values[.evidence] = nil
-        return ContainmentOrder(order.action, values)?.key ?? order.key
     }
 }

@@ -35,11 +35,12 @@ public enum ContainmentShapes {
                     .init(name: parameter.rawValue, value: parameter.isSingle ? text : names)
                 })),
     ]
+    private static let outcomes = list(
+        object(["target": text, "outcome": words(ContainmentOutcome.Word.self), "detail": text]))
     private static let step = object([
         "number": count, "action": words(ContainmentAction.self), "title": text, "parameters": parameters,
         "state": words(ContainmentStep.State.self), "reversible": flag, "targets": list(text),
-        "outcomes": list(
-            object(["target": text, "outcome": words(ContainmentOutcome.Word.self), "detail": text])),
+        "outcomes": outcomes,
         "startedAt": optionalTime, "endedAt": optionalTime,
     ])
     private static let containment = object([
@@ -51,7 +52,8 @@ public enum ContainmentShapes {
     private static let named = object(["count": count, "names": list(text)])
     private static let radius = object([
         "agents": named, "tasksInProgress": named, "tasksHeld": named, "downstream": named, "queued": count,
-        "models": list(text), "others": list(text), "usdPerHour": ["type": "number", "minimum": 0],
+        "models": list(text), "sessions": named, "others": list(text), "spared": outcomes, "complete": flag,
+        "usdPerHour": ["type": "number", "minimum": 0], "usdInFlight": ["type": "number", "minimum": 0],
         "untouched": object(["agents": count]),
     ])
     private static let preview = object([
@@ -59,7 +61,7 @@ public enum ContainmentShapes {
         "steps": list(
             object([
                 "action": words(ContainmentAction.self), "title": text, "parameters": parameters, "reversible": flag,
-                "available": flag, "missing": optionalText, "targets": list(text),
+                "available": flag, "missing": optionalText, "targets": list(text), "spared": outcomes,
             ])),
     ])
     private static let draft: JSONValue = object(

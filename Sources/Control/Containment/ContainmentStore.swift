@@ -7,11 +7,11 @@ struct ContainmentStore: Sendable {
         try transaction.run(
             """
             INSERT INTO containments (id, incident_id, origin, name, mode, key, state, reason, proposed_by, decided_by,
-              created_at, decided_at, expires_at)
+              created_at, decided_at, expires_at, due_at)
             VALUES (\(containment.id), \(containment.incidentID), \(containment.origin.rawValue), \(containment.name),
               \(containment.mode?.rawValue), \(containment.key), \(containment.state.rawValue),
               \(containment.reason), \(containment.proposedBy), \(containment.decidedBy), \(containment.createdAt),
-              \(containment.decidedAt), \(containment.expiresAt))
+              \(containment.decidedAt), \(containment.expiresAt), \(Self.due(containment)))
             """)
         for step in containment.steps {
             try transaction.run(
@@ -23,14 +23,24 @@ struct ContainmentStore: Sendable {
         }
     }
 
-    /// Writes how it stands; its steps stay.
+    /// When something is to be done about it: `nil` where somebody else has to do something first.
+    private static func due(_ containment: Containment) -> Timestamp? {
+        switch containment.state {
+        case .asked: containment.expiresAt
+        case .acting, .reversing: containment.decidedAt ?? containment.createdAt
+        default: nil
+        }
+    }
+
+    /// Writes how it stands; its steps stay. A run that waits for it is woken.
     func save(_ containment: Containment, in transaction: Transaction) throws {
+        if containment.origin == .runbook { try RunbookService.wake(containment, in: transaction) }
         try transaction.run(
             """
             UPDATE containments SET state = \(containment.state.rawValue), reason = \(containment.reason),
               decided_by = \(containment.decidedBy), decided_at = \(containment.decidedAt),
               expires_at = \(containment.expiresAt), ended_at = \(containment.endedAt),
-              over_at = \(containment.overAt)
+              over_at = \(containment.overAt), due_at = \(Self.due(containment)), failures = 0
             WHERE id = \(containment.id)
             """)
     }
@@ -87,31 +97,38 @@ struct ContainmentStore: Sendable {
         try transaction.first("SELECT count(*) AS n FROM containments WHERE incident_id = \(incident)")?.int("n") ?? 0
     }
 
-    func ids(
-        in states: [Containment.State], limit: Int, in transaction: Transaction
-    ) throws -> [Identifier<Containment>] {
-        try transaction.rows(
-            """
-            SELECT id FROM containments WHERE state IN \(list: states.map(\.rawValue)) ORDER BY id LIMIT \(limit)
-            """
-        ).map { $0.id("id") }
+    /// What a round looks at, whose time came first.
+    static func dueList(at now: Timestamp, limit: Int) -> SQLText {
+        "SELECT id, state FROM containments WHERE due_at <= \(now) ORDER BY due_at, id LIMIT \(limit)"
     }
 
-    /// Plans that acted and whose condition was not said to be over.
-    func inForce(limit: Int, in transaction: Transaction) throws -> [Containment] {
-        try transaction.rows(
-            """
-            SELECT * FROM containments WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL
-            ORDER BY id LIMIT \(limit)
-            """
-        ).map { try full($0, transaction) }
+    func due(
+        at now: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> [(id: Identifier<Containment>, state: Containment.State)] {
+        try transaction.rows(Self.dueList(at: now, limit: limit)).compactMap { row in
+            Containment.State(rawValue: row.text("state")).map { (row.id("id"), $0) }
+        }
     }
 
-    /// Questions whose time is over.
-    func overdue(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [Identifier<Containment>] {
-        try transaction.rows(
-            "SELECT id FROM containments WHERE state = 'asked' AND expires_at <= \(now) ORDER BY id LIMIT \(limit)"
-        ).map { $0.id("id") }
+    /// Looks at it again after a while.
+    func postpone(
+        _ id: Identifier<Containment>, until time: Timestamp, failures: Int64, in transaction: Transaction
+    ) throws {
+        try transaction.run("UPDATE containments SET due_at = \(time), failures = \(failures) WHERE id = \(id)")
+    }
+
+    /// Plans that acted and whose condition was not said to be over, behind one of them.
+    static func inForceList(after id: String, limit: Int) -> SQLText {
+        """
+        SELECT id, incident_id FROM containments
+        WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL AND id > \(id) ORDER BY id LIMIT \(limit)
+        """
+    }
+
+    func inForce(
+        after id: String, limit: Int, in transaction: Transaction
+    ) throws -> [(id: Identifier<Containment>, incident: String)] {
+        try transaction.rows(Self.inForceList(after: id, limit: limit)).map { ($0.id("id"), $0.text("incident_id")) }
     }
 
     /// Those that Reeve let act by itself since a moment.
@@ -134,6 +151,7 @@ struct ContainmentStore: Sendable {
             createdAt: row.time("created_at"), decidedAt: row.optionalTime("decided_at"),
             expiresAt: row.optionalTime("expires_at"), endedAt: row.optionalTime("ended_at"),
             overAt: row.optionalTime("over_at"))
+        containment.failures = row.int("failures")
         containment.steps = try transaction.rows(
             "SELECT * FROM containment_steps WHERE containment_id = \(containment.id) ORDER BY number"
         ).compactMap(step)

@@ -13,7 +13,8 @@ enum ContainmentTemplates {
               <tr data-containment="{{id}}"><td class="title"><span class="state"
                 data-state="{{state}}">{{stateLabel}}</span> {{name}}{{#reason}}<span
                 class="second">{{reason}}</span>{{/reason}}{{#isOver}}<span class="second"
-                data-state="waiting">The condition is over: take it back?</span>{{/isOver}}</td>
+                data-state="waiting">The condition is over: take it back?</span>{{/isOver}}{{#reach}}<span
+                class="second" data-reach>{{.}}</span>{{/reach}}</td>
                 <td data-label="Steps">{{#steps}}<div><b>{{title}}</b> <span
                   class="muted">{{state}}: {{words}}</span>{{#outcomes}}<div
                   class="muted">{{target}}: {{word}} {{detail}}</div>{{/outcomes}}{{#more}}<div

@@ -238,7 +238,8 @@ extension IncidentService {
         var ground = ActionProposals.Ground()
         ground.candidates = RootCauseRanking.candidates(facts)
         ground.alerts = try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
-        ground.hasRunbook = runbooks.map { library in
+        ground.hasRunbook = runbooks.map { shelf in
+            let library = shelf.library
             let names = Set(ground.alerts.map(\.name))
             return library.runbooks.contains { $0.alerts.contains(where: names.contains) }
                 || incident.mode.map { library.runbook($0.rawValue) != nil } ?? false

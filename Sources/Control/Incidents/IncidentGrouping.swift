@@ -10,7 +10,8 @@ enum IncidentGrouping {
 
     /// Labels that name what an alert is about.
     static let subjectLabels = [
-        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", DrillNames.label,
+        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "project", "session", "scope",
+        DrillNames.label,
     ]
 
     /// Alerts with the same key are one incident's, whatever else is known.

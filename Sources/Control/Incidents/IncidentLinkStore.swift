@@ -72,17 +72,6 @@ struct IncidentLinkStore: Sendable {
         )?.optionalTime("last")
     }
 
-    /// When the last of its alerts ended; `nil` where one fires, or there is none.
-    func lastEnd(of id: Identifier<Incident>, in transaction: Transaction) throws -> Timestamp? {
-        let row = try transaction.first(
-            """
-            SELECT MAX(ended_at) AS ended, count(*) AS n, count(ended_at) AS over FROM incident_alerts
-            WHERE incident_id = \(id)
-            """)
-        guard let row, row.int("n") == row.int("over") else { return nil }
-        return row.optionalTime("ended")
-    }
-
     func remove(_ fingerprint: String, of id: Identifier<Incident>, in transaction: Transaction) throws {
         try transaction.run(
             "DELETE FROM incident_alerts WHERE incident_id = \(id) AND fingerprint = \(fingerprint)")

@@ -92,5 +92,19 @@ public enum IncidentSchema {
                 // What an item was proposed from, where it was.
                 "ALTER TABLE incident_actions ADD COLUMN proposal TEXT",
             ]),
+        // What speaks against incidents being verified.
+        Migration(
+            "0107_incident_proofs",
+            [
+                """
+                CREATE TABLE incident_proofs (
+                  incident_id TEXT NOT NULL PRIMARY KEY, quiet_since INTEGER NOT NULL, pending TEXT NOT NULL,
+                  due_at INTEGER NOT NULL) STRICT
+                """,
+                """
+                CREATE INDEX incidents_unproven ON incidents (quiet_since, id)
+                WHERE resolved_at IS NULL AND quiet_since IS NOT NULL AND verified_at IS NULL
+                """,
+            ]),
     ]
 }

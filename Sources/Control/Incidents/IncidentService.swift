@@ -27,12 +27,12 @@ public struct IncidentService: Sendable, AlertFollower {
     let policy: IncidentPolicy
     let verifications: [any IncidentVerification]
     /// `nil` where nobody knows of runbooks.
-    let runbooks: RunbookLibrary?
+    let runbooks: RunbookShelf?
 
     public init(
         events: Events, audit: AuditService, world: World, followers: [any IncidentFollower] = [],
         surroundings: IncidentSurroundings = IncidentSurroundings(), policy: IncidentPolicy = IncidentPolicy(),
-        verifications: [any IncidentVerification] = [], runbooks: RunbookLibrary? = nil
+        verifications: [any IncidentVerification] = [], runbooks: RunbookShelf? = nil
     ) {
         self.runbooks = runbooks
         (self.events, self.audit, self.world) = (events, audit, world)
@@ -264,11 +264,6 @@ public struct IncidentService: Sendable, AlertFollower {
         let incident = try known(text, in: transaction)
         try incident.checkIsWhole()
         return incident
-    }
-
-    /// Whether all its alerts have ended, and none since a moment; not where it never had one.
-    func isQuiet(since time: Timestamp, _ id: Identifier<Incident>, in transaction: Transaction) throws -> Bool {
-        try links.lastEnd(of: id, in: transaction).map { $0 <= time } ?? false
     }
 
     /// In the order in which they happened.

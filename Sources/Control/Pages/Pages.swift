@@ -13,7 +13,7 @@ public struct Pages: Sendable {
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
         sessions: SessionService? = nil, retention: RetentionService? = nil,
         alerts: AlertPages.Parts? = nil, incidents: IncidentPages.Parts? = nil, onCall: OnCallService? = nil,
-        runbooks: RunbookLibrary = .shipped, assets: PageAssets,
+        runbooks: RunbookShelf = RunbookShelf(.shipped), assets: PageAssets,
         world: World
     ) {
         // A template that does not parse ends the start, not somebody's visit.
@@ -37,7 +37,7 @@ public struct Pages: Sendable {
             CostPages(shell: shell, storage: storage, costs: costs).routes,
             BudgetPages(shell: shell, storage: storage, budgets: budgets).routes,
             OverviewPages(shell: shell).routes,
-            RunbookPages(shell: shell, library: runbooks).routes,
+            RunbookPages(shell: shell, shelf: runbooks).routes,
             traces.map {
                 TracePages(shell: shell, traces: $0, storage: storage, retention: retention).routes
             } ?? [],

@@ -32,7 +32,7 @@ public struct Runbook: Sendable {
     /// What an answer must be like.
     public enum Expectation: Sendable, Equatable {
         case empty, present
-        /// Every value compares so with the number; no value at all does too.
+        /// Every value compares so with the number, and there is one: no data is no proof.
         case compares(Comparison, Double)
 
         public enum Comparison: String, Sendable, CaseIterable {
@@ -144,15 +144,16 @@ extension Runbook.Expectation {
         case .empty: values.isEmpty
         case .present: !values.isEmpty
         case .compares(let comparison, let number):
-            values.allSatisfy { value in
-                switch comparison {
-                case .below: value < number
-                case .atMost: value <= number
-                case .above: value > number
-                case .atLeast: value >= number
-                case .equal: value == number
+            !values.isEmpty
+                && values.allSatisfy { value in
+                    switch comparison {
+                    case .below: value < number
+                    case .atMost: value <= number
+                    case .above: value > number
+                    case .atLeast: value >= number
+                    case .equal: value == number
+                    }
                 }
-            }
         }
     }
 }
@@ -160,7 +161,7 @@ extension Runbook.Expectation {
 /// Puts what an incident is about into the texts of a runbook.
 struct RunbookSubjects: Sendable {
     static let kinds = [
-        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "session", "project",
+        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "session", "project", "scope",
     ]
 
     let incident: Incident
@@ -197,8 +198,10 @@ struct RunbookSubjects: Sendable {
             guard text.hasPrefix("{{"), text.hasSuffix("}}") else { return [text] }
             let word = text.dropFirst(2).dropLast(2)[...].bare
             if word == "scopes" {
-                return incident.subjects(of: "agent").map { "agent:\($0)" }
+                let all =
+                    incident.subjects(of: "scope") + incident.subjects(of: "agent").map { "agent:\($0)" }
                     + incident.subjects(of: "project").map { "project:\($0)" }
+                return all.enumerated().filter { !all[..<$0].contains($1) }.map(\.element)
             }
             let kind = Self.kinds.contains(word) ? word : String(word.dropLast())
             let all = incident.subjects(of: kind)

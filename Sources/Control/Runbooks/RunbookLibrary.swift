@@ -62,7 +62,7 @@ public struct RunbookLibrary: Sendable {
     public static func read(_ globs: [String], beside folder: String) throws -> [Runbook] {
         var files: [String] = []
         for pattern in globs {
-            let path = pattern.hasPrefix("/") || folder.isEmpty ? pattern : "\(folder)/\(pattern)"
+            let path = path(pattern, beside: folder)
             let found = matches(path)
             guard !found.isEmpty else {
                 throw Fault(file: path, line: 1, column: 1, reason: "there is no such file")
@@ -76,11 +76,32 @@ public struct RunbookLibrary: Sendable {
     }
 
     public static func read(_ file: String) throws -> Runbook {
+        // What is no runbook is not read whole to find that out.
+        if let size = size(of: file), size > Int64(Runbook.bytesMax) {
+            throw Fault(file: file, line: 1, column: 1, reason: "a runbook has \(Runbook.bytesMax) bytes at most")
+        }
         guard let data = FileManager.default.contents(atPath: file), let text = String(data: data, encoding: .utf8)
         else { throw Fault(file: file, line: 1, column: 1, reason: "it cannot be read as a text") }
         do { return try Runbook(text, file: file) } catch {
             throw Fault(file: file, line: error.line, column: error.column, reason: error.reason)
         }
+    }
+
+    private static func size(of file: String) -> Int64? {
+        (try? FileManager.default.attributesOfItem(atPath: file))?[.size].flatMap { ($0 as? NSNumber)?.int64Value }
+    }
+
+    /// Stands for what the files of these globs are: another text once one came, went or was written anew.
+    static func signature(_ globs: [String], beside folder: String) -> String {
+        globs.flatMap { matches(path($0, beside: folder)) }.map { file in
+            let known = try? FileManager.default.attributesOfItem(atPath: file)
+            let changed = (known?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+            return "\(file) \(size(of: file) ?? -1) \(changed)"
+        }.joined(separator: "\n")
+    }
+
+    private static func path(_ pattern: String, beside folder: String) -> String {
+        pattern.hasPrefix("/") || folder.isEmpty ? pattern : "\(folder)/\(pattern)"
     }
 
     private static func matches(_ pattern: String) -> [String] {
@@ -94,12 +115,17 @@ public struct RunbookLibrary: Sendable {
     ///
     /// - Throws: ``Problem`` `invalid` where the section is wrong, ``Fault`` where a file is.
     public static func configured(by document: JSONValue, beside folder: String) throws -> RunbookLibrary {
-        guard let given = document["runbooks"], !given.isNull else { return shipped }
+        let globs = try globs(of: document)
+        return globs.isEmpty ? shipped : try shipped.replaced(by: read(globs, beside: folder))
+    }
+
+    static func globs(of document: JSONValue) throws -> [String] {
+        guard let given = document["runbooks"], !given.isNull else { return [] }
         let globs = given.array?.compactMap(\.string) ?? []
         guard let count = given.array?.count, count == globs.count, count <= filesMax else {
             throw Problem.invalid("alerts/runbooks", "a list of paths is expected, such as [runbooks/*.yml]")
         }
-        return try shipped.replaced(by: read(globs, beside: folder))
+        return globs
     }
 
     public func runbook(_ name: String) -> Runbook? { runbooks.first { $0.name == name } }

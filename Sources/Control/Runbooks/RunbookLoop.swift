@@ -14,24 +14,40 @@ public struct RunbookLoop: Sendable {
     static let evidenceMax = 8_000
     /// Values of an answer that are compared.
     static let valuesMax = 10_000
+    /// An answer that takes longer is none.
+    static let askTimeout = Span.seconds(20)
+    /// A run that could not be taken further rests for so long.
+    static let retryAfter = Span.seconds(5)
 
     let service: RunbookService
     let reader: any RunbookReading
     let storage: any Storage
+    private let texts = RunbookTexts()
 
     public init(service: RunbookService, reader: any RunbookReading, storage: any Storage) {
         (self.service, self.reader, self.storage) = (service, reader, storage)
     }
 
-    public var loops: [Loop] { [Loop("runbooks.run", every: Self.interval) { try await act() }] }
+    public var loops: [Loop] {
+        [Loop("runbooks.run", every: Self.interval) { try await act() }] + service.shelf.loops
+    }
 
     private var store: RunbookStore { service.store }
     private var world: World { service.world }
 
     func act() async throws {
-        let running = try await storage.read { [store] in try store.running(limit: Self.roundMax, in: $0) }
-        for id in running {
-            for _ in 0..<(4 * 4 * Runbook.stepsMax) where try await !step(id) { break }
+        let due = try await storage.read { [store, world] in
+            try store.due(at: world.now, limit: Self.roundMax, in: $0)
+        }
+        for id in due {
+            do {
+                for _ in 0..<(4 * 4 * Runbook.stepsMax) where try await !step(id) { break }
+            } catch {
+                // The others go on meanwhile.
+                try await storage.write { [store, world] in
+                    try store.schedule(id, at: world.now + Self.retryAfter, in: $0)
+                }
+            }
         }
     }
 
@@ -43,7 +59,7 @@ public struct RunbookLoop: Sendable {
         }
         guard let (run, incident) = found else { return false }
         let runbook: Runbook
-        do { runbook = try Runbook(run.document) } catch {
+        do { runbook = try texts.runbook(run.document) } catch {
             try await end(run, .failed, "Its text cannot be read any more: \(error).")
             return false
         }
@@ -73,13 +89,13 @@ public struct RunbookLoop: Sendable {
         /// The incident is about nothing that it could be asked of.
         var isIdle = false
 
-        var evidence: JSONValue {
+        func evidence(_ note: String? = nil) -> JSONValue {
             var text = answer.text
             let isCut = text.count > RunbookLoop.evidenceMax
             if isCut { text = String(text.prefix(RunbookLoop.evidenceMax)) }
             return [
                 "asked": .string(asked), "answer": isCut ? .string(text) : answer, "cut": .bool(isCut),
-                "fault": .of(fault),
+                "fault": .of(fault ?? note),
             ]
         }
     }
@@ -100,7 +116,9 @@ public struct RunbookLoop: Sendable {
             case .api: text
             }
         do {
-            let answer = try await reader.get(path)
+            let answer = try await Deadline.run(within: Self.askTimeout, world) { [reader] in
+                try await reader.get(path)
+            }
             finding.answer = question.kind == .query ? answer["data"]?["result"] ?? answer : answer
             finding.values = Self.values(answer, question.kind)
         } catch let problem as Problem {
@@ -132,7 +150,7 @@ public struct RunbookLoop: Sendable {
             step.endedAt = world.now
             // What cannot be found out does not stop what is to be done.
             step.state = finding.isIdle ? .skipped : finding.fault == nil ? .done : .failed
-            step.evidence = finding.evidence
+            step.evidence = finding.evidence()
         }
         return true
     }
@@ -146,7 +164,7 @@ public struct RunbookLoop: Sendable {
             let hasActed = run.steps.contains { $0.kind == .action && $0.state == .done }
             let acted = run.steps.filter { $0.kind == .action }.compactMap(\.endedAt).max()
             let after = (acted ?? world.now) + (hasActed ? runbook.verifyAfter : .zero)
-            try await change(step, of: run) { [world] step in
+            try await change(step, of: run, dueAt: after) { [world] step in
                 step.state = .started
                 step.startedAt = world.now
                 step.dueAt = after
@@ -156,23 +174,30 @@ public struct RunbookLoop: Sendable {
         let now = world.now
         guard let dueAt = step.dueAt, dueAt <= now, let startedAt = step.startedAt else { return false }
         let finding = await ask(question, subjects)
-        let holds = finding.fault == nil && question.expects?.holds(of: finding.values) ?? true
+        let holds = finding.fault == nil && question.expects?.holds(of: finding.values) ?? false
+        let isFiring = try await storage.read { [incidents = service.containments.incidents] in
+            try incidents.links.isFiring(subjects.incident.id, in: $0)
+        }
+        let isOver = finding.isIdle || (holds && !isFiring)
         let isLate =
             now - max(startedAt, dueAt) >= .zero && now - startedAt >= runbook.verifyAfter + runbook.verifyWithin
-        try await change(step, of: run) { step in
-            step.evidence = finding.evidence
-            if finding.isIdle || holds || isLate {
-                step.state = finding.isIdle ? .skipped : holds ? .done : .failed
+        let next = isOver || isLate ? now : now + Self.verifyEvery
+        try await change(step, of: run, dueAt: next) { step in
+            step.evidence = finding.evidence(holds ? "it holds, and alerts of the incident still fire" : nil)
+            if isOver || isLate {
+                if isOver { step.evidence = finding.evidence() }
+                step.state = finding.isIdle ? .skipped : isOver ? .done : .failed
                 step.endedAt = now
             } else {
-                step.dueAt = now + Self.verifyEvery
+                step.dueAt = next
             }
         }
-        if isLate, !holds, !finding.isIdle {
-            try await end(run, .failed, "It did not come about: \(step.title).")
+        if isLate, !isOver {
+            let why = holds ? " Alerts of the incident still fire." : finding.values.isEmpty ? " There is no data." : ""
+            try await end(run, .failed, "It did not come about: \(step.title).\(why)")
             return false
         }
-        return finding.isIdle || holds
+        return isOver
     }
 
     // MARK: Actions
@@ -200,10 +225,11 @@ public struct RunbookLoop: Sendable {
                 return try service.end(&whole, .stopped, "The incident is resolved.", by: .system, in: transaction)
             }
             now.startedAt = world.now
-            let left = order?.without { service.containments.policy.spares($0, $1) }
-            if let left, try !service.containments.hands.targets(of: left, in: transaction).isEmpty {
+            let aim = try order.map { try service.containments.hands.aim($0, in: transaction) }
+            if let order, let aim, !aim.targets.isEmpty {
+                try service.store.schedule(run.id, at: nil, in: transaction)
                 let made = try service.containments.insert(
-                    incident, origin: .runbook, name: runbook.name, mode: nil, orders: [left],
+                    incident, origin: .runbook, name: runbook.name, mode: nil, orders: [order],
                     key: "\(run.id.text)/\(step.number)", stance: .suggest, reason: "", by: .system, in: transaction)
                 now.containmentID = made.id.text
                 now.state = .started
@@ -213,7 +239,8 @@ public struct RunbookLoop: Sendable {
             } else {
                 now.state = .skipped
                 now.endedAt = world.now
-                now.evidence = ["fault": "The incident is about nothing that it could act on."]
+                let spared = aim?.spared.first.map { "\($0.target): \($0.detail)." }
+                now.evidence = ["fault": .string(spared ?? "The incident is about nothing that it could act on.")]
             }
             try service.store.save(now, of: run.id, in: transaction)
         }
@@ -227,7 +254,14 @@ public struct RunbookLoop: Sendable {
             try service.containments.containment(id, in: $0)
         }
         switch containment.state {
-        case .proposed, .asked, .acting: return false
+        case .proposed, .asked, .acting:
+            // It is woken once that comes to something, unless it just has.
+            try await storage.write { [service] transaction in
+                let now = try service.containments.containment(id, in: transaction)
+                guard now.state.isOpen || now.state == .acting else { return }
+                try service.store.schedule(run.id, at: nil, in: transaction)
+            }
+            return false
         case .acted, .reversing, .reversed:
             try await settle(step, .done, containment, run)
         case .refused, .expired: try await settle(step, .refused, containment, run)
@@ -255,9 +289,11 @@ public struct RunbookLoop: Sendable {
     private func finish(_ run: RunbookRun) async throws {
         try await storage.write { [service] transaction in
             guard var now = try service.store.run(run.id, in: transaction), now.state == .running else { return }
-            let isVerified = now.steps.contains { $0.kind == .verify && $0.state == .done }
-            if isVerified, let id = Identifier<Incident>(now.incidentID) {
-                try service.containments.incidents.reach(.verified, of: id, by: .system, in: transaction)
+            let verified = now.steps.filter { $0.kind == .verify && $0.state != .skipped }
+            if !verified.isEmpty, verified.allSatisfy({ $0.state == .done }),
+                let id = Identifier<Incident>(now.incidentID)
+            {
+                try service.containments.incidents.verify(id, why: "\(run.runbook) verified it", in: transaction)
             }
             let isOpen = now.steps.contains { $0.kind == .check && $0.state == .waiting }
             try service.end(&now, isOpen ? .checking : .done, "", by: .system, in: transaction)
@@ -272,12 +308,14 @@ public struct RunbookLoop: Sendable {
     }
 
     private func change(
-        _ step: RunbookStep, of run: RunbookRun, _ body: @escaping @Sendable (inout RunbookStep) -> Void
+        _ step: RunbookStep, of run: RunbookRun, dueAt: Timestamp? = nil,
+        _ body: @escaping @Sendable (inout RunbookStep) -> Void
     ) async throws {
         try await storage.write { [service] transaction in
             guard var now = try Self.unchanged(step, of: run, service.store, transaction) else { return }
             body(&now)
             try service.store.save(now, of: run.id, in: transaction)
+            if let dueAt { try service.store.schedule(run.id, at: dueAt, in: transaction) }
         }
     }
 

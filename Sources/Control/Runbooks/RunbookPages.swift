@@ -3,11 +3,11 @@ import Kernel
 /// The runbooks, and each by its name: where `runbook_url` of an alert leads.
 public struct RunbookPages: Sendable {
     let shell: PageShell
-    let library: RunbookLibrary
+    let shelf: RunbookShelf
 
-    public init(shell: PageShell, library: RunbookLibrary) {
+    public init(shell: PageShell, shelf: RunbookShelf) {
         self.shell = shell
-        self.library = library
+        self.shelf = shelf
     }
 
     public var routes: [Route] {
@@ -18,17 +18,18 @@ public struct RunbookPages: Sendable {
     }
 
     private func list(_ request: APIRequest) async throws -> APIReply {
+        let library = shelf.library
         let own = library.runbooks.count { !$0.isShipped }
         let view = RunbookListView(
             subtitle: PageText.plural(library.runbooks.count, "runbook") + (own > 0 ? ", \(own) of your own" : ""),
-            runbooks: library.runbooks.map(RunbookRowView.init))
+            fault: shelf.fault, runbooks: library.runbooks.map(RunbookRowView.init))
         return try await shell.page(
             "Runbooks", at: .incidents, template: "runbooks", view: view, topics: [], request: request)
     }
 
     private func show(_ request: APIRequest) async throws -> APIReply {
         let name = request.parameter("name")
-        guard let runbook = library.runbook(name) else { throw Problem.notFound("runbook", name) }
+        guard let runbook = shelf.library.runbook(name) else { throw Problem.notFound("runbook", name) }
         return try await shell.page(
             runbook.title, at: .incidents, template: "runbook", view: RunbookView(runbook), topics: [], request: request
         )
@@ -37,6 +38,8 @@ public struct RunbookPages: Sendable {
 
 struct RunbookListView: PageView {
     let subtitle: String
+    /// What is wrong with files that changed since they were read.
+    let fault: String?
     let runbooks: [RunbookRowView]
 }
 
@@ -103,6 +106,9 @@ enum RunbookPageTemplates {
         "runbooks",
         #"""
         <div class="head"><h1>Runbooks</h1><span class="sub">{{subtitle}}</span></div>
+        {{#fault}}<p class="notice" data-state="broken" role="alert">What was changed is not taken:
+          the runbooks are as before.
+          <code>{{fault}}</code></p>{{/fault}}
         <section class="panel" id="runbook-list" aria-label="Runbooks">
           <table class="table cards">
             <thead><tr><th>Runbook</th><th>Alerts</th><th>Mode</th><th>Actions</th><th>From</th></tr></thead>

@@ -20,6 +20,15 @@ public enum RunbookSchema {
                   state TEXT NOT NULL, evidence TEXT NOT NULL, containment_id TEXT, actor TEXT, started_at INTEGER,
                   ended_at INTEGER, due_at INTEGER, PRIMARY KEY (run_id, number)) STRICT
                 """,
-            ])
+            ]),
+        // Runs are found by the time at which they go on.
+        Migration(
+            "0107_runbook_due",
+            [
+                "ALTER TABLE runbook_runs ADD COLUMN due_at INTEGER",
+                "UPDATE runbook_runs SET due_at = started_at WHERE state = 'running'",
+                "CREATE INDEX runbook_runs_due ON runbook_runs (due_at, id) WHERE due_at IS NOT NULL",
+                "DROP INDEX runbook_runs_state",
+            ]),
     ]
 }

@@ -11,18 +11,37 @@ public protocol RunbookReading: Sendable {
 /// Runs runbooks on incidents. ``RunbookLoop`` takes their steps.
 public struct RunbookService: Sendable {
     let store = RunbookStore()
-    public let library: RunbookLibrary
+    public let shelf: RunbookShelf
+    public var library: RunbookLibrary { shelf.library }
     let containments: ContainmentService
     let events: Events
     let audit: AuditService
     let world: World
 
     public init(
+        shelf: RunbookShelf, containments: ContainmentService, events: Events, audit: AuditService,
+        world: World
+    ) {
+        (self.shelf, self.containments) = (shelf, containments)
+        (self.events, self.audit, self.world) = (events, audit, world)
+    }
+
+    public init(
         library: RunbookLibrary = .shipped, containments: ContainmentService, events: Events, audit: AuditService,
         world: World
     ) {
-        (self.library, self.containments) = (library, containments)
-        (self.events, self.audit, self.world) = (events, audit, world)
+        self.init(
+            shelf: RunbookShelf(library), containments: containments, events: events, audit: audit, world: world)
+    }
+
+    /// Lets a run go on whose action came to something.
+    static func wake(_ containment: Containment, in transaction: Transaction) throws {
+        try RunbookStore().wake(containment, in: transaction)
+    }
+
+    /// What runs on an incident have to verify and have not.
+    static func unverified(of incident: String, in transaction: Transaction) throws -> [String] {
+        try RunbookStore().unverified(of: incident, in: transaction)
     }
 
     public func run(_ id: String, in transaction: Transaction) throws -> RunbookRun {

@@ -6,9 +6,9 @@ struct RunbookStore: Sendable {
         try transaction.run(
             """
             INSERT INTO runbook_runs (id, incident_id, runbook, document, state, reason, started_by, approves,
-              started_at)
+              started_at, due_at)
             VALUES (\(run.id), \(run.incidentID), \(run.runbook), \(run.document), \(run.state.rawValue),
-              \(run.reason), \(run.startedBy), \(run.approves), \(run.startedAt))
+              \(run.reason), \(run.startedBy), \(run.approves), \(run.startedAt), \(run.startedAt))
             """)
         for step in run.steps {
             try transaction.run(
@@ -23,9 +23,23 @@ struct RunbookStore: Sendable {
     func save(_ run: RunbookRun, in transaction: Transaction) throws {
         try transaction.run(
             """
-            UPDATE runbook_runs SET state = \(run.state.rawValue), reason = \(run.reason), ended_at = \(run.endedAt)
+            UPDATE runbook_runs SET state = \(run.state.rawValue), reason = \(run.reason), ended_at = \(run.endedAt),
+              due_at = CASE WHEN \(run.state.rawValue) = 'running' THEN due_at END
             WHERE id = \(run.id)
             """)
+    }
+
+    /// When a run goes on; `nil` where somebody else has to do something first.
+    func schedule(_ id: Identifier<RunbookRun>, at time: Timestamp?, in transaction: Transaction) throws {
+        try transaction.run("UPDATE runbook_runs SET due_at = \(time) WHERE id = \(id) AND state = 'running'")
+    }
+
+    /// Lets a run go on whose action came to something.
+    func wake(_ containment: Containment, in transaction: Transaction) throws {
+        guard !containment.state.isOpen, containment.state != .acting,
+            let id = containment.key.split(separator: "/").first.map({ String($0) })
+        else { return }
+        try schedule(Identifier(stored: id), at: containment.createdAt, in: transaction)
     }
 
     func save(_ step: RunbookStep, of id: Identifier<RunbookRun>, in transaction: Transaction) throws {
@@ -83,10 +97,29 @@ struct RunbookStore: Sendable {
         try transaction.first("SELECT count(*) AS n FROM runbook_runs WHERE incident_id = \(incident)")?.int("n") ?? 0
     }
 
-    /// Runs that go on by themselves.
-    func running(limit: Int, in transaction: Transaction) throws -> [Identifier<RunbookRun>] {
-        try transaction.rows("SELECT id FROM runbook_runs WHERE state = 'running' ORDER BY id LIMIT \(limit)")
-            .map { $0.id("id") }
+    /// Runs whose time has come, which came first.
+    static func dueList(at now: Timestamp, limit: Int) -> SQLText {
+        "SELECT id FROM runbook_runs WHERE due_at <= \(now) ORDER BY due_at, id LIMIT \(limit)"
+    }
+
+    func due(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [Identifier<RunbookRun>] {
+        try transaction.rows(Self.dueList(at: now, limit: limit)).map { $0.id("id") }
+    }
+
+    /// What runs on an incident have to verify and have not: of those that go on, and of the newest one that ended,
+    /// unless somebody stopped it.
+    func unverified(of incident: String, in transaction: Transaction) throws -> [String] {
+        try transaction.rows(
+            """
+            SELECT runbook_steps.title AS title FROM runbook_steps
+              JOIN runbook_runs ON runbook_runs.id = runbook_steps.run_id
+            WHERE runbook_runs.incident_id = \(incident) AND runbook_steps.kind = 'verify'
+              AND runbook_steps.state NOT IN ('done', 'skipped')
+              AND (runbook_runs.state = 'running' OR (runbook_runs.state = 'failed' AND runbook_runs.id = (
+                SELECT MAX(id) FROM runbook_runs WHERE incident_id = \(incident) AND state <> 'stopped')))
+            ORDER BY runbook_runs.id, runbook_steps.number LIMIT \(Runbook.stepsMax)
+            """
+        ).map { $0.text("title") }
     }
 
     private func full(_ row: StoredRow, _ transaction: Transaction) throws -> RunbookRun {

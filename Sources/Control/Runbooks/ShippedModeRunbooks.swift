@@ -14,10 +14,11 @@ extension ShippedRunbooks {
           - {action: openBreaker, parameters: {providers: "{{providers}}", models: "{{models}}"}}
           - {action: pauseDispatch, parameters: {providers: "{{providers}}", models: "{{models}}"}}
         verify:
-          - title: No call fails any more
+          - title: Nine of ten calls are answered, by whoever answers them
             query: >-
-              sum(rate(reeve_model_attempts_total{result!="ok"}[1m])) > 0
-            expect: empty
+              sum(rate(reeve_model_calls_total{status="done"}[5m])) / sum(rate(reeve_model_calls_total[5m]))
+            expect: ">= 0.9"
+        verifyWithin: 1h
         checks:
           - Take the containments back once the provider is well; tasks come back in steps
           - Put a second provider behind each model (one after the other, a local model last)

@@ -109,7 +109,7 @@ extension ShippedRunbooks {
           - {title: Budgets, api: "/api/v1/budgets?limit=50"}
           - {title: Runs that are held, api: "/api/v1/loops"}
         actions:
-          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+          - {action: cutBudget, parameters: {scopes: "{{scopes}}"}}
         verify:
           - title: The alert is quiet
             query: 'count(ALERTS{alertname="BudgetRunaway",alertstate="firing"}) or vector(0)'

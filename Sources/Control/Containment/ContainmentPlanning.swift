@@ -1,0 +1,115 @@
+import Kernel
+import Telemetry
+
+/// Plans for incidents: proposed as they open and as alerts join, as far as the settings let them go.
+extension ContainmentService: IncidentFollower {
+    public func opened(_ incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        try plan(for: incident, by: alert, in: transaction)
+    }
+
+    public func joined(_ incident: Incident, by alert: Alert, in transaction: Transaction) throws {
+        try plan(for: incident, by: alert, in: transaction)
+    }
+
+    /// An alert is kept also where no plan can be made of it.
+    private func plan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        do {
+            try transaction.part { try proposePlan(for: incident, by: alert, in: transaction) }
+        } catch let problem as Problem where problem.code.status < 500 {
+            try record(
+                IncidentEntry(
+                    kind: "containment", action: "not_planned", target: "incident:\(incident.id)",
+                    actor: Principal.system.actor, at: world.now, detail: ["detail": .string(problem.detail)]),
+                of: incident.id.text, in: transaction)
+        }
+    }
+
+    /// What nobody decided is not asked any more once all is over.
+    public func reached(
+        _ milestone: Incident.Milestone, _ incident: Incident, by principal: Principal, in transaction: Transaction
+    ) throws {
+        guard milestone == .resolved else { return }
+        for var open in try containments(of: incident.id.text, in: transaction) where open.state.isOpen {
+            try expire(&open, "The incident is resolved.", in: transaction)
+        }
+    }
+
+    func expire(_ containment: inout Containment, _ reason: String, in transaction: Transaction) throws {
+        containment.state = .expired
+        containment.reason = reason
+        containment.endedAt = world.now
+        try store.save(containment, in: transaction)
+        try tell("expired", containment, by: .system, in: transaction)
+    }
+
+    /// The plan for the mode of failure, once for each set of orders: an alert that joins may bring further subjects.
+    private func proposePlan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        guard let mode = alert.flatMap(IncidentGrouping.mode) ?? incident.mode, incident.isOpen else { return }
+        let about = Self.narrowed(incident, to: alert)
+        let evidence = alert.map { $0.summary.isEmpty ? $0.name : $0.summary } ?? incident.title
+        let plan = try plans.plan(for: mode, about, evidence: evidence, in: transaction)
+        guard !plan.orders.isEmpty else {
+            throw Problem(.conflict, "\(alert?.name ?? incident.title) names nothing that could be contained.")
+        }
+        let name = "plan:" + String(Digest.sha256(plan.orders.map { planKey($0) }.joined(separator: "\n")).prefix(24))
+        let earlier = try self.earlier(name, incident, in: transaction)
+        // A person's no stands for as long as the incident; what was taken back is done again when it comes back.
+        guard !earlier.contains(where: { $0.state == .refused }) else { return }
+        let key = try freshKey(name, incident, in: transaction)
+        guard try store.containment(key: key, of: incident.id.text, in: transaction) == nil else { return }
+        var stance = policy.stance(of: mode, incident.severity)
+        var reasons: [String] = []
+        if stance == .act {
+            reasons = try objections(to: plan, about, by: alert, in: transaction)
+            if !reasons.isEmpty { stance = .ask }
+        }
+        if !plan.findings.isEmpty { reasons.append(plan.findings) }
+        let containment = try insert(
+            incident, origin: .plan, name: mode.rawValue, mode: mode, orders: plan.orders, key: key, stance: stance,
+            reason: reasons.joined(separator: " "), by: .system, in: transaction)
+        if stance == .act { try record("approved", containment, by: .system, in: transaction) }
+    }
+
+    /// Why Reeve may not let a plan act without asking.
+    private func objections(
+        to plan: ContainmentPlan, _ incident: Incident, by alert: Alert?, in transaction: Transaction
+    ) throws -> [String] {
+        var reasons: [String] = []
+        // What others say may be wrong about whom it names.
+        if alert?.origin == .external { reasons.append("Another system told of it.") }
+        let present = plan.orders.filter { $0.action.absence($0, doors) == nil }
+        if let wide = present.first(where: \.isAboutAll) {
+            reasons.append("\(wide.action.title) would be about all that there is, as the incident names nobody.")
+        }
+        if let scope = present.flatMap({ $0[.scopes] }).first(where: policy.mayReachNever) {
+            reasons.append("The budget \(scope) may be that of somebody who is never to be touched.")
+        }
+        let radius = try hands.radius(of: present, in: transaction)
+        let owners = try hands.tasks.store.live(
+            incident.subjects(of: "task").compactMap(TaskID.init), in: transaction
+        ).compactMap(\.owner)
+        let about = plan.agents.union(owners)
+        if let other = radius.agents.first(where: { !about.contains($0) }) {
+            reasons.append("It touches \(other), which the incident is not about.")
+        }
+        let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
+        if let objection = policy.objection(radius, actedAlone: alone) { reasons.append(objection) }
+        return reasons
+    }
+
+    /// An alert that joins is answered for what it is about: others of the incident may have nothing to do with it.
+    private static func narrowed(_ incident: Incident, to alert: Alert?) -> Incident {
+        let about = alert.map(IncidentGrouping.subjects) ?? []
+        guard !about.isEmpty else { return incident }
+        var narrowed = incident
+        narrowed.subjects = about
+        return narrowed
+    }
+
+    /// Evidence grows while an incident goes on; it makes no new plan.
+    private func planKey(_ order: ContainmentOrder) -> String {
+        var values = order.values
+        values[.evidence] = nil
+        return ContainmentOrder(order.action, values)?.key ?? order.key
+    }
+}

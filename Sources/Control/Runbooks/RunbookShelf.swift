@@ -1,0 +1,53 @@
+import Kernel
+import Synchronization
+
+/// The runbooks as they are now: the settings' files are read anew once they change, and where one of them is wrong
+/// all stays as it was.
+public final class RunbookShelf: Sendable {
+    /// How often files are looked at for changes.
+    static let interval = Span.seconds(5)
+
+    private struct State {
+        var library: RunbookLibrary
+        var signature: String
+        var fault: String?
+    }
+
+    private let globs: [String]
+    private let folder: String
+    private let state: Mutex<State>
+
+    /// - Parameters:
+    ///   - globs: Those of the settings, with paths from `folder` on; none where nothing is read anew.
+    public init(_ library: RunbookLibrary, globs: [String] = [], beside folder: String = "") {
+        (self.globs, self.folder) = (globs, folder)
+        state = Mutex(
+            State(library: library, signature: RunbookLibrary.signature(globs, beside: folder)))
+    }
+
+    /// - Throws: As ``RunbookLibrary/configured(by:beside:)``.
+    public convenience init(configuredBy document: JSONValue, beside folder: String) throws {
+        self.init(
+            try .configured(by: document, beside: folder), globs: try RunbookLibrary.globs(of: document),
+            beside: folder)
+    }
+
+    public var library: RunbookLibrary { state.withLock { $0.library } }
+    /// Why what is written in the files now is not taken, with its place; `nil` where it is.
+    public var fault: String? { state.withLock { $0.fault } }
+
+    public var loops: [Loop] {
+        globs.isEmpty ? [] : [Loop("runbooks.reload", every: Self.interval) { self.reload() }]
+    }
+
+    func reload() {
+        let signature = RunbookLibrary.signature(globs, beside: folder)
+        guard signature != state.withLock({ $0.signature }) else { return }
+        do {
+            let library = try RunbookLibrary.shipped.replaced(by: RunbookLibrary.read(globs, beside: folder))
+            state.withLock { $0 = State(library: library, signature: signature) }
+        } catch {
+            state.withLock { ($0.signature, $0.fault) = (signature, "\(error)") }
+        }
+    }
+}
