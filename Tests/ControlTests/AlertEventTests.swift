@@ -49,6 +49,8 @@ struct AlertEventTests {
                 try await bench.pass(days: 20)
                 try await bench.send("trigger")
             }
+            // Long after it began, and within the time of its last trigger.
+            try await bench.pass(days: 15)
             #expect(try await bench.firing == 1)
             try await bench.send("resolve")
             #expect(try await bench.firing == 0)
