@@ -142,6 +142,52 @@ def test_the_room_is_live_and_acts(driver, server, operator, name):
         shots(page, "/incidents/report", "incident-report")
 
 
+def test_a_preview_says_what_would_be_touched_and_links_lead_to_the_time(driver, server, operator, agent, name):
+    incident = opened(operator, agent.agent, mode="budget-runaway")["id"]
+    order = {"action": "pauseAgent", "parameters": {"agents": [agent.agent]}}
+    made = operator.post(f"{PATH}/{incident}/containments", order, 201)["id"]
+    with logged_in(driver, server) as page:
+        page.open(f"/incidents/{incident}")
+        press(page, "[data-action='preview']")
+        until(lambda: page.has("#preview-radius"), 10, "the preview")
+        assert agent.agent in page.find("#preview-radius").text
+        shots(page, f"/containments/{made}", "containment-preview")
+        page.open(f"/containments/{made}")
+        press(page, "[data-action='refuse']")
+        until(lambda: operator.get(f"/api/v1/containments/{made}")["state"] == "refused", 10, "the refusal")
+        page.open(f"/incidents/{incident}")
+        # What the evidence speaks for is proposed until somebody takes it.
+        assert "- Proposed: Set a limit for" in operator.send("GET", f"{PATH}/{incident}/postmortem").text
+        page.shot("incident-proposals")
+        press(page, "[data-proposal^='budget:'] [data-action='take']")
+        press(page, "[data-proposal^='budget:'] form button")
+        until(lambda: not page.has("[data-proposal^='budget:']"), 10, "that it is taken")
+        (item,) = operator.get(f"{PATH}/{incident}/actions")["items"]
+        assert item["owner"] == "unassigned" and item["dueOn"] and item["state"] == "open", item
+        assert "Proposed: Set a limit" not in operator.send("GET", f"{PATH}/{incident}/postmortem").text
+        hrefs = page.script("return [...document.querySelectorAll('#incident-traces a')].map((a) => a.getAttribute('href'))")
+        shots(page, f"/incidents/{incident}/timeline", "incident-timeline")
+    assert {href.split("?")[0] for href in hrefs} >= {"/traces", "/logs", "/calls", "/events"}
+    links = operator.get(f"{PATH}/{incident}")["links"]
+    for href in [*hrefs, links["traces"], links["logs"], links["labelledTraces"], links["page"]]:
+        reply = operator.send("GET", href)
+        assert reply.status_code == 200, href
+        if href != links["page"]:
+            assert agent.agent in href or incident in href, href
+
+
+def test_two_become_one_and_the_one_leads_to_the_other(operator, name):
+    first, second = opened(operator, f"{name}-a")["id"], opened(operator, f"{name}-b")["id"]
+    operator.post(f"{PATH}/{second}/merge", {"into": first}, 200)
+    operator.post(f"{PATH}/{second}/merge", {"into": first}, 200)
+    assert operator.get(f"{PATH}/{second}")["mergedInto"] == first
+    assert f"/incidents/{first}" in operator.send("GET", f"/incidents/{second}").text
+    late = operator.send("POST", f"{PATH}/{second}/notes", json={"text": "too late"})
+    assert late.status_code == 409 and late.json()["mergedInto"] == first
+    assert operator.send("POST", f"{PATH}/{first}/merge", json={"into": first}).status_code == 422
+    assert operator.send("POST", f"{PATH}/{first}/merge", json={"into": second}).status_code in (200, 409)
+
+
 def shots(page, path, name):
     """Fits every width, light and dark; kept as pictures where somebody wants them."""
     for width, scheme in ((1360, "light"), (1360, "dark"), (390, "light")):
@@ -160,7 +206,7 @@ def shots(page, path, name):
 def printed(page):
     """On paper there are the words, and nothing to press."""
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    visible = "return [...document.querySelectorAll('form, .side, .top')].filter((each) => each.offsetParent).length"
+    visible = "return [...document.querySelectorAll('form, main button, .side, .top')].filter((each) => each.offsetParent).length"
     assert page.script(visible) == 0
     assert page.script("return document.querySelector('#incident-postmortem pre').offsetParent !== null")
     page.shot("incident-print")

@@ -175,7 +175,7 @@ struct IncidentJudgementTests {
             "the root of a cascade, however much fails further down",
             facts {
                 $0.entries = (1...4).map {
-                    entry("task", "task.failed", "task:\($0)", minutes: Double($0) - 5, ["agent": "a\($0)"])
+                    entry("task", "task.failed", "task:\($0)", minutes: Double($0) - 5, ["agent": .string("a\($0)")])
                 }
                 $0.edges = (1...3).map {
                     TaskEdge(

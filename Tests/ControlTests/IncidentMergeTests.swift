@@ -69,8 +69,8 @@ struct IncidentMergeTests {
 
         /// Fingerprints by both of the places that say whose alerts are: they say the same.
         func alerts(of id: String) async throws -> Set<String> {
-            try await read { incidents, transaction in
-                let rows = try incidents.alerts.alerts(ofIncident: id, limit: 100, in: transaction).map(\.fingerprint)
+            try await read { [alerts] incidents, transaction in
+                let rows = try alerts.alerts(ofIncident: id, limit: 100, in: transaction).map(\.fingerprint)
                 let kept = try incidents.links.alerts(of: Identifier(stored: id), limit: 100, in: transaction)
                 #expect(Set(rows) == Set(kept.map(\.fingerprint)))
                 return Set(rows)

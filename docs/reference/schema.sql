@@ -526,3 +526,16 @@ CREATE TABLE drills (
   started_by TEXT NOT NULL, ended_at INTEGER,
   is_clear INTEGER NOT NULL DEFAULT 0 CHECK (is_clear IN (0, 1))) STRICT;
 CREATE INDEX drills_unclear ON drills (id) WHERE is_clear = 0;
+
+-- 0104_incidents
+ALTER TABLE incident_entries ADD COLUMN event_seq INTEGER;
+CREATE UNIQUE INDEX incident_entries_event ON incident_entries (incident_id, event_seq)
+WHERE event_seq IS NOT NULL;
+DROP INDEX incident_alerts_firing;
+CREATE INDEX incident_alerts_fingerprint ON incident_alerts (fingerprint, incident_id);
+CREATE INDEX incidents_merged ON incidents (merged_into) WHERE merged_into IS NOT NULL;
+ALTER TABLE incidents ADD COLUMN due_at INTEGER;
+CREATE INDEX incidents_due ON incidents (due_at) WHERE due_at IS NOT NULL;
+ALTER TABLE postmortems ADD COLUMN remind_at INTEGER;
+CREATE INDEX postmortems_remind ON postmortems (remind_at) WHERE remind_at IS NOT NULL;
+ALTER TABLE incident_actions ADD COLUMN proposal TEXT;

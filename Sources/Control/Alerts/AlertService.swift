@@ -115,9 +115,15 @@ public struct AlertService: Sendable {
 
     /// Forgets alerts that ended before a moment, unless a legal hold is on their agent or their time.
     func forget(before time: Timestamp, in transaction: Transaction) throws {
-        let holds = try LegalHoldStore().active(in: transaction).map(\.hold.target)
+        let holds = try RetentionService.activeHolds(in: transaction).map(\.target)
         _ = try store.forget(before: time, holds, limit: Self.forgottenMax, in: transaction)
     }
+
+    /// The alerts of one incident are another's; `fingerprints` names some, `nil` all. Which incident an alert belongs
+    /// to stands in its own row alone.
+    static func move(
+        _ fingerprints: [String]?, ofIncident id: String, to other: String, in transaction: Transaction
+    ) throws { try AlertStore().move(fingerprints, ofIncident: id, to: other, in: transaction) }
 
     private func note(_ type: String, _ alert: Alert, in transaction: Transaction) throws {
         // An alert about one agent stands in that agent's history too.

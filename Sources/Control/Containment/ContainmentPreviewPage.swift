@@ -29,7 +29,9 @@ struct ContainmentPreviewView: PageView {
         _ containment: Containment, _ incident: Incident, _ radius: BlastRadius, steps: [StepView],
         objection: String?, canOperate: Bool
     ) {
-        title = PageText.label(containment.name)
+        title =
+            containment.steps.count == 1
+            ? containment.steps[0].order.action.title : "Plan for \(containment.name)"
         state = containment.state.isOpen ? "waiting" : containment.state.rawValue
         stateLabel = PageText.label(containment.state.rawValue)
         reason = containment.reason.isEmpty ? nil : containment.reason

@@ -23,6 +23,11 @@ public struct DrillService: Sendable, TemporaryRules {
     private let world: World
 
     /// - Parameter model: The model of drills.
+    /// Forgets drills that ended before a moment and of which nothing is left; says how many.
+    static func forget(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+        try DrillStore().forget(before: time, limit: limit, in: transaction)
+    }
+
     public init(
         ground: any DrillGround, incidents: IncidentService, containments: ContainmentService, model: String,
         events: Events, audit: AuditService, world: World

@@ -90,7 +90,7 @@ enum ActionProposals {
                 "detection:\(alert.name)",
                 "Tighten \(alert.name), or add a rule for \(first.action), so that it is seen "
                     + "within \(PageText.span(detectBound))",
-                "\(first.action) of \(first.target) came \(PageText.span(alert.firstAt - first.at)) before the first alert",
+                "\(first.action) of \(first.target) came \(PageText.span(alert.firstAt - first.at)) before it",
                 nil
             )
         ]
@@ -170,7 +170,12 @@ enum ActionProposals {
     // MARK: What it came from
 
     private static func changes(_ ground: Ground) -> [Found] {
-        ground.candidates.filter { $0.kind == "change" && $0.score >= changeScoreMin }.prefix(2).map { cause in
+        // A key that is made, or an agent that comes, is nothing to be checked before.
+        let usual = ["key.created ", "agent.registered "]
+        let suspected = ground.candidates.filter { cause in
+            cause.kind == "change" && cause.score >= changeScoreMin && !usual.contains(where: cause.target.hasPrefix)
+        }
+        return suspected.prefix(2).map { cause in
             let agent = cause.target.split(separator: " ").last.flatMap { name($0, "agent") }
             let isRollout = ["deploy", "release"].contains { cause.target.hasPrefix($0) }
             return (

@@ -72,7 +72,12 @@ enum RootCauseRanking {
         var found: [String: RootCause] = [:]
         let all = providers(facts) + tasks(facts) + changes(facts) + agents(facts) + budgets(facts)
         for cause in all {
-            if let known = found[cause.target], known.score >= cause.score { continue }
+            // Of two that name the same the likelier one counts, then the first: whatever the order they come in.
+            if let known = found[cause.target],
+                (cause.score, known.at, known.evidence.joined()) <= (known.score, cause.at, cause.evidence.joined())
+            {
+                continue
+            }
             found[cause.target] = cause
         }
         let ranked = found.values.sorted {

@@ -60,7 +60,7 @@ extension IncidentService {
         for alert in try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction) {
             try move(alert, from: incident.id, to: target.id, in: transaction)
         }
-        try alerts.move(nil, ofIncident: incident.id.text, to: target.id.text, in: transaction)
+        try AlertService.move(nil, ofIncident: incident.id.text, to: target.id.text, in: transaction)
         var target = target
         target.subjects = IncidentGrouping.merged(target.subjects, incident.subjects)
         target.severity = max(target.severity, incident.severity)
@@ -185,7 +185,7 @@ extension IncidentService {
         try insert(&other, near: [], in: transaction)
         other.milestones[.acknowledged] = incident.milestones[.acknowledged]
         for alert in moved { try move(alert, from: incident.id, to: other.id, in: transaction) }
-        try alerts.move(
+        try AlertService.move(
             moved.map(\.fingerprint), ofIncident: incident.id.text, to: other.id.text, in: transaction)
         try note("incident.opened", other, by: principal, in: transaction)
         return other

@@ -1,8 +1,8 @@
 import Kernel
 import Telemetry
 
-/// Forgets incidents that are over for long, with all that belongs to them: the timeline, alerts, the postmortem, action
-/// items, containments, runs, escalations. What is open stays, and so does what is under a legal hold.
+/// Forgets incidents that are over for long, with all that belongs to them: the timeline, alerts, the postmortem,
+/// action items, containments, runs, escalations. What is open stays, and so does what is under a legal hold.
 public struct IncidentRetention: Sendable {
     public static let interval = Span.hours(1)
     /// Incidents of one commit: each has some thousand rows.
@@ -32,7 +32,7 @@ public struct IncidentRetention: Sendable {
             last = id
         }
         let before = service.world.now - service.policy.keptDrills
-        while try await storage.write(.soon, { try DrillStore().forget(before: before, limit: Self.drillsMax, in: $0) })
+        while try await storage.write(.soon, { try DrillService.forget(before: before, limit: Self.drillsMax, in: $0) })
             == Self.drillsMax
         {}
         return done
@@ -49,7 +49,7 @@ extension IncidentService {
     ) throws -> (count: Int, next: Timestamp?, last: String) {
         let old = try store.over(
             before: world.now - policy.kept, behind: time, last, limit: limit, in: transaction)
-        let holds = try LegalHoldStore().active(in: transaction).map(\.hold)
+        let holds = try RetentionService.activeHolds(in: transaction)
         var ids: [Identifier<Incident>] = []
         for incident in old {
             guard try !postmortems.hasOpenItem(incident.id, in: transaction),

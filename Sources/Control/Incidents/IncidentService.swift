@@ -17,8 +17,6 @@ public struct IncidentService: Sendable, AlertFollower {
 
     let store = IncidentStore()
     let story = IncidentEntryStore()
-    /// Which incident an alert belongs to stands in its own row alone.
-    let alerts = AlertStore()
     let links = IncidentLinkStore()
     let postmortems = PostmortemStore()
     let events: Events

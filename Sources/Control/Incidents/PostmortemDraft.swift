@@ -34,7 +34,9 @@ enum PostmortemDraft {
         if incident.reopenings > 0 { lines.append("- Came back \(incident.reopenings) times") }
         let names = Set(alerts.map(\.name)).sorted().prefix(20)
         if !names.isEmpty { lines.append("- Alerts: \(names.map(Markdown.line).joined(separator: ", "))") }
-        if let status = incident.status { lines += ["", Markdown.line(status.text)] }
+        if let status = incident.status {
+            lines += ["", "\(Markdown.line(status.text)) (\(Markdown.line(status.by)), \(PageText.full(status.at)))"]
+        }
         return lines.joined(separator: "\n")
     }
 

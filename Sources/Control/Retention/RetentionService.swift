@@ -145,6 +145,11 @@ public struct RetentionService: Sendable {
 
     // MARK: For those who forget
 
+    /// Holds in force.
+    static func activeHolds(in transaction: Transaction) throws -> [TelemetryHold] {
+        try LegalHoldStore().active(in: transaction).map(\.hold)
+    }
+
     /// What retention and erasures must leave.
     public func evidence(in transaction: Transaction) throws -> RetentionEvidence {
         var evidence = RetentionEvidence()
