@@ -37,7 +37,7 @@ struct IncidentParts: Sendable {
             IncidentService(
                 events: records.events, audit: records.audit, world: world, followers: followers,
                 surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
-                policy: IncidentPolicy(settings.incidents), runbooks: plan.runbooks, verifications: [verification])
+                policy: IncidentPolicy(settings.incidents), verifications: [verification], runbooks: plan.runbooks)
         }
         containments = ContainmentService(
             agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,

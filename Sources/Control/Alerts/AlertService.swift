@@ -162,8 +162,8 @@ public struct AlertService: Sendable {
         _ = try store.forget(before: time, holds, limit: Self.forgottenMax, in: transaction)
     }
 
-    /// The alerts of one incident are another's; `fingerprints` names some, `nil` all. Which incident an alert belongs to
-    /// stands in its own row alone.
+    /// The alerts of one incident are another's; `fingerprints` names some, `nil` all. Which incident an alert belongs
+    /// to stands in its own row alone.
     static func move(
         _ fingerprints: [String]?, ofIncident id: String, to other: String, in transaction: Transaction
     ) throws { try AlertStore().move(fingerprints, ofIncident: id, to: other, in: transaction) }

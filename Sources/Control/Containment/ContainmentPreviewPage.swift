@@ -49,14 +49,17 @@ struct ContainmentPreviewView: PageView {
             names("Agents", radius.agents), names("Tasks in progress", radius.tasksInProgress),
             names("Tasks held", radius.tasksHeld), names("Tasks that wait for those", radius.downstream),
             radius.queued > 0 ? FactView(name: "Ready tasks", value: PageText.count(radius.queued)) : nil,
-            names("Models", radius.models), names("Others", radius.others),
+            names("Models", radius.models), names("Sessions", radius.sessions), names("Others", radius.others),
         ].compactMap(\.self)
         touchesNothing = touched.isEmpty
         self.radius =
             touched + [
+                names("Spared by the settings", radius.spared.map { "\($0.target), \($0.detail)" }),
+                radius.isCut ? FactView(name: "More", value: "than one step takes at a time") : nil,
+                FactView(name: "In flight", value: PageText.dollars(nano: radius.nanoUSDInFlight)),
                 FactView(name: "Spends now", value: "\(PageText.dollars(nano: radius.nanoUSDPerHour)) an hour"),
                 FactView(name: "Agents left alone", value: PageText.count(radius.agentsUntouched)),
-            ]
+            ].compactMap(\.self)
         self.steps = steps
         canDecide = canOperate && containment.state.isOpen
         apiPath = "/api/v1/containments/\(containment.id.text)"
@@ -74,12 +77,12 @@ extension ContainmentService {
         let radius = try hands.radius(of: orders, in: transaction)
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
         let steps = try orders.map { order in
-            let targets = try hands.targets(of: order, in: transaction).map(\.text)
+            let targets = try hands.aim(order, in: transaction).targets.map(\.text)
             return ContainmentPreviewView.StepView(
                 title: order.action.title, words: PageText.clipped(order.words, 300),
                 targets: targets.isEmpty ? "nothing now" : RootCauseRanking.list(targets),
                 isFinal: !order.action.isReversible,
-                missing: order.action.door.flatMap { doors.has($0) ? nil : $0.absence })
+                missing: order.action.absence(order, doors))
         }
         return ContainmentPreviewView(
             containment, incident, radius, steps: steps, objection: policy.objection(radius, actedAlone: alone),

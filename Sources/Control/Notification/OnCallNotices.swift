@@ -95,7 +95,7 @@ extension IncidentService: AlertAcknowledging {
     public func acknowledged(
         _ alert: Alert, by principal: Principal, in transaction: Transaction, where isOwn: (String) throws -> Bool
     ) throws {
-        guard let id = try links.holder(alert.fingerprint, in: transaction).map({ Identifier<Incident>(stored: $0) }),
+        guard let id = alert.incidentID.map({ Identifier<Incident>(stored: $0) }),
             let incident = try store.incident(id, in: transaction), incident.isOpen
         else { return }
         let firing = try links.alerts(of: id, limit: Incident.alertsMax, in: transaction).filter { $0.endedAt == nil }
