@@ -152,7 +152,7 @@ def test_files_that_change_are_read_anew(house, tmp_path):
     (RULES, "  without: [NoSuchAlert]\n", 'Reeve ships no alert "NoSuchAlert"'),
     (RULES, "  intervall: 5s\n", "alerts/intervall"),
     (RULES, "  interval: soon\n", "alerts/interval"),
-    (RULES.replace("1s", "10ms"), "", "the interval is below 1000 ms"),
+    (RULES.replace("1s", "10ms"), "", "below 1s, the shortest there is"),
     ("", "  rules: [elsewhere/*.yml]\n", None),
 ])
 def test_a_bad_file_refuses_the_start(tmp_path, rules, more, fault):

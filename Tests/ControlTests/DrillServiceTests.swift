@@ -72,7 +72,7 @@ struct DrillServiceTests {
     }
 
     private static func on(_ engine: TestEngine, _ body: (Bench) async throws -> Void) async throws {
-        try await withStorage(engine, migrations: ContainmentFixture.migrations + DrillSchema.migrations) { storage in
+        try await withStorage(engine, migrations: ContainmentFixture.migrations) { storage in
             try await body(Bench(ContainmentFixture(storage: storage)))
         }
     }

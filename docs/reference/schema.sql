@@ -527,6 +527,9 @@ CREATE TABLE drills (
   is_clear INTEGER NOT NULL DEFAULT 0 CHECK (is_clear IN (0, 1))) STRICT;
 CREATE INDEX drills_unclear ON drills (id) WHERE is_clear = 0;
 
+-- 0100_alert_sources
+CREATE INDEX alert_claims_source ON alert_claims (source);
+
 -- 0102_oncall_actions
 ALTER TABLE oncall_notices ADD COLUMN action TEXT NOT NULL DEFAULT 'page'
   CHECK (action IN ('page', 'acknowledge', 'resolve'));
@@ -537,6 +540,7 @@ CREATE INDEX alerts_ended_lately ON alerts (updated_at) WHERE ends_at IS NOT NUL
 -- 0103_notification_indexes
 CREATE INDEX silences_untold ON silences (ends_at) WHERE is_end_told = 0;
 CREATE INDEX notification_deliveries_at ON notification_deliveries (at);
+
 -- 0104_incidents
 ALTER TABLE incident_entries ADD COLUMN event_seq INTEGER;
 CREATE UNIQUE INDEX incident_entries_event ON incident_entries (incident_id, event_seq)
@@ -549,5 +553,27 @@ CREATE INDEX incidents_due ON incidents (due_at) WHERE due_at IS NOT NULL;
 ALTER TABLE postmortems ADD COLUMN remind_at INTEGER;
 CREATE INDEX postmortems_remind ON postmortems (remind_at) WHERE remind_at IS NOT NULL;
 ALTER TABLE incident_actions ADD COLUMN proposal TEXT;
--- 0100_alert_sources
-CREATE INDEX alert_claims_source ON alert_claims (source);
+
+-- 0106_containment_due
+ALTER TABLE containments ADD COLUMN due_at INTEGER;
+ALTER TABLE containments ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+UPDATE containments SET due_at = created_at WHERE state IN ('acting', 'reversing');
+UPDATE containments SET due_at = expires_at WHERE state = 'asked';
+CREATE INDEX containments_due ON containments (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX containments_in_force ON containments (id, incident_id)
+WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL;
+DROP INDEX containments_state;
+CREATE INDEX containments_decided ON containments (decided_by, decided_at);
+
+-- 0107_incident_proofs
+CREATE TABLE incident_proofs (
+  incident_id TEXT NOT NULL PRIMARY KEY, quiet_since INTEGER NOT NULL, pending TEXT NOT NULL,
+  due_at INTEGER NOT NULL) STRICT;
+CREATE INDEX incidents_unproven ON incidents (quiet_since, id)
+WHERE resolved_at IS NULL AND quiet_since IS NOT NULL AND verified_at IS NULL;
+
+-- 0107_runbook_due
+ALTER TABLE runbook_runs ADD COLUMN due_at INTEGER;
+UPDATE runbook_runs SET due_at = started_at WHERE state = 'running';
+CREATE INDEX runbook_runs_due ON runbook_runs (due_at, id) WHERE due_at IS NOT NULL;
+DROP INDEX runbook_runs_state;

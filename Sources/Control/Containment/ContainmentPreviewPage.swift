@@ -53,7 +53,8 @@ struct ContainmentPreviewView: PageView {
         ].compactMap(\.self)
         touchesNothing = touched.isEmpty
         self.radius =
-            touched + [
+            touched
+            + [
                 names("Spared by the settings", radius.spared.map { "\($0.target), \($0.detail)" }),
                 radius.isCut ? FactView(name: "More", value: "than one step takes at a time") : nil,
                 FactView(name: "In flight", value: PageText.dollars(nano: radius.nanoUSDInFlight)),

@@ -49,14 +49,15 @@ extension IncidentService {
 
 /// Looks up, for incidents whose alerts have ended, whether that is so because all is well.
 public struct IncidentProofLoop: Sendable {
-    static let interval = Span.seconds(2)
-    /// How often one incident is looked at.
+    static let interval = Span.seconds(1)
+    /// How often one incident is looked at; one of a drill each time.
     static let every = Span.seconds(15)
     static let roundMax = 20
     /// Alerts of one incident that are looked at.
     static let alertsMax = 20
-    /// For how long an expression must have been clear.
-    static let clearFor = "2m"
+    /// For how long an expression must have been clear, and in which steps; a drill's rules are as tight as its times.
+    static let clear = (length: "2m", step: "15s")
+    static let clearInDrill = (length: "3s", step: "1s")
     static let timeout = Span.seconds(10)
     /// What goes on is looked for within this time, and within the same time before the incident.
     static let trafficWithin = "5m"
@@ -99,7 +100,7 @@ public struct IncidentProofLoop: Sendable {
         let proof = IncidentProof(
             incidentID: id.text, quietSince: quietSince,
             pending: Array(pending.filter { seen.insert($0).inserted }.prefix(IncidentProof.pendingMax)),
-            dueAt: world.now + Self.every)
+            dueAt: world.now + (incident.drill == nil ? Self.every : Self.interval))
         try await storage.write { [store] in try store.put(proof, in: $0) }
     }
 
@@ -118,10 +119,11 @@ public struct IncidentProofLoop: Sendable {
         of alert: IncidentAlert, _ incident: Incident, _ queries: [String]
     ) async throws -> [String] {
         var pending: [String] = []
+        let clear = incident.drill == nil ? Self.clear : Self.clearInDrill
         for query in queries {
-            let series = try await ask("present_over_time((\(query))[\(Self.clearFor):15s])")
+            let series = try await ask("present_over_time((\(query))[\(clear.length):\(clear.step)])")
             if series.contains(where: { Self.isOf(alert, $0) }) {
-                pending.append("\(alert.name) has not been clear for \(Self.clearFor)")
+                pending.append("\(alert.name) has not been clear for \(clear.length)")
             }
         }
         // What others tell of, they look after themselves.

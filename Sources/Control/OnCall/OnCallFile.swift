@@ -26,8 +26,8 @@ public enum OnCallFile {
             }
             throw Problem(
                 .invalidSettings, findings.map(\.sentence).joined(separator: "\n"),
-                hint: "The file of on-call (oncall.file) is not acceptable; `reeve oncall check \(file)` judges it alone, "
-                    + "`reeve settings check` together with the receivers.",
+                hint: "The file of on-call (oncall.file) is not acceptable; `reeve oncall check \(file)` judges it "
+                    + "alone, `reeve settings check` together with the receivers.",
                 field: "oncall.file", members: JSONObject([.init(name: "findings", value: .list(findings))]))
         }
     }

@@ -38,6 +38,8 @@ struct DrillTerms: Sendable {
 struct DrillCourse: Sendable {
     /// The agent that goes on with its work meanwhile; nobody may touch it.
     private static let healthy = "steady"
+    /// Beats within which the server is to have verified that all is well.
+    private static let verifyBeats = 25
 
     private let client: ReeveClient
     private let drill: JSONValue
@@ -108,7 +110,9 @@ struct DrillCourse: Sendable {
         }
         guard board.report.recoveredAfter != nil else { return }
         tell("recovered")
-        for milestone in ["mitigated", "verified", "resolved"] { try? await reach(milestone, incident) }
+        try? await reach("mitigated", incident)
+        try? await verify(incident, fleet)
+        try? await reach("resolved", incident)
         let isDrafted = try await hasPostmortem(incident)
         board.note { $0.hasPostmortem = isDrafted }
         _ = try? await client.post(
@@ -177,6 +181,15 @@ struct DrillCourse: Sendable {
                 ReeveClient.path("api", "v1", "containments", one["id"]?.string ?? "", "reverse"))
         }
         try await fault.mend(fleet)
+    }
+
+    /// It is verified once the server has seen its rule clear for a while, with the healthy agent at work.
+    private func verify(_ incident: String, _ fleet: DrillFleet) async throws {
+        for _ in 0..<Self.verifyBeats {
+            if (try? await reach("verified", incident)) != nil { return }
+            try await work(fleet)
+            try await client.world.time.sleep(for: terms.calmBeat)
+        }
     }
 
     private func reach(_ milestone: String, _ incident: String) async throws {
