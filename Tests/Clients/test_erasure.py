@@ -214,7 +214,7 @@ def test_the_command_says_what_it_left_and_what_can_be_done(own_server):
     assert "tasks: 1 rows of the table tasks (title, input, correlation id, unique key)" in ended.stdout
     assert "reeve tasks list --query TEXT" in ended.stdout
     assert "tasks.finishedRetentionDays (90)" in ended.stdout
-    assert "Reeve's own calls, holds do not have the text." in ended.stdout, ended.stdout
+    assert "Reeve's own calls, holds, alerts, incidents do not have the text." in ended.stdout, ended.stdout
     assert SUBJECT not in ended.stdout
 
 

@@ -22,7 +22,7 @@ OWN = {"ToolStorm", "TelemetryLoss", "ProviderOutage", "FleetPaused", "TracesNot
 # For failures that none of the others tells of.
 MORE = {
     "CascadingFailure", "DeliverablesRejected", "ModelSlow", "BreakerFlapping", "AnswerQualityDrop", "BudgetRunaway",
-    "MemoryErrors", "ContextPoisoning",
+    "MemoryErrors", "ContextPoisoning", "ToolTimeouts",
 }  # fmt: skip
 
 

@@ -89,8 +89,9 @@ public struct IngestService: Sendable {
         ] + AgentDirective.allCases.map(\.eventType))
 
     private static let reservedFamilies: Set<String> = [
-        "alert", "audit", "batch", "budget", "call", "config", "configuration", "containment", "deliverable",
-        "deployment", "drill", "evaluation", "incident", "key", "login", "login_link", "model", "oncall", "project",
+        "alert", "audit", "batch", "budget", "call", "change", "config", "configuration", "containment",
+        "deliverable", "deployment", "drill", "evaluation", "incident", "key", "login", "login_link", "model", "oncall",
+        "project",
         "queue", "readiness", "reeve", "release", "review", "runbook", "schedule", "secret", "session", "setting",
         "silence", "task",
     ]

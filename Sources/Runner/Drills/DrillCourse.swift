@@ -111,7 +111,7 @@ struct DrillCourse: Sendable {
         guard board.report.recoveredAfter != nil else { return }
         tell("recovered")
         try? await reach("mitigated", incident)
-        try? await verify(incident, fleet)
+        try? await verify(incident, &fault, fleet)
         try? await reach("resolved", incident)
         let isDrafted = try await hasPostmortem(incident)
         board.note { $0.hasPostmortem = isDrafted }
@@ -184,10 +184,13 @@ struct DrillCourse: Sendable {
     }
 
     /// It is verified once the server has seen its rule clear for a while, with the healthy agent at work.
-    private func verify(_ incident: String, _ fleet: DrillFleet) async throws {
+    private func verify(
+        _ incident: String, _ fault: inout any DrillFault, _ fleet: DrillFleet
+    ) async throws {
         for _ in 0..<Self.verifyBeats {
             if (try? await reach("verified", incident)) != nil { return }
             try await work(fleet)
+            try await fault.resume(fleet)
             try await client.world.time.sleep(for: terms.calmBeat)
         }
     }

@@ -13,7 +13,7 @@ protocol DrillFault: Sendable {
     /// Ends the fault itself, as somebody would who fixed it.
     mutating func mend(_ fleet: DrillFleet) async throws
     /// One beat of what goes on once it is mended.
-    func resume(_ fleet: DrillFleet) async throws
+    mutating func resume(_ fleet: DrillFleet) async throws
 }
 
 extension DrillFault {
@@ -95,6 +95,7 @@ struct HungAgentFault: DrillFault {
 /// An agent calls the same tool with the same arguments, and burns tokens with it.
 struct LoopingAgentFault: DrillFault {
     let faulty = ["looper"]
+    private var questions = 0
 
     mutating func prepare(_ fleet: DrillFleet) async throws {
         try await fleet.create(queue: "loops", title: "its agent goes round in circles")
@@ -107,6 +108,13 @@ struct LoopingAgentFault: DrillFault {
             try await fleet.tell("looper", tool: "success", arguments: #"{"query":"same"}"#, seconds: 0.1)
         }
         try? await fleet.ask("looper", .question("the same question"))
+    }
+
+    /// It asks for something else each time.
+    mutating func resume(_ fleet: DrillFleet) async throws {
+        questions += 1
+        try await fleet.beat("looper")
+        try await fleet.tell("looper", tool: "success", arguments: #"{"query":"\#(questions)"}"#, seconds: 0.1)
     }
 }
 

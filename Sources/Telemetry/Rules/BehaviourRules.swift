@@ -13,7 +13,10 @@ enum BehaviourRules {
                         whole: "sum by (agent) (increase(agent_tool_calls_total[5m]))") + [.alert(toolStorm)]),
                 RuleGroup(
                     name: "reeve.behaviour.sessions", intervalSeconds: 300,
-                    rules: [.recording(sessions), .recording(usualSessions), .alert(sessionAbnormal)]),
+                    rules: [
+                        .recording(sessions), .recording(manySessions), .recording(usualSessions),
+                        .alert(sessionAbnormal),
+                    ]),
                 RuleGroup(name: "reeve.behaviour.inputs", rules: [.alert(contextPoisoning)]),
             ]),
         cases: contextCases + toolCases + sessionCases + inputCases)
@@ -53,6 +56,10 @@ enum BehaviourRules {
         name: "agent:agent_session_duration_seconds:p95_1h",
         expression: "histogram_quantile(0.95, "
             + "sum by (le, agent) (rate(agent_session_duration_seconds_bucket[1h])))")
+    private static let manySessions = RecordingRule(
+        name: "agent:agent_session_duration_seconds:p75_1h",
+        expression: "histogram_quantile(0.75, "
+            + "sum by (le, agent) (rate(agent_session_duration_seconds_bucket[1h])))")
     private static let usualSessions = RecordingRule(
         name: "agent:agent_session_duration_seconds:p95_7d",
         expression: "histogram_quantile(0.95, "
@@ -61,13 +68,15 @@ enum BehaviourRules {
     static let sessionAbnormal = AlertRule(
         name: "SessionAbnormal", severity: .warning, nature: .behavioural, mode: .infiniteLoop,
         expression: "\(sessions.name) > 3 * \(usualSessions.name) "
+            // Of few sessions one that is long is the longest twentieth.
+            + "and \(manySessions.name) > \(usualSessions.name) "
             + "and sum by (agent) (increase(agent_session_duration_seconds_count[1h])) > 5 "
             + "and sum by (agent) (increase(agent_session_duration_seconds_count[7d])) > 50",
         holdsFor: "15m",
         summary: "Sessions of agent {{ $labels.agent }} last much longer than usual",
         detail: "One in twenty sessions of the last hour lasted more than {{ $value | humanizeDuration }}: more "
-            + "than three "
-            + "times what it was over the last 7 days.",
+            + "than three times what it was over the last 7 days; and a quarter of them lasted longer than one in "
+            + "twenty did then.",
         action: "Open a trace of a long session. Many turns of the same kind are a loop; few long ones are a slow "
             + "tool or "
             + "model.")

@@ -23,7 +23,10 @@ enum MemoryRules {
     static let memoryStoreSlow = AlertRule(
         name: "MemoryStoreSlow", severity: .warning, nature: .infrastructure,
         expression: "\(latency.name) > 0.5 "
-            + "and sum by (operation) (increase(agent_memory_operation_duration_seconds_count[10m])) > 20",
+            + "and sum by (operation) (increase(agent_memory_operation_duration_seconds_count[10m])) > 20 "
+            // One slow operation in a quiet hour is no slow store.
+            + "and sum by (operation) (increase(agent_memory_operation_duration_seconds_count[10m])) "
+            + "- sum by (operation) (increase(agent_memory_operation_duration_seconds_bucket{le=\"0.5\"}[10m])) > 3",
         holdsFor: "5m",
         summary: "The memory store is slow to {{ $labels.operation }}",
         detail: "One in a hundred operations of the last 10 minutes took {{ $value | humanizeDuration }} or more; "
