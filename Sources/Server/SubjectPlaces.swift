@@ -41,7 +41,7 @@ extension SubjectPlace {
             ) { try AlertService.count(having: $0, in: $1) },
             SubjectPlace(
                 "incidents", table: "incidents (title, subjects, timeline, alerts, postmortem, action items)",
-                see: "reeve incident list, or the page /incidents",
+                see: "reeve incidents list --json, or the page /incidents",
                 note: "What people wrote is edited on the incident's page and in its postmortem. The timeline is "
                     + "evidence and stays: aggregate rules so that their labels name no persons."
             ) { try IncidentService.count(having: $0, in: $1) },

@@ -1,5 +1,6 @@
 """Rules that a server evaluates: a user's own files, at their own pace, over restarts and faults."""
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -62,6 +63,15 @@ def alerts(server, name: str, state: str | None = None) -> list[dict]:
     return [item for item in items if item["labels"]["alertname"] == name]
 
 
+def command(server, *arguments) -> str:
+    done = subprocess.run(
+        [BINARY, "alerts", *arguments], capture_output=True, text=True, timeout=30,
+        env={**environment(), "REEVE_URL": server.url, "REEVE_KEY": server.admin_key},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_rule_fires_and_ends(house):
     heat(house, "attic", 31.5)
     heat(house, "cellar", 12)
@@ -74,6 +84,12 @@ def test_a_rule_fires_and_ends(house):
     assert alert["value"] == 31.5 and alert["state"] == "firing" and alert["incident"].startswith("incident_")
     [waiting] = alerts(house, "RoomHotForLong")
     assert waiting["state"] == "pending" and waiting["incident"] is None
+    listed = command(house, "--state", "firing,pending")
+    assert [line.split()[:3] for line in listed.splitlines() if "Room" in line] == [
+        ["firing", "warning", "RoomTooHot"], ["pending", "warning", "RoomHotForLong"]], listed  # fmt: skip
+    assert "room=attic" in listed and "attic has 31.5 degrees" in listed and alert["incident"] in listed
+    named = [item["labels"]["alertname"] for item in json.loads(command(house, "list", "--json"))["items"]]
+    assert {"RoomTooHot", "RoomHotForLong"} <= set(named)
     events = house.api().get("/api/v1/events?type=alert.*")["items"]
     assert [event["type"] for event in events if event["data"]["alertname"] == "RoomTooHot"] == ["alert.fired"]
 

@@ -45,6 +45,26 @@ struct TaskRootsTests {
         }
     }
 
+    @Test("Who takes a task over is not at it for as long as the one before", arguments: TestEngine.available)
+    func takenOver(_ engine: TestEngine) async throws {
+        try await TaskFixture.on(engine) { fleet in
+            let task = try await fleet.create(["type": "draft"])
+            _ = try await fleet.claimOne()
+            let began = fleet.world.now
+            fleet.time.advance(by: .hours(3))
+            try await fleet.storage.write { transaction in
+                _ = try fleet.tasks.reassign(task.id.text, to: nil, by: TaskFixture.operatorKey, in: transaction)
+            }
+            fleet.time.advance(by: .minutes(1))
+            _ = try await fleet.claimOne("beta")
+            try await fleet.storage.read { transaction in
+                let held = try fleet.tasks.store.inHandForLongest(limit: 10, in: transaction)
+                #expect(held.map(\.agent) == ["beta"] && held.map(\.since) == [fleet.world.now])
+                #expect(try fleet.tasks.store.oldestInProgress(in: transaction) == ["draft": began])
+            }
+        }
+    }
+
     @Test("Who depends on nothing has no root", arguments: TestEngine.available)
     func alone(_ engine: TestEngine) async throws {
         try await TaskFixture.on(engine) { fleet in

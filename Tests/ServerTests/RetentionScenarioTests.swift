@@ -168,6 +168,37 @@ struct RetentionScenarioTests {
         return reply
     }
 
+    @Test("alerts and incidents that name a subject are told of", arguments: TestEngine.available)
+    func elsewhere(_ engine: TestEngine) async throws {
+        try await withApp(engine) { client in
+            let admin = try await client.key(.admin)
+            func rows(_ subject: String) async throws -> [String: Int64] {
+                let shown = try await Self.erase(client, ["subject": .string(subject), "dryRun": true], admin)
+                let places = shown["elsewhere"]?.array ?? []
+                return Dictionary(
+                    uniqueKeysWithValues: places.compactMap { place in
+                        place["name"]?.string.flatMap { name in place["rows"]?.int.map { (name, $0) } }
+                    })
+            }
+            let quoted = #"Ada "the first" Lovelace"#
+            for name in [Self.subject, quoted] {
+                let labels: JSONValue = ["alertname": "Complaint", "severity": "warning", "customer": .string(name)]
+                let reply = try await client.post("/api/v2/alerts", [["labels": labels]], key: admin)
+                #expect(reply.status == 200, "\(reply.text)")
+            }
+            for name in [Self.subject, quoted] {
+                let found = try await rows(name)
+                #expect([found["alerts"], found["incidents"]] == [1, 1], "\(name): \(found)")
+            }
+            let incident = try await client.post("/api/v1/incidents", ["title": "Somebody calls"], key: admin)
+            let id = try #require(incident["id"]?.string)
+            let note: JSONValue = ["text": "It was Grace Hopper."]
+            #expect(try await client.post("/api/v1/incidents/\(id)/notes", note, key: admin).status < 300)
+            let found = try await rows("Grace Hopper")
+            #expect([found["alerts"], found["incidents"]] == [0, 1])
+        }
+    }
+
     @Test("a subject is erased with a proof, and nobody is told its name", arguments: TestEngine.available)
     func erased(_ engine: TestEngine) async throws {
         try await withApp(engine) { client in

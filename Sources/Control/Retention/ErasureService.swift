@@ -188,8 +188,13 @@ public final class ErasureService: Sendable {
             report.placesSearched.append("metrics")
         }
         var elsewhere: [JSONValue] = []
+        // Some records are kept as JSON, which writes quotes and the like otherwise.
+        let text = next.subject.text
+        let forms = Set([text, String(JSONValue.string(text).text.dropFirst().dropLast())])
         for place in places {
-            let count = try await storage.read { try place.count(next.subject.text, $0) }
+            let count = try await storage.read { transaction in
+                try forms.reduce(0) { $0 + (try place.count($1, transaction)) }
+            }
             // Also where there is none: that it was looked for is a part of the proof.
             elsewhere.append(place.json(rows: count))
         }

@@ -16,10 +16,24 @@ public struct Runbook: Sendable {
         public enum Kind: String, Sendable, CaseIterable {
             /// PromQL over Reeve's own series.
             case query
-            /// Filters of the lists of the same name: `agent={{agent}}&state=held`.
+            /// Filters of the lists of the same name: `agent={{agent}}&status=failed`.
             case logs, traces, tasks
             /// A path that is read, such as `/api/v1/models`.
             case api
+
+            /// The filters of a list: one that it does not know would show all of it. `nil` where it is no list.
+            public var filters: Set<String>? {
+                switch self {
+                case .tasks: ["agent", "correlationId", "limit", "project", "q", "queue", "status", "type"]
+                case .logs:
+                    [
+                        "agent", "category", "correlationId", "level", "limit", "logger", "order", "q", "service",
+                        "session", "since", "tool", "traceId", "until",
+                    ]
+                case .traces: ["agent", "correlationId", "label", "limit", "service", "session", "since", "status", "until"]
+                case .query, .api: nil
+                }
+            }
         }
 
         public let title: String

@@ -133,6 +133,14 @@ extension Runbook {
             guard !text.contains("?"), !text.contains("/"), !text.contains("#") else {
                 throw node.fault("filters are expected, such as agent={{agent}}&limit=20")
             }
+            let known = kind.filters ?? []
+            for filter in text.split(separator: "&") {
+                let name = String(filter.prefix { $0 != "=" })
+                guard known.contains(name) else {
+                    throw node.fault(
+                        "\"\(name)\" is no filter of \(kind.rawValue): \(known.sorted().joined(separator: ", "))")
+                }
+            }
         }
     }
 

@@ -111,8 +111,8 @@ extension ShippedRunbooks {
         mode: cascading-failure
         summary: Hold what is downstream, name the agent that it began with, and have its results made anew.
         diagnosis:
-          - {title: Tasks that were set aside, tasks: "state=held&limit=30"}
-          - {title: Tasks that failed, tasks: "state=failed&limit=30"}
+          - {title: Tasks that were set aside, tasks: "status=held&limit=30"}
+          - {title: Tasks that failed, tasks: "status=failed&limit=30"}
           - {title: Verdicts on its results, query: 'sum by (agent, verdict) (increase(agent_reviews_total[1h]))'}
         actions:
           - {action: holdDownstream, parameters: {tasks: "{{tasks}}", agents: "{{agents}}"}}

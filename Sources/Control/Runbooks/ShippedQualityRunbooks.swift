@@ -7,12 +7,12 @@ extension ShippedRunbooks {
         alerts: [CascadingFailure]
         summary: Tasks fail that build on others. The first thing to know is where it began.
         diagnosis:
-          - {title: Tasks that failed of late, tasks: "state=failed&limit=20"}
+          - {title: Tasks that failed of late, tasks: "status=failed&limit=20"}
           - title: Deliverables that were rejected
             query: 'sum by (agent) (increase(agent_reviews_total{verdict="reject"}[1h]))'
-          - {title: Errors of the last hour, logs: "severity=error&limit=20"}
+          - {title: Errors of the last hour, logs: "level=error&limit=20"}
         actions:
-          - {action: holdDownstream, parameters: {tasks: "{{tasks}}"}}
+          - {action: holdDownstream, parameters: {tasks: "{{tasks}}", agents: "{{agents}}"}}
           - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
         verify:
           - title: The alert is quiet
@@ -126,7 +126,7 @@ extension ShippedRunbooks {
         diagnosis:
           - title: Operations of ten minutes by status
             query: 'sum by (operation, status) (increase(agent_memory_operations_total{agent="{{agent}}"}[10m]))'
-          - {title: Errors of the last hour, logs: "severity=error&limit=20"}
+          - {title: Errors of the last hour, logs: "level=error&limit=20"}
         actions: []
         verify:
           - title: The alert is quiet
@@ -144,7 +144,7 @@ extension ShippedRunbooks {
         diagnosis:
           - title: Calls of ten minutes by agent and status
             query: 'sum by (agent, status) (increase(agent_tool_calls_total{tool="{{tool}}"}[10m]))'
-          - {title: Errors of the last hour, logs: "severity=error&limit=20"}
+          - {title: Errors of the last hour, logs: "level=error&limit=20"}
         actions: []
         verify:
           - title: No call of it runs out of time

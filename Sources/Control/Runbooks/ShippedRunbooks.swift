@@ -32,12 +32,12 @@ enum ShippedRunbooks {
         alerts: [TaskStuck]
         summary: A task that does not end holds its agent, its lease and all that waits for it.
         diagnosis:
-          - {title: Tasks of the type that run, tasks: "type={{task_type}}&state=running&limit=20"}
+          - {title: Tasks of the type that run, tasks: "type={{task_type}}&status=running&limit=20"}
           - title: How long such tasks take as a rule
             query: >-
               histogram_quantile(0.95, sum by (le)
               (rate(agent_task_duration_seconds_bucket{task_type="{{task_type}}"}[6h])))
-          - {title: Errors of the last hour, logs: "severity=error&limit=20"}
+          - {title: Errors of the last hour, logs: "level=error&limit=20"}
         actions:
           - action: holdTask
             parameters:
@@ -60,7 +60,7 @@ enum ShippedRunbooks {
         summary: More than ten tasks wait for an hour. There are too few agents, a pause, or a capability nobody has.
         diagnosis:
           - {title: How the queue stands, query: 'max by (queue, state) (agent_queue_depth{queue="{{queue}}"})'}
-          - {title: What waits, tasks: "queue={{queue}}&state=ready&limit=20"}
+          - {title: What waits, tasks: "queue={{queue}}&status=ready&limit=20"}
           - {title: Agents by what they do, query: "max by (status) (reeve_agents)"}
           - {title: Models and their breakers, api: /api/v1/models}
         verify:
@@ -80,8 +80,8 @@ enum ShippedRunbooks {
         diagnosis:
           - {title: Which failures, query: 'sum by (class) (rate(reeve_model_call_errors_total[10m]))'}
           - {title: Its calls of late, api: "/api/v1/calls?agent={{agent}}&limit=20"}
-          - {title: Its errors, logs: "agent={{agent}}&severity=error&limit=20"}
-          - {title: Traces that failed, traces: "agent={{agent}}&limit=10"}
+          - {title: Its errors, logs: "agent={{agent}}&level=error&limit=20"}
+          - {title: Traces that failed, traces: "agent={{agent}}&status=error&limit=10"}
         actions:
           - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
         verify:
@@ -103,9 +103,9 @@ enum ShippedRunbooks {
           - {title: Errors by class, query: 'sum by (class) (rate(reeve_model_call_errors_total[10m]))'}
           - {title: Errors by target, query: 'sum by (target, result) (rate(reeve_model_attempts_total[10m]))'}
           - {title: What changed, api: "/api/v1/events?limit=50"}
-          - {title: Traces that failed, traces: "agent={{agent}}&limit=10"}
+          - {title: Traces that failed, traces: "status=error&limit=10"}
         actions:
-          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+          - {action: openBreaker, parameters: {models: "{{models}}"}}
         verify:
           - title: The alert fires no more
             query: >-
@@ -131,7 +131,7 @@ enum ShippedRunbooks {
           - {title: Breakers, query: "max by (model, target) (reeve_model_breaker_state)"}
           - {title: Failures by target, query: "sum by (target, result) (rate(reeve_model_attempts_total[5m]))"}
           - {title: Models and targets, api: /api/v1/models}
-          - {title: Tasks that wait, tasks: "state=ready&limit=20"}
+          - {title: Tasks that wait, tasks: "status=ready&limit=20"}
         actions:
           - {action: openBreaker, parameters: {providers: "{{providers}}"}}
           - {action: pauseDispatch, parameters: {providers: "{{providers}}"}}
@@ -234,8 +234,10 @@ enum ShippedRunbooks {
         name: SessionAbnormal
         title: Sessions last much longer than usual
         alerts: [SessionAbnormal]
-        mode: context-poisoning
-        summary: Something put into a conversation may keep it going. Set the session apart before it spreads.
+        mode: infinite-loop
+        summary: >-
+          A conversation that goes on and on is a loop, or something was put into it that keeps it going. The agent is
+          stopped before it spreads.
         diagnosis:
           - title: How long sessions are
             query: >-
@@ -315,7 +317,7 @@ enum ShippedRunbooks {
         alerts: [TelemetryLoss]
         summary: What is not recorded cannot be looked into. Find who sends too much, or what cannot be read.
         diagnosis:
-          - {title: What was rejected and shed, query: '{__name__=~"obs_.*_total"}'}
+          - {title: What was rejected and shed, query: 'sum by (signal, outcome) (increase(reeve_telemetry_records_total[1h]))'}
           - {title: The ledger of what came in, api: /api/v1/telemetry/ledger}
         verify:
           - title: The alert fires no more

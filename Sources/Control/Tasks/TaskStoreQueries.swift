@@ -283,12 +283,15 @@ extension TaskStore {
         return oldest
     }
 
-    /// Since when each agent is at the task of each type that it is at for longest; the oldest first.
+    /// Since when each agent is at the task of each type that it is at for longest; the oldest first. Who took a task
+    /// over is not at it for as long as the one before.
     func inHandForLongest(limit: Int, in transaction: Transaction) throws -> [OldestTask] {
         try transaction.rows(
             """
-            SELECT type, owner, MIN(COALESCE(started_at, updated_at)) AS since FROM tasks
-            WHERE owner > '' AND state IN ('claimed', 'running') GROUP BY type, owner ORDER BY since LIMIT \(limit)
+            SELECT tasks.type, tasks.owner, MIN(task_attempts.claimed_at) AS since FROM tasks
+            JOIN task_attempts ON task_attempts.task_id = tasks.id AND task_attempts.fence = tasks.fence
+            WHERE tasks.owner > '' AND tasks.state IN ('claimed', 'running')
+            GROUP BY tasks.type, tasks.owner ORDER BY since LIMIT \(limit)
             """
         ).map { OldestTask(type: $0.text("type"), agent: $0.text("owner"), since: $0.time("since")) }
     }

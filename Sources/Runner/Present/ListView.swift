@@ -139,6 +139,22 @@ public struct ListView: Sendable {
             ("MADE", age("createdAt")), ("USED", age("lastUsedAt")), ("REVOKED", age("revokedAt")),
         ])
 
+    public static let alerts = ListView(
+        empty: "There are no such alerts.",
+        [
+            ("STATE", plain("state")), ("SEVERITY", { item, _ in Words.plain(item["labels"]?["severity"]) }),
+            ("ALERT", { item, _ in Words.plain(item["labels"]?["alertname"]) }), ("SINCE", age("activeAt")),
+            ("ABOUT", about), ("INCIDENT", plain("incident")),
+            ("SUMMARY", { item, _ in TextWidth.cut(Words.plain(item["annotations"]?["summary"]), to: 60) }),
+        ])
+
+    /// The labels that say what an alert is about.
+    private static let about: Cell = { item, _ in
+        let known: Set<String> = ["alertname", "severity", "failure_mode"]
+        let labels = (item["labels"]?.object?.members ?? []).filter { !known.contains($0.name) }
+        return TextWidth.cut(labels.map { "\($0.name)=\($0.value.string ?? "")" }.joined(separator: " "), to: 48)
+    }
+
     public static let incidents = ListView(
         empty: "There are no such incidents. Alerts open them, and so does `reeve incidents open TITLE`.",
         [

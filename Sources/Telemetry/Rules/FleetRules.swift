@@ -22,7 +22,8 @@ enum FleetRules {
         expression: "max by (task_type, agent) (agent_task_in_progress_seconds) > 14400 "
             + "or on (task_type) max by (task_type) (agent_task_oldest_in_progress_seconds) > 14400",
         summary: "A task of the type {{ $labels.task_type }} is in progress for more than 4 hours",
-        detail: "Agent {{ $labels.agent }} has been at it for {{ $value | humanizeDuration }}.",
+        detail: "It has been under way for {{ $value | humanizeDuration }}"
+            + "{{ with $labels.agent }}, all that time in the hands of agent {{ . }}{{ end }}.",
         action: "Open the task: its heartbeats, its trace and its model calls say whether it moves. Hold it or "
             + "retry it.")
 

@@ -6,11 +6,11 @@ import Telemetry
 /// `reeve alerts`: rules, and what came of them.
 struct AlertsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "alerts", abstract: "Check, test and backtest alert rules, silence alerts, see who was told.",
+        commandName: "alerts", abstract: "List and silence alerts, see who was told; check, test and backtest rules.",
         subcommands: [
-            AlertsCheck.self, AlertsTest.self, AlertsBacktest.self, AlertsMeasure.self, AlertsSilence.self,
+            AlertsList.self, AlertsCheck.self, AlertsTest.self, AlertsBacktest.self, AlertsMeasure.self, AlertsSilence.self,
             AlertsDeliveries.self, AlertsSendTest.self,
-        ])
+        ], defaultSubcommand: AlertsList.self)
 }
 
 /// `reeve alerts check`. Exit status: 0 all files are right, 1 one is not, 2 a wrong call.
