@@ -40,7 +40,9 @@ final class OnCallFollower: IncidentFollower {
         guard let onCall = service.withLock({ $0 }) else { return }
         let isAcknowledged = move.to.milestones[.acknowledged] != nil
         guard move.part == nil else {
-            if !isAcknowledged { try page(move.to, in: transaction) }
+            try page(move.to, in: transaction)
+            // Whoever saw to the whole sees to the part: only what becomes worse calls anew.
+            if isAcknowledged { try onCall.acknowledge(incident: move.to.id.text, by: .system, in: transaction) }
             return
         }
         try onCall.merge(

@@ -190,7 +190,8 @@ struct RetentionScenarioTests {
                 let found = try await rows(name)
                 #expect([found["alerts"], found["incidents"]] == [1, 1], "\(name): \(found)")
             }
-            let incident = try await client.post("/api/v1/incidents", ["title": "Somebody calls"], key: admin)
+            let incident = try await client.post(
+                "/api/v1/incidents", ["title": "Somebody calls", "severity": "info"], key: admin)
             let id = try #require(incident["id"]?.string)
             let note: JSONValue = ["text": "It was Grace Hopper."]
             #expect(try await client.post("/api/v1/incidents/\(id)/notes", note, key: admin).status < 300)

@@ -30,7 +30,7 @@ public struct Alert: Sendable, Identified {
     public var annotations: [String: String]
     /// What the rule's expression gave at last; `nil` for those of others.
     public var value: Double?
-    public let origin: Origin
+    public var origin: Origin
     /// Since when its condition holds.
     public let activeAt: Timestamp
     /// Since when it fires.

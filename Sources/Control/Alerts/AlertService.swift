@@ -97,14 +97,17 @@ public struct AlertService: Sendable {
         _ known: Alert, _ post: AlertPost, _ origin: Alert.Origin, by source: String, at now: Timestamp,
         in transaction: Transaction
     ) throws {
+        // What Reeve's own rule says, nobody else says otherwise, or for longer.
+        guard origin == .rule || known.origin == .external else { return }
         var known = known
-        // What Reeve's own rule says of it, nobody else says otherwise.
-        if origin == .rule || known.origin == .external {
-            known.annotations = post.annotations
-            known.value = post.value
-            known.generatorURL = post.generatorURL
-        }
+        known.annotations = post.annotations
+        known.value = post.value
+        known.generatorURL = post.generatorURL
         known.updatedAt = now
+        if origin == .rule, known.origin == .external {
+            known.origin = .rule
+            try store.releaseAll(known.id, in: transaction)
+        }
         try store.update(known, in: transaction)
         try store.claim(known.id, by: source, until: until(post, at: now), in: transaction)
     }

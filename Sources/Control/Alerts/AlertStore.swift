@@ -20,7 +20,7 @@ struct AlertStore: Sendable {
             """
             UPDATE alerts SET annotations = \(alert.annotations.sortedObject), value = \(Self.text(alert.value)),
               ends_at = \(alert.endsAt), updated_at = \(alert.updatedAt), generator_url = \(alert.generatorURL),
-              incident_id = \(alert.incidentID)
+              incident_id = \(alert.incidentID), origin = \(alert.origin.rawValue)
             WHERE id = \(alert.id)
             """)
     }
@@ -144,6 +144,10 @@ struct AlertStore: Sendable {
 
     func release(_ id: Identifier<Alert>, by source: String, in transaction: Transaction) throws {
         try transaction.run("DELETE FROM alert_claims WHERE alert_id = \(id) AND source = \(source)")
+    }
+
+    func releaseAll(_ id: Identifier<Alert>, in transaction: Transaction) throws {
+        try transaction.run("DELETE FROM alert_claims WHERE alert_id = \(id)")
     }
 
     func isClaimed(_ id: Identifier<Alert>, in transaction: Transaction) throws -> Bool {

@@ -105,9 +105,9 @@ extension ContainmentHands {
         radius.nanoUSDPerHour = try radius.agents.prefix(Self.spendersMax).reduce(0) {
             $0 + (try CallService.nanoUSDPerHour(of: $1, at: world.now, in: transaction))
         }
-        radius.nanoUSDInFlight = try live(radius.tasksInProgress, in: transaction).values.reduce(0) {
-            $0 + $1.usageNow.nanoUSD
-        }
+        radius.nanoUSDInFlight = try live(radius.tasksInProgress, in: transaction).values.reduce(TaskUsage()) {
+            $0 + $1.usageNow
+        }.nanoUSD
         let known = try radius.agents.filter { try agents.agent(named: $0, in: transaction) != nil }
         let all = try agents.statusCounts(in: transaction).values.reduce(0, +)
         radius.agentsUntouched = Int64(max(0, all - known.count))

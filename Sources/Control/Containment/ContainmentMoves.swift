@@ -27,7 +27,8 @@ extension ContainmentService {
             let key = known == nil ? containment.key : "\(containment.key)/\(containment.id.text)"
             try store.move(containment.id, to: to, key: key, in: transaction)
         }
-        if move.part != nil { try opened(move.to, by: nil, in: transaction) }
+        // What is over needs nothing done about it.
+        if move.part != nil, move.to.quietSince == nil { try opened(move.to, by: nil, in: transaction) }
     }
 
     /// Whether it acts on what was split off, and on nothing else.

@@ -11,6 +11,14 @@ extension ContainmentService: IncidentFollower {
         try plan(for: incident, by: alert, in: transaction)
     }
 
+    /// Somebody says in which way it fails, where nobody knew.
+    public func changed(_ incident: Incident, by principal: Principal, in transaction: Transaction) throws {
+        guard incident.isOpen, incident.mode != nil,
+            try store.count(of: incident.id.text, in: transaction) == 0
+        else { return }
+        try plan(for: incident, by: nil, in: transaction)
+    }
+
     /// An alert is kept also where no plan can be made of it.
     private func plan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
         do {
@@ -45,6 +53,7 @@ extension ContainmentService: IncidentFollower {
     /// The plan for the mode of failure, once for each set of orders: an alert that joins may bring further subjects.
     private func proposePlan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
         guard let mode = alert.flatMap(IncidentGrouping.mode) ?? incident.mode, incident.isOpen else { return }
+        try goOn(incident, in: transaction)
         let about = Self.narrowed(incident, to: alert)
         let evidence = alert.map { $0.summary.isEmpty ? $0.name : $0.summary } ?? incident.title
         let plan = try plans.plan(for: mode, about, evidence: evidence, in: transaction)
@@ -70,13 +79,25 @@ extension ContainmentService: IncidentFollower {
         if stance == .act { try record("approved", containment, by: .system, in: transaction) }
     }
 
+    /// What is in force is wanted again: its condition came back.
+    private func goOn(_ incident: Incident, in transaction: Transaction) throws {
+        for var containment in try containments(of: incident.id.text, in: transaction)
+        where containment.state.isInForce && containment.overAt != nil {
+            containment.overAt = nil
+            try store.save(containment, in: transaction)
+        }
+    }
+
     /// Why Reeve may not let a plan act without asking.
     private func objections(
         to plan: ContainmentPlan, _ incident: Incident, by alert: Alert?, in transaction: Transaction
     ) throws -> [String] {
         var reasons: [String] = []
         // What others say may be wrong about whom it names.
-        if alert?.origin == .external { reasons.append("Another system told of it.") }
+        let isTold =
+            try alert.map { $0.origin == .external }
+            ?? alerts.alerts(ofIncident: incident.id.text, in: transaction).contains { $0.origin == .external }
+        if isTold { reasons.append("Another system told of it.") }
         let present = plan.orders.filter { $0.action.absence($0, doors) == nil }
         if let wide = present.first(where: \.isAboutAll) {
             reasons.append("\(wide.action.title) would be about all that there is, as the incident names nobody.")

@@ -5,7 +5,7 @@ import Telemetry
 struct IncidentDraft: Sendable {
     /// Subjects that somebody may name.
     static let subjectsMax = 50
-    static let kinds = Set(IncidentGrouping.subjectLabels).subtracting(["scope"])
+    static let kinds = Set(IncidentGrouping.subjectLabels).subtracting(["scope", DrillNames.label])
 
     let title: String
     let severity: Incident.Severity

@@ -14,6 +14,11 @@ extension IncidentService {
         if let survivor = incident.mergedInto, survivor == target.mergedInto ?? target.id.text {
             return try known(survivor, in: transaction)
         }
+        guard incident.drill == target.drill else {
+            throw Problem(
+                .conflict, "A drill and the fleet never share an incident.",
+                hint: "Leave them apart; a drill ends soon.")
+        }
         guard incident.isOpen, target.isOpen else {
             throw Problem(
                 .conflict, "Only open incidents are merged.", hint: "Reopen the one that is resolved, or leave them.",
@@ -130,9 +135,9 @@ extension IncidentService {
         let (moved, staying) = (
             all.filter { fingerprints.contains($0.fingerprint) }, all.filter { !fingerprints.contains($0.fingerprint) }
         )
-        guard incident.isOpen, let first = moved.first, !staying.isEmpty else {
+        guard incident.isOpen, incident.drill == nil, let first = moved.first, !staying.isEmpty else {
             throw Problem(
-                .conflict, "Some but not all alerts of an open incident can be split off.",
+                .conflict, "Some but not all alerts of an open incident that is no drill can be split off.",
                 hint: "Name alerts by `fingerprint`, as GET /api/v1/incidents/\(incident.id.text) shows them.",
                 field: "alerts")
         }
@@ -165,7 +170,7 @@ extension IncidentService {
     }
 
     private static func subjects(_ alert: IncidentAlert) -> [String] {
-        IncidentGrouping.subjectLabels.compactMap { name in
+        IncidentGrouping.subjectLabels.filter { $0 != DrillNames.label }.compactMap { name in
             alert.labels[name].isEmpty ? nil : "\(name):\(alert.labels[name])"
         }
     }
@@ -182,7 +187,8 @@ extension IncidentService {
             // Its first condition is its own from now on.
             groupKey: ([first.name] + Self.subjects(first)).joined(separator: " "),
             subjects: IncidentGrouping.merged([], moved.flatMap(Self.subjects)),
-            milestones: [.detected: moved.map(\.firstAt).min() ?? world.now], openedBy: principal.actor)
+            milestones: [.detected: max(incident.begin, moved.map(\.firstAt).min() ?? world.now)],
+            openedBy: principal.actor)
         if other.title.isEmpty { other.title = first.name }
         // What is near to both would bring them together again.
         try insert(&other, near: [], in: transaction)

@@ -92,8 +92,11 @@ extension IncidentService {
     // MARK: The way back
 
     /// Opens a resolved incident again. Acknowledgement and containment are asked for anew.
+    ///
+    /// - Parameter alert: What came back; `nil` where a person opens it again.
     func reopen(
-        _ incident: Incident, because why: String, by principal: Principal, in transaction: Transaction
+        _ incident: Incident, for alert: Alert? = nil, because why: String, by principal: Principal,
+        in transaction: Transaction
     ) throws -> Incident {
         guard !incident.isOpen else { return incident }
         try incident.checkIsWhole()
@@ -106,9 +109,10 @@ extension IncidentService {
         try save(incident, in: transaction)
         try link(
             incident, near: try surroundings.near(incident.subjects, at: world.now, in: transaction), in: transaction)
-        try postmortems.stopClock(incident.id, in: transaction)
+        // Somebody said of the end that was no end that nothing is to be written.
+        try postmortems.unwaive(incident.id, in: transaction)
         try mark("reopened", incident, by: principal, why: why, in: transaction)
-        for follower in followers { try follower.opened(incident, by: nil, in: transaction) }
+        for follower in followers { try follower.opened(incident, by: alert, in: transaction) }
         return incident
     }
 

@@ -61,6 +61,8 @@ public struct IncidentProofLoop: Sendable {
     static let timeout = Span.seconds(10)
     /// What goes on is looked for within this time, and within the same time before the incident.
     static let trafficWithin = "5m"
+    /// So long after the end of its alerts an incident waits for that.
+    static let trafficAwaited = Span.hours(6)
 
     let incidents: IncidentService
     let reader: any RunbookReading
@@ -93,8 +95,9 @@ public struct IncidentProofLoop: Sendable {
             for alert in alerts { pending += try await pendings(of: alert, incident, queries[alert.name] ?? []) }
         } catch let problem as Problem {
             pending.append("its rules could not be looked at: \(problem.detail)")
-        } catch let passed as Deadline.Passed {
-            pending.append("its rules could not be looked at: \(passed)")
+        } catch {
+            // Whatever it was, it is told, and the others are looked at meanwhile.
+            pending.append("its rules could not be looked at: \(error)")
         }
         var seen: Set<String> = []
         let proof = IncidentProof(
@@ -128,6 +131,8 @@ public struct IncidentProofLoop: Sendable {
         }
         // What others tell of, they look after themselves.
         guard !queries.isEmpty, let traffic = Self.traffic(of: alert) else { return pending }
+        // What has nothing to do for hours shows nothing, and may be well.
+        guard let quietSince = incident.quietSince, world.now - quietSince < Self.trafficAwaited else { return pending }
         let ago = max(0, Int64((world.now - incident.begin).seconds))
         let before = try await value(traffic.selector(at: "offset \(ago)s"))
         if before > 0, try await value(traffic.selector(at: "")) <= 0 {

@@ -53,7 +53,8 @@ public struct IncidentService: Sendable, AlertFollower {
         }
         let since = world.now - policy.reopenWithin
         if let known = try store.resolved(having: alert.fingerprint, since: since, in: transaction) {
-            let reopened = try reopen(known, because: "\(alert.name) came back", by: .system, in: transaction)
+            let reopened = try reopen(
+                known, for: alert, because: "\(alert.name) came back", by: .system, in: transaction)
             return try join(reopened, alert, severity, near, because: "it came back", in: transaction)
         }
         var incident = Incident(
@@ -95,13 +96,13 @@ public struct IncidentService: Sendable, AlertFollower {
     private func place(
         of alert: Alert, _ about: [String], _ near: [String], in transaction: Transaction
     ) throws -> (incident: Incident, why: String)? {
+        if let known = try store.open(having: alert.fingerprint, in: transaction) {
+            return (known, "it was there before")
+        }
         if let same = try store.open(groupKey: IncidentGrouping.key(of: alert), in: transaction),
             try hasRoom(same, for: alert, in: transaction)
         {
             return (same, "it is the same condition")
-        }
-        if let known = try store.open(having: alert.fingerprint, in: transaction) {
-            return (known, "it was there before")
         }
         let ties = try links.open(about: about, near: near, limit: Self.candidatesMax, in: transaction)
         let known = Dictionary(

@@ -136,7 +136,7 @@ struct IncidentStore: Sendable {
         let ids = ids.map(\.text)
         let tables: [SQLText] = [
             "incident_entries", "incident_alerts", "incident_subjects", "incident_traces", "incident_actions",
-            "postmortems",
+            "incident_proofs", "postmortems",
         ]
         for table in tables {
             try transaction.run("DELETE FROM \(sql: table) WHERE incident_id IN \(list: ids)")

@@ -37,6 +37,15 @@ struct PostmortemStore: Sendable {
             """)
     }
 
+    /// Stops the clock, and takes back that none is needed.
+    func unwaive(_ id: Identifier<Incident>, in transaction: Transaction) throws {
+        try stopClock(id, in: transaction)
+        try transaction.run(
+            """
+            UPDATE postmortems SET waived_at = NULL, waived_by = NULL, waived_why = NULL WHERE incident_id = \(id)
+            """)
+    }
+
     /// Those of which it is time to remind, the longest first.
     func toRemind(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [Identifier<Incident>] {
         try transaction.rows(

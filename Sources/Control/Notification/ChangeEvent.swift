@@ -34,7 +34,7 @@ struct ChangeEvent: Sendable {
         }
         if let link = try Self.links(fields).first { object.append("link", .string(link)) }
         for member in payload.value("custom_details")?.object?.members.prefix(Self.detailsMax) ?? []
-        where object[member.name] == nil {
+        where object[member.name] == nil && member.name.utf8.count <= Self.nameMax {
             switch member.value {
             case .string(let text): object.append(member.name, .string(String(text.prefix(Alert.labelMax))))
             case .int, .double, .bool: object.append(member.name, member.value)
@@ -46,8 +46,9 @@ struct ChangeEvent: Sendable {
         agent = try? payload.optionalFields("custom_details")?.optionalName("agent")
     }
 
-    /// Plain members of `custom_details` that are kept.
+    /// Plain members of `custom_details` that are kept, and bytes of a name of one.
     static let detailsMax = 12
+    static let nameMax = 100
 
     /// Addresses that a reader may follow.
     private static func links(_ fields: Fields) throws -> [String] {

@@ -12,7 +12,7 @@ extension OnCallService {
         try store.lastTold(ofIncident: incident, in: transaction)
     }
 
-    /// Of two chains that go on, one does: the one that somebody acknowledged, else the one that still has steps. What
+    /// Of two chains that go on, one does: the one that somebody acknowledged, else the one that still has steps, else the worse one. What
     /// both told of is the second incident's from then on.
     ///
     /// - Parameter isAcknowledged: Whether somebody sees to what they became.
@@ -29,8 +29,17 @@ extension OnCallService {
                 case .exhausted, .ended: 0
                 }
             }
-            let rest = rank(mine) > rank(theirs) ? other : incident
+            let isMine =
+                rank(mine) == rank(theirs)
+                ? Escalation.isWorse(mine.severity, than: theirs.severity) : rank(mine) > rank(theirs)
+            let (rest, kept) = isMine ? (other, mine) : (incident, theirs)
             try end(incident: rest, in: transaction)
+            // Both have been told of: neither is worse than what was known.
+            if let worse = [mine, theirs].first(where: { Escalation.isWorse($0.severity, than: kept.severity) }) {
+                var kept = kept
+                kept.severity = worse.severity
+                try store.update(kept, in: transaction)
+            }
         }
         try store.move(ofIncident: incident, to: other, in: transaction)
         if isAcknowledged { try acknowledge(incident: other, by: .system, in: transaction) }

@@ -55,5 +55,9 @@ public enum OnCallSchema {
                   CHECK (action IN ('page', 'acknowledge', 'resolve'))
                 """
             ]),
+        // What was escalated of an incident, also once it is over.
+        Migration(
+            "0108_oncall_of_incidents",
+            ["CREATE INDEX oncall_escalations_of ON oncall_escalations (incident, started_at)"]),
     ]
 }

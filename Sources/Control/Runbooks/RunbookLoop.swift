@@ -42,6 +42,9 @@ public struct RunbookLoop: Sendable {
         for id in due {
             do {
                 for _ in 0..<(4 * 4 * Runbook.stepsMax) where try await !step(id) { break }
+            } catch let problem as Problem where problem.code.status < 500 {
+                // It would be refused each time.
+                try await give(up: id, problem)
             } catch {
                 // The others go on meanwhile.
                 try await storage.write { [store, world] in
@@ -49,6 +52,13 @@ public struct RunbookLoop: Sendable {
                 }
             }
         }
+    }
+
+    private func give(up id: Identifier<RunbookRun>, _ problem: Problem) async throws {
+        guard let run = try await storage.read({ [store] in try store.run(id, in: $0) }), run.state == .running else {
+            return
+        }
+        try await end(run, .failed, "It cannot go on: \(problem.detail)")
     }
 
     /// Takes one run one write further; `false` where it has to wait, or is over.

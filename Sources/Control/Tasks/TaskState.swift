@@ -154,11 +154,15 @@ public struct TaskUsage: Sendable, Equatable {
         self.steps = steps
     }
 
+    /// What agents say of themselves may be any number: sums saturate and never trap.
     public static func + (left: TaskUsage, right: TaskUsage) -> TaskUsage {
-        TaskUsage(
-            inputTokens: left.inputTokens + right.inputTokens, outputTokens: left.outputTokens + right.outputTokens,
-            nanoUSD: left.nanoUSD + right.nanoUSD, toolCalls: left.toolCalls + right.toolCalls,
-            steps: left.steps + right.steps)
+        func sum(_ part: KeyPath<TaskUsage, Int64>) -> Int64 {
+            let (sum, isOver) = left[keyPath: part].addingReportingOverflow(right[keyPath: part])
+            return isOver ? (left[keyPath: part] < 0 ? .min : .max) : sum
+        }
+        return TaskUsage(
+            inputTokens: sum(\.inputTokens), outputTokens: sum(\.outputTokens), nanoUSD: sum(\.nanoUSD),
+            toolCalls: sum(\.toolCalls), steps: sum(\.steps))
     }
 
     /// The larger of each: reports are totals of the attempt, so a late or repeated one changes nothing.

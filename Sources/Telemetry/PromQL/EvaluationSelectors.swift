@@ -170,6 +170,7 @@ extension Evaluation {
                 for place in resets[reset...] {
                     guard place < high else { break }
                     lost += series.values[place - 1]
+                    try tick(1)
                 }
                 let window = RangeWindow(
                     times: series.times[low..<high], values: series.values[low..<high], lostByResets: lost,
