@@ -69,6 +69,28 @@ struct AlertServiceTests {
         }
     }
 
+    @Test("what a rule says is the rule's, whoever told of it before or besides", arguments: TestEngine.available)
+    func ofRules(_ engine: TestEngine) async throws {
+        try await Self.with(engine) { service, storage, time in
+            let long = AlertPost(
+                labels: Self.hot, annotations: ["summary": "theirs"], endsAt: time.now + .hours(24 * 20))
+            let ours = AlertPost(labels: Self.hot, annotations: ["summary": "ours"])
+            for posts in [[long], [ours], [long]] {
+                try await storage.write { transaction in
+                    let isOurs = posts.first?.annotations == ours.annotations
+                    try service.take(
+                        posts, origin: isOurs ? .rule : .external, from: isOurs ? "rules" : "other", in: transaction)
+                }
+            }
+            let alert = try await storage.read { try service.firing(in: $0).first }
+            #expect(alert?.origin == .rule && alert?.summary == "ours")
+            time.advance(by: .seconds(1))
+            let end = AlertPost(labels: Self.hot, endsAt: time.now)
+            let ended = try await storage.write { try service.take([end], origin: .rule, from: "rules", in: $0) }
+            #expect(ended.count == 1)
+        }
+    }
+
     @Test("who falls silent lets an alert end, at the moment up to which it was said", arguments: TestEngine.available)
     func silence(_ engine: TestEngine) async throws {
         try await Self.with(engine) { service, storage, time in

@@ -66,7 +66,8 @@ struct ContainmentFixture {
     /// An alert begins, and brings its incident.
     @discardableResult
     func fire(
-        _ name: String, _ labels: [(String, String)], mode: FailureMode? = nil, summary: String = "something is wrong"
+        _ name: String, _ labels: [(String, String)], mode: FailureMode? = nil, summary: String = "something is wrong",
+        origin: Alert.Origin = .rule
     ) async throws -> String {
         let all =
             [("alertname", name), ("severity", "critical")] + labels
@@ -74,18 +75,20 @@ struct ContainmentFixture {
         let post = AlertPost(
             labels: LabelSet(all), annotations: ["summary": summary], endsAt: base.world.now + .hours(48))
         let changes = try await storage.write { [alerts] in
-            try alerts.take([post], origin: .rule, from: "test", in: $0)
+            try alerts.take([post], origin: origin, from: "test", in: $0)
         }
         guard let id = changes.first?.alert.incidentID else { throw Problem.notFound("incident", name) }
         return id
     }
 
-    func end(_ name: String, _ labels: [(String, String)], mode: FailureMode? = nil) async throws {
+    func end(
+        _ name: String, _ labels: [(String, String)], mode: FailureMode? = nil, origin: Alert.Origin = .rule
+    ) async throws {
         let all =
             [("alertname", name), ("severity", "critical")] + labels
             + (mode.map { [("failure_mode", $0.rawValue)] } ?? [])
         let post = AlertPost(labels: LabelSet(all), endsAt: base.world.now)
-        try await storage.write { [alerts] in _ = try alerts.take([post], origin: .rule, from: "test", in: $0) }
+        try await storage.write { [alerts] in _ = try alerts.take([post], origin: origin, from: "test", in: $0) }
     }
 
     func register(_ names: String..., labels: [String: String] = [:]) async throws {

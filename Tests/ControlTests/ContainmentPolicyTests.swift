@@ -66,6 +66,33 @@ struct ContainmentPolicyTests {
             let over = try await fixture.containment(found.id)
             #expect(over.state == .acted && over.overAt != nil)
             #expect(try await fixture.eventTypes("containment.").last == "containment.reversal_proposed")
+            // Its condition comes back: it is wanted again, and over once more after that.
+            try await fixture.fire("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            #expect(try await fixture.containment(found.id).overAt == nil)
+            try await fixture.end("CostSpike", [("agent", "writer")], mode: .budgetRunaway)
+            fixture.time.advance(by: .minutes(2))
+            try await fixture.loop.rampBack()
+            #expect(try await fixture.containment(found.id).overAt != nil)
+        }
+    }
+
+    @Test("what another system tells of is asked for, also when it comes back")
+    func external() async throws {
+        try await ContainmentFixture.on(.sqlite, policy: ContainmentFixture.acting()) { fixture in
+            try await fixture.register("writer")
+            let labels = [("agent", "writer")]
+            let incident = try await fixture.fire("Loop", labels, mode: .infiniteLoop, origin: .external)
+            try await fixture.end("Loop", labels, mode: .infiniteLoop, origin: .external)
+            try await fixture.storage.write { [incidents = fixture.incidents] in
+                _ = try incidents.reach(.resolved, of: Identifier(stored: incident), by: .system, in: $0)
+            }
+            fixture.time.advance(by: .minutes(1))
+            let again = try await fixture.fire("Loop", labels, mode: .infiniteLoop, origin: .external)
+            #expect(again == incident)
+            try await fixture.act()
+            let states = try await fixture.containments(incident).map(\.state)
+            #expect(states == [.expired, .asked])
+            #expect(try await !fixture.agent("writer").isPaused)
         }
     }
 

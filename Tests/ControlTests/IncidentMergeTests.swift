@@ -188,6 +188,21 @@ struct IncidentMergeTests {
         }
     }
 
+    @Test("a drill and the fleet stay apart, whoever asks")
+    func drills() async throws {
+        try await IncidentFixture.on(.sqlite) { bench in
+            let name = "drill_" + String(repeating: "0", count: 32)
+            let drill = try await bench.fire("DrillDown", ["agent": "a", "drill": name])
+            let own = try await bench.fire("AgentDown", ["agent": "b"])
+            for (one, other) in [(drill, own), (own, drill)] {
+                #expect(
+                    await code {
+                        try await bench.change { try $0.merge(one, into: other, by: IncidentFixture.ada, in: $1) }
+                    } == "conflict")
+            }
+        }
+    }
+
     @Test("neither into itself, nor into what is over, nor in a circle", arguments: TestEngine.available)
     func refusals(_ engine: TestEngine) async throws {
         try await IncidentFixture.on(engine) { bench in

@@ -6,6 +6,13 @@ import Testing
 /// The transitions of the state machine through the services, on both engines. Numbers in names are the state
 /// machine's.
 @Suite struct TaskServiceTests {
+    @Test("sums of what agents say that they used saturate")
+    func endlessUsage() {
+        let much = TaskUsage(inputTokens: .max, nanoUSD: .max - 1)
+        let more = much + TaskUsage(inputTokens: 1, outputTokens: 2, nanoUSD: 1_000)
+        #expect(more.inputTokens == .max && more.outputTokens == 2 && more.nanoUSD == .max)
+    }
+
     @Test("1, 5, 6, 12: a task is created, claimed, started and done", arguments: TestEngine.available)
     func happyPath(_ engine: TestEngine) async throws {
         try await TaskFixture.on(engine) { fleet in
