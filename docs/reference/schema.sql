@@ -577,3 +577,6 @@ ALTER TABLE runbook_runs ADD COLUMN due_at INTEGER;
 UPDATE runbook_runs SET due_at = started_at WHERE state = 'running';
 CREATE INDEX runbook_runs_due ON runbook_runs (due_at, id) WHERE due_at IS NOT NULL;
 DROP INDEX runbook_runs_state;
+
+-- 0108_oncall_of_incidents
+CREATE INDEX oncall_escalations_of ON oncall_escalations (incident, started_at);

@@ -97,6 +97,10 @@ public struct ContainmentLoop: Sendable {
                     ContainmentOutcome($0.text, isActing ? .refused : .left, words)
                 }
             step.end(isActing: isActing, at: world.now)
+            // What nobody takes back any more holds nothing any more.
+            if !isActing {
+                for target in step.targets { try service.store.release(target, of: step.key(of: id), in: transaction) }
+            }
             try service.store.save(step, of: id, in: transaction)
             try service.store.postpone(id, until: world.now, failures: 0, in: transaction)
             try service.note(step, of: now, "given_up", in: transaction)
@@ -170,6 +174,10 @@ public struct ContainmentLoop: Sendable {
             }
             now.end(isActing: isActing, at: world.now)
             try service.store.save(now, of: containment.id, in: transaction)
+            // The next step has its own tries.
+            if containment.failures > 0 {
+                try service.store.postpone(containment.id, until: world.now, failures: 0, in: transaction)
+            }
             try service.note(
                 now, of: containment, isActing ? step.order.action.rawValue : "\(step.order.action.rawValue)_reversed",
                 in: transaction)

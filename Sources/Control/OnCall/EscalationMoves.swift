@@ -12,8 +12,8 @@ extension OnCallService {
         try store.lastTold(ofIncident: incident, in: transaction)
     }
 
-    /// Of two chains that go on, one does: the one that somebody acknowledged, else the one that still has steps, else the worse one. What
-    /// both told of is the second incident's from then on.
+    /// Of two chains that go on, one does: the one that somebody acknowledged, else the one that still has steps, else
+    /// the worse one. What both told of is the second incident's from then on.
     ///
     /// - Parameter isAcknowledged: Whether somebody sees to what they became.
     public func merge(

@@ -30,7 +30,8 @@ public struct Runbook: Sendable {
                         "agent", "category", "correlationId", "level", "limit", "logger", "order", "q", "service",
                         "session", "since", "tool", "traceId", "until",
                     ]
-                case .traces: ["agent", "correlationId", "label", "limit", "service", "session", "since", "status", "until"]
+                case .traces:
+                    ["agent", "correlationId", "label", "limit", "service", "session", "since", "status", "until"]
                 case .query, .api: nil
                 }
             }

@@ -317,7 +317,8 @@ enum ShippedRunbooks {
         alerts: [TelemetryLoss]
         summary: What is not recorded cannot be looked into. Find who sends too much, or what cannot be read.
         diagnosis:
-          - {title: What was rejected and shed, query: 'sum by (signal, outcome) (increase(reeve_telemetry_records_total[1h]))'}
+          - title: What was rejected and shed
+            query: sum by (signal, outcome) (increase(reeve_telemetry_records_total[1h]))
           - {title: The ledger of what came in, api: /api/v1/telemetry/ledger}
         verify:
           - title: The alert fires no more

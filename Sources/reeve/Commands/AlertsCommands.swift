@@ -6,9 +6,11 @@ import Telemetry
 /// `reeve alerts`: rules, and what came of them.
 struct AlertsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "alerts", abstract: "List and silence alerts, see who was told; check, test and backtest rules.",
+        commandName: "alerts",
+        abstract: "List and silence alerts, see who was told; check, test and backtest rules.",
         subcommands: [
-            AlertsList.self, AlertsCheck.self, AlertsTest.self, AlertsBacktest.self, AlertsMeasure.self, AlertsSilence.self,
+            AlertsList.self, AlertsCheck.self, AlertsTest.self, AlertsBacktest.self, AlertsMeasure.self,
+            AlertsSilence.self,
             AlertsDeliveries.self, AlertsSendTest.self,
         ], defaultSubcommand: AlertsList.self)
 }
