@@ -84,7 +84,7 @@ def test_a_runbook_is_run_and_seen(own: Server) -> None:
     assert command("incident", "run", incident, server=own).returncode == 1, "no runbook is for its alerts"
 
     # Without a yes it stops before the first action.
-    asked = command("incident", "run", incident, "--runbook", "ErrorRateSpike", server=own)
+    asked = command("incident", "run", incident, "--runbook", "HighErrorRate", server=own)
     assert asked.returncode == 0 and "waits for a yes" in asked.stdout, asked.stdout + asked.stderr
     assert api.get("/api/v1/agents/seen")["status"] != "paused"
     done = command("incident", "contain", incident, "--approve", "--json", server=own)

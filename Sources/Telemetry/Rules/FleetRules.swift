@@ -22,8 +22,8 @@ enum FleetRules {
         expression: "max by (task_type, agent) (agent_task_in_progress_seconds) > 14400 "
             + "or on (task_type) max by (task_type) (agent_task_oldest_in_progress_seconds) > 14400",
         summary: "A task of the type {{ $labels.task_type }} is in progress for more than 4 hours",
-        detail: "It has been under way for {{ $value | humanizeDuration }}"
-            + "{{ with $labels.agent }}, all that time in the hands of agent {{ . }}{{ end }}.",
+        detail: "It has been under way for {{ $value | humanizeDuration }}. The label agent, where it is there, "
+            + "names who had it in hand all that time.",
         action: "Open the task: its heartbeats, its trace and its model calls say whether it moves. Hold it or "
             + "retry it.")
 
