@@ -21,6 +21,8 @@ SEED = int(os.environ.get("REEVE_TEST_SEED", "42"))
 QUERIES = int(os.environ.get("REEVE_TEST_QUERIES", "400"))
 MINUTES = 180
 
+if not PROMETHEUS and os.environ.get("CI"):
+    raise RuntimeError("prometheus is not there, and these tests are nothing without it")
 pytestmark = pytest.mark.skipif(not PROMETHEUS, reason="prometheus is not installed")
 
 
