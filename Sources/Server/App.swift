@@ -60,7 +60,7 @@ public struct App: Sendable {
             responder: Responder(
                 admission: admission, limits: settings.limits, gateway: features.gateway,
                 meters: features.requests, world: world, logger: logger),
-            connections: features.connections, logger: quiet
+            connections: features.connections
         ) { [address = features.alerting.address] port in
             address.listens(on: port)
             await onListening(port)
