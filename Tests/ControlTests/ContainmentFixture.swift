@@ -168,13 +168,17 @@ final class StillModels: LiveModels {
     private let all: [ModelStatus]
 
     /// `model: [provider/target]`, in the order of names; all of one tier.
-    init(_ models: KeyValuePairs<String, [String]> = [:], tier: String? = "cheap") {
+    ///
+    /// - Parameter out: Targets whose breaker is open.
+    init(_ models: KeyValuePairs<String, [String]> = [:], tier: String? = "cheap", out: Set<String> = []) {
         all = models.map { name, targets in
             ModelStatus(
                 name: name, tier: tier,
                 targets: targets.map { label in
                     let parts = label.split(separator: "/").map(String.init)
-                    return TargetStatus(provider: parts[0], model: parts[1])
+                    var target = TargetStatus(provider: parts[0], model: parts[1])
+                    if out.contains(label) { target.breaker = .open }
+                    return target
                 })
         }
     }

@@ -115,17 +115,21 @@ struct ContainmentPolicyTests {
 
     @Test("beyond the limits it asks instead of acting")
     func limits() async throws {
-        let policy = try Self.policy(["default": "act", "limits": ["agentsMax": 0, "tasksMax": 5, "perHour": 1]])
+        let policy = try Self.policy(["default": "act", "limits": ["agentsMax": 1, "tasksMax": 5, "perHour": 1]])
         try await ContainmentFixture.on(.sqlite, policy: policy) { fixture in
             try await fixture.register("writer", "editor", "proof")
-            let wide = try await fixture.fire("ToolStorm", [("agent", "writer")], mode: .infiniteLoop)
-            let asked = try #require(try await fixture.containments(wide).first)
-            #expect(asked.state == .asked && asked.reason.contains("1 agents"))
-            // A cut touches no agent: it may act, once within the hour.
             let first = try await fixture.fire("CostSpike", [("agent", "proof")], mode: .budgetRunaway)
             #expect(try await fixture.containments(first).map(\.state) == [.acting])
             let second = try await fixture.fire("CostSpike", [("agent", "editor")], mode: .budgetRunaway)
             #expect(try await fixture.containments(second).map(\.state) == [.asked])
+            #expect(try await fixture.containments(second)[0].reason.contains("1 times it may"))
+        }
+        let none = try Self.policy(["default": "act", "limits": ["agentsMax": 0]])
+        try await ContainmentFixture.on(.sqlite, policy: none) { fixture in
+            try await fixture.register("writer")
+            let wide = try await fixture.fire("ToolStorm", [("agent", "writer")], mode: .infiniteLoop)
+            let asked = try #require(try await fixture.containments(wide).first)
+            #expect(asked.state == .asked && asked.reason.contains("1 agent;"), "\(asked.reason)")
         }
     }
 

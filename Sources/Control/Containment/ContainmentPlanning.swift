@@ -102,16 +102,19 @@ extension ContainmentService: IncidentFollower {
         if let wide = present.first(where: \.isAboutAll) {
             reasons.append("\(wide.action.title) would be about all that there is, as the incident names nobody.")
         }
+        if present.contains(where: { $0[.scopes].contains(BudgetScope.org.description) }) {
+            reasons.append("The budget of the organisation is everybody's, also of those who are yet to come.")
+        }
         if let scope = present.flatMap({ $0[.scopes] }).first(where: policy.mayReachNever) {
             reasons.append("The budget \(scope) may be that of somebody who is never to be touched.")
         }
-        let radius = try hands.radius(of: present, in: transaction)
+        let radius = try hands.reach(of: present, in: transaction)
         let owners = try hands.tasks.store.live(
             incident.subjects(of: "task").compactMap(TaskID.init), in: transaction
         ).compactMap(\.owner)
         let about = plan.agents.union(owners)
         if let other = radius.agents.first(where: { !about.contains($0) }) {
-            reasons.append("It touches \(other), which the incident is not about.")
+            reasons.append("It reaches \(other), which the incident is not about.")
         }
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
         if let objection = policy.objection(radius, actedAlone: alone) { reasons.append(objection) }

@@ -101,16 +101,20 @@ public struct ContainmentPolicy: Sendable, Equatable {
         }
     }
 
-    /// Whether spending of this scope may be that of an agent that is never to be touched.
+    /// Whether spending of this scope may be that of an agent that is never to be touched, although none of those was
+    /// seen there lately: nobody is registered with a session, a key or a tag.
     func mayReachNever(_ scope: String) -> Bool {
         guard never.contains(where: { $0.hasPrefix("agent:") }) else { return false }
-        return ![.agent, .task].contains(BudgetScope(stored: scope).kind)
+        return [.session, .key, .tag].contains(BudgetScope(stored: scope).kind)
     }
 
     /// Why Reeve may not do this by itself; `nil` where it may.
     func objection(_ radius: BlastRadius, actedAlone: Int64) -> String? {
+        if let name = radius.protected.first {
+            return "It reaches \(name), which is never to be touched."
+        }
         if Int64(radius.agents.count) > agentsMax {
-            return "It touches \(radius.agents.count) agents; without asking \(agentsMax) may be."
+            return "It reaches \(PageText.plural(radius.agents.count, "agent")); without asking \(agentsMax) may be."
         }
         if radius.isCut { return "It touches more than \(ContainmentHands.targetsMax) things of one kind." }
         if radius.taskCount > tasksMax {

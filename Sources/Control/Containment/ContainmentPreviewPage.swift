@@ -6,6 +6,8 @@ struct ContainmentPreviewView: PageView {
         let title: String
         let words: String
         let targets: String
+        /// How many it reaches.
+        let agents: String
         let isFinal: Bool
         let missing: String?
     }
@@ -46,7 +48,8 @@ struct ContainmentPreviewView: PageView {
                 value: "\(PageText.count(Int64(all.count))): \(shown)\(rest > 0 ? " and \(rest) more" : "")")
         }
         let touched = [
-            names("Agents", radius.agents), names("Tasks in progress", radius.tasksInProgress),
+            names("Agents", radius.agents), names("Never to be touched, but reached", radius.protected),
+            names("Tasks in progress", radius.tasksInProgress),
             names("Tasks held", radius.tasksHeld), names("Tasks that wait for those", radius.downstream),
             radius.queued > 0 ? FactView(name: "Ready tasks", value: PageText.count(radius.queued)) : nil,
             names("Models", radius.models), names("Sessions", radius.sessions), names("Others", radius.others),
@@ -79,9 +82,11 @@ extension ContainmentService {
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
         let steps = try orders.map { order in
             let targets = try hands.aim(order, in: transaction).targets.map(\.text)
+            let reached = try hands.reach(of: order, in: transaction).agents
             return ContainmentPreviewView.StepView(
                 title: order.action.title, words: PageText.clipped(order.words, 300),
                 targets: targets.isEmpty ? "nothing now" : RootCauseRanking.list(targets),
+                agents: PageText.plural(reached.count, "agent"),
                 isFinal: !order.action.isReversible,
                 missing: order.action.absence(order, doors))
         }
@@ -113,7 +118,8 @@ extension ContainmentTemplates {
           <header><h2 id="preview-steps-title">Steps</h2></header>
           <ol class="items">{{#steps}}<li><b>{{title}}</b><span>{{#isFinal}}<span class="state"
             data-state="held">cannot be taken back</span>{{/isFinal}}</span><span
-              class="second"><span>{{words}}</span><span>on {{targets}}</span>{{#missing}}<span>not there yet:
+              class="second"><span>{{words}}</span><span>on {{targets}}, reaches
+                {{agents}}</span>{{#missing}}<span>not there yet:
                 {{missing}}</span>{{/missing}}</span></li>{{/steps}}</ol>
         </section>
         """#)

@@ -56,11 +56,13 @@ public struct ContainmentService: Sendable {
         let steps = try orders.map { order -> JSONValue in
             let missing = order.action.absence(order, doors)
             let aim = try hands.aim(order, in: transaction)
+            let reached = try hands.reach(of: order, in: transaction).agents
             return [
                 "action": .string(order.action.rawValue), "title": .string(order.action.title),
                 "parameters": order.parameters, "reversible": .bool(order.action.isReversible),
                 "available": .bool(missing == nil), "missing": .of(missing),
-                "targets": .list(aim.targets.map(\.text)), "spared": .array(aim.spared.map(\.json)),
+                "targets": .list(aim.targets.map(\.text)), "agents": BlastRadius.named(reached),
+                "spared": .array(aim.spared.map(\.json)),
             ]
         }
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)

@@ -51,7 +51,8 @@ public enum ContainmentShapes {
     ])
     private static let named = object(["count": count, "names": list(text)])
     private static let radius = object([
-        "agents": named, "tasksInProgress": named, "tasksHeld": named, "downstream": named, "queued": count,
+        "agents": named, "protected": named, "tasksInProgress": named, "tasksHeld": named, "downstream": named,
+        "queued": count,
         "models": list(text), "sessions": named, "others": list(text), "spared": outcomes, "complete": flag,
         "usdPerHour": ["type": "number", "minimum": 0], "usdInFlight": ["type": "number", "minimum": 0],
         "untouched": object(["agents": count]),
@@ -61,7 +62,7 @@ public enum ContainmentShapes {
         "steps": list(
             object([
                 "action": words(ContainmentAction.self), "title": text, "parameters": parameters, "reversible": flag,
-                "available": flag, "missing": optionalText, "targets": list(text), "spared": outcomes,
+                "available": flag, "missing": optionalText, "targets": list(text), "agents": named, "spared": outcomes,
             ])),
     ])
     private static let draft: JSONValue = object(
