@@ -22,6 +22,22 @@ enum CallGround: Sendable, Equatable {
 }
 
 extension CallStore {
+    /// What the newest calls of an agent cost, how many they are, and when the oldest of them began.
+    func spent(
+        by agent: String, since: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> (calls: Int, nanoUSD: Int64, oldest: Timestamp?) {
+        let row = try transaction.first(
+            """
+            SELECT count(*) AS calls, CAST(COALESCE(SUM(nano_usd), 0) AS BIGINT) AS nano_usd,
+              MIN(started_at) AS oldest
+            FROM (
+              SELECT nano_usd, started_at FROM calls
+              WHERE agent = \(agent) AND id >= \(Self.firstID(at: since - Self.idSlack)) AND started_at >= \(since)
+              ORDER BY id DESC LIMIT \(limit)) AS latest
+            """)
+        return (Int(row?.int("calls") ?? 0), row?.int("nano_usd") ?? 0, row?.optionalTime("oldest"))
+    }
+
     /// Agents with one of these calls among their newest since a moment, by name.
     ///
     /// Steps from agent to agent in the index and looks at the newest calls of each: whoever floods hides nobody.

@@ -6,6 +6,8 @@ struct ContainmentPlan: Sendable {
     var orders: [ContainmentOrder]
     /// Agents that the incident is about, as it names them or as what it names leads to them.
     var agents: Set<String>
+    /// Whether it is about all whom its orders reach: who uses what the incident names, or builds on what went wrong.
+    var isAboutAllReached = false
     /// What was found out on the way, for who has to decide.
     var findings = ""
 }
@@ -32,9 +34,8 @@ struct ContainmentPlans: Sendable {
         for mode: FailureMode, _ incident: Incident, evidence: String, in transaction: Transaction
     ) throws -> ContainmentPlan {
         var plan = try steps(for: mode, incident, evidence, in: transaction)
-        if mode == .cascadingFailure || Self.sharedKinds.contains(where: { !incident.subjects(of: $0).isEmpty }) {
-            plan.agents.formUnion(try hands.reach(of: plan.orders, in: transaction).agents)
-        }
+        plan.isAboutAllReached =
+            mode == .cascadingFailure || Self.sharedKinds.contains { !incident.subjects(of: $0).isEmpty }
         return plan
     }
 
@@ -159,9 +160,8 @@ struct ContainmentPlans: Sendable {
         let isByType = incident.subjects(of: "agent").isEmpty
         let spenders = isByType ? try spenders(among: agents, in: transaction) : agents
         // Those of other systems' alerts may be none.
-        let kinds = Set(BudgetScope.Kind.allCases.map(\.rawValue))
-        let known = (scopes + spenders.map { "agent:\($0)" }).filter { scope in
-            scope.split(separator: ":").first.map { kinds.contains(String($0)) } ?? false
+        let known = (scopes + spenders.map { "agent:\($0)" }).compactMap { text in
+            try? BudgetScope(text, path: "scope", limits: Limits()).description
         }
         var plan = ContainmentPlan(orders: [], agents: Set(agents))
         let never = hands.policy.never

@@ -16,7 +16,8 @@ struct ContainmentPreviewView: PageView {
     let state: String
     let stateLabel: String
     let reason: String?
-    let incident: LinkView
+    /// Absent where it is not kept any more.
+    let incident: LinkView?
     let limits: String?
     let radius: [FactView]
     let touchesNothing: Bool
@@ -28,7 +29,7 @@ struct ContainmentPreviewView: PageView {
     private static let namesMax = 12
 
     init(
-        _ containment: Containment, _ incident: Incident, _ radius: BlastRadius, steps: [StepView],
+        _ containment: Containment, _ incident: Incident?, _ radius: BlastRadius, steps: [StepView],
         objection: String?, canOperate: Bool
     ) {
         title =
@@ -37,7 +38,7 @@ struct ContainmentPreviewView: PageView {
         state = containment.state.isOpen ? "waiting" : containment.state.rawValue
         stateLabel = PageText.label(containment.state.rawValue)
         reason = containment.reason.isEmpty ? nil : containment.reason
-        self.incident = LinkView(path: PagePath.incident(incident.id.text), label: incident.title)
+        self.incident = incident.map { LinkView(path: PagePath.incident($0.id.text), label: $0.title) }
         limits = objection
         func names(_ label: String, _ all: [String]) -> FactView? {
             guard !all.isEmpty else { return nil }
@@ -76,7 +77,9 @@ extension ContainmentService {
         _ id: String, canOperate: Bool, in transaction: Transaction
     ) throws -> ContainmentPreviewView {
         let containment = try containment(id, in: transaction)
-        let incident = try incident(containment.incidentID, in: transaction)
+        let incident = try Identifier<Incident>(containment.incidentID).flatMap {
+            try incidents.incident($0, in: transaction)
+        }
         let orders = containment.steps.map(\.order)
         let radius = try hands.radius(of: orders, in: transaction)
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)

@@ -46,6 +46,7 @@ public enum ContainmentShapes {
     private static let containment = object([
         "id": text, "incident": text, "origin": words(Containment.Origin.self), "name": text, "mode": optionalText,
         "state": words(Containment.State.self), "reason": text, "proposedBy": text, "decidedBy": optionalText,
+        "reversedBy": optionalText,
         "createdAt": time, "decidedAt": optionalTime, "expiresAt": optionalTime, "endedAt": optionalTime,
         "overAt": optionalTime, "reversible": flag, "steps": list(step),
     ])
