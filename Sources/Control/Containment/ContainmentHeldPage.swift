@@ -51,7 +51,8 @@ extension ContainmentTemplates {
         <section class="panel" id="held" aria-label="What is in force">
           {{#hasAny}}
           <table class="table cards">
-            <thead><tr><th>What</th><th>Against</th><th>Steps</th><th>By</th><th class="num">When</th><th></th></tr></thead>
+            <thead><tr><th>What</th><th>Against</th><th>Steps</th><th>By</th><th class="num">When</th><th></th></tr>
+            </thead>
             <tbody>{{#rows}}
               <tr>{{#item}}<td class="title" data-containment="{{id}}"><span class="state"
                 data-state="{{state}}">{{stateLabel}}</span> {{name}}{{#reason}}<span

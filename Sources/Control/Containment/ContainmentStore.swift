@@ -38,7 +38,8 @@ struct ContainmentStore: Sendable {
         try transaction.run(
             """
             UPDATE containments SET state = \(containment.state.rawValue), reason = \(containment.reason),
-              decided_by = \(containment.decidedBy), reversed_by = \(containment.reversedBy), decided_at = \(containment.decidedAt),
+              decided_by = \(containment.decidedBy), reversed_by = \(containment.reversedBy),
+              decided_at = \(containment.decidedAt),
               expires_at = \(containment.expiresAt), ended_at = \(containment.endedAt),
               over_at = \(containment.overAt), due_at = \(Self.due(containment)), failures = 0
             WHERE id = \(containment.id)

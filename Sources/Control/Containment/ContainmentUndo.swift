@@ -2,8 +2,8 @@ import Kernel
 
 /// What a claim still holds, and how it is given back.
 extension ContainmentHands {
-    /// Whether all is as the claim's step left it, so that there is something to take back: nobody changed it since, and
-    /// what it was done to is still there.
+    /// Whether all is as the claim's step left it, so that there is something to take back: nobody changed it since,
+    /// and what it was done to is still there.
     func isAsLeft(_ claim: ContainmentStore.Claim, in transaction: Transaction) throws -> Bool {
         let (name, mark) = (claim.target.name, claim.mark)
         func agent() throws -> Agent? { try agents.agent(named: name, in: transaction) }
