@@ -39,15 +39,24 @@ struct IncidentParts: Sendable {
                 surroundings: IncidentSurroundings(tasks: ground.tasks, calls: ground.calls),
                 policy: IncidentPolicy(settings.incidents), verifications: [verification], runbooks: plan.runbooks)
         }
-        containments = ContainmentService(
-            agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
-            models: ContainedModels(gateway: ground.gateway), holds: ground.gateway, policy: plan.containment,
-            alerts: AlertService(events: records.events, world: world), incidents: incidents([]),
-            events: records.events, audit: records.audit, world: world)
-        runbooks = RunbookService(
-            shelf: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
-            world: world)
-        self.incidents = incidents([containments, runbooks, calling])
+        func containments(_ incidents: IncidentService) -> ContainmentService {
+            ContainmentService(
+                agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
+                models: ContainedModels(gateway: ground.gateway), holds: ground.gateway, policy: plan.containment,
+                alerts: AlertService(events: records.events, world: world), incidents: incidents,
+                events: records.events, audit: records.audit, world: world)
+        }
+        func runbooks(_ containments: ContainmentService) -> RunbookService {
+            RunbookService(
+                shelf: plan.runbooks, containments: containments, events: records.events, audit: records.audit,
+                world: world)
+        }
+        // Those who follow write into timelines alone. What acts and verifies brings incidents further, and all who
+        // follow are told of that.
+        let following = containments(incidents([]))
+        self.incidents = incidents([following, runbooks(following), calling])
+        self.containments = containments(self.incidents)
+        self.runbooks = runbooks(self.containments)
     }
 
     var pages: IncidentPages.Parts {

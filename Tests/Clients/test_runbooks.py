@@ -87,11 +87,15 @@ def test_a_runbook_is_run_and_seen(own: Server) -> None:
     asked = command("incident", "run", incident, "--runbook", "HighErrorRate", server=own)
     assert asked.returncode == 0 and "waits for a yes" in asked.stdout, asked.stdout + asked.stderr
     assert api.get("/api/v1/agents/seen")["status"] != "paused"
+    shown = command("incident", "contain", incident, "--preview", server=own)
+    assert shown.returncode == 0 and "1: seen" in shown.stdout, shown.stdout + shown.stderr
     done = command("incident", "contain", incident, "--approve", "--json", server=own)
     assert [item["state"] for item in json.loads(done.stdout)["items"]] == ["acting"], done.stdout
     until(lambda: api.get("/api/v1/agents/seen")["status"] == "paused", 10, "the pause")
     assert api.get("/api/v1/agents/healthy")["status"] != "paused"
-    done = command("incident", "contain", incident, "--reverse", server=own)
+    held = json.loads(command("incident", "contain", "--json", server=own).stdout)["items"]
+    assert [item["incident"] for item in held] == [incident], held
+    done = command("incident", "contain", "--only", held[0]["id"], "--reverse", server=own)
     assert done.returncode == 0, done.stderr
     until(lambda: api.get("/api/v1/agents/seen")["status"] != "paused", 10, "the way back")
 

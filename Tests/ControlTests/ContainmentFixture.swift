@@ -25,34 +25,42 @@ struct ContainmentFixture {
     init(
         storage: any Storage, policy: ContainmentPolicy = ContainmentPolicy(),
         doors: ContainmentDoors = ContainmentDoors(), models: StillModels = StillModels(), seed: UInt64 = 1,
-        verifications: [any IncidentVerification] = []
+        verifications: [any IncidentVerification] = [], followers: [any IncidentFollower] = []
     ) {
         base = TaskFixture(storage: storage, seed: seed)
         self.models = models
         let audit = AuditService(world: base.world)
         budgets = BudgetService(memory: NoBudgetMemory(), events: base.events, audit: audit, world: base.world)
-        let silent = IncidentService(
-            events: base.events, audit: audit, world: base.world, verifications: verifications)
-        service = ContainmentService(
-            agents: base.agents, tasks: base.tasks, queues: base.queues, budgets: budgets, models: models,
-            holds: NoRunHolds(), doors: doors, policy: policy,
-            alerts: AlertService(events: base.events, world: base.world), incidents: silent, events: base.events,
-            audit: audit, world: base.world)
-        incidents = IncidentService(
-            events: base.events, audit: audit, world: base.world, followers: [service], verifications: verifications)
-        alerts = AlertService(events: base.events, world: base.world, follower: incidents)
+        let (base, budgets) = (self.base, self.budgets)
+        func incidents(_ followers: [any IncidentFollower]) -> IncidentService {
+            IncidentService(
+                events: base.events, audit: audit, world: base.world, followers: followers,
+                verifications: verifications)
+        }
+        func containments(_ incidents: IncidentService) -> ContainmentService {
+            ContainmentService(
+                agents: base.agents, tasks: base.tasks, queues: base.queues, budgets: budgets, models: models,
+                holds: NoRunHolds(), doors: doors, policy: policy,
+                alerts: AlertService(events: base.events, world: base.world), incidents: incidents,
+                events: base.events, audit: audit, world: base.world)
+        }
+        self.incidents = incidents([containments(incidents([]))] + followers)
+        service = containments(self.incidents)
+        alerts = AlertService(events: base.events, world: base.world, follower: self.incidents)
         loop = ContainmentLoop(service: service, storage: storage)
     }
 
     static func on(
         _ engine: TestEngine, policy: ContainmentPolicy = ContainmentPolicy(),
         doors: ContainmentDoors = ContainmentDoors(), models: StillModels = StillModels(),
-        verifications: [any IncidentVerification] = [], _ body: (ContainmentFixture) async throws -> Void
+        verifications: [any IncidentVerification] = [], followers: [any IncidentFollower] = [],
+        _ body: (ContainmentFixture) async throws -> Void
     ) async throws {
         try await withStorage(engine, migrations: migrations) { storage in
             try await body(
                 ContainmentFixture(
-                    storage: storage, policy: policy, doors: doors, models: models, verifications: verifications))
+                    storage: storage, policy: policy, doors: doors, models: models, verifications: verifications,
+                    followers: followers))
         }
     }
 
@@ -168,13 +176,17 @@ final class StillModels: LiveModels {
     private let all: [ModelStatus]
 
     /// `model: [provider/target]`, in the order of names; all of one tier.
-    init(_ models: KeyValuePairs<String, [String]> = [:], tier: String? = "cheap") {
+    ///
+    /// - Parameter out: Targets whose breaker is open.
+    init(_ models: KeyValuePairs<String, [String]> = [:], tier: String? = "cheap", out: Set<String> = []) {
         all = models.map { name, targets in
             ModelStatus(
                 name: name, tier: tier,
                 targets: targets.map { label in
                     let parts = label.split(separator: "/").map(String.init)
-                    return TargetStatus(provider: parts[0], model: parts[1])
+                    var target = TargetStatus(provider: parts[0], model: parts[1])
+                    if out.contains(label) { target.breaker = .open }
+                    return target
                 })
         }
     }

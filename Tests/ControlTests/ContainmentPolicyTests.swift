@@ -21,6 +21,23 @@ struct ContainmentPolicyTests {
         ("a name that is none", ["containment": ["never": ["../x"]]], "alerts/containment/never/0"),
         ("something else", ["containment": ["never": [], "allways": true]], "alerts/containment/allways"),
         ("no object", ["containment": "act"], "alerts/containment"),
+        ("an action that there is not", ["containment": ["actions": ["rm": "ask"]]], "alerts/containment/actions/rm"),
+        (
+            "a stance of an action that there is not", ["containment": ["actions": ["cutBudget": "no"]]],
+            "alerts/containment/actions/cutBudget"
+        ),
+        (
+            "agents of no label", ["containment": ["agents": [["labels": [:], "stance": "ask"]]]],
+            "alerts/containment/agents/0/labels"
+        ),
+        (
+            "agents without a stance", ["containment": ["agents": [["labels": ["env": "p"]]]]],
+            "alerts/containment/agents/0/stance"
+        ),
+        (
+            "agents by their name", ["containment": ["agents": [["name": "a", "stance": "ask"]]]],
+            "alerts/containment/agents/0/name"
+        ),
     ]
 
     @Test("what is wrong with the settings is named by its place", arguments: refusals)
@@ -39,6 +56,76 @@ struct ContainmentPolicyTests {
         #expect(policy.stance(of: .budgetRunaway, .warning) == .ask)
         #expect(policy.stance(of: .silentDrift, .critical) == .ask)
         #expect(try ContainmentPolicy(.null).stance(of: .llmOutage, .critical) == .suggest)
+    }
+
+    @Test("actions and labels of agents hold back, the most careful of them, and let nothing go further")
+    func bounds() throws {
+        let policy = try Self.policy([
+            "actions": ["quarantineAgent": "ask", "cutBudget": "suggest", "pauseAgent": "act"],
+            "agents": [
+                ["labels": ["env": "production"], "stance": "ask"],
+                ["labels": ["env": "production", "type": "payer"], "stance": "suggest"],
+            ],
+        ])
+        func bound(_ actions: [ContainmentAction], _ labels: [String: String]...) -> ContainmentPolicy.Stance? {
+            policy.bound(of: actions.map { ContainmentOrder(behindDoor: $0) }, labels: labels)?.stance
+        }
+        #expect(bound([.holdTask]) == nil)
+        #expect(bound([.pauseAgent]) == .act)
+        #expect(bound([.pauseAgent, .quarantineAgent]) == .ask)
+        #expect(bound([.quarantineAgent, .cutBudget]) == .suggest)
+        #expect(bound([.holdTask], ["env": "staging"], [:]) == nil)
+        #expect(bound([.holdTask], ["env": "staging"], ["env": "production", "team": "a"]) == .ask)
+        #expect(bound([.holdTask], ["env": "production", "type": "payer"]) == .suggest)
+        #expect(bound([.holdTask], ["type": "payer"]) == nil)
+        let reason = policy.bound(of: [], labels: [["env": "production", "type": "payer"]])?.reason
+        #expect(reason == "The settings let what reaches agents with env=production, type=payer suggest at most.")
+    }
+
+    @Test("what reaches an agent of production is asked for, whatever the mode says")
+    func bounded() async throws {
+        let policy = try Self.policy([
+            "default": "act", "actions": ["cutBudget": "suggest"],
+            "agents": [["labels": ["env": "production"], "stance": "ask"]],
+        ])
+        try await ContainmentFixture.on(.sqlite, policy: policy) { fixture in
+            try await fixture.register("live", labels: ["env": "production"])
+            try await fixture.register("trial", labels: ["env": "staging"])
+            for (agent, mode, state) in [
+                ("live", FailureMode.infiniteLoop, Containment.State.asked), ("trial", .infiniteLoop, .acting),
+                ("trial", .budgetRunaway, .proposed), ("live", .budgetRunaway, .proposed),
+            ] {
+                let incident = try await fixture.fire("A\(mode.rawValue)", [("agent", agent)], mode: mode)
+                let found = try #require(try await fixture.containments(incident).last)
+                #expect(found.state == state, "\(agent) \(mode): \(found.reason)")
+            }
+        }
+    }
+
+    @Test("scopes that alerts make up are none, and cut nobody")
+    func madeUpScopes() async throws {
+        try await ContainmentFixture.on(.sqlite, policy: try .acting) { fixture in
+            try await fixture.register("writer")
+            for scope in ["org:all", "agent", "agent:", "everything", "agent:../x"] {
+                let incident = try await fixture.fire("Burn", [("scope", scope)], mode: .budgetRunaway)
+                #expect(try await fixture.containments(incident).isEmpty, "\(scope)")
+                #expect(try await fixture.timeline(incident).contains { $0.action == "not_planned" })
+            }
+            #expect(try await fixture.budget("org") == nil)
+        }
+    }
+
+    @Test("more agents of a type than one order names are asked for")
+    func omitted() async throws {
+        let policy = try Self.policy(["default": "act", "limits": ["agentsMax": 1_000, "tasksMax": 1_000]])
+        try await ContainmentFixture.on(.sqlite, policy: policy) { fixture in
+            for number in 0...ContainmentOrder.namesMax {
+                try await fixture.register("a\(number)", labels: ["type": "clerk"])
+            }
+            let incident = try await fixture.fire("Storm", [("agent_type", "clerk")], mode: .infiniteLoop)
+            let asked = try #require(try await fixture.containments(incident).first)
+            #expect(asked.state == .asked && asked.reason.contains("1 more than one order names"), "\(asked.reason)")
+        }
     }
 
     private static func policy(_ members: JSONValue) throws -> ContainmentPolicy {
@@ -115,17 +202,21 @@ struct ContainmentPolicyTests {
 
     @Test("beyond the limits it asks instead of acting")
     func limits() async throws {
-        let policy = try Self.policy(["default": "act", "limits": ["agentsMax": 0, "tasksMax": 5, "perHour": 1]])
+        let policy = try Self.policy(["default": "act", "limits": ["agentsMax": 1, "tasksMax": 5, "perHour": 1]])
         try await ContainmentFixture.on(.sqlite, policy: policy) { fixture in
             try await fixture.register("writer", "editor", "proof")
-            let wide = try await fixture.fire("ToolStorm", [("agent", "writer")], mode: .infiniteLoop)
-            let asked = try #require(try await fixture.containments(wide).first)
-            #expect(asked.state == .asked && asked.reason.contains("1 agents"))
-            // A cut touches no agent: it may act, once within the hour.
             let first = try await fixture.fire("CostSpike", [("agent", "proof")], mode: .budgetRunaway)
             #expect(try await fixture.containments(first).map(\.state) == [.acting])
             let second = try await fixture.fire("CostSpike", [("agent", "editor")], mode: .budgetRunaway)
             #expect(try await fixture.containments(second).map(\.state) == [.asked])
+            #expect(try await fixture.containments(second)[0].reason.contains("1 times it may"))
+        }
+        let none = try Self.policy(["default": "act", "limits": ["agentsMax": 0]])
+        try await ContainmentFixture.on(.sqlite, policy: none) { fixture in
+            try await fixture.register("writer")
+            let wide = try await fixture.fire("ToolStorm", [("agent", "writer")], mode: .infiniteLoop)
+            let asked = try #require(try await fixture.containments(wide).first)
+            #expect(asked.state == .asked && asked.reason.contains("1 agent;"), "\(asked.reason)")
         }
     }
 

@@ -200,7 +200,7 @@ struct ContainmentReachTests {
         }
     }
 
-    @Test("scopes of budgets are cut as alerts name them, an agent's once")
+    @Test("scopes of budgets are cut as alerts name them, an agent's once; everybody's after a yes")
     func scopes() async throws {
         try await ContainmentFixture.on(.sqlite, policy: try .acting) { fixture in
             try await fixture.register("writer")
@@ -213,6 +213,12 @@ struct ContainmentReachTests {
                 try await fixture.act()
                 let found = try #require(try await fixture.containments(incident).last)
                 #expect(found.steps.first?.order[.scopes] == expected)
+                if expected == ["org"] {
+                    #expect(found.state == .asked && found.reason.contains("everybody's"), "\(found.reason)")
+                    #expect(try await fixture.budget("org") == nil)
+                    try await fixture.approve(found.id)
+                    try await fixture.act()
+                }
                 #expect(try await fixture.budget(expected[0])?.limit.nanoUSD == 0)
             }
         }

@@ -46,6 +46,9 @@ struct ContainmentScenarioTests {
             contains: [#""action":"openBreaker""#, #""url":"/runbooks/ProviderOutage""#]),
         APIScenario(
             "a runbook that is not there", .get, "/api/v1/runbooks/x", as: .viewer, expect: 404, "not_found"),
+        APIScenario(
+            "what is in force", .get, "/api/v1/containments", as: .viewer, expect: 200, contains: [#""items":[]"#]),
+        APIScenario("its page", .get, "/containments", as: .viewer, expect: 200, contains: ["Nothing is contained"]),
         APIScenario("a page of each", .get, "/runbooks/ToolStorm", as: .viewer, expect: 200, contains: ["Diagnosis"]),
         APIScenario("the page of all", .get, "/runbooks", as: .viewer, expect: 200, contains: ["AgentDown"]),
         APIScenario("no page of it", .get, "/runbooks/%3Cx%3E", as: .viewer, expect: 404, nil),
@@ -180,11 +183,24 @@ struct ContainmentScenarioTests {
             ]
             let seen = try await client.post("\(list)/preview", body, key: operatorKey)
             #expect(seen["blastRadius"]?["others"] == ["budget:agent:writer"], "\(seen.text)")
+            #expect(seen["blastRadius"]?["agents"]?["names"] == ["writer"])
+            let wide = try await client.post(
+                "\(list)/preview", ["action": "cutBudget", "parameters": ["scopes": ["org"]]], key: operatorKey)
+            #expect(wide["blastRadius"]?["agents"] == ["count": 2, "names": ["editor", "writer"]], "\(wide.text)")
+            let proposed = try await client.post(
+                list, ["action": "cutBudget", "parameters": ["scopes": ["org"]]], key: operatorKey)
+            let shown = try await client.get("/containments/\(proposed["id"]?.string ?? "")", key: operatorKey)
+            #expect(shown.text.contains("2: editor, writer") && shown.text.contains("reaches"), "\(shown.text)")
+            // What acts tells the same people as what people do.
+            #expect(client.app.features.containments.incidents.followers.count == 3)
             let made = try await client.post(list, body, key: operatorKey)
             #expect(made.status == 201 && made["state"] == "acting", "\(made.text)")
             let again = try await client.post(list, body, key: operatorKey)
             #expect(again["id"] == made["id"])
             try await Self.run(client, "containments.act", "budgets.exchange")
+            let page = try await client.get("/containments", key: operatorKey).text
+            #expect(page.contains("budget:agent:writer") || page.contains("agent:writer"), "\(page)")
+            #expect(page.contains(#"data-action="reverse""#))
             let refused = try await Self.ask(client, "small", writer)
             #expect(refused.status == 402 || refused.status == 429, "\(refused.status) \(refused.text)")
             #expect(try await Self.ask(client, "small", editor).status == 200)

@@ -58,6 +58,16 @@ public struct AgentService: Sendable {
         try store.roster(limit: Self.rosterMax, in: transaction)
     }
 
+    /// Names of agents, ``rosterMax`` of them at most.
+    func names(project: String? = nil, in transaction: Transaction) throws -> [String] {
+        try store.names(project: project, limit: Self.rosterMax, in: transaction)
+    }
+
+    /// The labels of those of the names that are registered.
+    func labels(of names: [String], in transaction: Transaction) throws -> [String: [String: String]] {
+        try store.labels(of: names, in: transaction)
+    }
+
     /// Agents that metrics look at; those with names behind them are not seen there.
     static let rosterMax = 20_000
 }

@@ -133,6 +133,28 @@ struct AgentStore: Sendable {
             }
     }
 
+    /// Names of agents, of a project where one is meant, in their order.
+    func names(project: String? = nil, limit: Int, in transaction: Transaction) throws -> [String] {
+        var sql: SQLText = "SELECT name FROM agents"
+        if let project { sql += "WHERE project = \(project)" }
+        return try transaction.rows(sql + "ORDER BY name LIMIT \(limit)").map { $0.text("name") }
+    }
+
+    /// The labels of those of the names that are registered.
+    func labels(of names: [String], in transaction: Transaction) throws -> [String: [String: String]] {
+        var found: [String: [String: String]] = [:]
+        for start in stride(from: 0, to: names.count, by: Self.lookupMax) {
+            let some = Array(names[start..<min(start + Self.lookupMax, names.count)])
+            for row in try transaction.rows("SELECT name, labels FROM agents WHERE name IN \(list: some)") {
+                found[row.text("name")] = AgentLabels.parse(row.json("labels"))
+            }
+        }
+        return found
+    }
+
+    /// Names of one look.
+    private static let lookupMax = 500
+
     static func status(_ row: StoredRow) -> AgentStatus {
         guard let status = AgentStatus(rawValue: row.text("status")) else {
             preconditionFailure("column status holds \(row.text("status")), against its check")

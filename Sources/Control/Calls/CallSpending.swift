@@ -15,13 +15,9 @@ extension CallService {
     static func nanoUSDPerHour(
         of agent: String, at now: Timestamp, in transaction: Transaction
     ) throws -> Int64 {
-        var filter = CallFilter()
-        filter.agent = agent
-        filter.since = now - .hours(1)
-        let page = Page(limit: spendingCallsMax, after: nil)
-        let calls = try CallStore().list(filter, page: page, in: transaction).prefix(spendingCallsMax)
-        let sum = calls.reduce(Int64(0)) { $0 + ($1.cost?.nanoUSD ?? 0) }
-        guard calls.count == spendingCallsMax, let oldest = calls.last?.startedAt else { return sum }
-        return Int64(Double(sum) / max(1, (now - oldest).seconds) * 3_600)
+        let spent = try CallStore().spent(
+            by: agent, since: now - .hours(1), limit: spendingCallsMax, in: transaction)
+        guard spent.calls == spendingCallsMax, let oldest = spent.oldest else { return spent.nanoUSD }
+        return Int64(Double(spent.nanoUSD) / max(1, (now - oldest).seconds) * 3_600)
     }
 }

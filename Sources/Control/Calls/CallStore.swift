@@ -141,7 +141,7 @@ public struct CallStore: Sendable {
     }
 
     /// An id is made before its call's start is noted, and perhaps by another clock.
-    private static let idSlack = Span.minutes(1)
+    static let idSlack = Span.minutes(1)
 
     /// The lowest id of a moment.
     static func firstID(at time: Timestamp) -> String {

@@ -5,8 +5,11 @@ public struct BlastRadius: Sendable {
     /// Names of one kind that are told; the counts are whole.
     public static let namesMax = 200
 
-    /// Agents that are told something, or whose tasks are taken from them.
+    /// Agents that are told something, whose tasks are taken or held, or who share what is changed: a model that they
+    /// called lately, a budget that counts their calls, a queue that they work for.
     public var agents: [String] = []
+    /// Those of them that are never to be touched: nobody can be left out of what is shared.
+    public var protected: [String] = []
     /// Tasks that somebody works on and that would be stopped.
     public var tasksInProgress: [String] = []
     /// Tasks that would be set aside, however they stand.
@@ -38,6 +41,7 @@ public struct BlastRadius: Sendable {
             return left + right.filter { !known.contains($0) }
         }
         agents = merged(agents, other.agents)
+        protected = merged(protected, other.protected)
         tasksInProgress = merged(tasksInProgress, other.tasksInProgress)
         tasksHeld = merged(tasksHeld, other.tasksHeld)
         downstream = merged(downstream, other.downstream)
@@ -62,7 +66,8 @@ extension BlastRadius {
             return "\(what): \(names.prefix(Self.wordsMax).joined(separator: ", "))\(more)"
         }
         var lines = [
-            line("Agents", agents), line("Tasks that are stopped", tasksInProgress),
+            line("Reaches \(PageText.plural(agents.count, "agent"))", agents),
+            line("Never to be touched, but reached", protected), line("Tasks that are stopped", tasksInProgress),
             line("Tasks that are held", tasksHeld),
             line("Waiting for those", downstream), line("Models", models), line("Sessions", sessions),
             line("Other", others),
@@ -79,14 +84,17 @@ extension BlastRadius {
 }
 
 extension BlastRadius: JSONConvertible {
+    /// All of them counted, and as many named as are told.
+    static func named(_ names: [String]) -> JSONValue {
+        ["count": .int(Int64(names.count)), "names": .list(names.prefix(namesMax))]
+    }
+
     public var json: JSONValue {
-        func named(_ names: [String]) -> JSONValue {
-            ["count": .int(Int64(names.count)), "names": .list(names.prefix(Self.namesMax))]
-        }
-        return [
-            "agents": named(agents), "tasksInProgress": named(tasksInProgress), "tasksHeld": named(tasksHeld),
-            "downstream": named(downstream), "queued": .int(queued), "models": .list(models),
-            "sessions": named(sessions), "others": .list(others),
+        [
+            "agents": Self.named(agents), "protected": Self.named(protected),
+            "tasksInProgress": Self.named(tasksInProgress), "tasksHeld": Self.named(tasksHeld),
+            "downstream": Self.named(downstream), "queued": .int(queued), "models": .list(models),
+            "sessions": Self.named(sessions), "others": .list(others),
             "spared": .array(spared.prefix(Self.namesMax).map(\.json)), "complete": .bool(!isCut),
             "usdPerHour": BudgetLimit.dollars(nanoUSDPerHour),
             "usdInFlight": BudgetLimit.dollars(nanoUSDInFlight), "untouched": ["agents": .int(agentsUntouched)],
@@ -98,29 +106,30 @@ extension ContainmentHands {
     /// Agents whose spending is looked up.
     static let spendersMax = 50
 
-    /// What these orders would touch together.
+    /// What these orders would touch together, and what that spends.
     func radius(of orders: [ContainmentOrder], in transaction: Transaction) throws -> BlastRadius {
-        var radius = BlastRadius()
-        for order in orders { radius.add(try self.radius(of: order, in: transaction)) }
+        var radius = try reach(of: orders, in: transaction)
         radius.nanoUSDPerHour = try radius.agents.prefix(Self.spendersMax).reduce(0) {
             $0 + (try CallService.nanoUSDPerHour(of: $1, at: world.now, in: transaction))
         }
         radius.nanoUSDInFlight = try live(radius.tasksInProgress, in: transaction).values.reduce(TaskUsage()) {
             $0 + $1.usageNow
         }.nanoUSD
-        let known = try radius.agents.filter { try agents.agent(named: $0, in: transaction) != nil }
+        let known = try agents.labels(of: radius.agents, in: transaction).count
         let all = try agents.statusCounts(in: transaction).values.reduce(0, +)
-        radius.agentsUntouched = Int64(max(0, all - known.count))
+        radius.agentsUntouched = Int64(max(0, all - known))
         return radius
     }
 
-    private func live(_ names: [String], in transaction: Transaction) throws -> [String: AgentTask] {
-        let ids = names.compactMap(TaskID.init)
-        guard !ids.isEmpty else { return [:] }
-        return Dictionary(try tasks.store.live(ids, in: transaction).map { ($0.id.text, $0) }) { first, _ in first }
+    /// What these orders would touch together, without the money.
+    func reach(of orders: [ContainmentOrder], in transaction: Transaction) throws -> BlastRadius {
+        var radius = BlastRadius()
+        for order in orders { radius.add(try self.reach(of: order, in: transaction)) }
+        return radius
     }
 
-    private func radius(of order: ContainmentOrder, in transaction: Transaction) throws -> BlastRadius {
+    /// What one order would touch, without the money.
+    func reach(of order: ContainmentOrder, in transaction: Transaction) throws -> BlastRadius {
         let aim = try aim(order, in: transaction)
         var radius = BlastRadius()
         (radius.spared, radius.isCut) = (aim.spared, aim.isCut)
@@ -129,7 +138,6 @@ extension ContainmentHands {
         for target in aim.targets {
             switch target.kind {
             case .agentPause, .agentQuarantine:
-                radius.agents.append(target.name)
                 let held = try tasks.store.inHand(
                     of: target.name, limit: Self.tasksOfAgentMax, in: transaction)
                 // Those that are paused finish what they have.
@@ -137,22 +145,20 @@ extension ContainmentHands {
                     radius.tasksInProgress += held.filter(\.state.isLeased).map(\.id.text)
                 }
                 roots += held.map(\.id.text)
-            case .agentResume, .config, .memory:
-                if target.isEverything { radius.others.append(target.text) } else { radius.agents.append(target.name) }
             case .taskHold, .taskAttempt, .taskOwner:
                 guard let task = known[target.name] else { continue }
                 if target.kind == .taskHold { radius.tasksHeld.append(target.name) }
-                if task.state.isLeased {
-                    radius.tasksInProgress.append(target.name)
-                    if let owner = task.owner, !radius.agents.contains(owner) { radius.agents.append(owner) }
-                }
+                if task.state.isLeased { radius.tasksInProgress.append(target.name) }
                 roots.append(target.name)
             case .dispatch, .route: radius.models.append(target.name)
             case .session where !target.isEverything && !target.name.hasPrefix("agent:"):
                 radius.sessions.append(target.name)
-            default: radius.others.append(target.text)
+            case .agentResume, .config, .memory: if target.isEverything { radius.others.append(target.text) }
+            case .breaker, .queue, .budget, .session, .goldenSet: radius.others.append(target.text)
             }
         }
+        radius.agents = try reach(of: aim.targets, order, tasks: known, in: transaction)
+        radius.protected = radius.agents.filter { policy.never.contains("agent:\($0)") }
         radius.downstream = try downstream(of: roots, in: transaction).map(\.text)
         radius.queued = try queued(by: order, aim, radius, in: transaction)
         return radius
@@ -165,9 +171,7 @@ extension ContainmentHands {
         let names = aim.targets.map(\.name)
         switch order.action {
         case .pauseDispatch:
-            let tiers = models.models().filter { radius.models.contains($0.name) }.compactMap(\.tier)
-            return try tasks.store.readyCount(
-                models: radius.models + tiers.map { "tier:\($0)" }, in: transaction)
+            return try tasks.store.readyCount(models: asked(radius.models), in: transaction)
         case .pauseQueue: return try tasks.store.readyCount(queues: names, in: transaction)
         case .pauseAgent, .quarantineAgent: return try tasks.store.readyCount(agents: names, in: transaction)
         default: return 0

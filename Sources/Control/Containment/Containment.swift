@@ -46,8 +46,10 @@ public struct Containment: Sendable, Identified {
     /// Why it waits for a person, failed or was refused.
     public var reason: String
     public let proposedBy: String
-    /// Who let it act.
+    /// Who let it act, or refused it.
     public var decidedBy: String?
+    /// Who had it taken back.
+    public var reversedBy: String?
     public let createdAt: Timestamp
     public var decidedAt: Timestamp?
     /// When a question is open no more.
@@ -58,6 +60,11 @@ public struct Containment: Sendable, Identified {
     public var steps: [ContainmentStep] = []
     /// How often its present step failed.
     var failures: Int64 = 0
+
+    /// Who has it act at this moment, for timelines.
+    var actor: String {
+        (state == .reversing || state == .reversed ? reversedBy : nil) ?? decidedBy ?? Principal.system.actor
+    }
 
     /// Tasks that steps before one took from those who had them.
     func tasksTaken(before step: ContainmentStep) -> [String] {
@@ -131,9 +138,12 @@ public struct ContainmentTarget: Sendable, Hashable {
     public let kind: Kind
     public let name: String
 
-    /// Stands for all that there is of a kind, where nobody is named; no name of anything.
+    /// Stands for all that there is of a kind, where nobody is named.
     public static let everything = "*"
-    public var isEverything: Bool { name == Self.everything }
+    /// Only what is behind doors may be about all that there is: elsewhere it is the name of something.
+    public var isEverything: Bool {
+        name == Self.everything && [.session, .memory, .goldenSet, .config].contains(kind)
+    }
 
     init(_ kind: Kind, _ name: String) { (self.kind, self.name) = (kind, name) }
 
@@ -210,7 +220,8 @@ extension Containment: JSONConvertible {
         [
             "id": id.json, "incident": .string(incidentID), "origin": .string(origin.rawValue), "name": .string(name),
             "mode": .of(mode?.rawValue), "state": .string(state.rawValue), "reason": .string(reason),
-            "proposedBy": .string(proposedBy), "decidedBy": .of(decidedBy), "createdAt": createdAt.json,
+            "proposedBy": .string(proposedBy), "decidedBy": .of(decidedBy),
+            "reversedBy": .of(reversedBy), "createdAt": createdAt.json,
             "decidedAt": .of(decidedAt), "expiresAt": .of(expiresAt), "endedAt": .of(endedAt),
             "overAt": .of(overAt), "reversible": .bool(canReverse), "steps": .list(steps),
         ]

@@ -135,6 +135,8 @@ public struct ContainmentOrder: Sendable, Equatable {
 
     public let action: ContainmentAction
     public private(set) var values: [ContainmentParameter: [String]]
+    /// Names that were too many to be taken in; none of an order from outside.
+    private(set) var omitted = 0
 
     public subscript(parameter: ContainmentParameter) -> [String] { values[parameter] ?? [] }
     public func single(_ parameter: ContainmentParameter) -> String? { values[parameter]?.first }
@@ -160,6 +162,11 @@ public struct ContainmentOrder: Sendable, Equatable {
                 if let text, !text.isEmpty { values[parameter] = [text] }
             } else {
                 let names = try parameters.optionalNames(parameter.rawValue, max: Self.namesMax) ?? []
+                guard !names.contains(ContainmentTarget.everything) else {
+                    throw Problem.invalid(
+                        parameters.path(parameter.rawValue), "\(ContainmentTarget.everything) is no name",
+                        hint: "Name each of them.")
+                }
                 if !names.isEmpty { values[parameter] = Self.unique(names) }
             }
         }
@@ -171,19 +178,17 @@ public struct ContainmentOrder: Sendable, Equatable {
 
     /// One that Reeve itself makes; `nil` where it names nothing to act on.
     public init?(_ action: ContainmentAction, _ values: [ContainmentParameter: [String]]) {
-        self.action = action
-        self.values = values.filter { !$0.value.isEmpty }.mapValues {
-            Array(Self.unique($0).prefix(Self.namesMax))
-        }
+        self.init(behindDoor: action, values)
         do { try check { $0 } } catch { return nil }
     }
 
     /// One of a plan for what is behind a door: it may be about all that there is behind it.
     init(behindDoor action: ContainmentAction, _ values: [ContainmentParameter: [String]] = [:]) {
         self.action = action
-        self.values = values.filter { !$0.value.isEmpty }.mapValues {
-            Array(Self.unique($0).prefix(Self.namesMax))
-        }
+        // What alerts say may be any text; none of it stands for all that there is.
+        let names = values.mapValues { Self.unique($0).filter { $0 != ContainmentTarget.everything } }
+        self.values = names.filter { !$0.value.isEmpty }.mapValues { Array($0.prefix(Self.namesMax)) }
+        omitted = names.values.reduce(0) { $0 + max(0, $1.count - Self.namesMax) }
     }
 
     /// Whether it names nobody, and so is about all that there is.

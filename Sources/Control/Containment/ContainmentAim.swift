@@ -121,7 +121,8 @@ extension ContainmentHands {
 
     /// The agent or queue of the settings' `never` that a target belongs to, as `agent:payer`; `nil` where none.
     ///
-    /// A task belongs to who has it in hand, to who alone may take it, and to its queue.
+    /// A task belongs to who has it in hand, to who alone may take it, and to its queue; a budget to all whose calls it
+    /// counts. What is done to a model reaches whoever uses it, and is nobody's: see ``BlastRadius/protected``.
     func guardian(
         of target: ContainmentTarget, _ order: ContainmentOrder, in transaction: Transaction
     ) throws -> String? {
@@ -139,7 +140,10 @@ extension ContainmentHands {
         case .queue: names = [target.text]
         case .budget:
             let scope = BudgetScope(stored: target.name)
-            names = scope.kind == .task ? try holders(ofTask: scope.name, in: transaction) : [target.name]
+            names =
+                scope.kind == .task
+                ? try holders(ofTask: scope.name, in: transaction)
+                : try reach(of: target, order, in: transaction).map { "agent:\($0)" }
         case .session, .goldenSet: names = [target.name]
         case .dispatch, .breaker, .route: break
         }

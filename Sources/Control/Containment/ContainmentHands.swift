@@ -117,7 +117,7 @@ struct ContainmentHands: Sendable {
     }
 
     /// Takes a pause back and nothing else: `resume` ends draining too.
-    private func goOn(_ agent: Agent, _ principal: Principal, in transaction: Transaction) throws {
+    func goOn(_ agent: Agent, _ principal: Principal, in transaction: Transaction) throws {
         _ = try agents.direct(.resume, agent.name, reason: nil, by: principal, in: transaction)
         if agent.isDraining {
             _ = try agents.direct(.drain, agent.name, reason: agent.drainingReason, by: principal, in: transaction)
@@ -253,57 +253,5 @@ struct ContainmentHands: Sendable {
         } catch let problem as Problem where problem.code.status < 500 {
             return ContainmentOutcome(target.text, .left, problem.detail)
         }
-    }
-
-    private func restore(
-        _ claim: ContainmentStore.Claim, _ work: Work, in transaction: Transaction
-    ) throws -> Bool {
-        let (name, mark) = (claim.target.name, claim.mark)
-        switch claim.target.kind {
-        case .agentPause:
-            let agent = try known(name, in: transaction)
-            guard agent.isPaused, let reason = mark.string, agent.pausedReason == reason else { return false }
-            try goOn(agent, work.principal, in: transaction)
-        case .agentQuarantine:
-            let agent = try known(name, in: transaction)
-            guard agent.isQuarantined, let reason = mark.string, agent.quarantineReason == reason else { return false }
-            _ = try agents.direct(.releaseQuarantine, name, reason: nil, by: work.principal, in: transaction)
-        case .agentResume:
-            guard try !known(name, in: transaction).isPaused else { return false }
-            let reason = claim.before["reason"]?.string
-            _ = try agents.direct(.pause, name, reason: reason, by: work.principal, in: transaction)
-        case .taskHold:
-            guard let id = TaskID(name), let task = try tasks.store.live(id, in: transaction), let reason = mark.string,
-                try tasks.store.holds(on: task.id, in: transaction).contains(where: {
-                    $0.hold == TaskHold.incident.rawValue && $0.reason == reason
-                })
-            else { return false }
-            _ = try tasks.resume(name, .incident, answer: .null, token: nil, by: work.principal, in: transaction)
-        case .taskOwner:
-            guard let id = TaskID(name), let task = try tasks.store.live(id, in: transaction), !task.state.isLeased,
-                task.pinnedAgent == mark["agent"]?.string, claim.before["agent"]?.string != task.pinnedAgent
-            else { return false }
-            let agent = claim.before["agent"]?.string
-            _ = try tasks.reassign(name, to: agent, by: work.principal, in: transaction)
-        case .queue:
-            guard let queue = try queues.queue(name, in: transaction), let reason = mark.string,
-                queue.pause?.reason == reason
-            else { return false }
-            _ = try queues.setPause(queue: name, reason: nil, by: work.principal, in: transaction)
-        case .budget:
-            guard let version = mark["version"]?.int else { return false }
-            return try budgets.restore(
-                BudgetScope(stored: name), from: claim.before["budget"] ?? .null, ifStill: version,
-                by: work.principal, in: transaction)
-        case .config:
-            let agent = try known(name, in: transaction)
-            guard let version = mark.string, agent.configDesired == version else { return false }
-            var edit = AgentEdit()
-            edit.configDesired = .some(claim.before["version"]?.string)
-            _ = try agents.edit(name, edit, ifMatch: nil, by: work.principal, in: transaction)
-        case .dispatch, .breaker, .route: break
-        case .taskAttempt, .session, .memory, .goldenSet: return false
-        }
-        return true
     }
 }

@@ -232,7 +232,12 @@ public struct ContainmentLoop: Sendable {
                 now.state = .reversed
                 try service.store.save(now, in: transaction)
                 try service.record("reversed", now, by: .system, in: transaction)
-                return try service.tell("reversed", now, by: .system, in: transaction)
+                try service.tell("reversed", now, by: .system, in: transaction)
+                // Of an incident that is forgotten nobody asks for it any more.
+                if try service.forgotten(now, in: transaction) {
+                    try service.store.forget(now, in: transaction)
+                }
+                return
             }
             let hasActed = now.steps.contains(where: \.hasActed)
             now.state = hasActed ? .acted : .failed
@@ -284,7 +289,7 @@ extension ContainmentService {
             try record(
                 IncidentEntry(
                     kind: "containment", action: action, target: outcome.target,
-                    actor: containment.decidedBy ?? Principal.system.actor, at: world.now,
+                    actor: containment.actor, at: world.now,
                     detail: [
                         "containment": containment.id.json, "step": .int(Int64(step.number)),
                         "outcome": .string(outcome.word.rawValue), "detail": .string(outcome.detail),
@@ -307,7 +312,10 @@ extension ContainmentService {
     func endedCondition(of containment: inout Containment, in transaction: Transaction) throws {
         containment.overAt = world.now
         let isAlone = containment.decidedBy == Principal.system.actor && containment.canReverse
-        if isAlone { containment.state = .reversing }
+        if isAlone {
+            containment.state = .reversing
+            containment.reversedBy = Principal.system.actor
+        }
         try store.save(containment, in: transaction)
         guard containment.canReverse || isAlone else { return }
         try tell(isAlone ? "reversal_begun" : "reversal_proposed", containment, by: .system, in: transaction)

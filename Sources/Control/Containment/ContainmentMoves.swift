@@ -66,14 +66,18 @@ extension ContainmentService {
         }
     }
 
-    /// What is in force can still be taken back.
+    /// What acts at this moment goes to its end first. What somebody proposed after the end is decided no more.
     public func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool {
-        try containments(of: incident.text, in: transaction).contains {
-            $0.state.isMoving || $0.state.isOpen || $0.canReverse
-        }
+        try containments(of: incident.text, in: transaction).contains(where: \.state.isMoving)
     }
 
+    /// What holds something outlives its incident, so that it can be taken back: it is listed until then.
     public func forget(_ ids: [Identifier<Incident>], in transaction: Transaction) throws {
-        try store.forget(ofIncidents: ids.map(\.text), in: transaction)
+        for id in ids {
+            for containment in try containments(of: id.text, in: transaction)
+            where try !hands.isHolding(containment, in: transaction) {
+                try store.forget(containment, in: transaction)
+            }
+        }
     }
 }

@@ -66,12 +66,7 @@ extension ContainmentService: IncidentFollower {
         guard !earlier.contains(where: { $0.state == .refused }) else { return }
         let key = try freshKey(name, incident, in: transaction)
         guard try store.containment(key: key, of: incident.id.text, in: transaction) == nil else { return }
-        var stance = policy.stance(of: mode, incident.severity)
-        var reasons: [String] = []
-        if stance == .act {
-            reasons = try objections(to: plan, about, by: alert, in: transaction)
-            if !reasons.isEmpty { stance = .ask }
-        }
+        var (stance, reasons) = try stance(on: plan, mode, about, by: alert, in: transaction)
         if !plan.findings.isEmpty { reasons.append(plan.findings) }
         let containment = try insert(
             incident, origin: .plan, name: mode.rawValue, mode: mode, orders: plan.orders, key: key, stance: stance,
@@ -88,9 +83,29 @@ extension ContainmentService: IncidentFollower {
         }
     }
 
+    /// How far a plan goes by itself, and what holds it back.
+    private func stance(
+        on plan: ContainmentPlan, _ mode: FailureMode, _ incident: Incident, by alert: Alert?,
+        in transaction: Transaction
+    ) throws -> (stance: ContainmentPolicy.Stance, reasons: [String]) {
+        let stance = policy.stance(of: mode, incident.severity)
+        guard stance > .suggest else { return (stance, []) }
+        let present = plan.orders.filter { $0.action.absence($0, doors) == nil }
+        let radius = try hands.reach(of: present, in: transaction)
+        let labels =
+            policy.agents.isEmpty ? [:] : try hands.agents.labels(of: radius.agents, in: transaction)
+        if let bound = policy.bound(of: present, labels: Array(labels.values)), bound.stance < stance {
+            return (bound.stance, [bound.reason])
+        }
+        guard stance == .act else { return (stance, []) }
+        let reasons = try objections(to: plan, present, radius, incident, by: alert, in: transaction)
+        return (reasons.isEmpty ? .act : .ask, reasons)
+    }
+
     /// Why Reeve may not let a plan act without asking.
     private func objections(
-        to plan: ContainmentPlan, _ incident: Incident, by alert: Alert?, in transaction: Transaction
+        to plan: ContainmentPlan, _ present: [ContainmentOrder], _ radius: BlastRadius, _ incident: Incident,
+        by alert: Alert?, in transaction: Transaction
     ) throws -> [String] {
         var reasons: [String] = []
         // What others say may be wrong about whom it names.
@@ -98,20 +113,24 @@ extension ContainmentService: IncidentFollower {
             try alert.map { $0.origin == .external }
             ?? alerts.alerts(ofIncident: incident.id.text, in: transaction).contains { $0.origin == .external }
         if isTold { reasons.append("Another system told of it.") }
-        let present = plan.orders.filter { $0.action.absence($0, doors) == nil }
         if let wide = present.first(where: \.isAboutAll) {
             reasons.append("\(wide.action.title) would be about all that there is, as the incident names nobody.")
+        }
+        if let cut = present.first(where: { $0.omitted > 0 }) {
+            reasons.append("\(cut.action.title) is meant for \(cut.omitted) more than one order names.")
+        }
+        if present.contains(where: { $0[.scopes].contains(BudgetScope.org.description) }) {
+            reasons.append("The budget of the organisation is everybody's, also of those who are yet to come.")
         }
         if let scope = present.flatMap({ $0[.scopes] }).first(where: policy.mayReachNever) {
             reasons.append("The budget \(scope) may be that of somebody who is never to be touched.")
         }
-        let radius = try hands.radius(of: present, in: transaction)
         let owners = try hands.tasks.store.live(
             incident.subjects(of: "task").compactMap(TaskID.init), in: transaction
         ).compactMap(\.owner)
         let about = plan.agents.union(owners)
-        if let other = radius.agents.first(where: { !about.contains($0) }) {
-            reasons.append("It touches \(other), which the incident is not about.")
+        if !plan.isAboutAllReached, let other = radius.agents.first(where: { !about.contains($0) }) {
+            reasons.append("It reaches \(other), which the incident is not about.")
         }
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
         if let objection = policy.objection(radius, actedAlone: alone) { reasons.append(objection) }

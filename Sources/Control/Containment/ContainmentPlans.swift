@@ -6,15 +6,16 @@ struct ContainmentPlan: Sendable {
     var orders: [ContainmentOrder]
     /// Agents that the incident is about, as it names them or as what it names leads to them.
     var agents: Set<String>
+    /// Whether it is about all whom its orders reach: who uses what the incident names, or builds on what went wrong.
+    var isAboutAllReached = false
     /// What was found out on the way, for who has to decide.
     var findings = ""
 }
 
 /// What is done against each mode of failure, as orders on what an incident is about, and on nothing else.
 struct ContainmentPlans: Sendable {
-    /// Tasks that the root of a cascade is looked for from, and steps up the graph.
+    /// Tasks that the root of a cascade is looked for from.
     static let cascadeTasksMax = 50
-    static let cascadeStepsMax = 1_000
     /// How far back failures and results are looked at that a cascade may have begun with.
     static let cascadeWithin = Span.hours(1)
     /// How far back an agent's calls say what it depends on.
@@ -25,9 +26,21 @@ struct ContainmentPlans: Sendable {
     let hands: ContainmentHands
     let holds: any RunHolds
 
+    /// What is shared: who uses it is what an incident is about that names it.
+    private static let sharedKinds = ["provider", "model", "scope", "project", "session", "queue"]
+
     /// The steps of a plan; none where the incident names nothing to act on.
     func plan(
         for mode: FailureMode, _ incident: Incident, evidence: String, in transaction: Transaction
+    ) throws -> ContainmentPlan {
+        var plan = try steps(for: mode, incident, evidence, in: transaction)
+        plan.isAboutAllReached =
+            mode == .cascadingFailure || Self.sharedKinds.contains { !incident.subjects(of: $0).isEmpty }
+        return plan
+    }
+
+    private func steps(
+        for mode: FailureMode, _ incident: Incident, _ evidence: String, in transaction: Transaction
     ) throws -> ContainmentPlan {
         let named = try Self.agents(of: incident, hands, in: transaction)
         func plan(_ orders: [ContainmentOrder?]) -> ContainmentPlan {
@@ -63,7 +76,7 @@ struct ContainmentPlans: Sendable {
                 ContainmentOrder(behindDoor: .goldenSetRun, [.agents: named, .models: models]),
                 ContainmentOrder(behindDoor: .pinBack, [.agents: named]),
             ])
-        case .budgetRunaway: return plan([try cut(incident, named, in: transaction)])
+        case .budgetRunaway: return try cut(incident, named, in: transaction)
         }
     }
 
@@ -138,19 +151,40 @@ struct ContainmentPlans: Sendable {
 
     // MARK: Money
 
-    /// The scopes that are named; of a type of agents those that spend most.
+    /// The scopes that are named; of a type of agents those that spend most. Of a scope that counts the calls of
+    /// somebody who is never to be touched, the others are cut one by one.
     private func cut(
         _ incident: Incident, _ agents: [String], in transaction: Transaction
-    ) throws -> ContainmentOrder? {
+    ) throws -> ContainmentPlan {
         let scopes = incident.subjects(of: "scope") + incident.subjects(of: "project").map { "project:\($0)" }
         let isByType = incident.subjects(of: "agent").isEmpty
         let spenders = isByType ? try spenders(among: agents, in: transaction) : agents
         // Those of other systems' alerts may be none.
-        let kinds = Set(BudgetScope.Kind.allCases.map(\.rawValue))
-        let known = (scopes + spenders.map { "agent:\($0)" }).filter { scope in
-            scope.split(separator: ":").first.map { kinds.contains(String($0)) } ?? false
+        let known = (scopes + spenders.map { "agent:\($0)" }).compactMap { text in
+            try? BudgetScope(text, path: "scope", limits: Limits()).description
         }
-        return ContainmentOrder(.cutBudget, [.scopes: known])
+        var plan = ContainmentPlan(orders: [], agents: Set(agents))
+        let never = hands.policy.never
+        var cut: [String] = []
+        for scope in known {
+            guard !scope.hasPrefix("agent:"), !scope.hasPrefix("task:"), !never.isEmpty,
+                let order = ContainmentOrder(.cutBudget, [.scopes: [scope]])
+            else {
+                cut.append(scope)
+                continue
+            }
+            let members = try hands.reach(of: ContainmentTarget(.budget, scope), order, in: transaction)
+            let others = members.filter { !never.contains("agent:\($0)") }
+            guard others.count < members.count, !others.isEmpty else {
+                cut.append(scope)
+                continue
+            }
+            cut += others.map { "agent:\($0)" }
+            plan.findings =
+                "The budget \(scope) counts calls of somebody who is never to be touched: the others' are cut."
+        }
+        plan.orders = [ContainmentOrder(.cutBudget, [.scopes: cut])].compactMap(\.self)
+        return plan
     }
 
     /// The fewest agents that together spent half of what all of them did within the last hour; all of them where
@@ -200,50 +234,41 @@ struct ContainmentPlans: Sendable {
         return ContainmentPlan(orders: orders.compactMap(\.self), agents: Set(agents))
     }
 
-    /// Where nobody is named, what failed lately leads to who began it.
+    /// Where nobody is named, what failed lately leads to who began it; where somebody is, what failed of theirs or
+    /// because of them. Who is only struck by it is left alone.
     private func cascade(
         _ incident: Incident, _ named: [String], in transaction: Transaction
     ) throws -> ContainmentPlan {
-        let given = incident.subjects(of: "task")
         let since = hands.world.now - Self.cascadeWithin
         let store = hands.tasks.store
-        let tasks =
-            if !given.isEmpty {
-                given.compactMap(TaskID.init)
-            } else if !named.isEmpty {
-                try store.recent(of: named, since: since, limit: Self.cascadeTasksMax, in: transaction)
-            } else {
-                try store.failed(since: since, limit: Self.cascadeTasksMax, in: transaction)
-            }
-        let root = try root(of: tasks, in: transaction)
-        let agents = named.isEmpty ? root.map { [$0.agent] } ?? [] : named
-        let roots = tasks.map(\.text) + (named.isEmpty ? root.map { [$0.task] } ?? [] : [])
-        return ContainmentPlan(
-            orders: [
-                ContainmentOrder(.holdDownstream, [.tasks: roots]), ContainmentOrder(.pauseAgent, [.agents: agents]),
-            ].compactMap(\.self), agents: Set(agents),
-            findings: root.map { "It began with \($0.agent), in \($0.task)." } ?? "")
+        let given = incident.subjects(of: "task").compactMap(TaskID.init)
+        let own = try store.recent(of: named, since: since, limit: Self.cascadeTasksMax, in: transaction)
+        let failed =
+            given.isEmpty ? try store.failed(since: since, limit: Self.cascadeTasksMax, in: transaction) : given
+        let roots = try TaskRoots(of: Set(failed + own).map(\.text), store, in: transaction)
+        let meant = Set(given.map(\.text))
+        let isMeant = { (struck: TaskRoots.Struck) in
+            (meant.isEmpty && named.isEmpty) || meant.contains(struck.task) || named.contains(struck.agent)
+                || (meant.isEmpty && named.contains(struck.root.agent))
+        }
+        guard let chief = TaskRoots.chief(of: roots.struck.filter(isMeant), preferring: named) else {
+            // Nothing of it has ended yet: it begins with what is named.
+            let owners = try store.live(given, in: transaction).compactMap(\.owner)
+            let tasks = given.isEmpty ? own : given
+            return Self.plan(holdingBehind: tasks.map(\.text), of: named.isEmpty ? owners : named)
+        }
+        let theirs = try store.recent(of: [chief.agent], since: since, limit: Self.cascadeTasksMax, in: transaction)
+        var plan = Self.plan(holdingBehind: chief.tasks + theirs.map(\.text), of: [chief.agent])
+        plan.agents.formUnion(named)
+        let led = chief.count > 0 ? ": what became of \(PageText.plural(chief.count, "task")) leads there" : ""
+        plan.findings = "It began with \(chief.agent), in \(chief.tasks[0])\(led)."
+        return plan
     }
 
-    /// The agent whose work a failure began with: the owner of the highest task above these that went wrong itself, or
-    /// was accepted; `nil` where nobody worked on any.
-    private func root(
-        of tasks: [TaskID], in transaction: Transaction
-    ) throws -> (agent: String, task: String)? {
-        var worklist = tasks
-        var seen = Set(worklist)
-        var root: (agent: String, task: String)?
-        var steps = 0
-        while !worklist.isEmpty, steps < Self.cascadeStepsMax {
-            var above: [TaskID] = []
-            for id in worklist {
-                steps += 1
-                if let owner = try hands.tasks.store.task(id, in: transaction)?.owner { root = (owner, id.text) }
-                let parents = try hands.tasks.store.dependencies(of: id, in: transaction).filter { !$0.isChild }
-                above += parents.map(\.dependsOn).filter { seen.insert($0).inserted }
-            }
-            worklist = above
-        }
-        return root
+    private static func plan(holdingBehind tasks: [String], of agents: [String]) -> ContainmentPlan {
+        ContainmentPlan(
+            orders: [
+                ContainmentOrder(.holdDownstream, [.tasks: tasks]), ContainmentOrder(.pauseAgent, [.agents: agents]),
+            ].compactMap(\.self), agents: Set(agents))
     }
 }

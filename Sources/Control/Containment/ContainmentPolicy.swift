@@ -7,22 +7,41 @@ import Telemetry
 ///       containment:
 ///         default: suggest
 ///         modes: {llm-outage: act, budget-runaway: {critical: act, warning: ask}}
+///         actions: {quarantineAgent: ask}
+///         agents: [{labels: {env: production}, stance: ask}]
 ///         never: [agent:payer, queue:payroll]
 ///         limits: {agentsMax: 5, tasksMax: 100, perHour: 10}
 ///         askMinutes: 60
 ///         rampBackSeconds: 60
 public struct ContainmentPolicy: Sendable, Equatable {
-    public enum Stance: String, Sendable, CaseIterable {
+    public enum Stance: String, Sendable, CaseIterable, Comparable {
         /// Is shown to whoever looks at the incident.
         case suggest
         /// Waits for a person's yes, for a while.
         case ask
         /// Acts at once, within the limits.
         case act
+
+        public static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
+        private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+    }
+
+    /// How far Reeve may go by itself with agents that have all of these labels: their type, their environment.
+    struct AgentBound: Sendable, Equatable {
+        let labels: [String: String]
+        let stance: Stance
+
+        var words: String { labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", ") }
+
+        func isMeant(_ agent: [String: String]) -> Bool { labels.allSatisfy { agent[$0.key] == $0.value } }
     }
 
     public var fallback = Stance.suggest
     var modes: [FailureMode: [Incident.Severity: Stance]] = [:]
+    /// How far actions go at most, whatever the mode.
+    var actions: [ContainmentAction: Stance] = [:]
+    /// The same, of what reaches such agents.
+    var agents: [AgentBound] = []
     /// `agent:NAME` and `queue:NAME`.
     public var never: Set<String> = []
     /// Agents, and tasks, that Reeve may touch without asking.
@@ -37,6 +56,8 @@ public struct ContainmentPolicy: Sendable, Equatable {
 
     /// Names in `never`.
     public static let neverMax = 1_000
+    /// Bounds in `agents`.
+    public static let boundsMax = 100
 
     public init() {}
 
@@ -50,9 +71,19 @@ public struct ContainmentPolicy: Sendable, Equatable {
             throw Problem.invalid("alerts/containment", "an object is expected")
         }
         let fields = Fields(object, limits: limits, path: "alerts/containment")
-        try fields.refuseOthers(than: ["default", "modes", "never", "limits", "askMinutes", "rampBackSeconds"])
+        try fields.refuseOthers(
+            than: ["default", "modes", "actions", "agents", "never", "limits", "askMinutes", "rampBackSeconds"])
         fallback = try fields.optionalChoice("default", Stance.self) ?? fallback
         if let modes = try fields.optionalFields("modes") { try read(modes: modes, given["modes"] ?? .null, limits) }
+        if let actions = try fields.optionalFields("actions") {
+            try actions.refuseOthers(than: ContainmentAction.allCases.map(\.rawValue))
+            for action in ContainmentAction.allCases {
+                self.actions[action] = try actions.optionalChoice(action.rawValue, Stance.self)
+            }
+        }
+        if fields.value("agents") != nil {
+            agents = try fields.objects("agents", max: Self.boundsMax).map(Self.bound)
+        }
         for name in try fields.optionalNames("never", max: Self.neverMax) ?? [] {
             // A bare name is meant of both.
             let isPlain = !name.hasPrefix("agent:") && !name.hasPrefix("queue:")
@@ -87,8 +118,32 @@ public struct ContainmentPolicy: Sendable, Equatable {
         }
     }
 
+    private static func bound(_ fields: Fields) throws -> AgentBound {
+        try fields.refuseOthers(than: ["labels", "stance"])
+        guard let labels = try AgentLabels.read(fields), !labels.isEmpty else {
+            throw Problem.invalid(fields.path("labels"), "it is missing", hint: "Write {labels: {env: production}}.")
+        }
+        return AgentBound(labels: labels, stance: try fields.choice("stance", Stance.self))
+    }
+
     public func stance(of mode: FailureMode, _ severity: Incident.Severity) -> Stance {
         modes[mode]?[severity] ?? fallback
+    }
+
+    /// How far these orders may go by what they do and whom they reach, and what says so; `nil` where nothing holds
+    /// them back.
+    ///
+    /// - Parameter labels: Of the agents that they reach.
+    func bound(
+        of orders: [ContainmentOrder], labels: [[String: String]]
+    ) -> (stance: Stance, reason: String)? {
+        let byAction = orders.compactMap { order in
+            actions[order.action].map { ($0, "The settings let \(order.action.rawValue) \($0.rawValue) at most.") }
+        }
+        let byAgent = agents.filter { bound in labels.contains(where: bound.isMeant) }.map {
+            ($0.stance, "The settings let what reaches agents with \($0.words) \($0.stance.rawValue) at most.")
+        }
+        return (byAction + byAgent).min { $0.0 < $1.0 }
     }
 
     /// Whether a name that an order has is never to be touched.
@@ -101,16 +156,20 @@ public struct ContainmentPolicy: Sendable, Equatable {
         }
     }
 
-    /// Whether spending of this scope may be that of an agent that is never to be touched.
+    /// Whether spending of this scope may be that of an agent that is never to be touched, although none of those was
+    /// seen there lately: nobody is registered with a session, a key or a tag.
     func mayReachNever(_ scope: String) -> Bool {
         guard never.contains(where: { $0.hasPrefix("agent:") }) else { return false }
-        return ![.agent, .task].contains(BudgetScope(stored: scope).kind)
+        return [.session, .key, .tag].contains(BudgetScope(stored: scope).kind)
     }
 
     /// Why Reeve may not do this by itself; `nil` where it may.
     func objection(_ radius: BlastRadius, actedAlone: Int64) -> String? {
+        if let name = radius.protected.first {
+            return "It reaches \(name), which is never to be touched."
+        }
         if Int64(radius.agents.count) > agentsMax {
-            return "It touches \(radius.agents.count) agents; without asking \(agentsMax) may be."
+            return "It reaches \(PageText.plural(radius.agents.count, "agent")); without asking \(agentsMax) may be."
         }
         if radius.isCut { return "It touches more than \(ContainmentHands.targetsMax) things of one kind." }
         if radius.taskCount > tasksMax {

@@ -6,6 +6,8 @@ struct ContainmentPreviewView: PageView {
         let title: String
         let words: String
         let targets: String
+        /// How many it reaches.
+        let agents: String
         let isFinal: Bool
         let missing: String?
     }
@@ -14,7 +16,8 @@ struct ContainmentPreviewView: PageView {
     let state: String
     let stateLabel: String
     let reason: String?
-    let incident: LinkView
+    /// Absent where it is not kept any more.
+    let incident: LinkView?
     let limits: String?
     let radius: [FactView]
     let touchesNothing: Bool
@@ -26,7 +29,7 @@ struct ContainmentPreviewView: PageView {
     private static let namesMax = 12
 
     init(
-        _ containment: Containment, _ incident: Incident, _ radius: BlastRadius, steps: [StepView],
+        _ containment: Containment, _ incident: Incident?, _ radius: BlastRadius, steps: [StepView],
         objection: String?, canOperate: Bool
     ) {
         title =
@@ -35,7 +38,7 @@ struct ContainmentPreviewView: PageView {
         state = containment.state.isOpen ? "waiting" : containment.state.rawValue
         stateLabel = PageText.label(containment.state.rawValue)
         reason = containment.reason.isEmpty ? nil : containment.reason
-        self.incident = LinkView(path: PagePath.incident(incident.id.text), label: incident.title)
+        self.incident = incident.map { LinkView(path: PagePath.incident($0.id.text), label: $0.title) }
         limits = objection
         func names(_ label: String, _ all: [String]) -> FactView? {
             guard !all.isEmpty else { return nil }
@@ -46,7 +49,8 @@ struct ContainmentPreviewView: PageView {
                 value: "\(PageText.count(Int64(all.count))): \(shown)\(rest > 0 ? " and \(rest) more" : "")")
         }
         let touched = [
-            names("Agents", radius.agents), names("Tasks in progress", radius.tasksInProgress),
+            names("Agents", radius.agents), names("Never to be touched, but reached", radius.protected),
+            names("Tasks in progress", radius.tasksInProgress),
             names("Tasks held", radius.tasksHeld), names("Tasks that wait for those", radius.downstream),
             radius.queued > 0 ? FactView(name: "Ready tasks", value: PageText.count(radius.queued)) : nil,
             names("Models", radius.models), names("Sessions", radius.sessions), names("Others", radius.others),
@@ -73,15 +77,19 @@ extension ContainmentService {
         _ id: String, canOperate: Bool, in transaction: Transaction
     ) throws -> ContainmentPreviewView {
         let containment = try containment(id, in: transaction)
-        let incident = try incident(containment.incidentID, in: transaction)
+        let incident = try Identifier<Incident>(containment.incidentID).flatMap {
+            try incidents.incident($0, in: transaction)
+        }
         let orders = containment.steps.map(\.order)
         let radius = try hands.radius(of: orders, in: transaction)
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
         let steps = try orders.map { order in
             let targets = try hands.aim(order, in: transaction).targets.map(\.text)
+            let reached = try hands.reach(of: order, in: transaction).agents
             return ContainmentPreviewView.StepView(
                 title: order.action.title, words: PageText.clipped(order.words, 300),
                 targets: targets.isEmpty ? "nothing now" : RootCauseRanking.list(targets),
+                agents: PageText.plural(reached.count, "agent"),
                 isFinal: !order.action.isReversible,
                 missing: order.action.absence(order, doors))
         }
@@ -113,7 +121,8 @@ extension ContainmentTemplates {
           <header><h2 id="preview-steps-title">Steps</h2></header>
           <ol class="items">{{#steps}}<li><b>{{title}}</b><span>{{#isFinal}}<span class="state"
             data-state="held">cannot be taken back</span>{{/isFinal}}</span><span
-              class="second"><span>{{words}}</span><span>on {{targets}}</span>{{#missing}}<span>not there yet:
+              class="second"><span>{{words}}</span><span>on {{targets}}, reaches
+                {{agents}}</span>{{#missing}}<span>not there yet:
                 {{missing}}</span>{{/missing}}</span></li>{{/steps}}</ol>
         </section>
         """#)

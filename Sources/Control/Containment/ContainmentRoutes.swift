@@ -23,6 +23,9 @@ public struct ContainmentRoutes: Sendable {
             Route(
                 .post, "\(ofIncident)/preview", .operate, preview,
                 shape: .one("ContainmentPreview", body: "ContainmentDraft"), handler: previewOrder),
+            Route(
+                .get, "/api/v1/containments", .operateOrView, "List what is in force, of all incidents",
+                shape: .list("Containment"), handler: held),
             Route(.get, one, .operateOrView, "Show a containment", shape: .one("Containment"), handler: show),
             Route(
                 .get, "\(one)/preview", .operateOrView, preview, shape: .one("ContainmentPreview"),
@@ -75,6 +78,15 @@ public struct ContainmentRoutes: Sendable {
                 _ = try service.incident(request.parameter("id"), in: transaction)
                 return try service.preview([order], in: transaction)
             })
+    }
+
+    // MARK: Of all incidents
+
+    private func held(_ request: APIRequest) async throws -> APIReply {
+        let page = try request.page()
+        let found = try await exchange.storage.read { [service] in try service.held(page, in: $0) }
+        let (items, next) = page.cut(found) { $0.id.text }
+        return .list(items, next: next)
     }
 
     // MARK: One

@@ -43,5 +43,14 @@ public enum ContainmentSchema {
                 "DROP INDEX containments_state",
                 "CREATE INDEX containments_decided ON containments (decided_by, decided_at)",
             ]),
+        // What is in force is listed, also without its incident. Who takes back did not let it act.
+        Migration(
+            "0109_containment_held",
+            [
+                "ALTER TABLE containments ADD COLUMN reversed_by TEXT",
+                """
+                CREATE INDEX containments_held ON containments (id) WHERE state IN ('acting', 'acted', 'reversing')
+                """,
+            ]),
     ]
 }

@@ -42,6 +42,7 @@ struct ContainmentItemView: PageView {
     let reason: String?
     let by: String
     let decided: String?
+    let reversed: String?
     let created: TimeView
     let expires: TimeView?
     let steps: [ContainmentStepView]
@@ -61,6 +62,7 @@ struct ContainmentItemView: PageView {
         reason = containment.reason.isEmpty ? nil : containment.reason
         by = containment.proposedBy
         decided = containment.decidedBy
+        reversed = containment.reversedBy
         created = .ago(containment.createdAt, now: now)
         expires = containment.state == .asked ? TimeView.ago(containment.expiresAt, now: now) : nil
         steps = containment.steps.map(ContainmentStepView.init)

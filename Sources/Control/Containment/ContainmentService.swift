@@ -22,7 +22,8 @@ public struct ContainmentService: Sendable {
     let audit: AuditService
     let world: World
 
-    /// - Parameter incidents: Where it is written down what was done.
+    /// - Parameter incidents: Where it is written down what was done. Of the service that acts, those that everybody
+    ///   follows: what it reaches is told to them. Of the one that follows, any.
     public init(
         agents: AgentService, tasks: TaskService, queues: QueueService, budgets: BudgetService,
         models: any LiveModels, holds: any RunHolds, doors: ContainmentDoors = ContainmentDoors(),
@@ -50,17 +51,31 @@ public struct ContainmentService: Sendable {
         try store.containments(of: incident, limit: Self.listMax, in: transaction)
     }
 
+    /// What is in force, of all incidents, the oldest first; one more than the page has where there are more. An
+    /// incident may be forgotten by now: what holds something stays until it is taken back.
+    func held(_ page: Page, in transaction: Transaction) throws -> [Containment] {
+        try store.held(page, in: transaction)
+    }
+
+    /// Whether its incident is not kept any more.
+    func forgotten(_ containment: Containment, in transaction: Transaction) throws -> Bool {
+        guard let id = Identifier<Incident>(containment.incidentID) else { return true }
+        return try incidents.incident(id, in: transaction) == nil
+    }
+
     /// What orders would touch now, and whether each has somebody to act on it.
     public func preview(_ orders: [ContainmentOrder], in transaction: Transaction) throws -> JSONValue {
         let radius = try hands.radius(of: orders, in: transaction)
         let steps = try orders.map { order -> JSONValue in
             let missing = order.action.absence(order, doors)
             let aim = try hands.aim(order, in: transaction)
+            let reached = try hands.reach(of: order, in: transaction).agents
             return [
                 "action": .string(order.action.rawValue), "title": .string(order.action.title),
                 "parameters": order.parameters, "reversible": .bool(order.action.isReversible),
                 "available": .bool(missing == nil), "missing": .of(missing),
-                "targets": .list(aim.targets.map(\.text)), "spared": .array(aim.spared.map(\.json)),
+                "targets": .list(aim.targets.map(\.text)), "agents": BlastRadius.named(reached),
+                "spared": .array(aim.spared.map(\.json)),
             ]
         }
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
@@ -210,7 +225,7 @@ public struct ContainmentService: Sendable {
                 .conflict, "Nothing of it can be taken back.", hint: "What it did is told in its outcomes.")
         }
         containment.state = .reversing
-        containment.decidedBy = principal.actor
+        containment.reversedBy = principal.actor
         try store.save(containment, in: transaction)
         try record("reversal_ordered", containment, by: principal, in: transaction)
         try enter("reversal_ordered", containment, by: principal, in: transaction)
@@ -239,7 +254,8 @@ public struct ContainmentService: Sendable {
         [
             "containment": containment.id.json, "incidentId": .string(containment.incidentID),
             "name": .string(containment.name), "reason": .string(containment.reason),
-            "decidedBy": .of(containment.decidedBy), "orders": .list(containment.steps.map(\.order.words)),
+            "decidedBy": .of(containment.decidedBy), "reversedBy": .of(containment.reversedBy),
+            "orders": .list(containment.steps.map(\.order.words)),
         ]
     }
 
@@ -263,7 +279,9 @@ public struct ContainmentService: Sendable {
     }
 
     func record(_ entry: IncidentEntry, of incident: String, in transaction: Transaction) throws {
-        guard let id = Identifier<Incident>(incident) else { return }
+        guard let id = Identifier<Incident>(incident), try incidents.incident(id, in: transaction) != nil else {
+            return
+        }
         try incidents.record(entry, in: id, transaction)
     }
 }

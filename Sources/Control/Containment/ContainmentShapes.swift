@@ -46,12 +46,14 @@ public enum ContainmentShapes {
     private static let containment = object([
         "id": text, "incident": text, "origin": words(Containment.Origin.self), "name": text, "mode": optionalText,
         "state": words(Containment.State.self), "reason": text, "proposedBy": text, "decidedBy": optionalText,
+        "reversedBy": optionalText,
         "createdAt": time, "decidedAt": optionalTime, "expiresAt": optionalTime, "endedAt": optionalTime,
         "overAt": optionalTime, "reversible": flag, "steps": list(step),
     ])
     private static let named = object(["count": count, "names": list(text)])
     private static let radius = object([
-        "agents": named, "tasksInProgress": named, "tasksHeld": named, "downstream": named, "queued": count,
+        "agents": named, "protected": named, "tasksInProgress": named, "tasksHeld": named, "downstream": named,
+        "queued": count,
         "models": list(text), "sessions": named, "others": list(text), "spared": outcomes, "complete": flag,
         "usdPerHour": ["type": "number", "minimum": 0], "usdInFlight": ["type": "number", "minimum": 0],
         "untouched": object(["agents": count]),
@@ -61,7 +63,7 @@ public enum ContainmentShapes {
         "steps": list(
             object([
                 "action": words(ContainmentAction.self), "title": text, "parameters": parameters, "reversible": flag,
-                "available": flag, "missing": optionalText, "targets": list(text), "spared": outcomes,
+                "available": flag, "missing": optionalText, "targets": list(text), "agents": named, "spared": outcomes,
             ])),
     ])
     private static let draft: JSONValue = object(

@@ -38,7 +38,8 @@ struct ContainmentStore: Sendable {
         try transaction.run(
             """
             UPDATE containments SET state = \(containment.state.rawValue), reason = \(containment.reason),
-              decided_by = \(containment.decidedBy), decided_at = \(containment.decidedAt),
+              decided_by = \(containment.decidedBy), reversed_by = \(containment.reversedBy),
+              decided_at = \(containment.decidedAt),
               expires_at = \(containment.expiresAt), ended_at = \(containment.endedAt),
               over_at = \(containment.overAt), due_at = \(Self.due(containment)), failures = 0
             WHERE id = \(containment.id)
@@ -66,15 +67,12 @@ struct ContainmentStore: Sendable {
             "UPDATE containments SET incident_id = \(incident), key = \(key) WHERE id = \(id)")
     }
 
-    /// Forgets those of incidents, with their steps.
-    func forget(ofIncidents ids: [String], in transaction: Transaction) throws {
-        guard !ids.isEmpty else { return }
-        try transaction.run(
-            """
-            DELETE FROM containment_steps WHERE containment_id IN (
-              SELECT id FROM containments WHERE incident_id IN \(list: ids))
-            """)
-        try transaction.run("DELETE FROM containments WHERE incident_id IN \(list: ids)")
+    /// Forgets one with its steps, and what they hold.
+    func forget(_ containment: Containment, in transaction: Transaction) throws {
+        let keys = containment.steps.map { $0.key(of: containment.id) }
+        try transaction.run("DELETE FROM containment_claims WHERE step IN \(list: keys)")
+        try transaction.run("DELETE FROM containment_steps WHERE containment_id = \(containment.id)")
+        try transaction.run("DELETE FROM containments WHERE id = \(containment.id)")
     }
 
     func containment(_ id: Identifier<Containment>, in transaction: Transaction) throws -> Containment? {
@@ -91,6 +89,19 @@ struct ContainmentStore: Sendable {
         try transaction.rows(
             "SELECT * FROM containments WHERE incident_id = \(incident) ORDER BY id LIMIT \(limit)"
         ).map { try full($0, transaction) }
+    }
+
+    /// Those in force, of all incidents, behind one of them.
+    static func heldList(after id: String, limit: Int) -> SQLText {
+        """
+        SELECT * FROM containments WHERE state IN ('acting', 'acted', 'reversing') AND id > \(id)
+        ORDER BY id LIMIT \(limit)
+        """
+    }
+
+    func held(_ page: Page, in transaction: Transaction) throws -> [Containment] {
+        try transaction.rows(Self.heldList(after: page.after ?? "", limit: page.limit + 1))
+            .map { try full($0, transaction) }
     }
 
     func count(of incident: String, in transaction: Transaction) throws -> Int64 {
@@ -151,6 +162,7 @@ struct ContainmentStore: Sendable {
             createdAt: row.time("created_at"), decidedAt: row.optionalTime("decided_at"),
             expiresAt: row.optionalTime("expires_at"), endedAt: row.optionalTime("ended_at"),
             overAt: row.optionalTime("over_at"))
+        containment.reversedBy = row.optionalText("reversed_by")
         containment.failures = row.int("failures")
         containment.steps = try transaction.rows(
             "SELECT * FROM containment_steps WHERE containment_id = \(containment.id) ORDER BY number"
@@ -199,6 +211,19 @@ struct ContainmentStore: Sendable {
             """)
     }
 
+    /// All that one step holds.
+    func claims(of step: String, in transaction: Transaction) throws -> [Claim] {
+        try transaction.rows("SELECT * FROM containment_claims WHERE step = \(step) ORDER BY kind, name")
+            .compactMap(Self.claim)
+    }
+
+    private static func claim(_ row: StoredRow) -> Claim? {
+        guard let kind = ContainmentTarget.Kind(rawValue: row.text("kind")) else { return nil }
+        return Claim(
+            target: ContainmentTarget(kind, row.text("name")), step: row.text("step"), before: row.json("before"),
+            mark: row.json("mark"))
+    }
+
     /// All that are held on one thing, the oldest first.
     func claims(on target: ContainmentTarget, in transaction: Transaction) throws -> [Claim] {
         try transaction.rows(
@@ -206,9 +231,7 @@ struct ContainmentStore: Sendable {
             SELECT * FROM containment_claims WHERE kind = \(target.kind.rawValue) AND name = \(target.name)
             ORDER BY at, step
             """
-        ).map { row in
-            Claim(target: target, step: row.text("step"), before: row.json("before"), mark: row.json("mark"))
-        }
+        ).compactMap(Self.claim)
     }
 
     /// What is held of models: dispatch, breakers, routes.
@@ -219,11 +242,6 @@ struct ContainmentStore: Sendable {
             SELECT * FROM containment_claims WHERE kind IN \(list: kinds.map(\.rawValue))
             ORDER BY at, step LIMIT \(limit)
             """
-        ).compactMap { row in
-            guard let kind = ContainmentTarget.Kind(rawValue: row.text("kind")) else { return nil }
-            return Claim(
-                target: ContainmentTarget(kind, row.text("name")), step: row.text("step"), before: row.json("before"),
-                mark: row.json("mark"))
-        }
+        ).compactMap(Self.claim)
     }
 }

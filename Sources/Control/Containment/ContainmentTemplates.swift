@@ -1,6 +1,6 @@
 /// What is done against an incident: proposed, approved, refused and taken back by operators.
 enum ContainmentTemplates {
-    static let all = [containments, runs, preview]
+    static let all = [containments, runs, preview, held]
 
     static let containments = PageTemplate(
         "containments",
@@ -20,7 +20,8 @@ enum ContainmentTemplates {
                   class="muted">{{target}}: {{word}} {{detail}}</div>{{/outcomes}}{{#more}}<div
                   class="muted">{{more}}</div>{{/more}}</div>{{/steps}}</td>
                 <td data-label="By">{{by}}{{#decided}}<span
-                  class="second">decided by {{decided}}</span>{{/decided}}</td>
+                  class="second">decided by {{decided}}</span>{{/decided}}{{#reversed}}<span
+                  class="second">taken back by {{reversed}}</span>{{/reversed}}</td>
                 <td class="num nowrap" data-label="When">{{#created}}{{> time}}{{/created}}{{#expires}}<span
                   class="second">open until {{> time}}</span>{{/expires}}</td>
                 <td class="acts">{{#canOperate}}{{#isOpen}}<a class="button tiny" data-action="preview"
@@ -34,6 +35,7 @@ enum ContainmentTemplates {
           </table>
           {{/hasAny}}
           {{^hasAny}}<p class="pad muted">Nothing is proposed.</p>{{/hasAny}}
+          <p class="pad small"><a class="link" href="/containments">All that is in force</a></p>
           <details class="pad"><summary>Actions</summary><ul class="plain">{{#actions}}<li><b>{{title}}</b>
             <code>{{name}}</code> {{#absence}}<span class="muted">Not there yet. {{absence}}</span>{{/absence}}
             {{^absence}}<span class="muted">on {{parameter}}</span>{{/absence}}</li>{{/actions}}</ul></details>

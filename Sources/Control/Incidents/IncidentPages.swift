@@ -37,6 +37,7 @@ public struct IncidentPages: Sendable {
             shell.route(
                 "/incidents/report", .operateOrView, "Times of incidents, and noise of alerts", handler: report),
             shell.route("/incidents/{id}", .operateOrView, "The room of one incident", handler: room),
+            shell.route("/containments", .operateOrView, "What is in force against incidents", handler: held),
             shell.route(
                 "/containments/{id}", .operateOrView, "What a containment would touch now", handler: preview),
             shell.route(
@@ -125,6 +126,15 @@ public struct IncidentPages: Sendable {
         return try await shell.page(
             "Preview", at: .incidents, template: "containment-preview", view: view,
             topics: ["containment", "agent", "task"], request: request)
+    }
+
+    private func held(_ request: APIRequest) async throws -> APIReply {
+        let page = Page(limit: Self.rowsMax, after: try request.page().after)
+        guard let containments = parts.containments else { throw Problem.notFound("page", "containments") }
+        let view = try await storage.read { try containments.heldView(page, in: $0) }
+        return try await shell.page(
+            "Containments", at: .incidents, template: "containments-held", view: view,
+            topics: ["containment", "incident"], request: request)
     }
 
     // MARK: The timeline

@@ -163,5 +163,16 @@ public enum TaskSchema {
                 UNION SELECT correlation_id, id FROM tasks_finished WHERE correlation_id IS NOT NULL
                 """,
             ]),
+        // What became of an agent's tasks lately, and what failed lately, whoever it was of.
+        Migration(
+            "0109_tasks_ended_lately",
+            [
+                """
+                CREATE INDEX tasks_finished_lately ON tasks_finished (owner, finished_at) WHERE owner IS NOT NULL
+                """,
+                """
+                CREATE INDEX tasks_finished_spoilt ON tasks_finished (finished_at) WHERE state IN ('failed', 'skipped')
+                """,
+            ]),
     ]
 }

@@ -213,7 +213,7 @@ public struct TaskService: Sendable {
 
     /// Where the failures of these began, as far as they depend on others; see ``TaskRoots``.
     func roots(of spoilt: [FinishedTask], in transaction: Transaction) throws -> [FinishedTask] {
-        try TaskRoots(of: spoilt, store, in: transaction).found
+        try TaskRoots(of: spoilt, store, in: transaction).downstream
     }
 
     public func task(_ id: String, in transaction: Transaction) throws -> AgentTask {

@@ -25,6 +25,44 @@ extension TaskStore {
             "SELECT count(*) AS n FROM tasks WHERE queue IN \(list: queues) AND state = 'ready'")?.int("n") ?? 0
     }
 
+    /// Finished tasks of a queue whose owners count as its workers: the newest.
+    static let workedMax = 1_000
+
+    /// Agents that work for queues: with a task of them in hand, with one that waits for them alone, or that finished
+    /// one since a moment.
+    func workers(ofQueues queues: [String], since time: Timestamp, in transaction: Transaction) throws -> [String] {
+        var found: Set<String> = []
+        for queue in queues {
+            let rows = try transaction.rows(
+                """
+                SELECT DISTINCT owner AS agent FROM tasks
+                WHERE queue = \(queue) AND state IN ('claimed', 'running', 'waiting') AND owner IS NOT NULL
+                UNION SELECT DISTINCT owner AS agent FROM (
+                  SELECT owner, finished_at FROM tasks_finished WHERE queue = \(queue)
+                  ORDER BY id DESC LIMIT \(Self.workedMax)) AS ended
+                WHERE owner IS NOT NULL AND finished_at >= \(time)
+                """)
+            found.formUnion(rows.map { $0.text("agent") })
+        }
+        return found.union(try awaited("queue", queues, in: transaction)).sorted()
+    }
+
+    /// Agents that ready tasks wait for which ask for one of these models, by all names that tasks have for them.
+    func awaited(models: [String], in transaction: Transaction) throws -> [String] {
+        try awaited("model", models, in: transaction)
+    }
+
+    private func awaited(_ column: SQLText, _ names: [String], in transaction: Transaction) throws -> [String] {
+        guard !names.isEmpty else { return [] }
+        return try transaction.rows(
+            """
+            SELECT DISTINCT agent FROM lanes WHERE \(sql: column) IN \(list: names) AND agent <> ''
+              AND EXISTS (SELECT 1 FROM tasks WHERE tasks.lane = lanes.id AND tasks.state = 'ready')
+            ORDER BY agent
+            """
+        ).map { $0.text("agent") }
+    }
+
     /// Tasks that build on one of these, whether those have ended or not, each once; some of them where there are more
     /// than the limit. One that nobody has in hand, and that has not ended, may be held without taking it from anybody.
     func dependents(
@@ -55,27 +93,41 @@ extension TaskStore {
 
     /// Tasks that failed, or were skipped for what they depended on, since a moment; the newest first.
     func failed(since time: Timestamp, limit: Int, in transaction: Transaction) throws -> [TaskID] {
-        try transaction.rows(
-            """
-            SELECT id FROM tasks_finished WHERE state = 'failed' AND finished_at >= \(time)
-            ORDER BY finished_at DESC LIMIT \(limit)
-            """
-        ).map { $0.id("id") }
+        try transaction.rows(Self.failedList(since: time, limit: limit)).map { $0.id("id") }
     }
 
-    /// The tasks that these agents worked on at last, the newest first: those in hand, and those that ended since a
-    /// moment with a result, good or bad.
+    static func failedList(since time: Timestamp, limit: Int) -> SQLText {
+        """
+        SELECT id FROM tasks_finished WHERE state IN ('failed', 'skipped') AND finished_at >= \(time)
+        ORDER BY finished_at DESC LIMIT \(limit)
+        """
+    }
+
+    /// Agents whose tasks are looked up in one go.
+    static let recentAgentsMax = 200
+
+    /// The tasks that these agents worked on at last: those in hand, and those that ended since a moment with a
+    /// result, good or bad, the newest of each agent first.
     func recent(
         of agents: [String], since time: Timestamp, limit: Int, in transaction: Transaction
     ) throws -> [TaskID] {
-        guard !agents.isEmpty else { return [] }
-        let live = try transaction.rows(
-            "SELECT id FROM tasks WHERE owner IN \(list: agents) ORDER BY id DESC LIMIT \(limit)")
-        let ended = try transaction.rows(
-            """
-            SELECT id FROM tasks_finished WHERE owner IN \(list: agents) AND state IN ('failed', 'done')
-              AND finished_at >= \(time) ORDER BY id DESC LIMIT \(limit)
-            """)
-        return (live + ended).map { $0.id("id") }
+        var found: [TaskID] = []
+        for agent in agents.prefix(Self.recentAgentsMax) where found.count < limit {
+            let live = try transaction.rows(Self.handList(of: agent, limit: limit))
+            let ended = try transaction.rows(Self.recentList(of: agent, since: time, limit: limit))
+            found += (live + ended).map { $0.id("id") }
+        }
+        return Array(found.prefix(limit))
+    }
+
+    static func handList(of agent: String, limit: Int) -> SQLText {
+        "SELECT id FROM tasks WHERE owner = \(agent) AND owner IS NOT NULL ORDER BY id DESC LIMIT \(limit)"
+    }
+
+    static func recentList(of agent: String, since time: Timestamp, limit: Int) -> SQLText {
+        """
+        SELECT id FROM tasks_finished WHERE owner = \(agent) AND owner IS NOT NULL AND finished_at >= \(time)
+          AND state IN ('failed', 'done') ORDER BY finished_at DESC LIMIT \(limit)
+        """
     }
 }

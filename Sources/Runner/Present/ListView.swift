@@ -87,6 +87,25 @@ public struct ListView: Sendable {
             ("BY", plain("proposedBy")), ("DECIDED", plain("decidedBy")), ("REASON", plain("reason")),
         ])
 
+    /// What containments would reach, from their previews.
+    public static let reaches = ListView(
+        empty: "Nothing waits for a yes.",
+        [
+            ("CONTAINMENT", plain("id")), ("WHAT", plain("name")),
+            ("AGENTS", { item, _ in reached("agents", item, named: true) }),
+            ("STOPPED", { item, _ in reached("tasksInProgress", item) }),
+            ("HELD", { item, _ in reached("tasksHeld", item) }),
+            ("QUEUED", { item, _ in Words.plain(item["blastRadius"]?["queued"]) }),
+            ("BEYOND LIMITS", plain("beyondLimits")),
+        ])
+
+    private static func reached(_ kind: String, _ item: JSONValue, named: Bool = false) -> String {
+        let found = item["blastRadius"]?[kind]
+        let (count, names) = (found?["count"]?.int ?? 0, (found?["names"]?.array ?? []).compactMap(\.string))
+        guard named, count > 0 else { return String(count) }
+        return TextWidth.cut("\(count): \(names.prefix(5).joined(separator: ", "))", to: 50)
+    }
+
     public static let reviews = ListView(
         empty: "Nothing waits for a reviewer.",
         [

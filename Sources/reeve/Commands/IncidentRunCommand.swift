@@ -87,24 +87,30 @@ struct IncidentRun: AsyncParsableCommand {
 /// `reeve incident contain`: what is proposed, and a person's answer.
 struct IncidentContain: ClientCommand {
     static let configuration = CommandConfiguration(
-        commandName: "contain", abstract: "List an incident's containments, approve what is proposed, or take back.",
-        discussion: Failing.exits)
+        commandName: "contain",
+        abstract: "List containments, show what they would reach, approve what is proposed, or take back.",
+        discussion: "Without an incident it lists what is in force against any.\n\n" + Failing.exits)
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "The incident's id.") var id: String
+    @Argument(help: "The incident's id.") var id: String?
+    @Flag(help: "Show what is proposed or asked would reach now, and change nothing.") var preview = false
     @Flag(help: "Let act what is proposed or asked.") var approve = false
     @Flag(help: "Take back what acted.") var reverse = false
     @Option(help: "This one alone, by its id.") var only: String?
 
     func validate() throws {
-        if approve, reverse { throw ValidationError("Give --approve or --reverse, not both.") }
+        guard [approve, reverse, preview].count(where: { $0 }) < 2 else {
+            throw ValidationError("Give one of --preview, --approve and --reverse.")
+        }
+        if reverse, id == nil, only == nil { throw ValidationError("Name the incident, or one by --only.") }
     }
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        let path = ["api", "v1", "incidents", id, "containments"]
+        let path = id.map { ["api", "v1", "incidents", $0, "containments"] } ?? ["api", "v1", "containments"]
         var (items, next) = try await reeve.list(path, limit: 200)
         if let only { items = items.filter { $0["id"]?.string == only } }
+        if preview { return .list(.reaches, (try await reaches(of: items, reeve), nil)) }
         let verb = approve ? "approve" : reverse ? "reverse" : nil
         if let verb {
             for (index, item) in items.enumerated() where isMeant(item) {
@@ -114,6 +120,19 @@ struct IncidentContain: ClientCommand {
             next = nil
         }
         return .list(.containments, (items, next))
+    }
+
+    /// The previews of those that wait for somebody, each with its `id` and `name`.
+    private func reaches(of items: [JSONValue], _ reeve: ReeveClient) async throws -> [JSONValue] {
+        var found: [JSONValue] = []
+        for item in items where ["proposed", "asked"].contains(item["state"]?.string) {
+            let path = ReeveClient.path("api", "v1", "containments", item["id"]?.string ?? "", "preview")
+            var preview = try await reeve.get(path).object ?? JSONObject()
+            preview["id"] = item["id"]
+            preview["name"] = item["name"]
+            found.append(.object(preview))
+        }
+        return found
     }
 
     private func isMeant(_ item: JSONValue) -> Bool {
