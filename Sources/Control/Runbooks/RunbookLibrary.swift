@@ -130,10 +130,22 @@ public struct RunbookLibrary: Sendable {
 
     public func runbook(_ name: String) -> Runbook? { runbooks.first { $0.name == name } }
 
-    /// The one for an incident: of its newest alert, or of its mode.
-    func runbook(for incident: Incident, alerts: [Alert]) -> Runbook? {
-        let names = Set(alerts.map(\.name))
-        return runbooks.first { $0.alerts.contains(where: names.contains) }
-            ?? incident.mode.flatMap { runbook($0.rawValue) }
+    /// The one for an incident: of the alert that weighs most, or of its mode.
+    func runbook(for incident: Incident, alerts: [IncidentAlert]) -> Runbook? {
+        for alert in alerts.sorted(by: Self.weighsMore) {
+            if let found = runbooks.first(where: { $0.alerts.contains(alert.name) }) { return found }
+        }
+        return incident.mode.flatMap { runbook($0.rawValue) }
+    }
+
+    /// What fires before what has ended, then the most severe, then the newest.
+    private static func weighsMore(_ left: IncidentAlert, _ right: IncidentAlert) -> Bool {
+        guard (left.endedAt == nil) == (right.endedAt == nil) else { return left.endedAt == nil }
+        let severities = Incident.Severity.allCases
+        func place(_ alert: IncidentAlert) -> Int {
+            Incident.Severity(alert: alert.severity).flatMap(severities.firstIndex) ?? severities.count
+        }
+        guard place(left) == place(right) else { return place(left) < place(right) }
+        return left.lastAt == right.lastAt ? left.name < right.name : left.lastAt > right.lastAt
     }
 }
