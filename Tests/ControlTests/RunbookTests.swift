@@ -65,6 +65,8 @@ struct RunbookTests {
             "a name within a text",
             "name: a\nactions:\n  - {action: pauseAgent, parameters: {agents: 'my-{{agent}}'}}\n", "3:47"
         ),
+        ("a control character", "name: a\nchecks: [\"x\\0\"]\n", "2:10"),
+        ("what repeats itself", "name: a\nchecks: &a [x, *a]\n", "2:16"),
         ("a name that climbs", "name: ../a\nchecks: [x]\n", "1:7"), ("no YAML", "name: [a\n", "2:1"),
     ]
 

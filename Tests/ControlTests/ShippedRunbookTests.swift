@@ -130,11 +130,12 @@ struct ShippedRunbookTests {
             let run = try await fixture.storage.write {
                 try service.start(nil, on: incident, approves: true, by: TaskFixture.operatorKey, in: $0).run
             }
-            for _ in 0..<8 {
+            while true {
                 try await loop.act()
+                let now = try await fixture.storage.read { try service.run(run.id.text, in: $0) }
+                guard now.steps.contains(where: { $0.kind == .action && !$0.state.isOver }) else { return now }
                 try await fixture.act()
             }
-            return try await fixture.storage.read { try service.run(run.id.text, in: $0) }
         }
     }
 

@@ -580,3 +580,6 @@ DROP INDEX runbook_runs_state;
 
 -- 0108_oncall_of_incidents
 CREATE INDEX oncall_escalations_of ON oncall_escalations (incident, started_at);
+
+-- 0110_runbook_aim
+ALTER TABLE runbook_runs ADD COLUMN aim TEXT NOT NULL DEFAULT '{}';

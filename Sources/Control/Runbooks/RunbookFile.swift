@@ -53,6 +53,10 @@ extension Runbook {
         guard !text.isEmpty, text.unicodeScalars.count <= textMax else {
             throw node.fault("1 to \(textMax) characters are expected")
         }
+        // Not all stores keep them, and no page shows them.
+        guard text.unicodeScalars.allSatisfy({ $0.value >= 32 || $0 == "\n" || $0 == "\t" }) else {
+            throw node.fault("it has a control character")
+        }
         return text
     }
 

@@ -8,6 +8,10 @@ import Telemetry
 public struct RunbookLoop: Sendable {
     static let interval = Span.milliseconds(250)
     static let roundMax = 50
+    /// Runs that are taken further beside each other.
+    static let besideMax = 8
+    /// Outcomes of an action that are kept with its step; its containment has all of them.
+    static let outcomesMax = 200
     /// How often it is verified anew until it holds.
     static let verifyEvery = Span.seconds(10)
     /// Characters of an answer that are kept.
@@ -39,17 +43,26 @@ public struct RunbookLoop: Sendable {
         let due = try await storage.read { [store, world] in
             try store.due(at: world.now, limit: Self.roundMax, in: $0)
         }
-        for id in due {
-            do {
-                for _ in 0..<(4 * 4 * Runbook.stepsMax) where try await !step(id) { break }
-            } catch let problem as Problem where problem.code.status < 500 {
-                // It would be refused each time.
-                try await give(up: id, problem)
-            } catch {
-                // The others go on meanwhile.
-                try await storage.write { [store, world] in
-                    try store.schedule(id, at: world.now + Self.retryAfter, in: $0)
-                }
+        // What one of them waits for keeps no other waiting.
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (place, id) in due.enumerated() {
+                if place >= Self.besideMax { try await group.next() }
+                group.addTask { try await go(on: id) }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func go(on id: Identifier<RunbookRun>) async throws {
+        do {
+            for _ in 0..<(4 * 4 * Runbook.stepsMax) where try await !step(id) { break }
+        } catch let problem as Problem where problem.code.status < 500 {
+            // It would be refused each time.
+            try await give(up: id, problem)
+        } catch {
+            // The others go on meanwhile.
+            try await storage.write { [store, world] in
+                try store.schedule(id, at: world.now + Self.retryAfter, in: $0)
             }
         }
     }
@@ -301,7 +314,11 @@ public struct RunbookLoop: Sendable {
             step.state = state
             step.actor = containment.decidedBy
             step.endedAt = world.now
-            step.evidence = ["outcomes": .array(containment.steps.flatMap(\.outcomes).map(\.json))]
+            let outcomes = containment.steps.flatMap(\.outcomes)
+            step.evidence = [
+                "outcomes": .array(outcomes.prefix(Self.outcomesMax).map(\.json)),
+                "cut": .bool(outcomes.count > Self.outcomesMax),
+            ]
         }
     }
 
