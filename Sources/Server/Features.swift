@@ -328,9 +328,11 @@ public struct Features: Sendable {
             dispatch.loops,
             ContainmentLoop(service: alerting.containments, storage: storage).loops,
             RunbookLoop(service: alerting.runbooks, reader: ownReader, storage: storage).loops,
-            metrics.map { _ in
-                IncidentProofLoop(incidents: alerting.incidents, reader: ownReader, storage: storage, world: world)
-                    .loops
+            alerting.engine.map { engine in
+                IncidentProofLoop(
+                    incidents: alerting.incidents, reader: ownReader, rules: { await engine.alertExpressions },
+                    storage: storage, world: world
+                ).loops
             } ?? [],
             GatewayJudgements(gateway: gateway, calls: calls, storage: storage).loops,
             RunHoldLoops(holds: gateway, events: events, storage: storage).loops,

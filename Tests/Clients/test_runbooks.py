@@ -21,7 +21,7 @@ diagnosis:
 actions:
   - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
 verify:
-  - {title: None, query: 'vector(0)', expect: "< 1"}
+  - {title: None, query: 'count(reeve_agents)', expect: ">= 0"}
 """
 BAD = """
 name: mine

@@ -50,12 +50,13 @@ private struct RuleHouse {
 
     /// A start of the server, with these rules.
     func begin(
-        _ text: String = text, over other: (any Storage)? = nil, replica: String = "one"
+        _ text: String = text, over other: (any Storage)? = nil, replica: String = "one",
+        temporary: (any TemporaryRules)? = nil, onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws -> AlertRules {
         let engine = RuleEngine(store: series, externalURL: { "http://here" }, world: world)
         let rules = AlertRules(
-            engine: engine, service: service, sources: RuleBook.Sources(), storage: other ?? storage,
-            replica: replica, world: world)
+            engine: engine, service: service, sources: RuleBook.Sources(), temporary: temporary,
+            storage: other ?? storage, replica: replica, world: world, onWarning: onWarning)
         try await rules.resume(
             RuleBook(
                 try RuleReader.read(text).groups.map {
@@ -114,8 +115,50 @@ private final class FailingStorage: Storage {
     func close() async {}
 }
 
+private final class WarningSink: Sendable {
+    private let texts = Mutex<[String]>([])
+    var all: [String] { texts.withLock { $0 } }
+    func add(_ text: String) { texts.withLock { $0.append(text) } }
+}
+
+/// Rules for a while, as a test says.
+private final class StillGuests: TemporaryRules {
+    let now = Mutex<[(name: String, text: String)]>([])
+    func temporaryRules(in transaction: Transaction) throws -> [(name: String, text: String)] { now.withLock { $0 } }
+}
+
 @Suite("Rules that a server evaluates")
 struct AlertRulesTests {
+    @Test("what rules for a while had ends with them, also where that fails at first")
+    func guestsThatLeave() async throws {
+        try await RuleHouse.with(.sqlite) { house in
+            let (guests, storage) = (StillGuests(), FailingStorage(house.storage))
+            let rules = try await house.begin("groups: []", over: storage, temporary: guests)
+            guests.now.withLock { $0 = [("drill", RuleHouse.text)] }
+            try await house.pass(3, heat: 31, rules)
+            #expect(try await house.firing() == ["Hot"] && rules.isHurried)
+            guests.now.withLock { $0 = [] }
+            storage.isDown.withLock { $0 = true }
+            await #expect(throws: FailingStorage.Down.self) { try await house.pass(1, heat: 31, rules) }
+            #expect(try await house.firing() == ["Hot"])
+            storage.isDown.withLock { $0 = false }
+            try await house.pass(1, heat: 31, rules)
+            #expect(try await house.firing().isEmpty && !rules.isHurried)
+        }
+    }
+
+    @Test("rules for a while that cannot be read keep nobody else waiting")
+    func guestsThatAreNone() async throws {
+        try await RuleHouse.with(.sqlite) { house in
+            let (guests, sink) = (StillGuests(), WarningSink())
+            let rules = try await house.begin(temporary: guests) { sink.add($0) }
+            guests.now.withLock { $0 = [("odd", "groups: 3")] }
+            try await house.pass(3, heat: 31, rules)
+            #expect(try await house.firing() == ["Hot"])
+            #expect(sink.all.filter { $0.contains("odd") }.count == 1)
+        }
+    }
+
     @Test("alerts fire after their time, and end", arguments: TestEngine.available)
     func course(_ engine: TestEngine) async throws {
         try await RuleHouse.with(engine) { house in

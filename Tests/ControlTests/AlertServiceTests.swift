@@ -196,6 +196,25 @@ struct AlertServiceTests {
         }
     }
 
+    @Test("room is counted once, whatever ends and begins meanwhile")
+    func roomIsCountedOnce() throws {
+        var counted = 0
+        let shares = AlertShares()
+        var room = AlertRoom(shares, .external) {
+            counted += 1
+            return (Int64(shares.posted), Int64(shares.ofSource))
+        }
+        room.free(isAlert: true, isClaim: true)
+        for _ in 0..<5_000 {
+            #expect(try room.lack() == .source)
+            room.free(isAlert: true, isClaim: true)
+            #expect(try room.lack() == nil)
+            room.use()
+        }
+        room.free(isAlert: false, isClaim: true)
+        #expect(try room.lack() == .posted && counted == 1)
+    }
+
     @Test("ends make room for what begins with them, in whatever order they come", arguments: TestEngine.available)
     func endsFirst(_ engine: TestEngine) async throws {
         var shares = AlertShares()

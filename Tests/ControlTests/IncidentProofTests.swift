@@ -9,9 +9,10 @@ import Testing
 /// Answers questions by what stands in them.
 final class ScriptedReader: RunbookReading {
     private let answers = Mutex<[(part: String, value: Double)]>([])
-    private let rules: [(name: String, query: String)]
+    private let count = Mutex(0)
 
-    init(_ rules: [(name: String, query: String)]) { self.rules = rules }
+    /// Questions that were asked.
+    var asked: Int { count.withLock { $0 } }
 
     func set(_ part: String, _ value: Double?) {
         answers.withLock { answers in
@@ -21,10 +22,7 @@ final class ScriptedReader: RunbookReading {
     }
 
     func get(_ path: String) async throws -> JSONValue {
-        if path.contains("/rules") {
-            let rules = rules.map { ["name": .string($0.name), "query": .string($0.query)] as JSONValue }
-            return ["data": ["groups": [["rules": .array(rules)]]]]
-        }
+        count.withLock { $0 += 1 }
         let query = PercentCoding.pairs(Array((path.split(separator: "?").last ?? "").utf8))?.first?.value ?? ""
         let found = answers.withLock { $0.first { query.contains($0.part) } }
         let series = found.map { found -> [JSONValue] in
@@ -36,9 +34,11 @@ final class ScriptedReader: RunbookReading {
 
 @Suite("Whether an incident is verified")
 struct IncidentProofTests {
-    private struct Bench {
+    private final class Bench: Sendable {
         let fixture: ContainmentFixture
-        let reader = ScriptedReader([("HighErrorRate", "errors > 1")])
+        let reader = ScriptedReader()
+        /// How often the rules were asked for.
+        let rounds = Mutex(0)
         let incident: String
 
         init(_ fixture: ContainmentFixture) async throws {
@@ -50,7 +50,12 @@ struct IncidentProofTests {
 
         func look() async throws {
             let loop = IncidentProofLoop(
-                incidents: fixture.incidents, reader: reader, storage: fixture.storage, world: fixture.base.world)
+                incidents: fixture.incidents, reader: reader,
+                rules: { [self] in
+                    rounds.withLock { $0 += 1 }
+                    return ["HighErrorRate": ["errors > 1"]]
+                },
+                storage: fixture.storage, world: fixture.base.world)
             try await loop.look()
         }
 
@@ -98,7 +103,7 @@ struct IncidentProofTests {
             bench.reader.set("offset", 20)
             try await bench.pass(.minutes(10))
             #expect(try await !bench.isVerified, "it is silent")
-            bench.reader.set("[5m] )", 3)
+            bench.reader.set("[5m] ))", 3)
             try await bench.pass(.minutes(1))
             #expect(try await bench.isVerified)
         }
@@ -125,9 +130,50 @@ struct IncidentProofTests {
         }
     }
 
+    @Test("rules are asked for once a round, and each question once, however many alerts want to know")
+    func once() async throws {
+        try await on { bench in
+            for number in 0..<50 {
+                try await bench.fixture.fire("HighErrorRate", [("agent", "a\(number)")])
+                try await bench.fixture.end("HighErrorRate", [("agent", "a\(number)")])
+            }
+            bench.fixture.time.advance(by: .minutes(1))
+            try await bench.look()
+            #expect(bench.rounds.withLock { $0 } == 1)
+            // Each incident looks at its own time before.
+            #expect(bench.reader.asked <= 1 + IncidentProofLoop.roundMax)
+            for _ in 0..<3 { try await bench.look() }
+            let (rounds, asked) = (bench.rounds.withLock { $0 }, bench.reader.asked)
+            // Nobody is due any more: neither rules nor series are asked.
+            for _ in 0..<3 { try await bench.look() }
+            #expect(bench.rounds.withLock { $0 } == rounds && bench.reader.asked == asked)
+        }
+    }
+
+    @Test("all alerts of an incident are looked at, not only the first of them")
+    func all() async throws {
+        try await on { bench in
+            let fixture = bench.fixture
+            for number in 0..<60 {
+                let labels = [("agent", "writer"), ("task", "t\(number)")]
+                let id = try await fixture.fire("HighErrorRate", labels)
+                #expect(id == bench.incident)
+            }
+            for number in 0..<60 {
+                try await fixture.end("HighErrorRate", [("agent", "writer"), ("task", "t\(number)")])
+            }
+            bench.reader.set("errors > 1", 3)
+            try await bench.pass(.minutes(1))
+            let pending = try await fixture.storage.read {
+                try IncidentProofStore().proof(of: bench.incident, in: $0)?.pending
+            }
+            #expect(pending == ["HighErrorRate has not been clear for 2m"])
+        }
+    }
+
     static let subjects: [([(String, String)], String?)] = [
-        ([("agent", "writer"), ("model", "m")], "agent:writer"), ([("model", "m")], "model:m"),
-        ([("provider", "main")], "provider:main"), ([("queue", "q")], nil), ([("provider", "a{b")], nil), ([], nil),
+        ([("agent", "writer"), ("model", "m")], "agent"), ([("model", "m")], "model"),
+        ([("provider", "main")], "provider"), ([("queue", "q")], nil), ([], nil),
     ]
 
     @Test("what is to go on is known by what an alert is about", arguments: subjects)
@@ -136,8 +182,45 @@ struct IncidentProofTests {
         let alert = IncidentAlert(
             fingerprint: "f", name: "a", severity: "warning", summary: "", labels: LabelSet(row.0), times: 1,
             firstAt: now, lastAt: now)
-        let traffic = IncidentProofLoop.traffic(of: alert)
-        #expect(traffic?.subject == row.1)
-        if let traffic { _ = try PromQLQuery(traffic.selector(at: "offset 60s")) }
+        #expect(AlertTraffic(of: alert)?.rawValue == row.1)
+    }
+
+    @Test("names are names in a question, whatever stands in them", arguments: AlertTraffic.allCases)
+    func names(_ kind: AlertTraffic) async throws {
+        let names = ["ann", #"a{b"c\"#, "x.y|z", "line\nend"]
+        func label(_ name: String) -> String {
+            name.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+        }
+        let series = (names + ["xzy", "z"]).map { name -> (name: String, values: String) in
+            let name = label(name)
+            return switch kind {
+            case .agent: (#"agent_tool_calls_total{agent="\#(name)"}"#, "0+1x20")
+            case .model: (#"reeve_model_calls_total{model="\#(name)"}"#, "0+1x20")
+            case .provider: (#"reeve_model_attempts_total{target="\#(name)/large"}"#, "0+1x20")
+            }
+        }
+        let fleet = try FaultyFleet(series)
+        let path = PagePath.query("/prometheus/api/v1/query", [("query", kind.query(names, at: "offset 60s"))])
+        let found = try await fleet.get(path)["data"]?["result"]?.array ?? []
+        let seen = Set(found.compactMap { $0["metric"]?[kind.rawValue]?.string })
+        #expect(seen == Set(names))
+    }
+
+    @Test("the expressions of ten thousand rules are had at once")
+    func manyRules() async throws {
+        try await TestStorage.withFolder { folder in
+            let world = World.test(time: ManualTime())
+            let series = try SeriesStore(folder: folder, quota: 16 << 20, days: 30, world: world)
+            let rules = (0..<100).map { "      - {alert: A\($0), expr: 'up{n=\"\($0)\"} == 0'}" }.joined(
+                separator: "\n")
+            let program = try RuleReader.read("groups:\n  - name: g\n    rules:\n\(rules)\n")
+            let book = RuleBook(
+                (0..<100).map { RuleBook.Entry(file: "f\($0)", group: program.groups[0], interval: 60_000) })
+            let engine = RuleEngine(store: series, externalURL: { "" }, world: world)
+            await engine.load(book)
+            let expressions = await engine.alertExpressions
+            #expect(expressions.count == 100 && expressions["A7"]?.count == 100)
+            try await series.close()
+        }
     }
 }

@@ -51,6 +51,22 @@ struct RunbookTests {
         ("what is verified expects something", "name: a\nchecks: [x]\nverify:\n  - {query: up}\n", "4:5"),
         ("a wrong expectation", "name: a\nchecks: [x]\nverify:\n  - {query: up, expect: soon}\n", "4:25"),
         ("a time that is none", "name: a\nchecks: [x]\nverifyAfter: soon\n", "3:14"),
+        ("what silence would verify", "name: a\nchecks: [x]\nverify:\n  - {query: 'up > 0', expect: empty}\n", "4:5"),
+        ("a constant", "name: a\nchecks: [x]\nverify:\n  - {query: 'max(up) or vector(0)', expect: '< 1'}\n", "4:5"),
+        ("an absence", "name: a\nchecks: [x]\nverify:\n  - {query: 'absent(up)', expect: present}\n", "4:5"),
+        ("what silence would stop", "name: a\nchecks: [x]\nstop:\n  - {query: 'up > 0', expect: empty}\n", "4:5"),
+        ("a plan of no mode", "name: a\nactions:\n  - {action: useFallback}\n", "3:5"),
+        ("what no plan has", "name: a\nmode: budget-runaway\nactions:\n  - {action: useFallback}\n", "4:5"),
+        (
+            "a name that stands for nothing",
+            "name: a\nactions:\n  - {action: pauseAgent, parameters: {agents: '{{moons}}'}}\n", "3:47"
+        ),
+        (
+            "a name within a text",
+            "name: a\nactions:\n  - {action: pauseAgent, parameters: {agents: 'my-{{agent}}'}}\n", "3:47"
+        ),
+        ("a control character", "name: a\nchecks: [\"x\\0\"]\n", "2:10"),
+        ("what repeats itself", "name: a\nchecks: &a [x, *a]\n", "2:16"),
         ("a name that climbs", "name: ../a\nchecks: [x]\n", "1:7"), ("no YAML", "name: [a\n", "2:1"),
     ]
 
@@ -159,7 +175,39 @@ struct RunbookTests {
 
     @Test("answers are compared as the runbook says", arguments: expectations)
     func expects(_ row: (String, [Double], Bool?)) {
-        #expect(Runbook.Expectation(row.0)?.holds(of: row.1) == row.2, "\(row.0) \(row.1)")
+        #expect(Runbook.Expectation(row.0).map { $0.outcome(of: row.1) == .holds } == row.2, "\(row.0) \(row.1)")
+    }
+
+    @Test("where values are compared, none and what is no number say nothing")
+    func unknown() throws {
+        let below = try #require(Runbook.Expectation("< 1"))
+        #expect(below.outcome(of: []) == .unknown && below.outcome(of: [.nan, 0]) == .unknown)
+        #expect(below.outcome(of: [.nan, 2]) == .fails && below.outcome(of: [.infinity]) == .fails)
+    }
+
+    @Test("the runbook is that of what fires, of the most severe, of the newest")
+    func choice() throws {
+        let library = try RunbookLibrary(
+            ["a", "b", "c"].map { try Runbook("name: \($0)\nalerts: [\($0)]\nchecks: [x]\n") })
+        let incident = Incident(
+            id: Identifier(stored: "incident_1"), title: "t", severity: .critical, groupKey: "k", subjects: [],
+            milestones: [:], openedBy: "reeve")
+        func alert(_ name: String, _ severity: String, at second: Int64, ended: Bool = false) -> IncidentAlert {
+            let at = Timestamp(microseconds: second * 1_000_000)
+            return IncidentAlert(
+                fingerprint: name, name: name, severity: severity, summary: "", labels: LabelSet([("alertname", name)]),
+                times: 1, firstAt: at, lastAt: at, endedAt: ended ? at : nil)
+        }
+        func chosen(_ alerts: IncidentAlert...) -> String? { library.runbook(for: incident, alerts: alerts)?.name }
+        #expect(chosen(alert("a", "warning", at: 1), alert("b", "warning", at: 2)) == "b")
+        #expect(chosen(alert("a", "warning", at: 3), alert("b", "warning", at: 2)) == "a")
+        #expect(chosen(alert("a", "warning", at: 3), alert("b", "critical", at: 1)) == "b")
+        #expect(chosen(alert("a", "odd", at: 3), alert("b", "info", at: 1), alert("c", "none", at: 9)) == "a")
+        #expect(chosen(alert("a", "critical", at: 3, ended: true), alert("b", "info", at: 1)) == "b")
+        #expect(chosen(alert("a", "critical", at: 3, ended: true)) == "a")
+        // What weighs most and has none leaves it to the next.
+        #expect(chosen(alert("z", "critical", at: 9), alert("c", "warning", at: 1)) == "c")
+        #expect(chosen(alert("z", "critical", at: 9)) == nil)
     }
 
     // MARK: Runs

@@ -225,7 +225,10 @@ struct ContainmentScenarioTests {
             try await Self.run(client, "runbooks.run", "containments.act")
             let run = try await client.get("/api/v1/runs/\(started["id"]?.string ?? "")", key: operatorKey)
             let steps = try #require(run["steps"]?.array)
-            #expect(steps.prefix(5).allSatisfy { $0["state"] == "done" }, "\(run.text)")
+            // Nothing that it calls is out, so there is nothing to fall back from.
+            let states = steps.prefix(6).compactMap { $0["state"]?.string }
+            #expect(states == ["done", "done", "done", "done", "skipped", "done"], "\(run.text)")
+            #expect(run["about"] == ["agent:writer"])
             #expect(steps[1]["evidence"]?["answer"]?["items"]?.array != nil)
             #expect(try await client.get("/api/v1/agents/writer", key: operatorKey)["status"] == "paused")
             #expect(try await client.get("/api/v1/agents/editor", key: operatorKey)["status"] != "paused")
@@ -243,6 +246,9 @@ struct ContainmentScenarioTests {
         try await withApp(configure: Self.configure) { client in
             let operatorKey = try await client.key(.operator_)
             _ = try await client.post("/api/v1/agents", ["name": "writer"], key: operatorKey)
+            _ = try await client.post("/api/v1/tasks", ["type": "report"], key: operatorKey)
+            _ = try await client.post(
+                "/api/v1/tasks/claim", ["queues": ["default"], "agent": "writer", "limit": 1], key: operatorKey)
             let labels = [
                 ("agent", "writer"), ("queue", "default"), ("task_type", "report"), ("provider", "main"),
                 ("model", "small"), ("tool", "search"),

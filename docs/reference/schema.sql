@@ -581,10 +581,5 @@ DROP INDEX runbook_runs_state;
 -- 0108_oncall_of_incidents
 CREATE INDEX oncall_escalations_of ON oncall_escalations (incident, started_at);
 
--- 0109_containment_held
-ALTER TABLE containments ADD COLUMN reversed_by TEXT;
-CREATE INDEX containments_held ON containments (id) WHERE state IN ('acting', 'acted', 'reversing');
-
--- 0109_tasks_ended_lately
-CREATE INDEX tasks_finished_lately ON tasks_finished (owner, finished_at) WHERE owner IS NOT NULL;
-CREATE INDEX tasks_finished_spoilt ON tasks_finished (finished_at) WHERE state IN ('failed', 'skipped');
+-- 0110_runbook_aim
+ALTER TABLE runbook_runs ADD COLUMN aim TEXT NOT NULL DEFAULT '{}';

@@ -54,6 +54,8 @@ public actor AlertRules {
     /// What was read of files, and what is there for a while.
     private var book = RuleBook()
     private var guests: [(name: String, text: String)] = []
+    /// What rules had that are no more, until its end is written down.
+    private var leaving: [(rule: String, instances: [AlertInstance])] = []
     /// Whether there are rules for a while, which want samples as often as they look.
     private nonisolated let hurry = Atomic(false)
     private var hasResumed = false
@@ -106,15 +108,14 @@ public actor AlertRules {
             known[row.rule, default: []].append(row.instance.resumed(at: now, after: away))
         }
         signature = RuleFileChanges.signature(sources.files)
-        self.book = book
-        try await lookForGuests()
-        let gone = await engine.load(try withGuests(), states: known)
-        let absent = Set(gone.map(\.rule))
+        let guests = try await currentGuests() ?? []
+        await load(book, guests, states: known)
+        let absent = Set(leaving.map(\.rule))
         let firing = rows.filter { $0.instance.state == .firing && !absent.contains($0.rule) }.map {
             post($0.rule, $0.instance, lasting: 60_000)
         }
         // Those of rules that are no more leave their room to others.
-        try await end(gone)
+        try await endLeaving()
         let intake = try await storage.write { [service, source] in
             try service.takeWhatFits(firing, origin: .rule, from: source, in: $0)
         }
@@ -122,9 +123,20 @@ public actor AlertRules {
         hasResumed = true
     }
 
-    /// Ends what rules had that are no more.
-    private func end(_ gone: [(rule: String, instances: [AlertInstance])]) async throws {
-        guard !gone.isEmpty else { return }
+    /// Evaluates these from now on. What rules had that are no more ends with ``endLeaving()``.
+    private func load(
+        _ book: RuleBook, _ guests: [(name: String, text: String)], states: [String: [AlertInstance]] = [:]
+    ) async {
+        self.book = book
+        self.guests = guests
+        hurry.store(!guests.isEmpty, ordering: .relaxed)
+        leaving += await engine.load(RuleBook(book.entries + entries(of: guests)), states: states)
+    }
+
+    /// Ends what rules had that are no more; where that fails, with the next round.
+    private func endLeaving() async throws {
+        guard !leaving.isEmpty else { return }
+        let gone = leaving
         let posts = gone.flatMap(\.instances).filter { $0.state == .firing }.map {
             AlertPost(labels: $0.labels, annotations: $0.annotations, endsAt: world.now)
         }
@@ -134,6 +146,7 @@ public actor AlertRules {
                 for one in instances { try states.remove(one.labels, of: rule, replica: replica, in: transaction) }
             }
         }
+        leaving.removeFirst(gone.count)
         for (rule, _) in gone { (kept[rule], told[rule]) = (nil, nil) }
         show(gone.map { ($0.rule, []) })
     }
@@ -143,8 +156,11 @@ public actor AlertRules {
     /// Evaluates the groups whose time has come.
     public func step() async throws {
         guard hasResumed else { return }
-        try await reload()
-        if try await lookForGuests() { try await end(await engine.load(try withGuests())) }
+        await reload()
+        if let guests = try await currentGuests(), guests.map(\.name) != self.guests.map(\.name) {
+            await load(book, guests)
+        }
+        try await endLeaving()
         var failure: (any Error)?
         for due in await engine.due() {
             let round = await engine.evaluate(due)
@@ -285,18 +301,18 @@ public actor AlertRules {
     // MARK: Other files
 
     /// Takes the files anew where they changed. Files with faults change nothing: they are told, once.
-    private func reload() async throws {
+    private func reload() async {
         guard lookedAt.map({ world.now - $0 >= Self.reloadInterval || world.now < $0 }) ?? true else { return }
         lookedAt = world.now
         let now = RuleFileChanges.signature(sources.files)
         guard now != signature else { return }
         signature = now
         do {
-            book = try RuleBook.load(sources)
-            try await end(await engine.load(try withGuests()))
+            let book = try RuleBook.load(sources)
+            await load(book, guests)
             onWarning("the files of rules changed and were read anew: \(book.entries.count) groups")
-        } catch let refusal as RuleBook.Refusal {
-            onWarning("the files of rules changed, but not all can be read, so the old rules stay:\n\(refusal)")
+        } catch {
+            onWarning("the files of rules changed, but not all can be read, so the old rules stay:\n\(error)")
         }
     }
 
@@ -305,29 +321,29 @@ public actor AlertRules {
     /// Whether there are rules for a while, which want samples as often as they look.
     public nonisolated var isHurried: Bool { hurry.load(ordering: .relaxed) }
 
-    /// - Returns: Whether there are others than before.
-    @discardableResult
-    private func lookForGuests() async throws -> Bool {
+    /// The rules for a while that there are now; `nil` where it is not time to look.
+    private func currentGuests() async throws -> [(name: String, text: String)]? {
         guard let temporary,
             temporaryAt.map({ world.now - $0 >= Self.temporaryInterval || world.now < $0 }) ?? true
-        else { return false }
+        else { return nil }
+        let found = try await storage.read { try temporary.temporaryRules(in: $0) }
         temporaryAt = world.now
-        let now = try await storage.read { try temporary.temporaryRules(in: $0) }
-        guard now.map(\.name) != guests.map(\.name) else { return false }
-        guests = now
-        hurry.store(!now.isEmpty, ordering: .relaxed)
-        return true
+        return found
     }
 
-    private func withGuests() throws -> RuleBook {
-        let further = try guests.flatMap { name, text in
-            try RuleReader.read(text).groups.map { group in
-                RuleBook.Entry(
-                    file: name, group: group, interval: group.interval ?? RuleBook.intervalMin,
-                    isOfDrill: true)
+    /// Those that cannot be read are left out: the others are not to wait for them.
+    private func entries(of guests: [(name: String, text: String)]) -> [RuleBook.Entry] {
+        guests.flatMap { name, text -> [RuleBook.Entry] in
+            do {
+                return try RuleReader.read(text).groups.map { group in
+                    RuleBook.Entry(
+                        file: name, group: group, interval: group.interval ?? RuleBook.intervalMin, isOfDrill: true)
+                }
+            } catch {
+                onWarning("the rules \(name) cannot be read, and are left out: \(error)")
+                return []
             }
         }
-        return RuleBook(book.entries + further)
     }
 
     public nonisolated var loops: [Loop] {

@@ -49,7 +49,9 @@ public struct AlertService: Sendable {
     ) throws -> AlertIntake {
         var intake = AlertIntake(shares)
         let now = world.now
-        var room = AlertRoom(store, shares, origin, source)
+        var room = AlertRoom(shares, origin) { [store] in
+            (try store.firingCount(origin, in: transaction), try store.claimCount(by: source, in: transaction))
+        }
         var waiting: [LabelSet: AlertPost] = [:]
         var order: [LabelSet] = []
         for post in posts {
@@ -57,9 +59,10 @@ public struct AlertService: Sendable {
             if let endsAt = post.endsAt, endsAt <= now {
                 waiting[post.labels] = nil
                 guard let known else { continue }
-                guard let change = try end(known, by: source, at: endsAt, in: transaction) else { continue }
-                intake.changes.append(change)
-                room.forget()
+                let isClaimed = try store.isClaimed(known.id, by: source, in: transaction)
+                let change = try end(known, by: source, at: endsAt, in: transaction)
+                if let change { intake.changes.append(change) }
+                room.free(isAlert: change != nil && known.origin == origin, isClaim: isClaimed)
                 continue
             }
             guard let post = post.fitted else {
@@ -68,7 +71,7 @@ public struct AlertService: Sendable {
             }
             if let known {
                 try hear(known, post, origin, by: source, at: now, in: transaction)
-            } else if try room.lack(in: transaction) != nil {
+            } else if try room.lack() != nil {
                 // An end behind it may leave room.
                 if waiting.updateValue(post, forKey: post.labels) == nil { order.append(post.labels) }
             } else {
@@ -78,7 +81,7 @@ public struct AlertService: Sendable {
         }
         for labels in order {
             guard let post = waiting.removeValue(forKey: labels) else { continue }
-            if let lack = try room.lack(in: transaction) {
+            if let lack = try room.lack() {
                 intake.refuse(labels, lack)
             } else {
                 room.use()
@@ -221,23 +224,21 @@ public struct AlertService: Sendable {
     }
 }
 
-/// The room that there is for alerts of one kind, looked up once it is asked for.
-private struct AlertRoom {
-    private let store: AlertStore
+/// The room that there is for alerts of one kind: counted once, and only where it is asked for.
+struct AlertRoom {
     private let shares: AlertShares
     private let origin: Alert.Origin
-    private let source: String
+    private let count: () throws -> (all: Int64, source: Int64)
     private var counts: (all: Int64, source: Int64)?
 
-    init(_ store: AlertStore, _ shares: AlertShares, _ origin: Alert.Origin, _ source: String) {
-        (self.store, self.shares, self.origin, self.source) = (store, shares, origin, source)
+    /// - Parameter count: How many alerts of the kind fire now, and how many as the source says so.
+    init(_ shares: AlertShares, _ origin: Alert.Origin, _ count: @escaping () throws -> (all: Int64, source: Int64)) {
+        (self.shares, self.origin, self.count) = (shares, origin, count)
     }
 
     /// Why another alert has no room; `nil` where it has.
-    mutating func lack(in transaction: Transaction) throws -> AlertIntake.Reason? {
-        let now =
-            try counts
-            ?? (store.firingCount(origin, in: transaction), store.claimCount(by: source, in: transaction))
+    mutating func lack() throws -> AlertIntake.Reason? {
+        let now = try counts ?? count()
         counts = now
         guard origin == .external else { return now.all < shares.ofRules ? nil : .rules }
         if now.source >= shares.ofSource { return .source }
@@ -246,6 +247,8 @@ private struct AlertRoom {
 
     mutating func use() { counts = counts.map { ($0.all + 1, $0.source + 1) } }
 
-    /// Some room is free again.
-    mutating func forget() { counts = nil }
+    /// An alert of the kind ended, or the source speaks of one less.
+    mutating func free(isAlert: Bool, isClaim: Bool) {
+        counts = counts.map { ($0.all - (isAlert ? 1 : 0), $0.source - (isClaim ? 1 : 0)) }
+    }
 }

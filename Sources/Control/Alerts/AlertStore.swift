@@ -154,6 +154,11 @@ struct AlertStore: Sendable {
         try transaction.first("SELECT 1 AS one FROM alert_claims WHERE alert_id = \(id) LIMIT 1") != nil
     }
 
+    func isClaimed(_ id: Identifier<Alert>, by source: String, in transaction: Transaction) throws -> Bool {
+        try transaction.first(
+            "SELECT 1 AS one FROM alert_claims WHERE alert_id = \(id) AND source = \(source)") != nil
+    }
+
     func isClaimed(
         _ id: Identifier<Alert>, byOthersThan source: String, in transaction: Transaction
     ) throws -> Bool {

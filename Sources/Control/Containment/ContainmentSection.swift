@@ -152,6 +152,7 @@ struct RunbookRunView: PageView {
             case .checking: "waiting"
             case .done: "done"
             case .failed: "failed"
+            case .unverified: "held"
             case .stopped: "canceled"
             }
         stateLabel = PageText.label(run.state.rawValue)

@@ -53,25 +53,28 @@ public struct IncidentProofLoop: Sendable {
     /// How often one incident is looked at; one of a drill each time.
     static let every = Span.seconds(15)
     static let roundMax = 20
-    /// Alerts of one incident that are looked at.
-    static let alertsMax = 20
     /// For how long an expression must have been clear, and in which steps; a drill's rules are as tight as its times.
     static let clear = (length: "2m", step: "15s")
     static let clearInDrill = (length: "3s", step: "1s")
     static let timeout = Span.seconds(10)
-    /// What goes on is looked for within this time, and within the same time before the incident.
-    static let trafficWithin = "5m"
-    /// So long after the end of its alerts an incident waits for that.
+    /// So long after the end of its alerts an incident waits for what went on before it.
     static let trafficAwaited = Span.hours(6)
 
     let incidents: IncidentService
     let reader: any RunbookReading
+    /// The expressions of all alerting rules, by the alert's name.
+    let rules: @Sendable () async -> [String: [String]]
     let storage: any Storage
     let world: World
     private let store = IncidentProofStore()
 
-    public init(incidents: IncidentService, reader: any RunbookReading, storage: any Storage, world: World) {
-        (self.incidents, self.reader, self.storage, self.world) = (incidents, reader, storage, world)
+    public init(
+        incidents: IncidentService, reader: any RunbookReading,
+        rules: @escaping @Sendable () async -> [String: [String]],
+        storage: any Storage, world: World
+    ) {
+        (self.incidents, self.reader, self.rules) = (incidents, reader, rules)
+        (self.storage, self.world) = (storage, world)
     }
 
     public var loops: [Loop] { [Loop("incidents.proof", every: Self.interval) { try await look() }] }
@@ -80,19 +83,21 @@ public struct IncidentProofLoop: Sendable {
         let due = try await storage.read { [store, world] in
             try store.due(at: world.now, limit: Self.roundMax, in: $0)
         }
-        for id in due { try await look(at: id) }
+        guard !due.isEmpty else { return }
+        var round = ProofRound(expressions: await rules(), reader: reader, timeout: Self.timeout, world: world)
+        for id in due { try await look(at: id, &round) }
     }
 
-    private func look(at id: Identifier<Incident>) async throws {
+    private func look(at id: Identifier<Incident>, _ round: inout ProofRound) async throws {
         let found = try await storage.read { [incidents] transaction -> (Incident, [IncidentAlert])? in
             guard let incident = try incidents.incident(id, in: transaction) else { return nil }
-            return (incident, try incidents.links.alerts(of: id, limit: Self.alertsMax, in: transaction))
+            return (incident, try incidents.links.alerts(of: id, limit: Incident.alertsMax, in: transaction))
         }
         guard let (incident, alerts) = found, let quietSince = incident.quietSince else { return }
         var pending: [String] = []
         do {
-            let queries = try await Deadline.run(within: Self.timeout, world) { try await self.queries() }
-            for alert in alerts { pending += try await pendings(of: alert, incident, queries[alert.name] ?? []) }
+            pending += try await unclear(alerts, incident, &round)
+            pending += try await silent(alerts, incident, &round)
         } catch let problem as Problem {
             pending.append("its rules could not be looked at: \(problem.detail)")
         } catch {
@@ -107,36 +112,19 @@ public struct IncidentProofLoop: Sendable {
         try await storage.write { [store] in try store.put(proof, in: $0) }
     }
 
-    /// The expressions of all alerting rules, by name.
-    private func queries() async throws -> [String: [String]] {
-        let answer = try await reader.get(PagePath.query("\(QueryRoutes.root)/api/v1/rules", [("type", "alert")]))
-        var queries: [String: [String]] = [:]
-        for rule in (answer["data"]?["groups"]?.array ?? []).flatMap({ $0["rules"]?.array ?? [] }) {
-            guard let name = rule["name"]?.string, let query = rule["query"]?.string else { continue }
-            queries[name, default: []].append(query)
-        }
-        return queries
-    }
-
-    private func pendings(
-        of alert: IncidentAlert, _ incident: Incident, _ queries: [String]
+    /// Alerts whose expressions were not clear of late.
+    private func unclear(
+        _ alerts: [IncidentAlert], _ incident: Incident, _ round: inout ProofRound
     ) async throws -> [String] {
-        var pending: [String] = []
         let clear = incident.drill == nil ? Self.clear : Self.clearInDrill
-        for query in queries {
-            let series = try await ask("present_over_time((\(query))[\(clear.length):\(clear.step)])")
-            if series.contains(where: { Self.isOf(alert, $0) }) {
-                pending.append("\(alert.name) has not been clear for \(clear.length)")
+        var pending: [String] = []
+        for (name, alerts) in Dictionary(grouping: alerts, by: \.name).sorted(by: { $0.key < $1.key }) {
+            for query in round.expressions[name] ?? [] {
+                let series = try await round.ask("present_over_time((\(query))[\(clear.length):\(clear.step)])")
+                if series.contains(where: { one in alerts.contains { Self.isOf($0, one) } }) {
+                    pending.append("\(name) has not been clear for \(clear.length)")
+                }
             }
-        }
-        // What others tell of, they look after themselves.
-        guard !queries.isEmpty, let traffic = Self.traffic(of: alert) else { return pending }
-        // What has nothing to do for hours shows nothing, and may be well.
-        guard let quietSince = incident.quietSince, world.now - quietSince < Self.trafficAwaited else { return pending }
-        let ago = max(0, Int64((world.now - incident.begin).seconds))
-        let before = try await value(traffic.selector(at: "offset \(ago)s"))
-        if before > 0, try await value(traffic.selector(at: "")) <= 0 {
-            pending.append("nothing was seen of \(traffic.subject) in the last \(Self.trafficWithin)")
         }
         return pending
     }
@@ -148,48 +136,111 @@ public struct IncidentProofLoop: Sendable {
         }
     }
 
-    private func ask(_ query: String) async throws -> [JSONValue] {
+    /// What went on before the incident and does not now.
+    private func silent(
+        _ alerts: [IncidentAlert], _ incident: Incident, _ round: inout ProofRound
+    ) async throws -> [String] {
+        // What has nothing to do for hours shows nothing, and may be well.
+        guard let quietSince = incident.quietSince, world.now - quietSince < Self.trafficAwaited else { return [] }
+        let ago = max(0, Int64((world.now - incident.begin).seconds))
+        // What others tell of, they look after themselves.
+        let told = alerts.filter { round.expressions[$0.name] != nil }
+        var pending: [String] = []
+        for kind in AlertTraffic.allCases {
+            var seen: Set<String> = []
+            let names = told.filter { AlertTraffic(of: $0) == kind }.map { $0.labels[kind.rawValue] }
+                .filter { seen.insert($0).inserted }
+            for chunk in names.chunks(of: AlertTraffic.namesMax).map(Array.init) {
+                let before = try await round.moved(kind, chunk, at: "offset \(ago)s")
+                guard !before.isEmpty else { continue }
+                let now = try await round.moved(kind, chunk, at: "")
+                pending += chunk.filter { before.contains($0) && !now.contains($0) }.map {
+                    "nothing was seen of \(kind.rawValue):\($0) in the last \(AlertTraffic.within)"
+                }
+            }
+        }
+        return pending
+    }
+}
+
+/// What one round asks: each question once, whichever incidents want to know.
+private struct ProofRound {
+    let expressions: [String: [String]]
+    let reader: any RunbookReading
+    let timeout: Span
+    let world: World
+    private var answers: [String: [JSONValue]] = [:]
+
+    init(expressions: [String: [String]], reader: any RunbookReading, timeout: Span, world: World) {
+        (self.expressions, self.reader, self.timeout, self.world) = (expressions, reader, timeout, world)
+    }
+
+    mutating func ask(_ query: String) async throws -> [JSONValue] {
+        if let known = answers[query] { return known }
         let path = PagePath.query("\(QueryRoutes.root)/api/v1/query", [("query", query)])
-        let answer = try await Deadline.run(within: Self.timeout, world) { [reader] in try await reader.get(path) }
-        return answer["data"]?["result"]?.array ?? []
+        let answer = try await Deadline.run(within: timeout, world) { [reader] in try await reader.get(path) }
+        let series = answer["data"]?["result"]?.array ?? []
+        answers[query] = series
+        return series
     }
 
-    private func value(_ query: String) async throws -> Double {
-        try await ask(query).first?["value"]?.array?.last?.string.flatMap(Double.init) ?? 0
+    /// Which of these moved.
+    mutating func moved(_ kind: AlertTraffic, _ names: [String], at time: String) async throws -> Set<String> {
+        let series = try await ask(kind.query(names, at: time))
+        return Set(
+            series.compactMap { one in
+                let value = one["value"]?.array?.last?.string.flatMap(Double.init) ?? 0
+                return value > 0 ? one["metric"]?[kind.rawValue]?.string : nil
+            })
+    }
+}
+
+/// What goes on where an alert's subject works: an agent's calls and tasks, a model's calls, the exchanges with a
+/// provider. The first kind that an alert names counts.
+enum AlertTraffic: String, CaseIterable {
+    case agent, model, provider
+
+    /// What goes on is looked for within this time, and within the same time before the incident.
+    static let within = "5m"
+    /// Names in one question.
+    static let namesMax = 100
+
+    /// `nil` where nothing is known that would go on.
+    init?(of alert: IncidentAlert) {
+        guard let kind = Self.allCases.first(where: { !alert.labels[$0.rawValue].isEmpty }) else { return nil }
+        self = kind
     }
 
-    // MARK: Traffic
-
-    /// What moves while something works.
-    struct Traffic: Equatable {
-        let subject: String
-        let series: String
-
-        func selector(at time: String) -> String {
-            "sum(increase(\(series)[\(IncidentProofLoop.trafficWithin)] \(time)))"
+    /// How much went on, by name.
+    ///
+    /// - Parameter time: `offset 60s`, or nothing for now.
+    func query(_ names: [String], at time: String) -> String {
+        let pattern = names.map(Self.escaped).joined(separator: "|")
+        let any = "\(pattern)".replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+        let range = "[\(Self.within)] \(time)"
+        return switch self {
+        case .agent:
+            #"sum by (agent) (increase({__name__=~"reeve_model_calls_total|agent_tool_calls_total|"#
+                + #"agent_tasks_finished_total|agent_tokens_consumed_total",agent=~"\#(any)"}\#(range)))"#
+        case .model: #"sum by (model) (increase(reeve_model_calls_total{model=~"\#(any)"}\#(range)))"#
+        case .provider:
+            #"sum by (provider) (label_replace(increase(reeve_model_attempts_total{target=~"(\#(any))/.*"}\#(range)), "#
+                + #""provider", "$1", "target", "([^/]+)/.*"))"#
         }
     }
 
-    /// What goes on where an alert's subject works: an agent's calls and tasks, a model's calls, the exchanges with a
-    /// provider. `nil` where nothing is known that would.
-    static func traffic(of alert: IncidentAlert) -> Traffic? {
-        func quoted(_ text: String) -> String {
-            text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    /// A name as a regular expression that is nothing but it.
+    private static func escaped(_ name: String) -> String {
+        name.reduce(into: "") { text, character in
+            if #"\.+*?()|[]{}^$"#.contains(character) { text.append("\\") }
+            text.append(character)
         }
-        let names =
-            "reeve_model_calls_total|agent_tool_calls_total|agent_tasks_finished_total|agent_tokens_consumed_total"
-        let (agent, model, provider) = (alert.labels["agent"], alert.labels["model"], alert.labels["provider"])
-        if !agent.isEmpty {
-            return Traffic(subject: "agent:\(agent)", series: #"{__name__=~"\#(names)",agent="\#(quoted(agent))"}"#)
-        }
-        if !model.isEmpty {
-            return Traffic(subject: "model:\(model)", series: #"reeve_model_calls_total{model="\#(quoted(model))"}"#)
-        }
-        // The name is a regular expression's here: what it means by a dot or a brace is of no weight.
-        let isPlain = provider.allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" || $0 == "." }
-        guard !provider.isEmpty, isPlain else { return nil }
-        return Traffic(
-            subject: "provider:\(provider)",
-            series: #"reeve_model_attempts_total{target=~"\#(provider.replacing(".", with: "[.]"))/.*"}"#)
+    }
+}
+
+extension Array {
+    /// Parts of so many elements, the last one of fewer.
+    fileprivate func chunks(of count: Int) -> [ArraySlice<Element>] {
+        stride(from: 0, to: self.count, by: count).map { self[$0..<Swift.min($0 + count, self.count)] }
     }
 }

@@ -46,6 +46,9 @@ public struct Runbook: Sendable {
 
     /// What an answer must be like.
     public enum Expectation: Sendable, Equatable {
+        /// What an answer is to an expectation.
+        public enum Outcome: Sendable { case holds, fails, unknown }
+
         case empty, present
         /// Every value compares so with the number, and there is one: no data is no proof.
         case compares(Comparison, Double)
@@ -62,9 +65,12 @@ public struct Runbook: Sendable {
     /// An action of ``ContainmentAction``, whose names may stand for what the incident is about.
     public struct Action: Sendable {
         public let action: ContainmentAction
-        /// By parameter; `{{agents}}` stands for all agents of the incident.
+        /// By parameter; `{{agents}}` stands for all agents of the incident. Empty where it acts on what the plan for
+        /// the runbook's mode names.
         public let parameters: [ContainmentParameter: [String]]
         public let line: Int
+
+        public var isPlanned: Bool { parameters.isEmpty }
     }
 
     public let name: String
@@ -123,7 +129,7 @@ extension Runbook.Action {
         }
         return [
             "action": .string(action.rawValue), "title": .string(action.title), "parameters": .object(object),
-            "reversible": .bool(action.isReversible),
+            "reversible": .bool(action.isReversible), "planned": .bool(isPlanned),
         ]
     }
 }
@@ -153,92 +159,28 @@ extension Runbook.Expectation {
         }
     }
 
-    /// Whether values are so.
-    func holds(of values: [Double]) -> Bool {
+    /// What values say. What is no number was made of nothing, such as a share of no calls: it says nothing, and
+    /// neither does no value where values are compared.
+    public func outcome(of values: [Double]) -> Outcome {
         switch self {
-        case .empty: values.isEmpty
-        case .present: !values.isEmpty
+        case .empty: return values.isEmpty ? .holds : .fails
+        case .present: return values.isEmpty ? .fails : .holds
         case .compares(let comparison, let number):
-            !values.isEmpty
-                && values.allSatisfy { value in
-                    switch comparison {
-                    case .below: value < number
-                    case .atMost: value <= number
-                    case .above: value > number
-                    case .atLeast: value >= number
-                    case .equal: value == number
-                    }
-                }
+            let known = values.filter { !$0.isNaN }
+            guard known.allSatisfy({ comparison.holds($0, number) }) else { return .fails }
+            return known.isEmpty || known.count < values.count ? .unknown : .holds
         }
     }
 }
 
-/// Puts what an incident is about into the texts of a runbook.
-struct RunbookSubjects: Sendable {
-    static let kinds = [
-        "agent", "agent_type", "task", "task_type", "queue", "provider", "model", "tool", "session", "project", "scope",
-    ]
-
-    let incident: Incident
-
-    enum Place {
-        /// Within quotes of PromQL, and within the query of a path.
-        case query, path
-    }
-
-    /// `{{agent}}` is the first agent of the incident.
-    ///
-    /// - Returns: `nil` where the incident is about no such thing.
-    func filled(_ text: String, in place: Place) -> String? {
-        var filled = ""
-        var rest = text[...]
-        while let open = rest.range(of: "{{"), let close = rest[open.upperBound...].range(of: "}}") {
-            filled += rest[..<open.lowerBound]
-            let kind = rest[open.upperBound..<close.lowerBound].bare
-            let value = kind == "incident" ? incident.id.text : incident.subjects(of: kind).first
-            guard let value else { return nil }
-            switch place {
-            case .query:
-                filled += value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: " ")
-            case .path: filled += PagePath.encoded(value)
-            }
-            rest = rest[close.upperBound...]
+extension Runbook.Expectation.Comparison {
+    fileprivate func holds(_ value: Double, _ number: Double) -> Bool {
+        switch self {
+        case .below: value < number
+        case .atMost: value <= number
+        case .above: value > number
+        case .atLeast: value >= number
+        case .equal: value == number
         }
-        return filled + rest
-    }
-
-    /// `{{agents}}` stands for all of them; names that stand for nothing are left out.
-    func names(_ texts: [String]) -> [String] {
-        texts.flatMap { text -> [String] in
-            guard text.hasPrefix("{{"), text.hasSuffix("}}") else { return [text] }
-            let word = text.dropFirst(2).dropLast(2)[...].bare
-            if word == "scopes" {
-                let all =
-                    incident.subjects(of: "scope") + incident.subjects(of: "agent").map { "agent:\($0)" }
-                    + incident.subjects(of: "project").map { "project:\($0)" }
-                return all.enumerated().filter { !all[..<$0].contains($1) }.map(\.element)
-            }
-            let kind = Self.kinds.contains(word) ? word : String(word.dropLast())
-            let all = incident.subjects(of: kind)
-            return Self.kinds.contains(word) ? Array(all.prefix(1)) : all
-        }
-    }
-
-    /// What stands between braces in a text.
-    static func places(in text: String) -> [String] {
-        var found: [String] = []
-        var rest = text[...]
-        while let open = rest.range(of: "{{"), let close = rest[open.upperBound...].range(of: "}}") {
-            found.append(rest[open.upperBound..<close.lowerBound].bare)
-            rest = rest[close.upperBound...]
-        }
-        return found
-    }
-}
-
-extension Substring {
-    /// Without spaces around it.
-    fileprivate var bare: String {
-        String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     }
 }

@@ -23,13 +23,12 @@ extension Runbook {
         alerts = try Self.list(members["alerts"], Self.name)
         mode = try members["mode"].map { node throws(MarkedYAML.Fault) in try Self.mode(node) }
         diagnosis = try Self.list(members["diagnosis"]) { node throws(MarkedYAML.Fault) in try Self.question(node) }
-        actions = try Self.list(members["actions"]) { node throws(MarkedYAML.Fault) in try Self.action(node) }
-        stops = try Self.list(members["stop"]) { node throws(MarkedYAML.Fault) in
-            try Self.question(node, mustExpect: true)
+        let mode = mode
+        actions = try Self.list(members["actions"]) { node throws(MarkedYAML.Fault) in
+            try Self.action(node, mode)
         }
-        verify = try Self.list(members["verify"]) { node throws(MarkedYAML.Fault) in
-            try Self.question(node, mustExpect: true)
-        }
+        stops = try Self.list(members["stop"]) { node throws(MarkedYAML.Fault) in try Self.proof(node) }
+        verify = try Self.list(members["verify"]) { node throws(MarkedYAML.Fault) in try Self.proof(node) }
         checks = try Self.list(members["checks"]) { node throws(MarkedYAML.Fault) in try Self.line(node) }
         verifyAfter = try Self.span(members["verifyAfter"]) ?? .seconds(60)
         verifyWithin = try Self.span(members["verifyWithin"]) ?? .minutes(10)
@@ -53,6 +52,10 @@ extension Runbook {
         let text = try node.text()
         guard !text.isEmpty, text.unicodeScalars.count <= textMax else {
             throw node.fault("1 to \(textMax) characters are expected")
+        }
+        // Not all stores keep them, and no page shows them.
+        guard text.unicodeScalars.allSatisfy({ $0.value >= 32 || $0 == "\n" || $0 == "\t" }) else {
+            throw node.fault("it has a control character")
         }
         return text
     }
@@ -86,9 +89,35 @@ extension Runbook {
         return .seconds(number * seconds)
     }
 
-    private static func question(
-        _ node: MarkedYAML, mustExpect: Bool = false
-    ) throws(MarkedYAML.Fault) -> Question {
+    /// A question whose answer decides: it expects something, and something that silence is not.
+    private static func proof(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> Question {
+        let question = try question(node)
+        guard let expects = question.expects else { throw node.fault("field expect is missing") }
+        guard question.kind == .query, expects.outcome(of: valuesOfNothing(question.text)) == .holds else {
+            return question
+        }
+        throw node.fault(
+            "it holds where there is no data at all: expect a number of a series that is there while all is well, "
+                + "such as \"<= 0\"")
+    }
+
+    /// What an expression that can be read gives where there are no series.
+    private static func valuesOfNothing(_ text: String) -> [Double] {
+        do {
+            switch try PromQLQuery(example(of: text)).answer(at: 1_000_000_000, from: NoSeries()) {
+            case .scalar(let sample): return [sample.value]
+            case .vector(let series): return series.compactMap { $0.samples.last?.value }
+            case .string, .matrix: return []
+            }
+        } catch { return [] }
+    }
+
+    /// Any name does for a look at an expression.
+    private static func example(of text: String) -> String {
+        RunbookSubjects.places(in: text).reduce(text) { $0.replacing("{{\($1)}}", with: "x") }
+    }
+
+    private static func question(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> Question {
         let kinds = Question.Kind.allCases.map(\.rawValue)
         let members = try node.members(Set(kinds + ["title", "expect"]))
         let given = Question.Kind.allCases.filter { members[$0.rawValue] != nil }
@@ -103,8 +132,6 @@ extension Runbook {
                 throw expected.fault("empty, present, or a comparison such as \"< 0.05\" is expected")
             }
             expects = read
-        } else if mustExpect {
-            throw node.fault("field expect is missing")
         }
         let title = try members["title"].map { node throws(MarkedYAML.Fault) in try line(node) } ?? text
         return Question(title: title, kind: kind, text: text, expects: expects)
@@ -121,10 +148,9 @@ extension Runbook {
         }
         switch kind {
         case .query:
-            // Any name does for a look at the expression.
-            var example = text
-            for place in RunbookSubjects.places(in: text) { example = example.replacing("{{\(place)}}", with: "x") }
-            do { _ = try PromQLQuery(example) } catch { throw node.fault("the expression cannot be read: \(error)") }
+            do { _ = try PromQLQuery(example(of: text)) } catch {
+                throw node.fault("the expression cannot be read: \(error)")
+            }
         case .api:
             guard text.hasPrefix("/api/v1/"), !text.contains(".."), !text.contains("#") else {
                 throw node.fault("a path below /api/v1/ is expected; it is only read")
@@ -144,11 +170,21 @@ extension Runbook {
         }
     }
 
-    private static func action(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> Action {
+    private static func action(
+        _ node: MarkedYAML, _ mode: FailureMode?
+    ) throws(MarkedYAML.Fault) -> Action {
         let members = try node.members(["action", "parameters"])
         guard let named = members["action"], let action = ContainmentAction(rawValue: try named.text()) else {
             throw (members["action"] ?? node).fault(
                 "an action is expected: \(ContainmentAction.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        guard members["parameters"] != nil else {
+            guard let mode, mode.plannedActions.contains(action) else {
+                throw node.fault(
+                    "\(action.rawValue) needs parameters, or the runbook a mode whose plan has it "
+                        + "(docs/guide/containment.md)")
+            }
+            return Action(action: action, parameters: [:], line: node.line)
         }
         let (required, optional) = action.details
         let known = action.subjects + required + optional
@@ -163,6 +199,10 @@ extension Runbook {
                 names = [try line(value)]
             }
             guard !parameter.isSingle || names.count == 1 else { throw value.fault("one text is expected") }
+            if let name = names.first(where: { $0.contains("{{") && !RunbookSubjects.isPlace($0) }) {
+                throw value.fault(
+                    "\"\(name)\" stands for nothing: {{agent}}, {{agents}}, {{scopes}} and their like may be alone")
+            }
             parameters[parameter] = names
         }
         guard action.subjects.contains(where: { parameters[$0] != nil }) else {
@@ -174,4 +214,15 @@ extension Runbook {
         }
         return Action(action: action, parameters: parameters, line: node.line)
     }
+}
+
+/// A store without any series.
+private struct NoSeries: SeriesReader {
+    func series(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
+    ) throws -> [SeriesSamples] { [] }
+
+    func labelSets(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, isOver: () -> Bool
+    ) throws -> Set<LabelSet> { [] }
 }

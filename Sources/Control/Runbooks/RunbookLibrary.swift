@@ -76,27 +76,26 @@ public struct RunbookLibrary: Sendable {
     }
 
     public static func read(_ file: String) throws -> Runbook {
+        guard let facts = FileFacts(file), facts.isRegular else {
+            throw Fault(file: file, line: 1, column: 1, reason: "it is no file that can be read")
+        }
         // What is no runbook is not read whole to find that out.
-        if let size = size(of: file), size > Int64(Runbook.bytesMax) {
+        guard let handle = FileHandle(forReadingAtPath: file),
+            let data = try? handle.read(upToCount: Runbook.bytesMax + 1) ?? Data(),
+            let text = String(data: data, encoding: .utf8) ?? (data.count > Runbook.bytesMax ? "" : nil)
+        else { throw Fault(file: file, line: 1, column: 1, reason: "it cannot be read as a text") }
+        guard data.count <= Runbook.bytesMax else {
             throw Fault(file: file, line: 1, column: 1, reason: "a runbook has \(Runbook.bytesMax) bytes at most")
         }
-        guard let data = FileManager.default.contents(atPath: file), let text = String(data: data, encoding: .utf8)
-        else { throw Fault(file: file, line: 1, column: 1, reason: "it cannot be read as a text") }
         do { return try Runbook(text, file: file) } catch {
             throw Fault(file: file, line: error.line, column: error.column, reason: error.reason)
         }
     }
 
-    private static func size(of file: String) -> Int64? {
-        (try? FileManager.default.attributesOfItem(atPath: file))?[.size].flatMap { ($0 as? NSNumber)?.int64Value }
-    }
-
     /// Stands for what the files of these globs are: another text once one came, went or was written anew.
     static func signature(_ globs: [String], beside folder: String) -> String {
         globs.flatMap { matches(path($0, beside: folder)) }.map { file in
-            let known = try? FileManager.default.attributesOfItem(atPath: file)
-            let changed = (known?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
-            return "\(file) \(size(of: file) ?? -1) \(changed)"
+            "\(file) \(FileFacts(file)?.signature ?? "")"
         }.joined(separator: "\n")
     }
 
@@ -130,10 +129,38 @@ public struct RunbookLibrary: Sendable {
 
     public func runbook(_ name: String) -> Runbook? { runbooks.first { $0.name == name } }
 
-    /// The one for an incident: of its newest alert, or of its mode.
-    func runbook(for incident: Incident, alerts: [Alert]) -> Runbook? {
-        let names = Set(alerts.map(\.name))
-        return runbooks.first { $0.alerts.contains(where: names.contains) }
-            ?? incident.mode.flatMap { runbook($0.rawValue) }
+    /// The one for an incident: of the alert that weighs most, or of its mode.
+    func runbook(for incident: Incident, alerts: [IncidentAlert]) -> Runbook? {
+        for alert in alerts.sorted(by: Self.weighsMore) {
+            if let found = runbooks.first(where: { $0.alerts.contains(alert.name) }) { return found }
+        }
+        return incident.mode.flatMap { runbook($0.rawValue) }
+    }
+
+    /// What fires before what has ended, then the most severe, then the newest.
+    private static func weighsMore(_ left: IncidentAlert, _ right: IncidentAlert) -> Bool {
+        guard (left.endedAt == nil) == (right.endedAt == nil) else { return left.endedAt == nil }
+        let severities = Incident.Severity.allCases
+        func place(_ alert: IncidentAlert) -> Int {
+            Incident.Severity(alert: alert.severity).flatMap(severities.firstIndex) ?? severities.count
+        }
+        guard place(left) == place(right) else { return place(left) < place(right) }
+        return left.lastAt == right.lastAt ? left.name < right.name : left.lastAt > right.lastAt
+    }
+}
+
+/// What is known of a file before it is read. Links are followed: a directory of settings may be swapped by one.
+private struct FileFacts {
+    let isRegular: Bool
+    /// Another text once the file was written, replaced or given other rights.
+    let signature: String
+
+    init?(_ path: String) {
+        var facts = stat()
+        guard stat(path, &facts) == 0 else { return nil }
+        isRegular = facts.st_mode & S_IFMT == S_IFREG
+        signature =
+            "\(facts.st_ino) \(facts.st_size) \(facts.st_mtim.tv_sec).\(facts.st_mtim.tv_nsec) "
+            + "\(facts.st_ctim.tv_sec).\(facts.st_ctim.tv_nsec)"
     }
 }

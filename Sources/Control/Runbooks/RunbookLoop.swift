@@ -8,6 +8,10 @@ import Telemetry
 public struct RunbookLoop: Sendable {
     static let interval = Span.milliseconds(250)
     static let roundMax = 50
+    /// Runs that are taken further beside each other.
+    static let besideMax = 8
+    /// Outcomes of an action that are kept with its step; its containment has all of them.
+    static let outcomesMax = 200
     /// How often it is verified anew until it holds.
     static let verifyEvery = Span.seconds(10)
     /// Characters of an answer that are kept.
@@ -39,17 +43,26 @@ public struct RunbookLoop: Sendable {
         let due = try await storage.read { [store, world] in
             try store.due(at: world.now, limit: Self.roundMax, in: $0)
         }
-        for id in due {
-            do {
-                for _ in 0..<(4 * 4 * Runbook.stepsMax) where try await !step(id) { break }
-            } catch let problem as Problem where problem.code.status < 500 {
-                // It would be refused each time.
-                try await give(up: id, problem)
-            } catch {
-                // The others go on meanwhile.
-                try await storage.write { [store, world] in
-                    try store.schedule(id, at: world.now + Self.retryAfter, in: $0)
-                }
+        // What one of them waits for keeps no other waiting.
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (place, id) in due.enumerated() {
+                if place >= Self.besideMax { try await group.next() }
+                group.addTask { try await go(on: id) }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func go(on id: Identifier<RunbookRun>) async throws {
+        do {
+            for _ in 0..<(4 * 4 * Runbook.stepsMax) where try await !step(id) { break }
+        } catch let problem as Problem where problem.code.status < 500 {
+            // It would be refused each time.
+            try await give(up: id, problem)
+        } catch {
+            // The others go on meanwhile.
+            try await storage.write { [store, world] in
+                try store.schedule(id, at: world.now + Self.retryAfter, in: $0)
             }
         }
     }
@@ -77,7 +90,7 @@ public struct RunbookLoop: Sendable {
             try await finish(run)
             return false
         }
-        let subjects = RunbookSubjects(incident: incident)
+        let subjects = RunbookSubjects(incident: incident, aim: run.aim)
         switch next.kind {
         case .diagnosis: return try await diagnose(next, runbook.diagnosis[next.number - 1], subjects, run)
         case .action:
@@ -98,6 +111,12 @@ public struct RunbookLoop: Sendable {
         var fault: String?
         /// The incident is about nothing that it could be asked of.
         var isIdle = false
+
+        /// What the answer is to what was expected.
+        func outcome(_ expects: Runbook.Expectation?) -> Runbook.Expectation.Outcome {
+            guard fault == nil, !isIdle, let expects else { return .unknown }
+            return expects.outcome(of: values)
+        }
 
         func evidence(_ note: String? = nil) -> JSONValue {
             var text = answer.text
@@ -140,7 +159,7 @@ public struct RunbookLoop: Sendable {
     }
 
     /// What is compared: the values of series, or one for each item of a list.
-    private static func values(_ answer: JSONValue, _ kind: Runbook.Question.Kind) -> [Double] {
+    static func values(_ answer: JSONValue, _ kind: Runbook.Question.Kind) -> [Double] {
         guard kind == .query else {
             return (answer["items"]?.array ?? []).prefix(valuesMax).map { _ in 1 }
         }
@@ -184,30 +203,38 @@ public struct RunbookLoop: Sendable {
         let now = world.now
         guard let dueAt = step.dueAt, dueAt <= now, let startedAt = step.startedAt else { return false }
         let finding = await ask(question, subjects)
-        let holds = finding.fault == nil && question.expects?.holds(of: finding.values) ?? false
+        let outcome = finding.outcome(question.expects)
         let isFiring = try await storage.read { [incidents = service.containments.incidents] in
             try incidents.links.isFiring(subjects.incident.id, in: $0)
         }
-        let isOver = finding.isIdle || (holds && !isFiring)
+        let isOver = finding.isIdle || (outcome == .holds && !isFiring)
         let isLate =
             now - max(startedAt, dueAt) >= .zero && now - startedAt >= runbook.verifyAfter + runbook.verifyWithin
         let next = isOver || isLate ? now : now + Self.verifyEvery
-        try await change(step, of: run, dueAt: next) { step in
-            step.evidence = finding.evidence(holds ? "it holds, and alerts of the incident still fire" : nil)
-            if isOver || isLate {
-                if isOver { step.evidence = finding.evidence() }
-                step.state = finding.isIdle ? .skipped : isOver ? .done : .failed
-                step.endedAt = now
-            } else {
-                step.dueAt = next
+        let note: String? =
+            switch outcome {
+            case .holds: isFiring ? "it holds, and alerts of the incident still fire" : nil
+            case .unknown: finding.isIdle ? nil : "there is no data by which it could be seen"
+            case .fails: nil
             }
+        try await change(step, of: run, dueAt: next) { step in
+            step.evidence = finding.evidence(note)
+            guard isOver || isLate else {
+                step.dueAt = next
+                return
+            }
+            step.state = finding.isIdle ? .skipped : isOver ? .done : outcome == .unknown ? .unknown : .failed
+            step.endedAt = now
         }
-        if isLate, !isOver {
-            let why = holds ? " Alerts of the incident still fire." : finding.values.isEmpty ? " There is no data." : ""
-            try await end(run, .failed, "It did not come about: \(step.title).\(why)")
+        guard isLate, !isOver else { return isOver }
+        guard outcome != .unknown else {
+            let why = finding.fault.map { " \($0)" } ?? " There is no data."
+            try await end(run, .unverified, "It could not be seen: \(step.title).\(why)")
             return false
         }
-        return isOver
+        let why = outcome == .holds ? " Alerts of the incident still fire." : ""
+        try await end(run, .failed, "It did not come about: \(step.title).\(why)")
+        return false
     }
 
     // MARK: Actions
@@ -219,14 +246,11 @@ public struct RunbookLoop: Sendable {
         if step.state == .started { return try await follow(step, run) }
         for stop in runbook.stops {
             let finding = await ask(stop, subjects)
-            guard finding.fault == nil, !finding.isIdle, stop.expects?.holds(of: finding.values) == true else {
-                continue
-            }
+            guard finding.outcome(stop.expects) == .holds else { continue }
             try await end(run, .stopped, "\(stop.title): it holds, so nothing further is done.")
             return false
         }
-        let values = action.parameters.mapValues(subjects.names)
-        let order = ContainmentOrder(action.action, values)
+        let orders = subjects.orders(of: action)
         try await storage.write { [service, world] transaction in
             guard var now = try Self.unchanged(step, of: run, service.store, transaction) else { return }
             let incident = try service.containments.incident(run.incidentID, in: transaction)
@@ -235,11 +259,11 @@ public struct RunbookLoop: Sendable {
                 return try service.end(&whole, .stopped, "The incident is resolved.", by: .system, in: transaction)
             }
             now.startedAt = world.now
-            let aim = try order.map { try service.containments.hands.aim($0, in: transaction) }
-            if let order, let aim, !aim.targets.isEmpty {
+            let aims = try orders.map { try service.containments.hands.aim($0, in: transaction) }
+            if aims.contains(where: { !$0.targets.isEmpty }) {
                 try service.store.schedule(run.id, at: nil, in: transaction)
                 let made = try service.containments.insert(
-                    incident, origin: .runbook, name: runbook.name, mode: nil, orders: [order],
+                    incident, origin: .runbook, name: runbook.name, mode: nil, orders: orders,
                     key: "\(run.id.text)/\(step.number)", stance: .suggest, reason: "", by: .system, in: transaction)
                 now.containmentID = made.id.text
                 now.state = .started
@@ -249,7 +273,7 @@ public struct RunbookLoop: Sendable {
             } else {
                 now.state = .skipped
                 now.endedAt = world.now
-                let spared = aim?.spared.first.map { "\($0.target): \($0.detail)." }
+                let spared = aims.lazy.flatMap(\.spared).first.map { "\($0.target): \($0.detail)." }
                 now.evidence = ["fault": .string(spared ?? "The incident is about nothing that it could act on.")]
             }
             try service.store.save(now, of: run.id, in: transaction)
@@ -290,7 +314,11 @@ public struct RunbookLoop: Sendable {
             step.state = state
             step.actor = containment.decidedBy
             step.endedAt = world.now
-            step.evidence = ["outcomes": .array(containment.steps.flatMap(\.outcomes).map(\.json))]
+            let outcomes = containment.steps.flatMap(\.outcomes)
+            step.evidence = [
+                "outcomes": .array(outcomes.prefix(Self.outcomesMax).map(\.json)),
+                "cut": .bool(outcomes.count > Self.outcomesMax),
+            ]
         }
     }
 

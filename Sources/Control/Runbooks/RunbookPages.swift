@@ -88,8 +88,11 @@ struct RunbookView: PageView {
         row = RunbookRowView(runbook)
         summary = runbook.summary
         diagnosis = runbook.diagnosis.map(item)
+        let mode = runbook.mode?.rawValue ?? ""
         actions = runbook.actions.map { action in
-            Item(title: action.action.title, text: action.json["parameters"]?.text)
+            Item(
+                title: action.action.title,
+                text: action.isPlanned ? "as the plan for \(mode) has it" : action.json["parameters"]?.text)
         }
         stops = runbook.stops.map(item)
         verify = runbook.verify.map(item)

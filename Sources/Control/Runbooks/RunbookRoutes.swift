@@ -119,7 +119,7 @@ public enum RunbookShapes {
     private static let run = Parts.object([
         "id": Parts.text, "incident": Parts.text, "runbook": Parts.text, "state": Parts.words(RunbookRun.State.self),
         "reason": Parts.text, "startedBy": Parts.text, "approves": Parts.flag, "startedAt": Parts.time,
-        "endedAt": Parts.optionalTime, "steps": Parts.list(step),
+        "endedAt": Parts.optionalTime, "about": Parts.list(Parts.text), "steps": Parts.list(step),
     ])
 
     public static let schemas: [(name: String, schema: JSONValue)] = [

@@ -13,10 +13,12 @@ public struct RunbookRun: Sendable, Identified {
         case done
         /// What was to be verified did not come about, or an action failed.
         case failed
+        /// There was no data by which to see whether what was to be verified came about.
+        case unverified
         /// Somebody stopped it, or one of its own conditions did.
         case stopped
 
-        public var isOver: Bool { self == .done || self == .failed || self == .stopped }
+        public var isOver: Bool { self != .running && self != .checking }
     }
 
     public let id: Identifier<RunbookRun>
@@ -30,6 +32,8 @@ public struct RunbookRun: Sendable, Identified {
     /// Whether its actions were approved beforehand.
     public let approves: Bool
     public let startedAt: Timestamp
+    /// Whom it is about beside the incident's own subjects.
+    var aim = RunbookAim()
     public var endedAt: Timestamp?
     public var steps: [RunbookStep] = []
 }
@@ -44,6 +48,8 @@ public struct RunbookStep: Sendable, Equatable {
         case started
         case done
         case failed
+        /// There was no data by which it could be seen.
+        case unknown
         /// The incident is about nothing that the step could be on.
         case skipped
         /// Somebody refused the action.
@@ -81,7 +87,9 @@ extension RunbookRun: JSONConvertible {
         [
             "id": id.json, "incident": .string(incidentID), "runbook": .string(runbook),
             "state": .string(state.rawValue), "reason": .string(reason), "startedBy": .string(startedBy),
-            "approves": .bool(approves), "startedAt": startedAt.json, "endedAt": .of(endedAt), "steps": .list(steps),
+            "approves": .bool(approves), "startedAt": startedAt.json, "endedAt": .of(endedAt),
+            "about": .list(aim.subjects),
+            "steps": .list(steps),
         ]
     }
 }

@@ -30,5 +30,7 @@ public enum RunbookSchema {
                 "CREATE INDEX runbook_runs_due ON runbook_runs (due_at, id) WHERE due_at IS NOT NULL",
                 "DROP INDEX runbook_runs_state",
             ]),
+        // What a run is about is found out once, as it begins.
+        Migration("0110_runbook_aim", ["ALTER TABLE runbook_runs ADD COLUMN aim TEXT NOT NULL DEFAULT '{}'"]),
     ]
 }

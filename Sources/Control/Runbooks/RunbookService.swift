@@ -51,7 +51,7 @@ public struct RunbookService: Sendable {
         return found
     }
 
-    /// The runbook for an incident: the one that is named, or that of its alert, or of its mode.
+    /// The runbook for an incident: the one that is named, or that of the alert that weighs most, or of its mode.
     func runbook(
         _ name: String?, for incident: Incident, in transaction: Transaction
     ) throws -> Runbook {
@@ -59,7 +59,8 @@ public struct RunbookService: Sendable {
             guard let found = library.runbook(name) else { throw Problem.notFound("runbook", name) }
             return found
         }
-        let alerts = try containments.alerts.alerts(ofIncident: incident.id.text, in: transaction)
+        let alerts = try containments.incidents.links.alerts(
+            of: incident.id, limit: Incident.alertsMax, in: transaction)
         guard let found = library.runbook(for: incident, alerts: alerts) else {
             throw Problem(
                 .conflict, "No runbook is written for the alerts of this incident.",
@@ -90,6 +91,7 @@ public struct RunbookService: Sendable {
         var run = RunbookRun(
             id: Identifier(world), incidentID: incident.id.text, runbook: runbook.name, document: runbook.source,
             state: .running, reason: "", startedBy: principal.actor, approves: approves, startedAt: world.now)
+        run.aim = try aim(of: runbook, incident, in: transaction)
         let steps: [(RunbookStep.Kind, String)] =
             runbook.diagnosis.map { (.diagnosis, $0.title) } + runbook.actions.map { (.action, $0.action.title) }
             + runbook.verify.map { (.verify, $0.title) } + runbook.checks.map { (.check, $0) }

@@ -17,19 +17,19 @@ public final class RunbookShelf: Sendable {
     private let folder: String
     private let state: Mutex<State>
 
-    /// - Parameters:
-    ///   - globs: Those of the settings, with paths from `folder` on; none where nothing is read anew.
-    public init(_ library: RunbookLibrary, globs: [String] = [], beside folder: String = "") {
-        (self.globs, self.folder) = (globs, folder)
-        state = Mutex(
-            State(library: library, signature: RunbookLibrary.signature(globs, beside: folder)))
+    /// A library that stays as it is.
+    public init(_ library: RunbookLibrary) {
+        (globs, folder) = ([], "")
+        state = Mutex(State(library: library, signature: ""))
     }
 
+    /// - Parameter folder: The paths of the settings begin there.
     /// - Throws: As ``RunbookLibrary/configured(by:beside:)``.
-    public convenience init(configuredBy document: JSONValue, beside folder: String) throws {
-        self.init(
-            try .configured(by: document, beside: folder), globs: try RunbookLibrary.globs(of: document),
-            beside: folder)
+    public init(configuredBy document: JSONValue, beside folder: String) throws {
+        (globs, self.folder) = (try RunbookLibrary.globs(of: document), folder)
+        // What is written while it is read is read anew.
+        let signature = RunbookLibrary.signature(globs, beside: folder)
+        state = Mutex(State(library: try .configured(by: document, beside: folder), signature: signature))
     }
 
     public var library: RunbookLibrary { state.withLock { $0.library } }

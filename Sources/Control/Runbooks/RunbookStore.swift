@@ -6,9 +6,9 @@ struct RunbookStore: Sendable {
         try transaction.run(
             """
             INSERT INTO runbook_runs (id, incident_id, runbook, document, state, reason, started_by, approves,
-              started_at, due_at)
+              started_at, due_at, aim)
             VALUES (\(run.id), \(run.incidentID), \(run.runbook), \(run.document), \(run.state.rawValue),
-              \(run.reason), \(run.startedBy), \(run.approves), \(run.startedAt), \(run.startedAt))
+              \(run.reason), \(run.startedBy), \(run.approves), \(run.startedAt), \(run.startedAt), \(run.aim.json))
             """)
         for step in run.steps {
             try transaction.run(
@@ -115,7 +115,8 @@ struct RunbookStore: Sendable {
               JOIN runbook_runs ON runbook_runs.id = runbook_steps.run_id
             WHERE runbook_runs.incident_id = \(incident) AND runbook_steps.kind = 'verify'
               AND runbook_steps.state NOT IN ('done', 'skipped')
-              AND (runbook_runs.state = 'running' OR (runbook_runs.state = 'failed' AND runbook_runs.id = (
+              AND (runbook_runs.state = 'running' OR (runbook_runs.state IN ('failed', 'unverified')
+                AND runbook_runs.id = (
                 SELECT MAX(id) FROM runbook_runs WHERE incident_id = \(incident) AND state <> 'stopped')))
             ORDER BY runbook_runs.id, runbook_steps.number LIMIT \(Runbook.stepsMax)
             """
@@ -127,7 +128,8 @@ struct RunbookStore: Sendable {
             id: row.id("id"), incidentID: row.text("incident_id"), runbook: row.text("runbook"),
             document: row.text("document"), state: RunbookRun.State(rawValue: row.text("state")) ?? .failed,
             reason: row.text("reason"), startedBy: row.text("started_by"), approves: row.bool("approves"),
-            startedAt: row.time("started_at"), endedAt: row.optionalTime("ended_at"))
+            startedAt: row.time("started_at"), aim: RunbookAim(stored: row.json("aim")),
+            endedAt: row.optionalTime("ended_at"))
         run.steps = try transaction.rows("SELECT * FROM runbook_steps WHERE run_id = \(run.id) ORDER BY number").map {
             row in
             RunbookStep(

@@ -18,20 +18,26 @@ enum ShippedRunbooks {
           - {title: Its last words, logs: "agent={{agent}}&limit=20"}
         actions:
           - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+          - {action: reassign, parameters: {tasks: "{{tasks}}"}}
         verify:
-          - title: It is heard of again, or removed
+          - title: It is heard of again
             query: 'time() - max by (agent) (agent_last_heartbeat_timestamp_seconds{agent="{{agent}}"})'
             expect: "<= 1800"
         checks:
-          - Start the agent's program again on its host, or remove the agent if it is not to come back
+          - Start the agent's program again on its host
+          - If it is not to come back, remove the agent and resolve the incident
           - Look whether other agents of the same host are silent too
         """,
         """
         name: TaskStuck
         title: A task is in progress for more than four hours
         alerts: [TaskStuck]
-        summary: A task that does not end holds its agent, its lease and all that waits for it.
+        mode: infinite-loop
+        summary: >-
+          A task that does not end holds its agent, its lease and all that waits for it. It is set aside and given to
+          another; what else its agent has in hand goes on.
         diagnosis:
+          - {title: The task, api: "/api/v1/tasks/{{task}}"}
           - {title: Tasks of the type that run, tasks: "type={{task_type}}&status=running&limit=20"}
           - title: How long such tasks take as a rule
             query: >-
@@ -42,8 +48,9 @@ enum ShippedRunbooks {
           - action: holdTask
             parameters:
               tasks: "{{tasks}}"
-              agents: "{{agents}}"
               evidence: "in progress for more than four hours"
+          - {action: killProcess, parameters: {tasks: "{{tasks}}"}}
+          - {action: reassign, parameters: {tasks: "{{tasks}}"}}
         verify:
           - title: No task of the type is older than four hours
             query: >-
@@ -76,19 +83,24 @@ enum ShippedRunbooks {
         name: HighErrorRate
         title: A fifth of an agent's calls fails
         alerts: [HighErrorRate]
-        summary: The agent goes on and brings nothing. It is isolated; the others are left alone.
+        mode: llm-outage
+        summary: >-
+          The agent goes on and brings nothing. Where what it calls is out, another model of the same tier answers; else
+          the agent is isolated, and the others are left alone.
         diagnosis:
           - {title: Which failures, query: 'sum by (class) (rate(reeve_model_call_errors_total[10m]))'}
           - {title: Its calls of late, api: "/api/v1/calls?agent={{agent}}&limit=20"}
           - {title: Its errors, logs: "agent={{agent}}&level=error&limit=20"}
           - {title: Traces that failed, traces: "agent={{agent}}&status=error&limit=10"}
         actions:
-          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
+          - {action: useFallback}
+          - {action: pauseAgent}
         verify:
-          - title: The alert fires no more
+          - title: Of its calls a fifth fails at most
             query: >-
-              ALERTS{alertname="HighErrorRate",alertstate="firing",agent="{{agent}}"}
-            expect: empty
+              sum(increase(reeve_model_calls_total{agent="{{agent}}",status="failed"}[5m]))
+              / sum(increase(reeve_model_calls_total{agent="{{agent}}"}[5m]))
+            expect: "<= 0.2"
         verifyWithin: 30m
         checks:
           - Say whether the provider, a tool or the agent itself fails
@@ -98,6 +110,7 @@ enum ShippedRunbooks {
         name: ErrorRateSpike
         title: Errors rise beyond what is usual
         alerts: [ErrorRateSpike]
+        mode: model-degradation
         summary: Something changed. Find what fails together, and what changed just before.
         diagnosis:
           - {title: Errors by class, query: 'sum by (class) (rate(reeve_model_call_errors_total[10m]))'}
@@ -105,12 +118,14 @@ enum ShippedRunbooks {
           - {title: What changed, api: "/api/v1/events?limit=50"}
           - {title: Traces that failed, traces: "status=error&limit=10"}
         actions:
+          - {action: useFallback}
           - {action: openBreaker, parameters: {models: "{{models}}"}}
         verify:
-          - title: The alert fires no more
+          - title: Of the model's calls a twentieth fails at most, whoever answers them
             query: >-
-              ALERTS{alertname="ErrorRateSpike",alertstate="firing"}
-            expect: empty
+              sum(increase(reeve_model_calls_total{model="{{model}}",status="failed"}[5m]))
+              / sum(increase(reeve_model_calls_total{model="{{model}}"}[5m]))
+            expect: "<= 0.05"
         verifyWithin: 30m
         checks:
           - Name the change that it began with, in the incident's notes
@@ -125,16 +140,17 @@ enum ShippedRunbooks {
         alerts: [ProviderOutage]
         mode: llm-outage
         summary: >-
-          Dispatch of what depends on it is paused, its breakers are open, fallbacks answer; then all ramps
-          back.
+          Another model of the same tier answers where there is one; dispatch of what has none is paused, and the
+          breakers are open. Then all ramps back.
         diagnosis:
           - {title: Breakers, query: "max by (model, target) (reeve_model_breaker_state)"}
           - {title: Failures by target, query: "sum by (target, result) (rate(reeve_model_attempts_total[5m]))"}
           - {title: Models and targets, api: /api/v1/models}
           - {title: Tasks that wait, tasks: "status=ready&limit=20"}
         actions:
+          - {action: useFallback}
           - {action: openBreaker, parameters: {providers: "{{providers}}"}}
-          - {action: pauseDispatch, parameters: {providers: "{{providers}}"}}
+          - {action: pauseDispatch}
         stop:
           - {title: No breaker is open any more, query: "max(reeve_model_breaker_state)", expect: "== 0"}
         verify:
@@ -162,12 +178,14 @@ enum ShippedRunbooks {
           - {title: Failures by target, query: "sum by (target, result) (rate(reeve_model_attempts_total[10m]))"}
           - {title: Models and targets, api: /api/v1/models}
         actions:
-          - {action: openBreaker, parameters: {models: "{{models}}", providers: "{{providers}}"}}
+          - {action: useFallback}
+          - {action: openBreaker, parameters: {providers: "{{providers}}"}}
         verify:
-          - title: The alert fires no more
+          - title: Of all exchanges nineteen in twenty bring something in time, whoever answers
             query: >-
-              ALERTS{alertname="ModelTimeouts",alertstate="firing"}
-            expect: empty
+              sum(increase(reeve_model_attempts_total{result=~"silent|stalled"}[5m]))
+              / sum(increase(reeve_model_attempts_total[5m]))
+            expect: "<= 0.05"
         verifyWithin: 30m
         checks:
           - Set a breaker's limit for latency on the model, so that it opens by itself
@@ -190,8 +208,8 @@ enum ShippedRunbooks {
         verify:
           - title: It spends nothing more
             query: >-
-              sum by (agent) (increase(agent_cost_usd_total{agent="{{agent}}"}[2m])) > 0
-            expect: empty
+              sum(increase(agent_cost_usd_total{agent="{{agent}}"}[2m]))
+            expect: "<= 0"
         verifyAfter: 3m
         checks:
           - Say what was bought with it, in accepted deliverables
@@ -245,12 +263,17 @@ enum ShippedRunbooks {
           - {title: Its sessions, api: "/api/v1/sessions?agent={{agent}}&limit=10"}
           - {title: What it logged, logs: "agent={{agent}}&limit=30"}
         actions:
+          - action: holdTask
+            parameters: {agents: "{{agents}}", evidence: "sessions that last much longer than usual"}
           - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
         verify:
-          - title: The alert fires no more
+          - title: Sessions last three times as long as usual at most
             query: >-
-              ALERTS{alertname="SessionAbnormal",alertstate="firing"}
-            expect: empty
+              histogram_quantile(0.95, sum by (le)
+              (rate(agent_session_duration_seconds_bucket{agent="{{agent}}"}[15m])))
+              / histogram_quantile(0.95, sum by (le)
+              (rate(agent_session_duration_seconds_bucket{agent="{{agent}}"}[7d])))
+            expect: "<= 3"
         verifyWithin: 1h
         checks:
           - Read the session's transcript from its first odd turn on, and name what was put in
@@ -262,8 +285,8 @@ enum ShippedRunbooks {
         alerts: [ToolStorm]
         mode: infinite-loop
         summary: >-
-          The same call with the same words, and nothing changes by it. Hold the task with the evidence, and
-          end it.
+          The same call with the same words, and nothing changes by it. Hold the task with the evidence, end it, and
+          give it to another.
         diagnosis:
           - title: Repeated calls by tool
             query: >-
@@ -275,11 +298,12 @@ enum ShippedRunbooks {
           - {action: holdTask, parameters: {agents: "{{agents}}", evidence: "a storm of tool calls"}}
           - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
           - {action: killProcess, parameters: {agents: "{{agents}}"}}
+          - {action: reassign, parameters: {tasks: "{{tasks}}"}}
         verify:
           - title: No call is repeated
             query: >-
-              sum by (agent) (rate(agent_tool_repeat_calls_total{agent="{{agent}}"}[1m])) > 0
-            expect: empty
+              sum(rate(agent_tool_repeat_calls_total{agent="{{agent}}"}[1m]))
+            expect: "<= 0"
         verifyAfter: 2m
         checks:
           - Name the tool's answer that the agent could not use
@@ -302,10 +326,11 @@ enum ShippedRunbooks {
           - {title: Who asks, query: "topk(10, sum by (agent) (rate(agent_memory_operations_total[10m])))"}
           - {title: Which fail, query: "sum by (operation, status) (rate(agent_memory_operations_total[10m]))"}
         verify:
-          - title: The alert fires no more
+          - title: Ninety-nine of a hundred operations take half a second at most
             query: >-
-              ALERTS{alertname="MemoryStoreSlow",alertstate="firing"}
-            expect: empty
+              max(histogram_quantile(0.99, sum by (le, operation)
+              (rate(agent_memory_operation_duration_seconds_bucket[10m]))))
+            expect: "<= 0.5"
         verifyWithin: 30m
         checks:
           - Look at the memory store's own disk, connections and load
@@ -321,10 +346,10 @@ enum ShippedRunbooks {
             query: sum by (signal, outcome) (increase(reeve_telemetry_records_total[1h]))
           - {title: The ledger of what came in, api: /api/v1/telemetry/ledger}
         verify:
-          - title: The alert fires no more
+          - title: Nothing was rejected or shed for ten minutes
             query: >-
-              ALERTS{alertname="TelemetryLoss",alertstate="firing"}
-            expect: empty
+              sum(increase(reeve_telemetry_records_total{outcome=~"rejected|shed"}[10m]))
+            expect: "<= 0"
         verifyWithin: 30m
         checks:
           - Lower the sender's rate, or raise the quota of the telemetry store
@@ -339,10 +364,10 @@ enum ShippedRunbooks {
           - {title: The newest traces, traces: "limit=20"}
           - {title: Failures by class, query: "sum by (class) (rate(reeve_model_call_errors_total[1h]))"}
         verify:
-          - title: The alert fires no more
+          - title: All that failed in the last ten minutes is kept
             query: >-
-              ALERTS{alertname="TracesNotKept",alertstate="firing"}
-            expect: empty
+              max(increase(reeve_telemetry_unkept_traces_total[10m]))
+            expect: "<= 0"
         verifyWithin: 1h
         checks:
           - End what fails so often, or put a hold on the time that is to be kept
@@ -355,6 +380,10 @@ enum ShippedRunbooks {
         diagnosis:
           - {title: Agents by status, query: "max by (status) (reeve_agents)"}
           - {title: Who paused them, api: "/api/v1/events?limit=50"}
+        verify:
+          - title: Somebody works, or waits for work
+            query: 'sum(max by (status) (reeve_agents{status=~"idle|busy|waiting"}))'
+            expect: "> 0"
         checks:
           - Resume the agents once what they were paused for is over
         """,

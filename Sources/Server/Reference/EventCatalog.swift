@@ -112,6 +112,7 @@ public enum EventCatalog {
         ("runbook.started", "A runbook runs on an incident: `run`, `incidentId`, `runbook`"),
         ("runbook.stopped", "A run was stopped, by somebody or by a condition of its own: `reason`"),
         ("runbook.ticked", "Somebody did what an item of a runbook says (audit log)"),
+        ("runbook.unverified", "There was no data by which to see what was to be verified: `reason`"),
         ("schedule.changed", "What a schedule says changed"),
         ("schedule.created", "A schedule was made"),
         ("schedule.deleted", "A schedule was deleted"),

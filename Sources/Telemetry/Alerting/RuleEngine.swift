@@ -160,6 +160,15 @@ public actor RuleEngine {
 
     // MARK: Looking
 
+    /// The expressions of alerting rules by the alert's name, those of drills included.
+    public var alertExpressions: [String: [String]] {
+        var expressions: [String: [String]] = [:]
+        for rule in groups.flatMap(\.entry.group.rules) where rule.alert != nil {
+            expressions[rule.name, default: []].append(rule.query.text)
+        }
+        return expressions
+    }
+
     /// The rules as they are at this moment, without those of drills.
     public var programs: [RuleProgram] {
         groups.filter { !$0.entry.isOfDrill }.map { RuleProgram(groups: [$0.entry.group]) }

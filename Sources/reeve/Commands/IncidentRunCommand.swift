@@ -40,7 +40,7 @@ struct IncidentRun: AsyncParsableCommand {
             }
         }
         if output.isJSON { print(ended.prettyText) } else { conclude(ended) }
-        if ["failed", "stopped"].contains(ended["state"]?.string) { throw ExitCode(1) }
+        if ["failed", "unverified", "stopped"].contains(ended["state"]?.string) { throw ExitCode(1) }
     }
 
     /// Whether a person has to answer first.
