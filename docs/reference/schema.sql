@@ -580,3 +580,12 @@ DROP INDEX runbook_runs_state;
 
 -- 0108_oncall_of_incidents
 CREATE INDEX oncall_escalations_of ON oncall_escalations (incident, started_at);
+
+-- 0111_configuration
+CREATE TABLE configuration_parts (
+  replica TEXT NOT NULL, part TEXT NOT NULL, things TEXT NOT NULL, changed_at INTEGER NOT NULL,
+  PRIMARY KEY (replica, part)) STRICT;
+CREATE INDEX configuration_parts_changed ON configuration_parts (part, changed_at);
+
+-- 0111_incident_alerts
+ALTER TABLE incident_alerts ADD COLUMN active_at INTEGER;
