@@ -17,6 +17,8 @@ struct AlertParts: Sendable {
     /// What comes of alerts.
     private let answers: IncidentParts
     private let rules: AlertRules?
+    /// Tells what people changed in files.
+    private let configuration: ConfigurationService
     private let drills: DrillService
     private let exchange: Exchange
     private let storage: any Storage
@@ -54,18 +56,26 @@ struct AlertParts: Sendable {
         let engine = metrics.map { RuleEngine(store: $0.store, externalURL: { address.url }, world: world) }
         let logger = Logger(label: "reeve.alerts")
         self.engine = engine
-        rules = engine.map { [alerts, heart = notices.heart] engine in
+        let rules = engine.map { [alerts, heart = notices.heart] engine in
             AlertRules(
                 engine: engine, service: alerts, sources: plan.rules.settings.rules, temporary: drills,
                 retentionDays: plan.rules.settings.retentionDays,
-                storage: storage, replica: replicaID, world: world, link: { _ in "\(address.url)/alerts" },
+                storage: storage, replica: replicaID, world: world,
+                link: { address.url + AlertPages.path(ofAlert: $0) },
                 onRound: heart.beat,
                 onWarning: { logger.warning("\($0)") })
         }
+        self.rules = rules
+        configuration = ConfigurationService(
+            settings: settings, onCall: plan.onCall,
+            sources: [.runbooks(plan.runbooks)] + (rules.map { rules in [.rules { await rules.files }] } ?? []),
+            events: records.events, storage: storage, replica: replicaID, world: world)
     }
 
     var alertPages: AlertPages.Parts {
-        AlertPages.Parts(notification: notices.notification, alerts: alerts, pending: pending)
+        AlertPages.Parts(notification: notices.notification, alerts: alerts, pending: pending) { [rules] in
+            await rules?.files.book ?? RuleBook()
+        }
     }
 
     var incidents: IncidentService { answers.incidents }
@@ -74,7 +84,10 @@ struct AlertParts: Sendable {
     var incidentMeters: IncidentMeters { answers.incidentMeters }
     var incidentPages: IncidentPages.Parts { answers.pages }
 
-    func resume() async throws { try await rules?.resume(plan.rules.book) }
+    func resume() async throws {
+        try await rules?.resume(plan.rules.book)
+        try await configuration.begin()
+    }
 
     /// Whether samples are wanted as often as rules look.
     var isHurried: Bool { rules?.isHurried ?? false }
@@ -90,5 +103,5 @@ struct AlertParts: Sendable {
         ).routes + notices.routes + drillRoutes.routes
     }
 
-    var loops: [Loop] { (rules?.loops ?? []) + notices.loops + drillRoutes.loops }
+    var loops: [Loop] { (rules?.loops ?? []) + notices.loops + drillRoutes.loops + configuration.loops }
 }

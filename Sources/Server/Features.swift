@@ -187,7 +187,7 @@ public struct Features: Sendable {
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
             + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
             + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
-            + AlertSchema.sourceMigrations
+            + AlertSchema.sourceMigrations + ConfigurationSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -223,7 +223,7 @@ public struct Features: Sendable {
             BudgetRoutes(service: budgets, exchange: exchange).routes,
             eventRoutes.routes,
             ModelRoutes(gateway: gateway).routes,
-            ModelStatusRoutes(live: gateway, audit: audit, exchange: exchange).routes,
+            ModelStatusRoutes(live: gateway, events: events, audit: audit, exchange: exchange).routes,
             ownMetrics.routes,
             BatchRoutes(service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals).routes,
             MessageBatchRoutes(

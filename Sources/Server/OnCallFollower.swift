@@ -28,10 +28,9 @@ final class OnCallFollower: IncidentFollower {
     private func page(_ incident: Incident, in transaction: Transaction) throws {
         // A drill wakes nobody, also where its incident is opened again.
         guard let onCall = service.withLock({ $0 }), incident.drill == nil, incident.isOpen else { return }
-        let path: OnCallPlan.Path = incident.kind == .behavioural ? .behavioural : .infrastructure
         try onCall.page(
-            incident: incident.id.text, title: incident.title, severity: incident.severity.rawValue, path: path,
-            in: transaction)
+            incident: incident.id.text, title: incident.title, severity: incident.severity.rawValue,
+            path: Self.path(incident), in: transaction)
     }
 
     /// Of two incidents that are one people are told once; what was split off has its own people, unless somebody saw
@@ -51,6 +50,22 @@ final class OnCallFollower: IncidentFollower {
 
     func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws {
         try service.withLock { $0 }?.forget(incidents: incidents.map(\.text), in: transaction)
+    }
+
+    /// A drill owes nobody anything.
+    func reminds(_ reminder: PostmortemReminder, of incident: Incident, in transaction: Transaction) throws {
+        guard let onCall = service.withLock({ $0 }), incident.drill == nil else { return }
+        try onCall.remind(
+            incident: incident.id.text, title: "\(reminder.text): \(incident.title)",
+            severity: incident.severity.rawValue, path: Self.path(incident), in: transaction)
+    }
+
+    func remindsNoMore(of incident: Incident, in transaction: Transaction) throws {
+        try service.withLock { $0 }?.remindNoMore(incident: incident.id.text, in: transaction)
+    }
+
+    private static func path(_ incident: Incident) -> OnCallPlan.Path {
+        incident.kind == .behavioural ? .behavioural : .infrastructure
     }
 
     func owner(of incident: Incident, in transaction: Transaction) throws -> String? {

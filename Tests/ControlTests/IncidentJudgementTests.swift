@@ -390,6 +390,52 @@ struct IncidentJudgementTests {
         }
     }
 
+    @Test(
+        "times to detect are told by mode and severity, from when a condition first held",
+        arguments: TestEngine.available)
+    func detection(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            func fire(_ name: String, after seconds: Int64, _ labels: [String: String]) async throws -> String {
+                let (alerts, now) = (bench.alerts, bench.world.now)
+                let post = AlertPost(
+                    labels: IncidentFixture.labels(name, labels), activeAt: now - .seconds(seconds), startsAt: now)
+                let changes = try await bench.storage.write {
+                    try alerts.take([post], origin: .rule, from: "test", in: $0)
+                }
+                return try #require(changes.first?.alert.incidentID)
+            }
+            let down = ["failure_mode": "llm-outage", "severity": "critical"]
+            let first = try await fire("ProviderOutage", after: 60, down.merging(["provider": "a"]) { $1 })
+            bench.time.advance(by: .seconds(Int64(30)))
+            // One whose condition held earlier, and that took longer to be sure.
+            #expect(try await fire("HighErrorRate", after: 150, ["provider": "a"]) == first)
+            _ = try await fire("ProviderOutage", after: 240, down.merging(["provider": "b"]) { $1 })
+            _ = try await fire("TaskStuck", after: 14_400, ["agent": "writer"])
+            // Nobody knows when what a person saw began.
+            try await bench.open(["title": "odd", "severity": "info"])
+            bench.time.advance(by: .minutes(2))
+            try await bench.state(.contained, of: first)
+            let report = try await bench.storage.read { [incidents = bench.incidents] in
+                try incidents.report(days: 7, in: $0)
+            }
+            func time(_ part: [IncidentReport.Part], _ name: String, _ milestone: Incident.Milestone) -> [Double?] {
+                let times = part.first { $0.name == name }?.times.first { $0.milestone == milestone }
+                return [times.map { Double($0.count) }, times?.median, times?.p90]
+            }
+            #expect(time(report.byMode, "llm-outage", .detected) == [2, 180, 228])
+            #expect(time(report.byMode, "llm-outage", .contained) == [1, 150, 150])
+            #expect(time(report.bySeverity, "critical", .detected) == [2, 180, 228])
+            #expect(time(report.bySeverity, "warning", .detected) == [1, 14_400, 14_400])
+            #expect(time(report.bySeverity, "info", .detected) == [0, nil, nil])
+            #expect(report.bySeverity.map(\.name) == ["critical", "warning", "info"])
+            #expect(report.times.first?.milestone == .detected)
+            let text = try await bench.storage.read { [incidents = bench.incidents] in
+                try incidents.document(try incidents.known(first, in: $0), in: $0).text
+            }
+            #expect(text.contains("2m after the condition of HighErrorRate first held"))
+        }
+    }
+
     @Test("metrics tell how incidents stand", arguments: TestEngine.available)
     func metrics(_ engine: TestEngine) async throws {
         try await IncidentFixture.on(engine) { bench in

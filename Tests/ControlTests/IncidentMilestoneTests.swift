@@ -130,6 +130,31 @@ struct IncidentMilestoneTests {
         }
     }
 
+    @Test("what somebody says of it afterwards begins and ends what is owed", arguments: TestEngine.available)
+    func weighed(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            let id = try await bench.open(["title": "It broke", "severity": "info"]).id.text
+            try await bench.state(.resolved, of: id)
+            func due(_ severity: Incident.Severity) async throws -> Timestamp? {
+                try await bench.change { incidents, transaction in
+                    let edit = IncidentService.Edit(severity: severity)
+                    let incident = try incidents.edit(
+                        id, edit, ifMatch: nil, by: IncidentFixture.ada, in: transaction)
+                    return try incidents.postmortem(incident, in: transaction).dueAt
+                }
+            }
+            bench.time.advance(by: .hours(1))
+            let owed = bench.world.now + .hours(48)
+            #expect(try await due(.critical) == owed)
+            bench.time.advance(by: .hours(1))
+            // Worse or less bad, it is still owed by then.
+            #expect(try await due(.warning) == owed)
+            #expect(try await due(.info) == nil)
+            #expect(try await bench.pass(.hours(60)) == 0)
+            #expect(try await bench.events("incident.postmortem_due").isEmpty)
+        }
+    }
+
     @Test("none is owed for what only informs, and none that is waived", arguments: TestEngine.available)
     func waived(_ engine: TestEngine) async throws {
         try await IncidentFixture.on(engine) { bench in

@@ -109,6 +109,62 @@ struct IncidentTimelineTests {
         }
     }
 
+    @Test("what concerns everybody is written in bounds, and once, whoever is killed", arguments: TestEngine.available)
+    func everybody(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            let count = engine == .sqlite ? 5_000 : 500
+            let kills = engine == .sqlite ? [(1, false), (8, true), (20, false)] : [(1, false), (2, true), (2, false)]
+            try await bench.change { incidents, transaction in
+                for _ in 0..<count {
+                    let id = Identifier<Incident>(incidents.world)
+                    var incident = Incident(
+                        id: id, title: "x", severity: .info, groupKey: id.text, subjects: ["agent:writer"],
+                        milestones: [.detected: incidents.world.now], openedBy: "reeve")
+                    try incidents.insert(&incident, near: [], in: transaction)
+                }
+            }
+            for number in 0..<3 { try await bench.note("deploy.finished", ["version": .int(Int64(number))]) }
+            func entries() async throws -> [(incident: String, event: Int64)] {
+                try await bench.storage.read { transaction in
+                    try transaction.rows("SELECT incident_id, event_seq FROM incident_entries").map {
+                        ($0.text("incident_id"), $0.int("event_seq"))
+                    }
+                }
+            }
+            // It is killed after so many transactions, and others begin where it was.
+            for (write, isKept) in kills {
+                let storage = MortalStorage(bench.storage, dyingAt: write, isKept: isKept)
+                let timelines = IncidentTimelines(service: bench.incidents, storage: storage)
+                await #expect(throws: MortalStorage.Killed.self) { try await timelines.follow() }
+            }
+            let kept = kills.reduce(0) { $0 + ($1.1 ? $1.0 : $1.0 - 1) }
+            #expect(try await entries().count == kept * 3 * IncidentTimelines.batchMax)
+            try await IncidentTimelines(service: bench.incidents, storage: bench.storage).follow()
+            let all = try await entries()
+            #expect(all.count == 3 * count)
+            #expect(Set(all.map { "\($0.incident) \($0.event)" }).count == 3 * count)
+        }
+    }
+
+    @Test("a long timeline is written piece by piece")
+    func pieces() {
+        func batch(_ entries: Int, end: Int64) -> IncidentTimelines.Batch {
+            let entries = (0..<entries).map { number in
+                IncidentEntry(
+                    kind: "change", action: "x", target: "y", actor: "z", at: Timestamp(microseconds: 0), detail: [:],
+                    event: Int64(number + 1))
+            }
+            return IncidentTimelines.Batch(id: Identifier(stored: "i\(end)"), row: 0, end: end, entries: entries)
+        }
+        let most = IncidentTimelines.entriesMax
+        let found = IncidentTimelines.transactions([
+            batch(3, end: 9), batch(2 * most + 1, end: 5_000), batch(0, end: 7),
+        ])
+        #expect(found.map { $0.map(\.entries.count) } == [[3], [most], [most], [1, 0]])
+        #expect(found.flatMap(\.self).map(\.row) == [0, 0, Int64(most), Int64(2 * most), 0])
+        #expect(found.flatMap(\.self).map(\.end) == [9, Int64(most), Int64(2 * most), 5_000, 7])
+    }
+
     @Test("what comes by itself leaves room for what people write", arguments: TestEngine.available)
     func full(_ engine: TestEngine) async throws {
         try await IncidentFixture.on(engine) { bench in

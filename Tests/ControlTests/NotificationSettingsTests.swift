@@ -76,6 +76,12 @@ struct NotificationSettingsTests {
         ("{\"receivers\":[\(hook)],\"watchdog\":{\"interval\":\"1m\"}}", "alerts/watchdog/receiver"),
     ]
 
+    @Test("the reference has each member of the section, and no other")
+    func reference() {
+        let listed = SettingsSections.all.first { $0.name == Settings.Alerts.section }?.members.map(\.name) ?? []
+        #expect(listed.sorted() == AlertSettings.members.map { "alerts.\($0)" }.sorted())
+    }
+
     @Test("what is wrong is refused with its path", arguments: faults)
     func refused(_ text: String, _ path: String) throws {
         #expect {

@@ -219,7 +219,7 @@ struct OnCallServiceTests {
                 }
                 try service.store.update(escalation, in: transaction)
                 return try service.store.claim(
-                    at: now, until: now + OnCallService.lease, limit: 9, in: transaction)
+                    at: now, until: now + OnCallService.lease, in: transaction)
             }
             #expect(claimed.count == 1)
             let next = try fixture.service()
@@ -242,7 +242,7 @@ struct OnCallServiceTests {
                 fixture.time.advance(by: OnCallService.lease)
                 let now = fixture.time.now
                 let claimed = try await fixture.storage.write {
-                    try service.store.claim(at: now, until: now + OnCallService.lease, limit: 9, in: $0)
+                    try service.store.claim(at: now, until: now + OnCallService.lease, in: $0)
                 }
                 #expect(claimed.count == 1)
             }
@@ -263,7 +263,8 @@ struct OnCallServiceTests {
                 OnCallFixture.text(layers: OnCallFixture.weekly), Silence(world: fixture.world))
             let escalation = try #require(try await Self.page(service, fixture))
             async let step: Void = service.step(fixture.time.now)
-            await fixture.time.sleepers(atLeast: 2)
+            // The try, its end, and the next look.
+            await fixture.time.sleepers(atLeast: 3)
             fixture.time.advance(by: OnCallService.sendingMax)
             try await step
             let notices = try await fixture.storage.read {
@@ -271,6 +272,112 @@ struct OnCallServiceTests {
             }
             #expect(notices.map(\.state) == [.pending])
             #expect(notices[0].error == "It took longer than 30 s.")
+        }
+    }
+
+    /// Answers by the way: one hangs until it is let go.
+    final class OneHangs: OnCallNotifying {
+        let gate = AsyncStream<Void>.makeStream()
+        private let told = Mutex<[String]>([])
+        var names: [String] { told.withLock { $0.sorted() } }
+
+        func notify(_ notice: OnCallNotice) async throws {
+            if notice.channel == .receiver("hangs") { for await _ in gate.stream { break } }
+            told.withLock { $0.append("\(notice.channel?.address ?? "") \(notice.incident)") }
+        }
+    }
+
+    @Test("one receiver that hangs keeps no other from being told, also of what comes later")
+    func hanging() async throws {
+        let others = (0..<10).map { "room\($0)" }
+        let steps = (["hangs"] + others).map { "{notify: {receiver: \($0)}}" }.joined(separator: ", ")
+        let people = "people: [{name: ada, contact: {receivers: [room0]}}]\n"
+        let file = people + "chains: [{name: all, steps: [\(steps)]}]\npaths: {default: all}\n"
+        try await Self.with(.sqlite) { fixture in
+            let receivers = OneHangs()
+            let service = try fixture.service(file, receivers)
+            func page(_ incident: String) async throws {
+                try await fixture.storage.write {
+                    _ = try service.page(
+                        incident: incident, title: "x", severity: "critical", path: .infrastructure, in: $0)
+                }
+            }
+            func wait(for count: Int) async {
+                while receivers.names.count < count { await Task.yield() }
+            }
+            try await page("first")
+            async let step: Void = service.step(fixture.time.now)
+            await wait(for: 10)
+            #expect(receivers.names == others.map { "\($0) first" })
+            // The round goes on while one hangs: what begins now is told a look later.
+            try await page("second")
+            while fixture.time.nextWake != fixture.time.now + OnCallService.lookInterval { await Task.yield() }
+            fixture.time.advance(by: OnCallService.lookInterval)
+            await wait(for: 20)
+            #expect(receivers.names.filter { $0.hasSuffix("second") } == others.map { "\($0) second" })
+            receivers.gate.continuation.finish()
+            await wait(for: 22)
+            try await step
+            #expect(receivers.names.filter { $0.hasPrefix("hangs") } == ["hangs first", "hangs second"])
+        }
+    }
+
+    @Test("so many go one way at one time, and of one escalation one after the other")
+    func flights() throws {
+        func notice(_ escalation: String, _ channel: String) -> OnCallNotice {
+            let escalation = Escalation.reminder(
+                id: Identifier(stored: escalation), incident: "i", title: "", path: .infrastructure,
+                at: Timestamp(microseconds: 0))
+            return OnCallNotice.reminding(
+                escalation, [(nil, .receiver(channel))], at: Timestamp(microseconds: 0))[0]
+        }
+        var flights = OnCallFlights()
+        for number in 0..<OnCallService.sendsOneWayMax {
+            #expect(flights.mayBegin(notice("\(number)", "slow")))
+            flights.begin(notice("\(number)", "slow"))
+        }
+        #expect(!flights.mayBegin(notice("another", "slow")))
+        #expect(flights.full == [.receiver("slow")])
+        for number in 0..<(OnCallService.sendsMax - OnCallService.sendsOneWayMax) {
+            flights.begin(notice("\(number)", "way\(number)"))
+            #expect(!flights.mayBegin(notice("\(number)", "way\(number)")))
+        }
+        #expect(!flights.mayBegin(notice("another", "free")))
+        flights.end(notice("0", "slow"))
+        #expect(flights.mayBegin(notice("another", "free")) && flights.full.isEmpty)
+    }
+
+    @Test("a postmortem's reminder reaches whoever answered, once, and is tried again", arguments: TestEngine.available)
+    func reminders(_ engine: TestEngine) async throws {
+        try await Self.with(engine) { fixture in
+            let service = try fixture.service()
+            func remind(_ incident: String) async throws {
+                try await fixture.storage.write {
+                    try service.remind(
+                        incident: incident, title: "Postmortem due", severity: "critical", path: .infrastructure,
+                        in: $0)
+                }
+                try await service.step(fixture.time.now)
+            }
+            _ = try await Self.page(service, fixture)
+            try await service.step(fixture.time.now)
+            // Linus was told; ada took it.
+            try await fixture.storage.write { _ = try service.acknowledge(incident: "inc_1", by: Self.ada, in: $0) }
+            fixture.receiver.fail(times: 1)
+            try await remind("inc_1")
+            try await fixture.pass(.seconds(5), service)
+            try await fixture.pass(.minutes(5), service)
+            #expect(fixture.receiver.keys.dropFirst() == ["ada ada-phone #1", "ada ada-phone #2"])
+            // Nobody was told of this one: whoever is on call hears of it.
+            try await remind("inc_2")
+            #expect(fixture.receiver.keys.last == "linus https://ntfy.example.org/linus #1")
+            #expect(try await fixture.types().suffix(1) == ["oncall.reminded"])
+            fixture.receiver.fail(times: .max)
+            try await remind("inc_1")
+            try await fixture.storage.write { try service.remindNoMore(incident: "inc_1", in: $0) }
+            let count = fixture.receiver.keys.count
+            for _ in 0..<5 { try await fixture.pass(.minutes(1), service) }
+            #expect(fixture.receiver.keys.count == count)
         }
     }
 

@@ -216,6 +216,15 @@ struct SettingsTests {
         #expect(throws: Problem.self) { try SettingsLoader.load(file: path, environment: [:]) }
     }
 
+    @Test("each section of the settings is in the reference")
+    func sections() {
+        let groups = Mirror(reflecting: Settings()).children.compactMap(\.label)
+        #expect(groups.contains("alerts") && groups.contains("catalogue"))
+        for group in groups.flatMap({ $0 == "catalogue" ? Settings.Catalogue.sections : [$0] }) {
+            #expect(SettingsReference.markdown.contains("\n## \(group)\n"), "\(group)")
+        }
+    }
+
     @Test("the listing is itself a settings file, and the reference names everything")
     func documents() throws {
         let loaded = try SettingsLoader.load(yaml: "http:\n  port: 81\n", name: "x")

@@ -1,3 +1,4 @@
+import Foundation
 import Kernel
 import Testing
 
@@ -22,6 +23,18 @@ struct ShippedRulesTests {
             if let severity { #expect(alert?.severity == severity, "\(name)") }
         }
         #expect(ShippedRules.alerts.count == ShippedRules.entries.flatMap(\.file.alerts).count, "a name stands twice")
+    }
+
+    @Test("The guide's table has each alert, with its severity, and none that is not shipped")
+    func guide() throws {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("docs/guide/monitoring.md")
+        let row = try Regex(#"(?m)^\| `(\w+)` \| .+ \| (\w+) \|$"#, as: (Substring, Substring, Substring).self)
+        let rows = try String(contentsOf: file, encoding: .utf8).matches(of: row).map {
+            "\($0.output.1) \($0.output.2)"
+        }
+        let shipped = ShippedRules.alerts.values.map { "\($0.name) \($0.severity.rawValue)" }
+        #expect(rows.sorted() == shipped.sorted())
     }
 
     @Test("What is read from the exported files is what was written")

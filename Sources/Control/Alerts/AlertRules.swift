@@ -53,6 +53,8 @@ public actor AlertRules {
     private var temporaryAt: Timestamp?
     /// What was read of files, and what is there for a while.
     private var book = RuleBook()
+    /// How often files were taken anew.
+    private var bookRevision: Int64 = 0
     private var guests: [(name: String, text: String)] = []
     /// What rules had that are no more, until its end is written down.
     private var leaving: [(rule: String, instances: [AlertInstance])] = []
@@ -67,7 +69,7 @@ public actor AlertRules {
     /// - Parameters:
     ///   - retentionDays: For which alerts that ended are kept.
     ///   - replica: The data directory's own name: states belong to the series that they come from.
-    ///   - link: Where a rule's expression is shown.
+    ///   - link: Where the expression of an alert is shown, by its name.
     public init(
         engine: RuleEngine, service: AlertService, sources: RuleBook.Sources,
         temporary: (any TemporaryRules)? = nil, retentionDays: Int64 = 90, storage: any Storage, replica: String,
@@ -288,7 +290,7 @@ public actor AlertRules {
             // Several rounds may fail before it counts as ended (Prometheus, `rules.Group.Eval`: `ValidUntil`).
             endsAt: isOver
                 ? moment(instance.resolvedAt ?? now) : moment(now + 4 * max(interval, Self.resendAfter)),
-            generatorURL: link(rule))
+            generatorURL: link(instance.labels["alertname"]))
     }
 
     private func show(_ alerts: [(rule: String, instances: [AlertInstance])]) {
@@ -300,6 +302,9 @@ public actor AlertRules {
 
     // MARK: Other files
 
+    /// What files have now, with another number once they were taken anew.
+    public var files: (book: RuleBook, revision: Int64) { (book, bookRevision) }
+
     /// Takes the files anew where they changed. Files with faults change nothing: they are told, once.
     private func reload() async {
         guard lookedAt.map({ world.now - $0 >= Self.reloadInterval || world.now < $0 }) ?? true else { return }
@@ -310,6 +315,7 @@ public actor AlertRules {
         do {
             let book = try RuleBook.load(sources)
             await load(book, guests)
+            bookRevision += 1
             onWarning("the files of rules changed and were read anew: \(book.entries.count) groups")
         } catch {
             onWarning("the files of rules changed, but not all can be read, so the old rules stay:\n\(error)")

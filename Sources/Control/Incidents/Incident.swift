@@ -160,6 +160,10 @@ public protocol IncidentFollower: Sendable {
     func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws
     /// Whether something of an incident that is over still goes on, so that it is not forgotten.
     func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool
+    /// A postmortem has to be written soon, or should be there by now.
+    func reminds(_ reminder: PostmortemReminder, of incident: Incident, in transaction: Transaction) throws
+    /// Nobody has to be reminded any more: it is published, or none is needed.
+    func remindsNoMore(of incident: Incident, in transaction: Transaction) throws
     /// Who sees to an incident as far as this one knows: a name of a person.
     func owner(of incident: Incident, in transaction: Transaction) throws -> String?
 }
@@ -169,6 +173,10 @@ extension IncidentFollower {
     public func moved(_ move: IncidentMove, in transaction: Transaction) throws {}
     public func forget(_ incidents: [Identifier<Incident>], in transaction: Transaction) throws {}
     public func keeps(_ incident: Identifier<Incident>, in transaction: Transaction) throws -> Bool { false }
+    public func reminds(
+        _ reminder: PostmortemReminder, of incident: Incident, in transaction: Transaction
+    ) throws {}
+    public func remindsNoMore(of incident: Incident, in transaction: Transaction) throws {}
     public func owner(of incident: Incident, in transaction: Transaction) throws -> String? { nil }
 }
 

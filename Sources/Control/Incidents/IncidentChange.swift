@@ -39,6 +39,8 @@ enum IncidentChange {
         add(.change, fleetWide: true, "project.changed", "project.paused", "project.resumed")
         add(.change, fleetWide: false, "agent.registered", "agent.updated", "agent.deleted")
         add(.change, fleetWide: false, "key.created", "key.revoked", "schedule.created", "schedule.changed")
+        add(.change, fleetWide: false, "schedule.paused", "schedule.resumed", "schedule.deleted")
+        add(.change, fleetWide: true, "oncall.overridden", "oncall.override_removed")
         add(.breaker, fleetWide: true, "model.breaker_opened", "model.breaker_closed", "model.breaker_reset")
         add(.breaker, fleetWide: true, "model.outage.began", "model.outage.ended")
         add(.budget, fleetWide: false, "budget.soft_limit", "budget.exhausted", "budget.written_off")
@@ -95,9 +97,9 @@ enum IncidentChange {
             if let queue = (event.data["queue"] ?? event.data["name"])?.string { about.append("queue:\(queue)") }
         }
         if event.taskID != nil, let type = event.data["type"]?.string { about.append("task_type:\(type)") }
-        if event.type.hasPrefix("model.") {
+        if event.type.hasPrefix("model.") || event.type.hasPrefix("config.") {
             if let model = event.data["model"]?.string { about.append("model:\(model)") }
-            if let provider = provider(event) { about.append("provider:\(provider)") }
+            if let provider = event.data["provider"]?.string ?? provider(event) { about.append("provider:\(provider)") }
         }
         if event.type.hasPrefix("budget."), about.isEmpty, let scope = event.data["scope"]?.string {
             about.append("budget:\(scope)")
@@ -110,7 +112,15 @@ enum IncidentChange {
         event.data["target"]?.string.flatMap { $0.split(separator: "/").first.map(String.init) }
     }
 
+    /// What of the configuration an event says changed: `price`.
+    private static func configured(_ type: String) -> String? {
+        guard type.hasPrefix("config."), type.hasSuffix("_changed") else { return nil }
+        return String(type.dropFirst("config.".count).dropLast("_changed".count))
+    }
+
     private static func target(_ event: Event, _ about: [String]) -> String {
+        // Several parts of the configuration may have one name.
+        if let part = configured(event.type) { return "\(part):\(event.data["name"]?.string ?? "")" }
         // Of a breaker the provider says more than the model that was asked for.
         if event.type.hasPrefix("model.") { return about.last ?? "model:" }
         if let task = event.taskID { return "task:\(task)" }

@@ -103,6 +103,7 @@ extension IncidentService {
         }
         guard !detail.isEmpty else { return incident }
         let kept = try keep(&incident, "changed", .object(detail), by: principal, in: transaction)
+        if detail["severity"] != nil, !kept.isOpen { try weighPostmortem(of: kept, in: transaction) }
         if edit.severity != nil || edit.mode != nil || edit.kind != nil {
             for follower in followers { try follower.changed(kept, by: principal, in: transaction) }
         }

@@ -11,6 +11,50 @@ struct IncidentEntryStore: Sendable {
             .optionalInt("seq") ?? 0
     }
 
+    /// How many each of the incidents has; none where it has none.
+    func counts(_ ids: [String], in transaction: Transaction) throws -> [String: Int64] {
+        guard !ids.isEmpty else { return [:] }
+        let rows = try transaction.rows(
+            """
+            SELECT incident_id, MAX(seq) AS seq FROM incident_entries WHERE incident_id IN \(list: ids)
+            GROUP BY incident_id
+            """)
+        return Dictionary(rows.map { ($0.text("incident_id"), $0.int("seq")) }, uniquingKeysWith: max)
+    }
+
+    /// Entries of events of the log, in their order. Those that are there already stay as they are.
+    func append(
+        _ stories: [(id: Identifier<Incident>, entries: [IncidentEntry])], in transaction: Transaction
+    ) throws {
+        guard !stories.isEmpty else { return }
+        let (ids, seqs) = (stories.map(\.id.text), stories.flatMap { $0.entries.compactMap(\.event) })
+        var counts = try counts(ids, in: transaction)
+        let rows = try transaction.rows(
+            """
+            SELECT incident_id, event_seq FROM incident_entries WHERE incident_id IN \(list: ids)
+              AND event_seq >= \(seqs.min() ?? 0) AND event_seq <= \(seqs.max() ?? 0)
+            """)
+        let known = Dictionary(grouping: rows) { $0.text("incident_id") }.mapValues {
+            Set($0.map { $0.int("event_seq") })
+        }
+        for (id, entries) in stories {
+            for entry in entries where entry.event.map({ known[id.text]?.contains($0) != true }) ?? true {
+                let seq = counts[id.text, default: 0] + 1
+                counts[id.text] = seq
+                try transaction.addLater(
+                    """
+                    INSERT INTO incident_entries
+                      (incident_id, seq, at, kind, action, target, actor, detail, event_seq) VALUES
+                    """,
+                    [
+                        id.sqlValue, seq.sqlValue, entry.at.sqlValue, entry.kind.sqlValue, entry.action.sqlValue,
+                        entry.target.sqlValue, entry.actor.sqlValue, entry.detail.sqlValue, entry.event.sqlValue,
+                    ])
+            }
+        }
+        try transaction.addWaiting()
+    }
+
     /// An event of the log that is there already stays as it is.
     func append(_ entry: IncidentEntry, to id: Identifier<Incident>, in transaction: Transaction) throws {
         let last = try count(id, in: transaction)

@@ -153,7 +153,7 @@ enum RootCauseRanking {
 
     /// What somebody changed shortly before.
     private static func changes(_ facts: IncidentFacts) -> [RootCause] {
-        facts.entries(.change).compactMap { entry in
+        let all = facts.entries(.change).compactMap { entry -> RootCause? in
             let before = facts.begin - entry.at
             guard before > Span(microseconds: -changeLateMax.microseconds) else { return nil }
             let minutes = max(0, before.seconds / 60)
@@ -167,10 +167,15 @@ enum RootCauseRanking {
             fresh *= 1 - rest / (2 * changeHalfLife.seconds / 60)
             var score = 0.2 + 0.4 * fresh
             let ago = "\(PageText.span(before)) \(before >= .zero ? "before" : "after") the first alert"
-            var why = ["\(entry.action) by \(entry.actor), \(ago)\(words(entry, "version", "name"))"]
-            if facts.subjects.contains(entry.target) {
+            var why = ["\(entry.action) by \(entry.actor), \(ago)\(words(entry, "version", "name", "summary"))"]
+            let about =
+                [entry.target]
+                + ["model", "provider"].compactMap { kind in
+                    entry.detail[kind]?.string.map { "\(kind):\($0)" }
+                }
+            if let subject = about.first(where: facts.subjects.contains) {
                 score += 0.2
-                why.append("it is about \(entry.target)")
+                why.append("it is about \(subject)")
             } else if entry.action == "key.created" {
                 // Somebody's new key changes nothing for others; a key that was revoked may.
                 score /= 2
@@ -178,6 +183,19 @@ enum RootCauseRanking {
             return RootCause(
                 kind: "change", target: "\(entry.action) \(entry.target)", score: min(1, score), evidence: why,
                 at: entry.at)
+        }
+        return withoutCrowds(all)
+    }
+
+    /// Candidates of one kind of change of files: a rollout that changes a hundred rules leaves room to others.
+    static let alikeMax = 3
+
+    private static func withoutCrowds(_ all: [RootCause]) -> [RootCause] {
+        Dictionary(grouping: all) { $0.target.prefix { $0 != " " } }.flatMap { action, causes in
+            guard action.hasPrefix("config."), causes.count > alikeMax else { return causes }
+            var kept = causes.sorted { ($1.score, $0.at, $0.target) < ($0.score, $1.at, $1.target) }.prefix(alikeMax)
+            kept[0].evidence.append("\(causes.count - alikeMax) more changes like it")
+            return Array(kept)
         }
     }
 

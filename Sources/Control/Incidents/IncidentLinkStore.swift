@@ -10,6 +10,9 @@ struct IncidentAlert: Sendable {
     let labels: LabelSet
     /// How often it began.
     var times: Int64
+    /// Since when its condition held as it first began: the first look at which its expression said so, or what its
+    /// sender says. `nil` for what was written before this was kept.
+    var activeAt: Timestamp?
     var firstAt: Timestamp
     /// When it began at last.
     var lastAt: Timestamp
@@ -32,12 +35,14 @@ struct IncidentLinkStore: Sendable {
     func put(_ alert: IncidentAlert, of id: Identifier<Incident>, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO incident_alerts (incident_id, fingerprint, name, severity, summary, labels, times, first_at,
-              last_at, ended_at)
+            INSERT INTO incident_alerts (incident_id, fingerprint, name, severity, summary, labels, times, active_at,
+              first_at, last_at, ended_at)
             VALUES (\(id), \(alert.fingerprint), \(alert.name), \(alert.severity), \(alert.summary),
-              \(alert.labels.object), \(alert.times), \(alert.firstAt), \(alert.lastAt), \(alert.endedAt))
+              \(alert.labels.object), \(alert.times), \(alert.activeAt), \(alert.firstAt), \(alert.lastAt),
+              \(alert.endedAt))
             ON CONFLICT (incident_id, fingerprint) DO UPDATE SET times = excluded.times,
-              first_at = excluded.first_at, last_at = excluded.last_at, ended_at = excluded.ended_at,
+              active_at = excluded.active_at, first_at = excluded.first_at, last_at = excluded.last_at,
+              ended_at = excluded.ended_at,
               summary = excluded.summary
             """)
     }
@@ -93,11 +98,24 @@ struct IncidentLinkStore: Sendable {
         ).map { ($0.text("name"), $0.int("times"), $0.bool("acted"), $0.bool("is_open")) }
     }
 
+    /// When what incidents are about began, as far as their alerts know, of those detected since a moment.
+    func begins(since time: Timestamp, in transaction: Transaction) throws -> [String: Timestamp] {
+        let rows = try transaction.rows(
+            """
+            SELECT incident_alerts.incident_id AS id, MIN(incident_alerts.active_at) AS begun
+            FROM incident_alerts JOIN incidents ON incidents.id = incident_alerts.incident_id
+            WHERE incidents.detected_at >= \(time) AND incident_alerts.active_at IS NOT NULL
+            GROUP BY incident_alerts.incident_id
+            """)
+        return Dictionary(rows.map { ($0.text("id"), $0.time("begun")) }, uniquingKeysWith: min)
+    }
+
     private static func alert(_ row: StoredRow) -> IncidentAlert {
         IncidentAlert(
             fingerprint: row.text("fingerprint"), name: row.text("name"), severity: row.text("severity"),
             summary: row.text("summary"), labels: LabelSet(object: row.json("labels")), times: row.int("times"),
-            firstAt: row.time("first_at"), lastAt: row.time("last_at"), endedAt: row.optionalTime("ended_at"))
+            activeAt: row.optionalTime("active_at"), firstAt: row.time("first_at"), lastAt: row.time("last_at"),
+            endedAt: row.optionalTime("ended_at"))
     }
 
     // MARK: Subjects
@@ -135,12 +153,15 @@ struct IncidentLinkStore: Sendable {
         ).map { $0.text("subject") }
     }
 
-    /// Which of the subjects are near to which incidents.
+    /// Which of the subjects are near to which of the incidents.
     func near(
-        to subjects: [String], in transaction: Transaction
+        _ ids: [String], to subjects: [String], in transaction: Transaction
     ) throws -> [(id: String, subject: String)] {
         try transaction.rows(
-            "SELECT incident_id, subject FROM incident_subjects WHERE subject IN \(list: subjects) AND is_near = 1"
+            """
+            SELECT incident_id, subject FROM incident_subjects
+            WHERE incident_id IN \(list: ids) AND subject IN \(list: subjects) AND is_near = 1
+            """
         ).map { ($0.text("incident_id"), $0.text("subject")) }
     }
 

@@ -233,6 +233,7 @@ extension IncidentService {
         var alert = alert
         if let known = try links.alert(alert.fingerprint, of: other, in: transaction) {
             alert.times += known.times
+            alert.activeAt = [alert.activeAt, known.activeAt].compactMap(\.self).min()
             (alert.firstAt, alert.lastAt) = (min(alert.firstAt, known.firstAt), max(alert.lastAt, known.lastAt))
             alert.endedAt = alert.endedAt.flatMap { one in known.endedAt.map { max(one, $0) } }
         }

@@ -19,7 +19,8 @@ public final class IncidentMeters: MetricSource {
         "reeve_incident_actions_overdue", "Action items of incidents that are open and whose day is over.")
     static let times = Metric.gauge(
         "reeve_incident_seconds",
-        "Time from detection to a milestone, of the incidents of the last \(days) days: median and 90th percentile.",
+        "Time from detection to a milestone (to `detected` from when an alert's condition first held), of the "
+            + "incidents of the last \(days) days: median and 90th percentile.",
         labels: ["milestone", "quantile"])
     static let detected = Metric.gauge(
         "reeve_incidents_detected", "Incidents of the last \(days) days.")

@@ -112,6 +112,7 @@ extension IncidentService {
         // Somebody said of the end that was no end that nothing is to be written.
         try postmortems.unwaive(incident.id, in: transaction)
         try mark("reopened", incident, by: principal, why: why, in: transaction)
+        for follower in followers { try follower.remindsNoMore(of: incident, in: transaction) }
         for follower in followers { try follower.opened(incident, by: alert, in: transaction) }
         return incident
     }

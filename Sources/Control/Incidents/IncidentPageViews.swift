@@ -353,7 +353,7 @@ struct IncidentRoomView: PageView {
                 label: "\(PageText.count(Int64(facts.entries.count - shown.count))) older ones") : nil
         traces = facts.traces.map { IncidentTraceView($0.id, agent: $0.agent, at: .ago($0.at, now: now)) }
         hasTraces = !facts.traces.isEmpty
-        links = Self.links(incident, facts.window)
+        links = Self.links(incident, facts.analysis.impact.agents, facts.window)
         deliverables = facts.deliverables.map { IncidentDeliverableView($0, now: now) }
         hasDeliverables = !facts.deliverables.isEmpty
         items = facts.items.map { ActionItemView($0, api: api, now: now) }
@@ -409,16 +409,28 @@ struct IncidentRoomView: PageView {
         ]
     }
 
-    private static func links(_ incident: Incident, _ window: Range<Timestamp>) -> [LinkView] {
+    /// Agents whose links the room shows.
+    private static let linkedAgentsMax = 5
+
+    private static func links(
+        _ incident: Incident, _ agents: [String], _ window: Range<Timestamp>
+    ) -> [LinkView] {
         let times = [("since", PageText.iso(window.lowerBound)), ("until", PageText.iso(window.upperBound))]
-        let agent = incident.subjects(of: "agent").first
-        return [
-            LinkView(
-                path: PagePath.query("/traces", times + [("agent", agent), ("status", "error")]), label: "Traces"),
-            LinkView(path: PagePath.query("/logs", times + [("agent", agent)]), label: "Logs"),
-            LinkView(path: PagePath.query("/calls", [("agent", agent)]), label: "Calls"),
-            LinkView(path: PagePath.query("/events", [("agent", agent)]), label: "Events"),
-        ]
+        // Of several agents each has its own.
+        let agents = Array(agents.prefix(linkedAgentsMax))
+        let isAbout = !(incident.subjects(of: "model") + incident.subjects(of: "provider")).isEmpty
+        return (agents.isEmpty ? [nil] : agents.map(Optional.some)).flatMap { agent -> [LinkView] in
+            func label(_ text: String) -> String { agents.count > 1 ? "\(text) of \(agent ?? "")" : text }
+            return [
+                LinkView(
+                    path: PagePath.query("/traces", times + [("agent", agent), ("status", "error")]),
+                    label: label("Traces")),
+                LinkView(path: PagePath.query("/logs", times + [("agent", agent)]), label: label("Logs")),
+                LinkView(path: PagePath.query("/calls", [("agent", agent)]), label: label("Calls")),
+                LinkView(path: PagePath.query("/tasks", [("agent", agent)]), label: label("Tasks")),
+                LinkView(path: PagePath.query("/events", [("agent", agent)]), label: label("Events")),
+            ]
+        } + (isAbout ? [LinkView(path: "/models", label: "Models")] : [])
     }
 }
 
@@ -464,9 +476,9 @@ struct IncidentReportView: PageView {
             name: "All", incidents: PageText.count(Int64(report.incidents)), times: report.times.map(Self.cell))
         rows =
             [total]
-            + report.byMode.map {
+            + (report.bySeverity + report.byMode).map {
                 IncidentTimesView(
-                    name: $0.mode.isEmpty ? "no mode named" : $0.mode, incidents: PageText.count(Int64($0.incidents)),
+                    name: $0.name.isEmpty ? "no mode named" : $0.name, incidents: PageText.count(Int64($0.incidents)),
                     times: $0.times.map(Self.cell))
             }
         weeks = report.weeks.map { FactView(name: $0.start, value: PageText.count(Int64($0.count))) }

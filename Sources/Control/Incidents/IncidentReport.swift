@@ -9,8 +9,11 @@ struct IncidentReport: Sendable {
     /// Rules that are told apart.
     static let rulesMax = 500
 
-    /// Times from the detection to a milestone.
-    static let milestones: [Incident.Milestone] = [.acknowledged, .contained, .mitigated, .verified, .resolved]
+    /// Times from the detection to a milestone; to the detection itself it is the time from the fault's beginning,
+    /// which is the earliest moment at which the condition of one of the incident's alerts held (`activeAt`).
+    static let milestones: [Incident.Milestone] = [
+        .detected, .acknowledged, .contained, .mitigated, .verified, .resolved,
+    ]
 
     /// Times of several incidents, in seconds.
     struct Times: Sendable, Equatable {
@@ -19,11 +22,9 @@ struct IncidentReport: Sendable {
         let median: Double?
         let p90: Double?
 
-        init(_ milestone: Incident.Milestone, _ incidents: [Incident]) {
+        init(_ milestone: Incident.Milestone, _ incidents: [(incident: Incident, begun: Timestamp?)]) {
             self.milestone = milestone
-            let times = incidents.compactMap { incident in
-                incident.milestones[milestone].map { max(0, ($0 - incident.begin).seconds) }
-            }.sorted()
+            let times = incidents.compactMap { $0.incident.seconds(to: milestone, begun: $0.begun) }.sorted()
             count = times.count
             median = Self.quantile(0.5, times)
             p90 = Self.quantile(0.9, times)
@@ -52,25 +53,51 @@ struct IncidentReport: Sendable {
         var pending: Int64 { fired - actedOn - ignored }
     }
 
+    /// The times of those that have something in common; the name is empty where they have none.
+    struct Part: Sendable {
+        let name: String
+        let incidents: Int
+        let times: [Times]
+
+        static func all(
+            _ incidents: [(incident: Incident, begun: Timestamp?)], by name: (Incident) -> String
+        ) -> [Part] {
+            Dictionary(grouping: incidents) { name($0.incident) }.sorted { $0.key < $1.key }.map { name, some in
+                Part(name: name, incidents: some.count, times: milestones.map { Times($0, some) })
+            }
+        }
+
+        func json(_ member: String) -> JSONValue {
+            .object(
+                JSONObject([
+                    .init(name: member, value: name.isEmpty ? .null : .string(name)),
+                    .init(name: "incidents", value: .int(Int64(incidents))), .init(name: "times", value: .list(times)),
+                ]))
+        }
+    }
+
     let days: Int64
     let incidents: Int
     let isCut: Bool
     let times: [Times]
-    let byMode: [(mode: String, incidents: Int, times: [Times])]
+    let byMode: [Part]
+    let bySeverity: [Part]
     let weeks: [(start: String, count: Int)]
     let noise: [Noise]
 
+    /// - Parameter begins: When each began, by its id, where that is known.
     init(
-        _ incidents: [Incident], days: Int64,
+        _ incidents: [Incident], begins: [String: Timestamp] = [:], days: Int64,
         alerts: [(rule: String, times: Int64, isActedOn: Bool, isOpen: Bool)]
     ) {
         self.days = days
         self.incidents = incidents.count
         isCut = incidents.count >= Self.incidentsMax
-        times = Self.milestones.map { Times($0, incidents) }
-        byMode = Dictionary(grouping: incidents) { $0.mode?.rawValue ?? "" }.sorted { $0.key < $1.key }.map {
-            mode, some in
-            (mode, some.count, Self.milestones.map { Times($0, some) })
+        let known = incidents.map { (incident: $0, begun: begins[$0.id.text]) }
+        times = Self.milestones.map { Times($0, known) }
+        byMode = Part.all(known) { $0.mode?.rawValue ?? "" }
+        bySeverity = Incident.Severity.allCases.flatMap { severity in
+            Part.all(known.filter { $0.incident.severity == severity }) { $0.severity.rawValue }
         }
         weeks = Dictionary(grouping: incidents) { Self.week(of: $0.begin) }.sorted { $0.key < $1.key }
             .map { ($0.key, $0.value.count) }
@@ -90,6 +117,15 @@ struct IncidentReport: Sendable {
         // 1970-01-01 was a Thursday.
         let monday = day - ((day + 3) % 7 + 7) % 7
         return String(Timestamp(microseconds: monday * 86_400_000_000).rfc3339.prefix(10))
+    }
+}
+
+extension Incident {
+    /// Seconds from the detection to a milestone; to the detection those from when it began, where that is known.
+    func seconds(to milestone: Milestone, begun: Timestamp?) -> Double? {
+        guard milestone == .detected else { return milestones[milestone].map { max(0, ($0 - begin).seconds) } }
+        // What was opened by hand before its alerts was detected by a person; nobody knows when it began.
+        return begun.flatMap { $0 <= begin ? (begin - $0).seconds : nil }
     }
 }
 
@@ -115,13 +151,8 @@ extension IncidentReport: JSONConvertible {
     var json: JSONValue {
         [
             "days": .int(days), "incidents": .int(Int64(incidents)), "atLeast": .bool(isCut), "times": .list(times),
-            "byMode": .array(
-                byMode.map {
-                    [
-                        "mode": $0.mode.isEmpty ? .null : .string($0.mode), "incidents": .int(Int64($0.incidents)),
-                        "times": .list($0.times),
-                    ]
-                }),
+            "byMode": .array(byMode.map { $0.json("mode") }),
+            "bySeverity": .array(bySeverity.map { $0.json("severity") }),
             "weeks": .array(weeks.map { ["start": .string($0.start), "incidents": .int(Int64($0.count))] }),
             "rules": .list(noise),
         ]
@@ -137,6 +168,8 @@ extension IncidentService {
             $0.drill == nil
         }
         let alerts = try links.noise(since: since, limit: IncidentReport.rulesMax * 4, in: transaction)
-        return IncidentReport(own, days: days, alerts: alerts.filter { !Drill.alerts.contains($0.rule) })
+        let begins = try links.begins(since: since, in: transaction)
+        return IncidentReport(
+            own, begins: begins, days: days, alerts: alerts.filter { !Drill.alerts.contains($0.rule) })
     }
 }

@@ -135,6 +135,11 @@ public struct IncidentRoutes: Sendable {
             var object = incident.json.object ?? JSONObject()
             let alerts = try service.links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
             object["alerts"] = .array(alerts.map { $0.json(of: incident.id) })
+            let begun = alerts.compactMap(\.activeAt).min()
+            object["beganAt"] = .of(begun.map { min($0, incident.begin) })
+            var seconds = object["seconds"]?.object ?? JSONObject()
+            seconds["detected"] = .of(incident.seconds(to: .detected, begun: begun))
+            object["seconds"] = .object(seconds)
             let (entries, more) = try Self.latest(service, incident, in: transaction)
             object["timeline"] = .list(entries)
             object["timelineIsCut"] = .bool(more != nil)
@@ -147,8 +152,9 @@ public struct IncidentRoutes: Sendable {
                         "correlationId": .of($0.correlationID),
                     ]
                 })
+            let deliverables = try service.deliverables(incident, entries, in: transaction)
             object["deliverables"] = .array(
-                try service.deliverables(incident, entries, in: transaction).map {
+                deliverables.map {
                     [
                         "id": $0.id.json, "taskId": $0.taskID.json, "name": .string($0.name),
                         "revision": .int($0.revision), "agent": .string($0.agent), "at": $0.createdAt.json,
@@ -156,7 +162,7 @@ public struct IncidentRoutes: Sendable {
                 })
             object["actions"] = .list(try service.postmortems.items(of: incident.id, in: transaction))
             object["postmortem"] = try service.postmortem(incident, in: transaction).json(of: incident)
-            object["links"] = Self.links(incident, service.window(incident))
+            object["links"] = try service.links(incident, entries, deliverables, in: transaction).json
             return Self.reply(incident, .object(object))
         }
     }
@@ -181,18 +187,6 @@ public struct IncidentRoutes: Sendable {
         case "newest": return true
         default: throw Problem.invalid("order", "`oldest` or `newest` is expected")
         }
-    }
-
-    /// Where what happened meanwhile is found.
-    private static func links(_ incident: Incident, _ window: Range<Timestamp>) -> JSONValue {
-        let times = [("since", window.lowerBound.rfc3339), ("until", window.upperBound.rfc3339)]
-        let agent = incident.subjects(of: "agent").first
-        return [
-            "traces": .string(PagePath.query("/api/v1/traces", times + [("agent", agent), ("status", "error")])),
-            "logs": .string(PagePath.query("/api/v1/logs", times + [("agent", agent)])),
-            "labelledTraces": .string(PagePath.query("/api/v1/traces", [("label", "incident:\(incident.id.text)")])),
-            "page": .string("/incidents/\(incident.id.text)"),
-        ]
     }
 
     private func timeline(_ request: APIRequest) async throws -> APIReply {

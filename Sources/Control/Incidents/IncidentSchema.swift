@@ -92,6 +92,8 @@ public enum IncidentSchema {
                 // What an item was proposed from, where it was.
                 "ALTER TABLE incident_actions ADD COLUMN proposal TEXT",
             ]),
+        // Since when the condition of an alert held, which is before anybody heard of it.
+        Migration("0111_incident_alerts", ["ALTER TABLE incident_alerts ADD COLUMN active_at INTEGER"]),
         // What speaks against incidents being verified.
         Migration(
             "0107_incident_proofs",

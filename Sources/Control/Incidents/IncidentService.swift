@@ -172,7 +172,8 @@ public struct IncidentService: Sendable, AlertFollower {
             try links.alert(alert.fingerprint, of: id, in: transaction)
             ?? IncidentAlert(
                 fingerprint: alert.fingerprint, name: alert.name, severity: alert.severity, summary: alert.summary,
-                labels: alert.labels, times: 0, firstAt: alert.startsAt, lastAt: alert.startsAt)
+                labels: alert.labels, times: 0, activeAt: alert.activeAt, firstAt: alert.startsAt,
+                lastAt: alert.startsAt)
         row.times += 1
         row.lastAt = max(alert.startsAt, row.lastAt)
         row.endedAt = nil

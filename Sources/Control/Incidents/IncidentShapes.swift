@@ -12,10 +12,8 @@ extension Incident: JSONConvertible {
                 JSONObject(Milestone.allCases.map { .init(name: $0.field, value: .of(milestones[$0])) })),
             "seconds": .object(
                 JSONObject(
-                    IncidentReport.milestones.map { milestone in
-                        .init(
-                            name: milestone.rawValue,
-                            value: .of(milestones[milestone].map { max(0, ($0 - begin).seconds) }))
+                    IncidentReport.milestones.filter { $0 != .detected }.map { milestone in
+                        .init(name: milestone.rawValue, value: .of(seconds(to: milestone, begun: nil)))
                     })),
             "status": status.map {
                 ["text": .string($0.text), "at": $0.at.json, "by": .string($0.by)]
@@ -29,7 +27,8 @@ extension IncidentAlert {
         [
             "labels": labels.object, "annotations": ["summary": .string(summary)],
             "state": .string(endedAt == nil ? "firing" : "resolved"), "activeAt": lastAt.json,
-            "incident": id.json, "fingerprint": .string(fingerprint), "times": .int(times),
+            "conditionSince": .of(activeAt), "incident": id.json, "fingerprint": .string(fingerprint),
+            "times": .int(times),
             "firstAt": firstAt.json, "endedAt": .of(endedAt),
         ]
     }
@@ -108,7 +107,8 @@ public enum IncidentShapes {
             "IncidentDetail",
             shape(
                 incident + [
-                    ("alerts", list(object)), ("timeline", list(RouteShape.ref("IncidentEntry"))),
+                    ("beganAt", optionalTime), ("alerts", list(object)),
+                    ("timeline", list(RouteShape.ref("IncidentEntry"))),
                     ("timelineIsCut", flag), ("timelineMore", optionalText), ("traces", list(object)),
                     ("deliverables", list(object)),
                     ("actions", list(RouteShape.ref("ActionItem"))),
@@ -129,8 +129,9 @@ public enum IncidentShapes {
             shape(
                 [
                     ("days", count), ("incidents", count), ("atLeast", flag), ("times", list(object)),
-                    ("byMode", list(object)), ("weeks", list(object)), ("rules", list(object)),
-                ], required: ["days", "incidents", "times", "byMode", "weeks", "rules"])
+                    ("byMode", list(object)), ("bySeverity", list(object)), ("weeks", list(object)),
+                    ("rules", list(object)),
+                ], required: ["days", "incidents", "times", "byMode", "bySeverity", "weeks", "rules"])
         ),
         ("ActionItem", shape(item, required: item.map(\.0))),
     ]

@@ -14,7 +14,7 @@ struct IncidentStore: Sendable {
             """)
     }
 
-    /// Everything but what ``setSeen(_:of:from:in:)`` and ``setActed(_:at:in:)`` set.
+    /// Everything but what ``setSeen(_:of:in:)`` and ``setActed(_:at:in:)`` set.
     func update(_ incident: Incident, in transaction: Transaction) throws {
         let reached = incident.milestones
         try transaction.run(
@@ -239,12 +239,17 @@ struct IncidentStore: Sendable {
         ).map { ($0.text("id"), $0.int("seen_event")) }
     }
 
-    /// Moves how far a timeline is written; `false` where somebody else has moved it meanwhile.
-    func setSeen(
-        _ seq: Int64, of id: Identifier<Incident>, from before: Int64, in transaction: Transaction
-    ) throws -> Bool {
-        try transaction.run(
-            "UPDATE incidents SET seen_event = \(seq) WHERE id = \(id) AND seen_event = \(before)") > 0
+    /// How far the timelines of these are written, but of those that became a part of another one.
+    func places(_ ids: [String], in transaction: Transaction) throws -> [(id: String, seen: Int64)] {
+        guard !ids.isEmpty else { return [] }
+        return try transaction.rows(
+            "SELECT id, seen_event FROM incidents WHERE id IN \(list: ids) AND merged_into IS NULL"
+        ).map { ($0.text("id"), $0.int("seen_event")) }
+    }
+
+    /// Moves how far a timeline is written.
+    func setSeen(_ seq: Int64, of id: Identifier<Incident>, in transaction: Transaction) throws {
+        try transaction.run("UPDATE incidents SET seen_event = \(seq) WHERE id = \(id)")
     }
 
     private func incident(_ row: StoredRow) -> Incident {

@@ -6,7 +6,7 @@ import Telemetry
 ///
 /// How far a timeline is written stands in the incident's row and moves in the transaction of the entries, so each
 /// event is written once, whoever is killed meanwhile and however many replicas follow. Between entries it moves in
-/// memory alone.
+/// memory alone. What concerns everybody is written a few incidents at a time: other writers have their turn between.
 public final class IncidentTimelines: Sendable {
     public static let interval = Span.seconds(1)
     /// After its end an incident's timeline goes on for so long.
@@ -16,8 +16,12 @@ public final class IncidentTimelines: Sendable {
     static let roundsMax = 20
     /// Events that are looked at again after a start, at most.
     static let rewindMax: Int64 = 5_000
-    /// Incidents that are followed: as many as may be open, and of those that are over the latest.
-    static let followedMax = 2 * Int(Incident.openMax)
+    /// Incidents that are followed: more than may be open, with those that are over since a moment.
+    static let followedMax = 10 * Int(Incident.openMax)
+    /// Incidents of one batch, pairs of them with events, and entries of one transaction.
+    static let batchMax = 100
+    static let pairsMax = 20_000
+    static let entriesMax = 1_000
     /// Names in one question to the store.
     private static let namesMax = 500
 
@@ -33,16 +37,16 @@ public final class IncidentTimelines: Sendable {
         var allAt: Int64 = -1
     }
 
-    private let service: IncidentService
-    private let storage: any Storage
-    private let state = Mutex(State())
-
-    public init(service: IncidentService, storage: any Storage) {
-        (self.service, self.storage) = (service, storage)
+    /// Incidents and how far each is, with the events that some of them may not have.
+    private struct Round: Sendable {
+        let followed: [(id: String, seen: Int64)]
+        let places: [Int64]
+        let events: [Event]
+        let end: Int64
     }
 
-    /// Entries for one incident, and up to where they were looked for.
-    private struct Batch: Sendable {
+    /// Entries for one incident, and how far its timeline is with them.
+    struct Batch: Sendable {
         let id: Identifier<Incident>
         let row: Int64
         let end: Int64
@@ -51,35 +55,83 @@ public final class IncidentTimelines: Sendable {
         var isWorthAWrite: Bool { !entries.isEmpty || end - row >= rewindMax }
     }
 
+    private let service: IncidentService
+    private let storage: any Storage
+    private let state = Mutex(State())
+
+    public init(service: IncidentService, storage: any Storage) {
+        (self.service, self.storage) = (service, storage)
+    }
+
     /// Follows the log to its end, or as far as one look may go. Where the log did not grow, that is one question for
     /// its last number.
     public func follow() async throws {
         for _ in 0..<Self.roundsMax {
             let known = state.withLock { $0 }
-            guard let (batches, end) = try await storage.read({ try self.look(known, in: $0) }) else { return }
-            let (written, service) = (batches.filter(\.isWorthAWrite), service)
-            if !written.isEmpty {
-                try await storage.write { transaction in
-                    for batch in written { try Self.write(batch, service, in: transaction) }
-                }
+            guard let round = try await storage.read({ try self.look(known, in: $0) }) else { return }
+            let size = max(1, min(Self.batchMax, Self.pairsMax / max(1, round.events.count)))
+            for from in stride(from: 0, to: round.followed.count, by: size) {
+                try await write(round, from..<min(from + size, round.followed.count))
             }
-            var next = State()
-            next.allAt = end
-            for batch in batches {
-                next.places[batch.id.text] = Place(row: batch.isWorthAWrite ? batch.end : batch.row, end: batch.end)
+            let ids = Set(round.followed.map(\.id))
+            state.withLock { state in
+                state.places = state.places.filter { ids.contains($0.key) }
+                state.allAt = round.end
             }
-            state.withLock { $0 = next }
         }
     }
 
-    private static func write(_ batch: Batch, _ service: IncidentService, in transaction: Transaction) throws {
-        // Another replica was there first.
-        guard try service.store.setSeen(batch.end, of: batch.id, from: batch.row, in: transaction) else { return }
-        for entry in batch.entries { try service.record(entry, in: batch.id, transaction) }
+    /// Writes what some of the incidents do not have yet.
+    private func write(_ round: Round, _ part: Range<Int>) async throws {
+        let behind = part.filter { round.places[$0] < round.end }
+        var batches = behind.map { index in
+            let one = round.followed[index]
+            return Batch(id: Identifier(stored: one.id), row: one.seen, end: round.end)
+        }
+        if !round.events.isEmpty, !batches.isEmpty {
+            let places = Dictionary(uniqueKeysWithValues: behind.map { (round.followed[$0].id, round.places[$0]) })
+            let entries = try await storage.read { try self.entries(round.events, from: places, in: $0) }
+            for index in batches.indices { batches[index].entries = entries[batches[index].id.text] ?? [] }
+        }
+        for some in Self.transactions(batches.filter(\.isWorthAWrite)) {
+            try await storage.write { [service] in try service.write(some, in: $0) }
+        }
+        state.withLock { state in
+            for batch in batches {
+                state.places[batch.id.text] = Place(row: batch.isWorthAWrite ? batch.end : batch.row, end: batch.end)
+            }
+        }
     }
 
-    /// What there is for each incident, and how far all are then; `nil` where there is nothing new.
-    private func look(_ known: State, in transaction: Transaction) throws -> ([Batch], Int64)? {
+    /// The batches as they are written together: so many entries at one time, and a timeline with more of them piece by
+    /// piece, each of which says how far it goes.
+    static func transactions(_ batches: [Batch]) -> [[Batch]] {
+        var transactions: [[Batch]] = []
+        var (open, room) = ([Batch](), entriesMax)
+        func close() {
+            if !open.isEmpty { transactions.append(open) }
+            (open, room) = ([], entriesMax)
+        }
+        for batch in batches {
+            var (row, rest) = (batch.row, batch.entries[...])
+            repeat {
+                if rest.count > room, !open.isEmpty { close() }
+                let piece = Array(rest.prefix(room))
+                rest = rest.dropFirst(piece.count)
+                let end = rest.isEmpty ? batch.end : piece.last?.event ?? batch.end
+                open.append(Batch(id: batch.id, row: row, end: end, entries: piece))
+                room -= piece.count
+                row = end
+                // The pieces of one timeline follow each other: each finds the one before it written.
+                if room == 0 || !rest.isEmpty { close() }
+            } while !rest.isEmpty
+        }
+        close()
+        return transactions
+    }
+
+    /// What there is to be written, and how far all are then; `nil` where there is nothing new.
+    private func look(_ known: State, in transaction: Transaction) throws -> Round? {
         let last = try service.events.store.lastSeq(in: transaction)
         guard last != known.allAt else { return nil }
         let followed = try service.store.followed(
@@ -93,49 +145,55 @@ public final class IncidentTimelines: Sendable {
             first < end
             ? try service.events.store.list(
                 first + 1...end, types: IncidentChange.types, limit: Int(Self.stepMax), in: transaction) : []
-        var batches = zip(followed, places).map { one, place in
-            Batch(id: Identifier(stored: one.id), row: one.seen, end: max(place, end))
-        }
-        if !events.isEmpty {
-            let mine = Dictionary(uniqueKeysWithValues: zip(followed.map(\.id), places))
-            let entries = try entries(events, from: mine, in: transaction)
-            for index in batches.indices { batches[index].entries = entries[batches[index].id.text] ?? [] }
-        }
-        return (batches, end)
+        return Round(followed: followed, places: places, events: events, end: end)
     }
 
-    /// The entries of each incident, from its own place on.
+    /// The entries of each incident, from its own place on; no more than it has room for.
     private func entries(
         _ events: [Event], from places: [String: Int64], in transaction: Transaction
     ) throws -> [String: [IncidentEntry]] {
-        let first = events[0].seq
-        let behind = places.filter { $0.value < events[events.count - 1].seq }.keys.sorted()
-        let near = try near(to: Set(events.flatMap(IncidentChange.about)), in: transaction)
+        let ids = places.keys.sorted()
+        let near = try near(ids, to: Set(events.flatMap(IncidentChange.about)), in: transaction)
+        let counts = try service.story.counts(ids, in: transaction)
         var found: [String: [IncidentEntry]] = [:]
-        for from in stride(from: 0, to: behind.count, by: Self.namesMax) {
-            let ids = Array(behind[from..<min(from + Self.namesMax, behind.count)])
-            for incident in try service.store.incidents(ids, in: transaction) {
-                let (subjects, id) = (Set(incident.subjects), incident.id.text)
-                let place = places[id] ?? first
-                found[id] = events.filter { $0.seq > place }.compactMap {
+        for incident in try service.store.incidents(ids, in: transaction) {
+            let (subjects, id) = (Set(incident.subjects), incident.id.text)
+            let room = max(0, IncidentService.automaticMax - (counts[id] ?? 0))
+            guard let place = places[id], room > 0 else { continue }
+            found[id] = Array(
+                events.lazy.filter { $0.seq > place }.compactMap {
                     IncidentChange.entry($0, subjects: subjects, near: near[id] ?? [])
-                }
-            }
+                }.prefix(Int(room)))
         }
         return found
     }
 
-    /// Which of these are near to which incidents.
-    private func near(to subjects: Set<String>, in transaction: Transaction) throws -> [String: Set<String>] {
+    /// Which of these are near to which of the incidents.
+    private func near(
+        _ ids: [String], to subjects: Set<String>, in transaction: Transaction
+    ) throws -> [String: Set<String>] {
         let all = subjects.sorted()
         var near: [String: Set<String>] = [:]
         for from in stride(from: 0, to: all.count, by: Self.namesMax) {
             let some = Array(all[from..<min(from + Self.namesMax, all.count)])
-            for (id, subject) in try service.links.near(to: some, in: transaction) {
+            for (id, subject) in try service.links.near(ids, to: some, in: transaction) {
                 near[id, default: []].insert(subject)
             }
         }
         return near
+    }
+}
+
+extension IncidentService {
+    /// Writes entries of the log, and how far each timeline is with them.
+    func write(_ batches: [IncidentTimelines.Batch], in transaction: Transaction) throws {
+        let ids = batches.map(\.id.text)
+        let rows = Dictionary(uniqueKeysWithValues: try store.places(ids, in: transaction).map { ($0.id, $0.seen) })
+        // Where another replica was there first, or the incident became a part of another one, whose timeline reads the
+        // log from there on itself, nothing is left to do.
+        let open = batches.filter { rows[$0.id.text] == $0.row }
+        for batch in open { try store.setSeen(batch.end, of: batch.id, in: transaction) }
+        try story.append(open.filter { !$0.entries.isEmpty }.map { ($0.id, $0.entries) }, in: transaction)
     }
 }
 

@@ -49,6 +49,18 @@ extension Substring {
     }
 }
 
+/// Says by when a postmortem has to be there.
+public struct PostmortemReminder: Sendable {
+    public let dueAt: Timestamp
+    public let isOverdue: Bool
+
+    /// For whom it concerns, with the incident's title behind it.
+    public var text: String {
+        isOverdue
+            ? "Postmortem overdue since \(PageText.full(dueAt))" : "Postmortem due by \(PageText.full(dueAt))"
+    }
+}
+
 /// Something that somebody does so that it does not happen again.
 public struct ActionItem: Sendable, Equatable {
     /// Items of one incident.

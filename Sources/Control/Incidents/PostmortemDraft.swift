@@ -28,7 +28,18 @@ enum PostmortemDraft {
         for milestone in Incident.Milestone.allCases {
             guard let at = incident.milestones[milestone] else { continue }
             let after = at - incident.begin
-            let since = milestone == .detected ? "" : ", after \(PageText.span(after))"
+            var since = ", after \(PageText.span(after))"
+            if milestone == .detected {
+                // Which alert knew it first is for who wants a tighter rule.
+                let first = alerts.filter { $0.activeAt != nil }.min {
+                    ($0.activeAt ?? $0.firstAt, $0.name) < ($1.activeAt ?? $1.firstAt, $1.name)
+                }
+                since =
+                    incident.seconds(to: .detected, begun: first?.activeAt).map {
+                        ", \(PageText.span(.seconds($0))) after the condition of "
+                            + "\(Markdown.line(first?.name ?? "")) first held"
+                    } ?? ""
+            }
             lines.append("- \(PageText.label(milestone.rawValue)): \(PageText.full(at))\(since)")
         }
         if incident.reopenings > 0 { lines.append("- Came back \(incident.reopenings) times") }

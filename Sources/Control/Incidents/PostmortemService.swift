@@ -26,6 +26,15 @@ extension IncidentService {
         try save(postmortem, of: incident.id, in: transaction)
     }
 
+    /// Of one that is over, somebody said how bad it was after all: what only informs owes nothing, what is worse does.
+    func weighPostmortem(of incident: Incident, in transaction: Transaction) throws {
+        let isOwed = try postmortems.postmortem(incident.id, in: transaction)?.dueAt != nil
+        guard (incident.severity > .info) != isOwed else { return }
+        guard isOwed else { return try expectPostmortem(of: incident, in: transaction) }
+        try postmortems.stopClock(incident.id, in: transaction)
+        for follower in followers { try follower.remindsNoMore(of: incident, in: transaction) }
+    }
+
     func postmortem(_ incident: Incident, in transaction: Transaction) throws -> Postmortem {
         try postmortems.postmortem(incident.id, in: transaction) ?? Postmortem()
     }
@@ -70,6 +79,7 @@ extension IncidentService {
         postmortem.dueAt = nil
         try save(postmortem, of: incident.id, in: transaction)
         try told("postmortem_waived", incident, ["reason": .string(why)], by: principal, in: transaction)
+        for follower in followers { try follower.remindsNoMore(of: incident, in: transaction) }
         return incident
     }
 
@@ -86,6 +96,7 @@ extension IncidentService {
         postmortem.revision += 1
         postmortem.dueAt = nil
         try save(postmortem, of: incident.id, in: transaction)
+        for follower in followers { try follower.remindsNoMore(of: incident, in: transaction) }
         return published
     }
 
@@ -141,6 +152,10 @@ extension IncidentService {
             try save(postmortem, of: id, in: transaction)
             guard let type else { continue }
             try note(type, incident, by: .system, [("dueAt", .of(postmortem.dueAt))], in: transaction)
+            if let dueAt = postmortem.dueAt {
+                let reminder = PostmortemReminder(dueAt: dueAt, isOverdue: dueAt <= world.now)
+                for follower in followers { try follower.reminds(reminder, of: incident, in: transaction) }
+            }
             done += 1
         }
         return done

@@ -3,11 +3,13 @@ import Kernel
 /// Models and their targets over HTTP.
 public struct ModelStatusRoutes: Sendable {
     let live: any LiveModels
+    let events: Events
     let audit: AuditService
     let exchange: Exchange
 
-    public init(live: any LiveModels, audit: AuditService, exchange: Exchange) {
+    public init(live: any LiveModels, events: Events, audit: AuditService, exchange: Exchange) {
         self.live = live
+        self.events = events
         self.audit = audit
         self.exchange = exchange
     }
@@ -59,6 +61,10 @@ public struct ModelStatusRoutes: Sendable {
             try audit.record(
                 "model.breaker_reset", by: request.principal, target: "model:\(model.name)",
                 detail: ["target": .of(target)], in: transaction)
+            var data = JSONObject([.init(name: "model", value: .string(model.name))])
+            if let target { data.append("target", .string(target)) }
+            try events.append(
+                EventDraft("model.breaker_reset", actor: request.principal.actor, data: .object(data)), in: transaction)
             let live = live
             transaction.afterCommit { _ = live.reset(model: model.name, target: target) }
             return model.name

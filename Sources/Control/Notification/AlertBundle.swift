@@ -67,6 +67,15 @@ public struct AlertBundle: Sendable {
         return first.annotations.filter { pair in items.allSatisfy { $0.annotations[pair.key] == pair.value } }
     }
 
+    /// Where a reader finds what it is about: what all of it comes from, where that is ours, else the page of the
+    /// alerts of its name, else that of all alerts.
+    public var link: String {
+        let sources = Set(items.map(\.generatorURL))
+        if sources.count == 1, let source = sources.first, source.hasPrefix("\(externalURL)/") { return source }
+        let name = commonLabels["alertname"]
+        return externalURL + (name.isEmpty ? "/alerts" : AlertPages.path(ofAlert: name))
+    }
+
     /// One line for people: `[FIRING:2] AgentDown (writer)`.
     public var title: String {
         let firing = items.count(where: \.isFiring)

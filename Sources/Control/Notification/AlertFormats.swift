@@ -52,7 +52,7 @@ enum AlertFormats {
             json: [
                 "routing_key": .string(routingKey), "event_action": .string(action),
                 "dedup_key": .string(Digest.sha256(bundle.groupKey)), "client": "Reeve",
-                "client_url": .string(bundle.externalURL + "/alerts"),
+                "client_url": .string(bundle.link),
                 "payload": [
                     "summary": .string(clipped(bundle.title, summaryMax)), "source": .string(bundle.externalURL),
                     "severity": .string(pagerDutySeverity(bundle)), "class": .string(bundle.commonLabels["alertname"]),
@@ -84,7 +84,7 @@ enum AlertFormats {
                 "attachments": [
                     [
                         "color": .string(colour), "title": .string(title), "fallback": .string(title),
-                        "title_link": .string(bundle.externalURL + "/alerts"),
+                        "title_link": .string(bundle.link),
                         "text": .string(slackEscaped(clipped(text(bundle), textMax))),
                     ]
                 ],
@@ -108,13 +108,13 @@ enum AlertFormats {
                 "topic": .string(topic), "title": .string(clipped(bundle.title, 250)),
                 "message": .string(clipped(text(bundle), textMax)), "priority": .int(Int64(priority)),
                 "tags": [.string(bundle.isFiring ? "rotating_light" : "white_check_mark")],
-                "click": .string(bundle.externalURL + "/alerts"),
+                "click": .string(bundle.link),
             ])
     }
 
     /// A mail in plain text. Base64 keeps any line of an alert's within it, and no line of it begins with a dot.
     static func mail(_ bundle: AlertBundle, from: String, to: [String], id: String, now: Timestamp) -> String {
-        let body = "\(text(bundle))\n\n\(bundle.externalURL)/alerts\n"
+        let body = "\(text(bundle))\n\n\(bundle.link)\n"
         let encoded = Data(body.utf8).base64EncodedString(options: [
             .lineLength76Characters, .endLineWithCarriageReturn, .endLineWithLineFeed,
         ])

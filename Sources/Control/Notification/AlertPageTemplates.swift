@@ -1,6 +1,6 @@
 /// What fires, silences, and who is told.
 enum AlertPageTemplates {
-    static let all = [list, row, receivers]
+    static let all = [list, row, rule, receivers]
 
     static let list = PageTemplate(
         "alerts",
@@ -56,6 +56,32 @@ enum AlertPageTemplates {
                 data-action="silence" data-post="/api/v2/silences" data-body="{{body}}"
                 data-done="Silenced for {{label}}">{{label}}</button>{{/choices}}</div></details>{{/canSilence}}</td>
         </tr>
+        """#)
+
+    static let rule = PageTemplate(
+        "alert-rule",
+        #"""
+        <div class="head"><h1>{{name}}</h1><span class="sub">{{subtitle}}</span>
+          <span class="actions"><a class="button tiny" href="/alerts">Alerts</a></span></div>
+        {{#sections}}
+        <section class="panel spaced" id="alerts-{{id}}" aria-labelledby="alerts-{{id}}-title">
+          <header><h2 id="alerts-{{id}}-title">{{heading}}</h2><span class="sub">{{count}}</span></header>
+          <table class="table cards">
+            <thead><tr><th>Alert</th><th>State</th><th>Labels</th><th class="num">Since</th><th></th></tr></thead>
+            <tbody>{{#rows}}{{> alert-row}}{{/rows}}</tbody>
+          </table>
+          {{#rest}}<p class="pad muted">{{rest}}</p>{{/rest}}
+        </section>
+        {{/sections}}
+        {{#isQuiet}}<section class="panel" id="alerts-quiet">{{#quiet}}{{> empty}}{{/quiet}}</section>{{/isQuiet}}
+        {{#hasRules}}
+        <section class="panel spaced" id="alert-rules" aria-labelledby="alert-rules-title">
+          <header><h2 id="alert-rules-title">Expression</h2></header>
+          {{#rules}}<div class="pad"><pre data-expression><code>{{expression}}</code></pre></div>
+          <dl class="facts">{{#facts}}<dt>{{name}}</dt><dd>{{value}}</dd>{{/facts}}<dt>Now</dt><dd><a class="link"
+            href="{{queryPath}}" hx-boost="false">what it gives</a></dd></dl>{{/rules}}
+        </section>
+        {{/hasRules}}
         """#)
 
     static let receivers = PageTemplate(

@@ -4,20 +4,23 @@ import Telemetry
 /// What fires, who is told of it, and silences.
 public struct AlertPages: Sendable {
     /// Rows of a part of the page.
-    private static let rowsMax = 200
+    static let rowsMax = 200
     private static let endedMax = 50
-    private static let endedSince = Span.hours(24)
+    static let endedSince = Span.hours(24)
 
     /// What the pages show.
     public struct Parts: Sendable {
         let notification: NotificationService
         let alerts: AlertService
         let pending: (any PendingAlerts)?
+        /// The rules that are evaluated now.
+        let rules: @Sendable () async -> RuleBook
 
         public init(
-            notification: NotificationService, alerts: AlertService, pending: (any PendingAlerts)? = nil
+            notification: NotificationService, alerts: AlertService, pending: (any PendingAlerts)? = nil,
+            rules: @escaping @Sendable () async -> RuleBook = { RuleBook() }
         ) {
-            (self.notification, self.alerts, self.pending) = (notification, alerts, pending)
+            (self.notification, self.alerts, self.pending, self.rules) = (notification, alerts, pending, rules)
         }
     }
 
@@ -25,15 +28,17 @@ public struct AlertPages: Sendable {
     let notification: NotificationService
     let alerts: AlertService
     let pending: (any PendingAlerts)?
+    let rules: @Sendable () async -> RuleBook
 
     public init(shell: PageShell, parts: Parts) {
         self.shell = shell
-        (notification, alerts, pending) = (parts.notification, parts.alerts, parts.pending)
+        (notification, alerts, pending, rules) = (parts.notification, parts.alerts, parts.pending, parts.rules)
     }
 
     public var routes: [Route] {
         [
             shell.route("/alerts", .operateOrView, "What fires", handler: show),
+            shell.route("/alerts/rules/{name}", .operateOrView, "All about the alerts of a name", handler: showRule),
             shell.route("/alerts/receivers", .operateOrView, "Who is told of alerts", handler: showReceivers),
         ]
     }

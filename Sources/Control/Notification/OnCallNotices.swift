@@ -15,7 +15,8 @@ extension NotificationService: OnCallNotifying {
             throw NotDelivered(description: "nobody is on call")
         }
         let labels = LabelSet([
-            ("alertname", "OnCall"), ("severity", notice.severity), ("incident", notice.incident),
+            ("alertname", notice.isReminder ? "PostmortemDue" : "OnCall"), ("severity", notice.severity),
+            ("incident", notice.incident),
             ("path", notice.path.rawValue), ("person", notice.person ?? ""),
         ])
         let link = "\(address)/incidents/\(notice.incident)"
@@ -29,6 +30,9 @@ extension NotificationService: OnCallNotifying {
                 messageID: "msg_\(notice.key)", isAcknowledged: notice.action == .acknowledge))
         guard outcome.state == .delivered else { throw NotDelivered(description: outcome.answer) }
     }
+
+    /// The receiver of the root route, which hears of what no other route is for.
+    public var general: OnCallChannel? { settings.route.map { .receiver($0.receiver) } }
 
     /// PagerDuty pages on until it hears more.
     public func keepsOpen(_ channel: OnCallChannel) -> Bool {

@@ -65,6 +65,17 @@ public struct Escalation: Sendable, Equatable, Identified {
         (self.chain, self.steps, self.repeats, self.startedAt) = (chain, steps, repeats, startedAt)
     }
 
+    /// A reminder, which is over as it begins.
+    static func reminder(
+        id: Identifier<Escalation>, incident: String, title: String, path: OnCallPlan.Path, at now: Timestamp
+    ) -> Escalation {
+        var escalation = Escalation(
+            id: id, incident: incident, title: title, severity: OnCallService.reminderSeverity, path: path,
+            chain: OnCallService.reminderChain, steps: [], repeats: 0, startedAt: now)
+        (escalation.state, escalation.endedAt) = (.ended, now)
+        return escalation
+    }
+
     /// Whether a severity is worse than another one; what is none that Reeve knows is worse than nothing.
     static func isWorse(_ severity: String, than other: String) -> Bool {
         guard let one = Incident.Severity(rawValue: severity) else { return false }
@@ -189,6 +200,24 @@ public struct OnCallNotice: Sendable, Equatable {
         }
     }
 
+    private static let reminderMark = ".reminder."
+    /// Whether nothing has to be done at once.
+    var isReminder: Bool { key.contains(Self.reminderMark) }
+
+    /// One message to each of these ways.
+    static func reminding(
+        _ escalation: Escalation, _ ways: [(person: String?, channel: OnCallChannel)], at now: Timestamp
+    ) -> [OnCallNotice] {
+        ways.enumerated().map { number, way in
+            OnCallNotice(
+                key: "\(escalation.id.text)\(reminderMark)\(number)", escalation: escalation.id,
+                incident: escalation.incident, title: escalation.title, severity: escalation.severity,
+                path: escalation.path, round: 0, step: 0,
+                target: (way.person == nil ? "receiver" : "person", way.person ?? way.channel.shown),
+                person: way.person, channel: way.channel, createdAt: now, state: .pending)
+        }
+    }
+
     /// Says to one who was told what became of it.
     static func concluding(
         _ escalation: Escalation, _ action: Action, _ person: String?, _ channel: OnCallChannel, number: Int,
@@ -214,9 +243,12 @@ public protocol OnCallNotifying: Sendable {
     func notify(_ notice: OnCallNotice) async throws
     /// Whether what is told there stays open until it is told that somebody has it, or that it is over.
     func keepsOpen(_ channel: OnCallChannel) -> Bool
+    /// Where to tell of what is nobody's; `nil` for nowhere.
+    var general: OnCallChannel? { get }
 }
 
 extension OnCallNotifying {
+    public var general: OnCallChannel? { nil }
     public func keepsOpen(_ channel: OnCallChannel) -> Bool { false }
 }
 

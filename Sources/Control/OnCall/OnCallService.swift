@@ -4,8 +4,11 @@ import Kernel
 public struct OnCallService: Sendable {
     /// Escalations that one round of ``step(_:)`` carries on.
     static let dueMax = 100
-    /// Notices that one round sends.
+    /// Notices that are on their way at one time, and of those the ones that go one way.
     static let sendsMax = 50
+    static let sendsOneWayMax = 4
+    /// How often it is looked for more while some are on their way.
+    static let lookInterval = Span.seconds(1)
     /// Tries of one notice.
     static let attemptsMax = 8
     /// How long a try may take.
@@ -27,12 +30,12 @@ public struct OnCallService: Sendable {
     /// `nil` where the settings name no file.
     public let plan: OnCallPlan?
     let store = OnCallStore()
-    private let notifier: any OnCallNotifying
+    let notifier: any OnCallNotifying
     private let follower: (any OnCallFollowing)?
     private let events: Events
     private let audit: AuditService
     private let storage: any Storage
-    private let world: World
+    let world: World
 
     public init(
         plan: OnCallPlan?, notifier: any OnCallNotifying = NoOnCallReceivers(),
@@ -130,7 +133,7 @@ public struct OnCallService: Sendable {
     }
 
     /// What was not sent is not sent any more; who keeps what it was told of open hears what became of it.
-    private func conclude(
+    func conclude(
         _ escalation: Escalation, _ action: OnCallNotice.Action, in transaction: Transaction
     ) throws {
         let now = world.now
@@ -144,7 +147,7 @@ public struct OnCallService: Sendable {
         }
     }
 
-    private func tell(
+    func tell(
         _ type: String, _ escalation: Escalation, by actor: String = Principal.system.actor,
         _ more: [JSONObject.Member] = [], in transaction: Transaction
     ) throws {
@@ -163,27 +166,52 @@ public struct OnCallService: Sendable {
 
     /// Carries out the steps that are due, and sends what waits. That somebody is to be told is written down first: a
     /// server that ends before it was sent, or before it is known to have been, sends it again with the same key.
+    ///
+    /// While some are on their way the others go on: a way that hangs holds up nobody but those who are told by it.
     public func step(_ now: Timestamp) async throws {
         guard try await storage.read({ [store] in try store.hasDue(at: now, in: $0) }) else { return }
-        let notices = try await storage.write { transaction in
+        try await withThrowingTaskGroup(of: (OnCallNotice, String?)?.self) { group in
+            var flights = OnCallFlights()
+            func begin(_ now: Timestamp) async throws {
+                for notice in try await take(now, besides: flights) {
+                    flights.begin(notice)
+                    group.addTask { (notice, await send(notice)) }
+                }
+            }
+            try await begin(now)
+            var isLooking = false
+            while !flights.isEmpty {
+                if !isLooking, !Task.isCancelled {
+                    isLooking = true
+                    group.addTask {
+                        try? await world.time.sleep(for: Self.lookInterval)
+                        return nil
+                    }
+                }
+                guard let found = try await group.next() else { return }
+                if let (notice, error) = found {
+                    flights.end(notice)
+                    try await storage.write { try settle(notice, error, in: $0) }
+                } else {
+                    isLooking = false
+                    if !Task.isCancelled { try await begin(world.now) }
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    /// Carries out what is due, and claims what may begin beside what is on its way.
+    private func take(_ now: Timestamp, besides flights: OnCallFlights) async throws -> [OnCallNotice] {
+        guard try await storage.read({ [store] in try store.hasDue(at: now, in: $0) }) else { return [] }
+        return try await storage.write { transaction in
             try advance(now, in: transaction)
-            let claimed = try store.claim(
-                at: now, until: now + Self.lease, limit: Self.sendsMax, in: transaction)
+            let claimed = try store.claim(at: now, until: now + Self.lease, besides: flights, in: transaction)
             // Nothing was heard of any of its tries, so it may be the one that ends the server.
             for notice in claimed where notice.attempts > Self.attemptsMax {
                 try settle(notice, "The server ended during each try.", in: transaction)
             }
             return claimed.filter { $0.attempts <= Self.attemptsMax }
-        }
-        let outcomes = await withTaskGroup(of: (OnCallNotice, String?).self) { group in
-            for notice in notices { group.addTask { (notice, await send(notice)) } }
-            return await group.reduce(into: []) { $0.append($1) }
-        }
-        guard !outcomes.isEmpty else { return }
-        try await storage.write { transaction in
-            for (notice, error) in outcomes.sorted(by: { $0.0.key < $1.0.key }) {
-                try settle(notice, error, in: transaction)
-            }
         }
     }
 

@@ -8,11 +8,11 @@ struct OnCallStore: Sendable {
         try transaction.run(
             """
             INSERT INTO oncall_escalations (id, incident, title, severity, path, chain, steps, repeats, state, round,
-              step, next_at, started_at)
+              step, next_at, started_at, ended_at)
             VALUES (\(escalation.id), \(escalation.incident), \(escalation.title), \(escalation.severity),
               \(escalation.path.rawValue), \(escalation.chain), \(OnCallPlan.json(escalation.steps).text),
               \(escalation.repeats), \(escalation.state.rawValue), \(escalation.round), \(escalation.step),
-              \(escalation.nextAt), \(escalation.startedAt))
+              \(escalation.nextAt), \(escalation.startedAt), \(escalation.endedAt))
             """)
     }
 
@@ -57,6 +57,25 @@ struct OnCallStore: Sendable {
             SELECT n.person FROM oncall_notices n JOIN oncall_escalations e ON e.id = n.escalation
             WHERE e.incident = \(id) AND n.person IS NOT NULL ORDER BY n.created_at DESC, n.key DESC LIMIT 1
             """)?.optionalText("person")
+    }
+
+    /// Who acknowledged an incident at last.
+    func acknowledger(ofIncident id: String, in transaction: Transaction) throws -> String? {
+        try transaction.first(
+            """
+            SELECT acknowledged_by FROM oncall_escalations WHERE incident = \(id) AND acknowledged_by IS NOT NULL
+            ORDER BY acknowledged_at DESC LIMIT 1
+            """)?.optionalText("acknowledged_by")
+    }
+
+    /// What was reminded of for an incident.
+    func reminders(ofIncident id: String, limit: Int, in transaction: Transaction) throws -> [Escalation] {
+        try transaction.rows(
+            """
+            SELECT * FROM oncall_escalations WHERE incident = \(id) AND chain = \(OnCallService.reminderChain)
+              AND state = 'ended' AND severity = \(OnCallService.reminderSeverity) ORDER BY id DESC LIMIT \(limit)
+            """
+        ).compactMap(escalation)
     }
 
     /// The escalations of one incident are another's.
@@ -155,18 +174,32 @@ struct OnCallStore: Sendable {
             """)
     }
 
+    /// Notices that are due, and that are looked at for one that may begin.
+    private static let lookedMax = 500
+
     /// Takes notices that are due for one try each: until `lease` nobody else tries them.
+    ///
+    /// - Parameter flights: Those that are on their way already: what would not fit beside them waits.
     func claim(
-        at now: Timestamp, until lease: Timestamp, limit: Int, in transaction: Transaction
+        at now: Timestamp, until lease: Timestamp, besides flights: OnCallFlights = OnCallFlights(),
+        in transaction: Transaction
     ) throws -> [OnCallNotice] {
-        let notices = try notices(
+        var flights = flights
+        var full: SQLText = ""
+        for channel in flights.full {
+            full += "AND NOT (n.channel_kind = \(channel.kind) AND n.channel = \(channel.address))"
+        }
+        let due = try notices(
             transaction.rows(
                 """
                 SELECT n.*, e.incident, e.title, e.severity, e.path FROM oncall_notices n
                 JOIN oncall_escalations e ON e.id = n.escalation
-                WHERE n.next_at IS NOT NULL AND n.next_at <= \(now) ORDER BY n.next_at, n.key LIMIT \(limit)
+                WHERE n.next_at IS NOT NULL AND n.next_at <= \(now) \(sql: full)
+                ORDER BY n.next_at, n.key LIMIT \(Self.lookedMax)
                 """))
-        return try notices.map { notice in
+        return try due.compactMap { notice in
+            guard flights.mayBegin(notice) else { return nil }
+            flights.begin(notice)
             var notice = notice
             notice.attempts += 1
             try transaction.run(

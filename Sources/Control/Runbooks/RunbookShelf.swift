@@ -11,6 +11,8 @@ public final class RunbookShelf: Sendable {
         var library: RunbookLibrary
         var signature: String
         var fault: String?
+        /// How often files were taken anew.
+        var revision: Int64 = 0
     }
 
     private let globs: [String]
@@ -33,6 +35,8 @@ public final class RunbookShelf: Sendable {
     }
 
     public var library: RunbookLibrary { state.withLock { $0.library } }
+    /// Another number once files were taken anew.
+    var revision: Int64 { state.withLock { $0.revision } }
     /// Why what is written in the files now is not taken, with its place; `nil` where it is.
     public var fault: String? { state.withLock { $0.fault } }
 
@@ -45,7 +49,9 @@ public final class RunbookShelf: Sendable {
         guard signature != state.withLock({ $0.signature }) else { return }
         do {
             let library = try RunbookLibrary.shipped.replaced(by: RunbookLibrary.read(globs, beside: folder))
-            state.withLock { $0 = State(library: library, signature: signature) }
+            state.withLock {
+                $0 = State(library: library, signature: signature, revision: $0.revision + 1)
+            }
         } catch {
             state.withLock { ($0.signature, $0.fault) = (signature, "\(error)") }
         }

@@ -33,6 +33,7 @@ public enum SettingsReference {
             text += "| `\(entry.path)` | `\(entry.environmentName)` | \(value.isNull ? "none" : "`\(words(value))`") "
             text += "| \(takes) | \(entry.effect == .live ? "once" : "the next start") | \(entry.summary) |\n"
         }
+        text += SettingsSections.markdown
         text += "\n## Variables that are no settings\n\n| variable | meaning |\n|---|---|\n"
         for variable in SettingsTable.otherVariables { text += "| `\(variable.name)` | \(variable.summary) |\n" }
         text += "| `\(SettingsTable.testVariablePrefix)…` | Read by Reeve's own tests. |\n"

@@ -30,6 +30,30 @@ public enum EventCatalog {
         ),
         ("call.repriced", "Model calls were priced anew: `calls`, `changed`, `nanoUSDBefore`, `nanoUSDAfter`"),
         ("change.reported", "A pipeline told of a change: `name`, `source`, `reportedAt`, `link`, its details"),
+        (
+            "config.model_changed",
+            "The settings of a model changed: `model`, `change`, `summary`, `members` with `from`, `to`"
+        ),
+        (
+            "config.oncall_changed",
+            "People, schedules or chains of on-call changed: `name`, `change`, `summary`, `members`"
+        ),
+        (
+            "config.price_changed",
+            "What a model costs changed: `model`, `change`, `summary`, `members` with `from`, `to`"
+        ),
+        ("config.provider_changed", "The settings of a provider changed: `provider`, `change`, `summary`, `members`"),
+        ("config.receiver_changed", "A receiver of alerts changed, its secrets not shown: `name`, `change`, `summary`"),
+        (
+            "config.route_changed",
+            "Routes, inhibitions or times of alerts changed: `name`, `change`, `summary`, `members`"
+        ),
+        (
+            "config.rule_changed",
+            "A rule changed, came or went: `name`, `change`, `summary`, `members` with `from`, `to`"
+        ),
+        ("config.runbook_changed", "A runbook changed, came or went: `name`, `change`, `summary`, `members`"),
+        ("config.setting_changed", "A setting, or Reeve's version, changed: `name`, `change`, `summary`, `members`"),
         ("containment.acted", "What was approved against an incident is done: `containment`, `name`, `orders`"),
         ("containment.approved", "Somebody, or a policy, let a containment act (audit log)"),
         ("containment.asked", "A containment waits for a person's yes, for a while: `reason`"),
@@ -72,7 +96,7 @@ public enum EventCatalog {
         ("login_link.created", "A login link was made (audit log)"),
         ("model.breaker_closed", "A target is asked again: `model`, `target`"),
         ("model.breaker_opened", "A target is left alone: `model`, `target`, `cause`, `lastFailure`, `openUntil`"),
-        ("model.breaker_reset", "An operator closed the breakers of a model (audit log)"),
+        ("model.breaker_reset", "An operator closed the breakers of a model, or of one target: `model`, `target`"),
         (
             "model.loop_detected",
             "A run of model calls went in circles and is held: `cause`, `count`, `limit`, `heldUntil`"
@@ -95,6 +119,7 @@ public enum EventCatalog {
         ),
         ("oncall.overridden", "Somebody takes the duty for a while: `schedule`, `person`, `from`, `until`"),
         ("oncall.override_removed", "An override was removed, or ended early: `schedule`, `person`"),
+        ("oncall.reminded", "Somebody is reminded of a postmortem: `incident`, `to`"),
         ("oncall.paged", "A step of a chain tells people: `incident`, `target`, `to`, `round`, `step`"),
         (
             "oncall.raised",
