@@ -29,9 +29,10 @@ struct DrillNamesTests {
         let rule = program.rules[0]
         let alert = try #require(rule.alert)
         var evaluation = RuleEvaluation(reader: bench)
-        #expect(try evaluation.found(rule, alert, at: 2_000).count == 2)
+        #expect(try evaluation.found(rule, alert, in: evaluation.vector(rule.query, at: 2_000), at: 2_000).count == 2)
         evaluation.leavesOutDrills = true
-        #expect(try evaluation.found(rule, alert, at: 2_000).map { $0.labels["agent"] } == ["ann"])
+        let found = try evaluation.found(rule, alert, in: evaluation.vector(rule.query, at: 2_000), at: 2_000)
+        #expect(found.map { $0.labels["agent"] } == ["ann"])
     }
 
     @Test("no series makes a drill of a fleet's alert, which nobody would hear of")
@@ -47,7 +48,7 @@ struct DrillNamesTests {
         let alert = try #require(rule.alert)
         var evaluation = RuleEvaluation(reader: bench)
         evaluation.leavesOutDrills = true
-        let found = try evaluation.found(rule, alert, at: 2_000)
+        let found = try evaluation.found(rule, alert, in: evaluation.vector(rule.query, at: 2_000), at: 2_000)
         #expect(found.map { $0.labels["drill"] } == [""])
         #expect(found.map { $0.labels["exported_drill"] } == ["drill_0193a2b1c3d47e5f8a9b0c1d2e3f4a5b"])
     }

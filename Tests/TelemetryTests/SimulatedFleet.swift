@@ -46,6 +46,7 @@ final class SimulatedFleet {
     private var random: SplitMix64
     /// In the order in which each minute comes to them.
     private var lines: [Line] = []
+    private var series: [LabelSet: Line] = [:]
     private var place = 0
     private var now = 0
     private var depth = 4.0
@@ -95,7 +96,10 @@ final class SimulatedFleet {
     private func line(_ name: String, _ labels: [(String, String)], isCounter: Bool) -> Line {
         defer { place += 1 }
         if place < lines.count { return lines[place] }
-        let line = Line(LabelSet(labels + [(LabelSet.metricName, name)]), isCounter: isCounter)
+        let labels = LabelSet(labels + [(LabelSet.metricName, name)])
+        // Several agents add to some series.
+        let line = series[labels] ?? Line(labels, isCounter: isCounter)
+        series[labels] = line
         lines.append(line)
         return line
     }
@@ -154,12 +158,12 @@ final class SimulatedFleet {
             let isMissing = isDeploying && now % Self.day < 602 || chance() < 0.002
             guard !isMissing else { continue }
             let time = Self.start + Int64(now) * Self.minute
-            for line in lines {
+            for line in series.values {
                 line.times.append(time)
                 line.values.append(line.value)
             }
         }
-        for line in lines { bench.add(line.labels, line.times, line.values) }
+        for line in series.values { bench.add(line.labels, line.times, line.values) }
     }
 }
 
@@ -300,11 +304,25 @@ extension SimulatedFleet {
         let isPaused = isOn("FleetPaused")
         set("reeve_agents", [("status", "paused")], isPaused ? 6 : 0)
         set("reeve_agents", [("status", "idle")], isPaused ? 0 : 6)
-        let records = [("signal", "traces")]
-        add("reeve_telemetry_records_total", records + [("outcome", "stored")], Double(events(60 * load)))
-        add("reeve_telemetry_records_total", records + [("outcome", "rejected")], isOn("TelemetryLoss") ? 2 : 0)
+        telemetry()
         add("reeve_telemetry_unkept_traces_total", [], isOn("TracesNotKept") ? 1 : 0)
         set("reeve_incident_postmortems_overdue", [], isOn("PostmortemOverdue") ? 1 : 0)
+    }
+
+    /// One record in ten thousand cannot be read; once in four days a whole batch cannot, and once a week a burst is
+    /// shed: all of it is over within a minute, as it is where SDKs and collectors are as they should be.
+    private func telemetry() {
+        for (signal, pace) in [("traces", 60.0), ("metrics", 200.0)] {
+            let count = events(pace * load)
+            let batch = chance() < 1 / 5_760.0 ? 20 + Int(180 * chance()) : 0
+            let burst = chance() < 1 / 10_080.0 ? 50 + Int(450 * chance()) : 0
+            let fault = signal == "traces" && isOn("TelemetryLoss") ? 2 : 0
+            for (outcome, count) in [
+                ("stored", count), ("rejected", share(count, 0.0001) + batch + fault), ("shed", burst),
+            ] {
+                add("reeve_telemetry_records_total", [("signal", signal), ("outcome", outcome)], Double(count))
+            }
+        }
     }
 
     private func memory() {

@@ -35,8 +35,15 @@ public struct MarkedYAML: Sendable {
     /// Both counted from 1.
     public let line: Int
     public let column: Int
-    /// A text that begins on the line below.
-    public let isBlock: Bool
+    private let style: ScalarPlaces.Style
+    private let source: Source
+
+    /// The whole document.
+    private final class Source: Sendable {
+        let text: String
+
+        init(_ text: String) { self.text = text }
+    }
 
     /// Reads one document.
     ///
@@ -48,18 +55,19 @@ public struct MarkedYAML: Sendable {
             throw Fault(line: mark.line, column: mark.column, reason: YAMLDocument.words(error))
         }
         guard let root else {
-            self.init(content: .null, mark: nil)
+            self.init(content: .null, mark: nil, Source(text))
             return
         }
         var parts = 0
-        self = try Self.read(root, 0, &parts)
+        self = try Self.read(root, 0, &parts, Source(text))
     }
 
-    private init(content: Content, mark: Mark?, isBlock: Bool = false) {
+    private init(content: Content, mark: Mark?, _ source: Source, style: ScalarPlaces.Style = .plain) {
         self.content = content
+        self.source = source
+        self.style = style
         line = mark?.line ?? 1
         column = mark?.column ?? 1
-        self.isBlock = isBlock
     }
 
     private static func mark(_ error: any Error) -> (line: Int, column: Int) {
@@ -72,7 +80,9 @@ public struct MarkedYAML: Sendable {
         }
     }
 
-    private static func read(_ node: Node, _ depth: Int, _ parts: inout Int) throws(Fault) -> MarkedYAML {
+    private static func read(
+        _ node: Node, _ depth: Int, _ parts: inout Int, _ source: Source
+    ) throws(Fault) -> MarkedYAML {
         parts += 1
         guard parts <= partsMax, depth <= depthMax else {
             throw Fault(
@@ -81,28 +91,46 @@ public struct MarkedYAML: Sendable {
         }
         switch node {
         case .scalar(let scalar):
-            let isText = scalar.style != .any && scalar.style != .plain
-            let isBlock = scalar.style == .literal || scalar.style == .folded
+            let style: ScalarPlaces.Style =
+                switch scalar.style {
+                case .any, .plain: .plain
+                case .singleQuoted: .singleQuoted
+                case .doubleQuoted: .doubleQuoted
+                case .literal: .literal
+                case .folded: .folded
+                }
+            let isText = style != .plain
             let isNull = !isText && ["", "~", "null", "Null", "NULL"].contains(scalar.string)
             return MarkedYAML(
-                content: isNull ? .null : .scalar(scalar.string, isText: isText), mark: scalar.mark, isBlock: isBlock)
+                content: isNull ? .null : .scalar(scalar.string, isText: isText), mark: scalar.mark, source,
+                style: style)
         case .sequence(let sequence):
             var elements: [MarkedYAML] = []
-            for element in sequence { elements.append(try read(element, depth + 1, &parts)) }
-            return MarkedYAML(content: .sequence(elements), mark: sequence.mark)
+            for element in sequence { elements.append(try read(element, depth + 1, &parts, source)) }
+            return MarkedYAML(content: .sequence(elements), mark: sequence.mark, source)
         case .mapping(let mapping):
             var members: [(key: MarkedYAML, value: MarkedYAML)] = []
             for (key, value) in mapping {
-                members.append((try read(key, depth + 1, &parts), try read(value, depth + 1, &parts)))
+                members.append((try read(key, depth + 1, &parts, source), try read(value, depth + 1, &parts, source)))
             }
-            return MarkedYAML(content: .mapping(members), mark: mapping.mark)
-        default: return MarkedYAML(content: .null, mark: node.mark)
+            return MarkedYAML(content: .mapping(members), mark: mapping.mark, source)
+        default: return MarkedYAML(content: .null, mark: node.mark, source)
         }
     }
 
     // MARK: Taking parts
 
     public func fault(_ reason: String) -> Fault { Fault(line: line, column: column, reason: reason) }
+
+    /// As ``fault(_:)``, where a character of its text stands in the document.
+    ///
+    /// - Parameter offset: Of the text's UTF-8.
+    public func fault(_ reason: String, at offset: Int) -> Fault {
+        guard case .scalar(let text, _) = content,
+            let place = ScalarPlaces.place(of: offset, in: text, style, source.text, from: (line, column))
+        else { return fault(reason) }
+        return Fault(line: place.line, column: place.column, reason: reason)
+    }
 
     /// Its members by name, which are among these.
     public func members(_ known: Set<String>) throws(Fault) -> [String: MarkedYAML] {

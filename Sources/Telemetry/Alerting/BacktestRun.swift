@@ -18,17 +18,14 @@ struct BacktestRun {
     ) {
         self.backtest = backtest
         series = RecordedSeries(over: reader, names: Set(backtest.recordings.map(\.rule.name)))
-        evaluation = RuleEvaluation(reader: series)
+        var evaluation = RuleEvaluation(reader: series)
+        evaluation.isOver = isOver
+        self.evaluation = evaluation
         self.isOver = isOver
         isForSmallValues = backtest.alert.query.expression.isForSmallValues
         keeps = backtest.keeps
         made = [Set<LabelSet>](repeating: [], count: backtest.recordings.count)
         report = BacktestReport(rule: backtest.alert.name, from: from, through: through, step: step)
-    }
-
-    /// What a rule's expression is worth at each step.
-    private struct Worth {
-        var steps: [Result<[(labels: LabelSet, value: Double)], any Error>]
     }
 
     // MARK: Steps
@@ -38,48 +35,22 @@ struct BacktestRun {
         for (place, recording) in backtest.recordings.enumerated() {
             try record(recording.rule, place, limit: recording.limit, grid)
         }
-        let worth = try worth(of: backtest.alert, grid)
+        let worth = try evaluation.worth(of: backtest.alert, over: grid)
         for (index, time) in grid.times.enumerated() {
-            if case .failure(let fault) = worth.steps[index] { note(fault) }
-            try follow(worth.steps[index], at: time)
+            if case .failure(let fault) = worth[index] { note(fault) }
+            try follow(worth[index], at: time)
         }
         if let keeps { series.forget(before: grid.end - keeps) }
         guard series.samples <= QueryLimits.samplesMax else { throw QueryFault.tooManySamples }
     }
 
-    /// An expression that fails for some steps is tried with fewer at a time, down to the one that it fails for.
-    private func worth(of rule: RuleProgram.Rule, _ grid: QueryGrid) throws -> Worth {
-        if isOver() { throw QueryFault.timeout }
-        var steps = [[(labels: LabelSet, value: Double)]](repeating: [], count: grid.count)
-        do {
-            if grid.count == 1 { return Worth(steps: [.success(try evaluation.vector(rule.query, at: grid.start))]) }
-            let found = try rule.query.answer(
-                from: grid.start, through: grid.end, step: grid.step, from: series, isOver: isOver)
-            for one in found {
-                for sample in one.samples {
-                    steps[Int((sample.time - grid.start) / grid.step)].append((one.labels, sample.value))
-                }
-            }
-            return Worth(steps: steps.map { .success($0) })
-        } catch QueryFault.timeout { throw QueryFault.timeout } catch let fault where Self.isOfRule(fault) {
-            guard grid.count > 1 else { return Worth(steps: [.failure(fault)]) }
-            let half = grid.count / 2
-            let first = QueryGrid(start: grid.start, step: grid.step, count: half)
-            let second = QueryGrid(start: grid.time(half), step: grid.step, count: grid.count - half)
-            return Worth(steps: try worth(of: rule, first).steps + worth(of: rule, second).steps)
-        }
-    }
-
-    /// Whether a fault is the expression's own, and not that of whoever keeps the samples.
-    private static func isOfRule(_ fault: any Error) -> Bool { fault is QueryFault || fault is RuleEvaluation.Fault }
-
     private mutating func record(
         _ rule: RuleProgram.Rule, _ place: Int, limit: Int, _ grid: QueryGrid
     ) throws {
-        let worth = try worth(of: rule, grid)
+        let worth = try evaluation.worth(of: rule, over: grid)
         for (index, time) in grid.times.enumerated() {
             do {
-                let samples = try evaluation.recorded(rule, worth.steps[index].get(), limit: limit)
+                let samples = try evaluation.recorded(rule, worth[index].get(), limit: limit)
                 for (labels, value) in samples { series.add(labels, of: rule.name, time, value) }
                 let now = Set(samples.map(\.labels))
                 for labels in made[place].subtracting(now) { series.add(labels, of: rule.name, time, Sample.stale) }

@@ -43,6 +43,19 @@ final class FreshSeries: SeriesReader {
         return found.sorted { $0.labels < $1.labels }
     }
 
+    func lasts(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
+    ) throws -> [(labels: LabelSet, sample: Sample)] {
+        var found = try kept.lasts(matchers, in: times, samplesMax: samplesMax, isOver: isOver)
+        guard times.contains(time) else { return found }
+        var fresh = matching(matchers)
+        for index in found.indices where !fresh.isEmpty {
+            guard let value = fresh.removeValue(forKey: found[index].labels) else { continue }
+            found[index].sample = Sample(time, value)
+        }
+        return found + fresh.map { ($0.key, Sample(time, $0.value)) }
+    }
+
     func labelSets(
         _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, isOver: () -> Bool
     ) throws -> Set<LabelSet> {

@@ -61,14 +61,6 @@ public struct RuleBacktest: Sendable {
         return wanted.sorted().map { (all[$0].0, all[$0].1) }
     }
 
-    /// Whether each step needs what the one before recorded, so that no two can be worked out together.
-    private var isStepwise: Bool {
-        let isAhead = recordings.enumerated().contains { place, one in
-            recordings[place...].contains { one.rule.asks(for: $0.rule.name) }
-        }
-        return isAhead || (recordings.map(\.rule) + [alert]).contains { $0.query.expression.usesBounds }
-    }
-
     /// How long before the period it begins, so that what the rule looks back to is recorded, and what pends is known.
     var lead: Int64 {
         var leads: [String: Int64] = [:]
@@ -104,7 +96,7 @@ public struct RuleBacktest: Sendable {
                     + "at most \(Self.stepsMax) are made. Take a longer step, or a shorter period")
         }
         var run = BacktestRun(self, over: reader, from: from, through: through, step: step, isOver: isOver)
-        let size = isStepwise ? 1 : Self.chunk
+        let size = (recordings.map(\.rule) + [alert]).isStepwise(withAlerts: false) ? 1 : Self.chunk
         var first = from - before * step
         while first <= through {
             let steps = min(size, Int((through - first) / step) + 1)
@@ -120,12 +112,5 @@ public struct RuleBacktest: Sendable {
         let names = Set(recordings.map(\.rule.name))
         return (recordings.map(\.rule) + [alert]).flatMap(\.query.expression.selectors)
             .filter { selector in selector.matchers.metricName.map { !names.contains($0) } ?? true }
-    }
-}
-
-extension RuleProgram.Rule {
-    /// Whether its expression may ask for series of this name.
-    func asks(for name: String) -> Bool {
-        query.expression.selectors.contains { $0.mayBe(name) }
     }
 }

@@ -28,14 +28,8 @@ public struct RuleEvaluation {
 
     /// The series that a recording rule makes.
     ///
-    /// - Throws: ``Fault``, or what the query throws.
-    public func recorded(
-        _ rule: RuleProgram.Rule, limit: Int, at time: Int64
-    ) throws -> [(labels: LabelSet, value: Double)] {
-        try recorded(rule, try vector(rule.query, at: time), limit: limit)
-    }
-
     /// - Parameter samples: What the rule's expression gives.
+    /// - Throws: ``Fault``.
     func recorded(
         _ rule: RuleProgram.Rule, _ samples: [(labels: LabelSet, value: Double)], limit: Int
     ) throws -> [(labels: LabelSet, value: Double)] {
@@ -57,16 +51,10 @@ public struct RuleEvaluation {
 
     /// What holds of an alert's condition, with its labels and annotations filled in.
     ///
-    /// - Throws: ``Fault``, or what the query throws.
-    public func found(
-        _ rule: RuleProgram.Rule, _ alert: RuleProgram.Alert, at time: Int64
-    ) throws -> [AlertStates.Finding] {
-        try found(rule, alert, in: try vector(rule.query, at: time), at: time)
-    }
-
     /// - Parameters:
     ///   - samples: What the rule's expression gives.
     ///   - isAnnotated: Whether annotations are filled in; they are nobody's business in the past.
+    /// - Throws: ``Fault``.
     func found(
         _ rule: RuleProgram.Rule, _ alert: RuleProgram.Alert, in samples: [(labels: LabelSet, value: Double)],
         at time: Int64, isAnnotated: Bool = true

@@ -77,8 +77,10 @@ public struct RuleMeasurement: Sendable {
         var (recorded, faults) = (0, 0)
         for (number, group) in groups.enumerated() {
             var batch = SampleBatch()
-            // What a group records is in the store behind it: a rule sees what its own group recorded a round ago.
-            let outcome = runner.evaluate(group, number: number, by: RuleEvaluation(reader: store), at: now) {
+            // As ``RuleEngine`` does it.
+            let fresh = FreshSeries(over: store, at: now)
+            let outcome = runner.evaluate(group, number: number, by: RuleEvaluation(reader: fresh), at: now) {
+                fresh.add($0, $1)
                 batch.append($0, Sample(now, $1))
             }
             faults += outcome.faults.count

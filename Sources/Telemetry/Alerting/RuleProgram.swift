@@ -176,15 +176,7 @@ public struct RuleReader {
     /// An expression; what is wrong with it is told where it stands in the file.
     static func query(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> PromQLQuery {
         do { return try PromQLQuery(try node.text()) } catch let error as PromQLSyntaxError {
-            let reason = "could not parse expression: \(error)"
-            // Within a block each line is moved by its indentation, which the reader of YAML does not tell.
-            guard !node.isBlock else {
-                throw .init(line: node.line + error.line, column: error.column, reason: reason)
-            }
-            let isQuoted = if case .scalar(_, true) = node.content { 1 } else { 0 }
-            throw .init(
-                line: node.line + error.line - 1,
-                column: error.line == 1 ? node.column + isQuoted + error.column - 1 : error.column, reason: reason)
+            throw node.fault("could not parse expression: \(error)", at: error.place.lowerBound)
         } catch {
             throw node.fault("could not parse expression: \(error)")
         }

@@ -54,43 +54,55 @@ public struct RuleRunner: Sendable {
         var evaluation = evaluation
         evaluation.memo = memo
         for (index, rule) in group.rules.enumerated() {
-            let place = Place(group: number, rule: index)
             let start = ContinuousClock.now
             defer { outcome.took.append(ContinuousClock.now - start) }
-            var samples: [(labels: LabelSet, value: Double)] = []
-            do {
-                if let alert = rule.alert {
-                    let found = try evaluation.found(rule, alert, at: time)
-                    samples = advance(place, found, alert, group.limit, at: time) {
-                        outcome.changes.append((rule.name, $0))
-                    }
-                    if group.limit > 0, found.count > group.limit {
-                        let count = found.count
-                        outcome.faults.append(
-                            (rule.name, index, "exceeded limit of \(group.limit) with \(count) alerts"))
-                    }
-                } else {
-                    samples = try evaluation.recorded(rule, limit: group.limit, at: time)
-                }
-            } catch {
-                outcome.faults.append((rule.name, index, "\(error)"))
-                // The series go on from here once it can be evaluated again.
-                continue
-            }
-            for (labels, value) in samples { store(labels, value) }
-            let now = Set(samples.map(\.labels))
-            let gone = (made[place] ?? []).subtracting(now)
-            for labels in gone { store(labels, Sample.stale) }
-            made[place] = now
+            let worth = Result { try evaluation.vector(rule.query, at: time) }
+            let names = follow(
+                group, Place(group: number, rule: index), worth, by: evaluation, at: time, &outcome, store: store)
             // What asked for these series is worth something else to the rules that follow.
-            guard !now.isEmpty || !gone.isEmpty else { continue }
-            for name in rule.alert == nil ? [rule.name] : Self.alertSeries { memo.forget(name) }
+            names.forEach(memo.forget)
         }
         return outcome
     }
 
-    /// What tells of alerts.
-    private static let alertSeries = ["ALERTS", "ALERTS_FOR_STATE"]
+    /// What an evaluation of a rule comes to.
+    ///
+    /// - Parameter worth: What the rule's expression gave.
+    /// - Returns: The names of the series that it made, or that ended with it.
+    mutating func follow(
+        _ group: RuleProgram.Group, _ place: Place, _ worth: Result<[(labels: LabelSet, value: Double)], any Error>,
+        by evaluation: RuleEvaluation, at time: Int64, _ outcome: inout Outcome, store: (LabelSet, Double) -> Void
+    ) -> [String] {
+        let rule = group.rules[place.rule]
+        var samples: [(labels: LabelSet, value: Double)] = []
+        do {
+            if let alert = rule.alert {
+                let found = try evaluation.found(rule, alert, in: try worth.get(), at: time)
+                samples = advance(place, found, alert, group.limit, at: time) {
+                    outcome.changes.append((rule.name, $0))
+                }
+                if group.limit > 0, found.count > group.limit {
+                    let count = found.count
+                    outcome.faults.append(
+                        (rule.name, place.rule, "exceeded limit of \(group.limit) with \(count) alerts"))
+                }
+            } else {
+                samples = try evaluation.recorded(rule, try worth.get(), limit: group.limit)
+            }
+        } catch {
+            outcome.faults.append((rule.name, place.rule, "\(error)"))
+            // The series go on from here once it can be evaluated again.
+            return []
+        }
+        let before = made[place] ?? []
+        // Most rules find nothing, and found nothing before.
+        guard !samples.isEmpty || !before.isEmpty else { return [] }
+        for (labels, value) in samples { store(labels, value) }
+        let now = Set(samples.map(\.labels))
+        for labels in before.subtracting(now) { store(labels, Sample.stale) }
+        made[place] = now
+        return rule.madeNames
+    }
 
     /// - Returns: The series that tell of the rule's alerts.
     private mutating func advance(
@@ -98,6 +110,10 @@ public struct RuleRunner: Sendable {
         tell: (AlertStates.Change) -> Void
     ) -> [(labels: LabelSet, value: Double)] {
         var states = alerts[place] ?? AlertStates()
+        guard !found.isEmpty || !states.instances.isEmpty else {
+            alerts[place] = states
+            return []
+        }
         states.evaluate(found, alert, at: time).forEach(tell)
         if limit > 0, found.count > limit { states.clear() }
         alerts[place] = states

@@ -43,23 +43,10 @@ public struct RuleTestRun {
         var evaluation = RuleEvaluation(reader: bench)
         evaluation.externalLabels = test.externalLabels
         evaluation.externalURL = test.externalURL
-        var runner = RuleRunner()
-        var failures: [Failure] = []
-        for time in stride(from: 0, through: end, by: Int64.Stride(file.evaluationInterval)) {
-            for (number, group) in groups.enumerated() {
-                let outcome = runner.evaluate(group, number: number, by: evaluation, at: time) {
-                    bench.add($0, time, $1)
-                }
-                for fault in outcome.faults {
-                    failures.append(
-                        failure(test, test.line, "group \(group.name), rule \(fault.rule): \(fault.reason)"))
-                }
-            }
-            // What is asked for between two evaluations is as it was at the first of them.
-            for expected in test.alerts where (time..<time + file.evaluationInterval).contains(expected.time) {
-                failures += compare(runner.firing.filter { $0.labels["alertname"] == expected.name }, expected, test)
-            }
-        }
+        var course = RuleTestCourse(groups, by: evaluation, over: bench, every: file.evaluationInterval)
+        course.run(through: end, looking: test.alerts)
+        var failures = course.faults.map { failure(test, test.line, $0) }
+        for (expected, firing) in zip(test.alerts, course.firing) { failures += compare(firing, expected, test) }
         return failures + test.queries.flatMap { compare($0, bench, test) }
     }
 

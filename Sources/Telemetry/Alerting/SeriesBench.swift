@@ -1,36 +1,44 @@
 import Synchronization
 
-/// Series in memory alone, for rules to be tried on: each answer is made from all of them.
+/// Series in memory alone, for rules to be tried on: each answer is made from those of the metric that is asked for.
 final class SeriesBench: SeriesReader {
-    private let series = Mutex<[LabelSet: SeriesSamples]>([:])
+    /// By the metric's name.
+    private let series = Mutex<[String: [LabelSet: SeriesSamples]]>([:])
 
     /// - Parameter time: Milliseconds; later than that of the series' last sample.
     func add(_ labels: LabelSet, _ time: Int64, _ value: Double) {
-        series.withLock { $0[labels, default: SeriesSamples(labels)].append(time, value) }
+        series.withLock {
+            $0[labels[LabelSet.metricName], default: [:]][labels, default: SeriesSamples(labels)].append(time, value)
+        }
     }
 
     /// - Parameter times: In rising order, later than that of the series' last sample.
     func add(_ labels: LabelSet, _ times: [Int64], _ values: [Double]) {
-        series.withLock { series in
-            series[labels, default: SeriesSamples(labels)].times += times
-            series[labels, default: SeriesSamples(labels)].values += values
+        series.withLock {
+            $0[labels[LabelSet.metricName], default: [:]][labels, default: SeriesSamples(labels)]
+                .append(contentsOf: times, values)
         }
     }
 
-    var samples: Int { series.withLock { $0.values.reduce(0) { $0 + $1.times.count } } }
+    var samples: Int { all.reduce(0) { $0 + $1.times.count } }
+
+    /// All of them, in no order.
+    var all: [SeriesSamples] { series.withLock { $0.values.flatMap(\.values) } }
 
     /// Lets go of the samples before this moment.
     func forget(before time: Int64) {
         series.withLock { series in
-            for (labels, one) in series {
-                let count = one.times.partitioned { $0 >= time }
-                guard count > 0 else { continue }
-                guard count < one.times.count else {
-                    series[labels] = nil
-                    continue
+            for (name, ones) in series {
+                for (labels, one) in ones {
+                    let count = one.times.partitioned { $0 >= time }
+                    guard count > 0 else { continue }
+                    guard count < one.times.count else {
+                        series[name]?[labels] = nil
+                        continue
+                    }
+                    series[name]?[labels]?.times.removeFirst(count)
+                    series[name]?[labels]?.values.removeFirst(count)
                 }
-                series[labels]?.times.removeFirst(count)
-                series[labels]?.values.removeFirst(count)
             }
         }
     }
@@ -38,10 +46,9 @@ final class SeriesBench: SeriesReader {
     func series(
         _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
     ) throws -> [SeriesSamples] {
-        let known = series.withLock { Array($0.values) }
         var found: [SeriesSamples] = []
         var left = samplesMax
-        for one in known where matchers.match(one.labels) {
+        for one in candidates(matchers) where matchers.match(one.labels) {
             if isOver() { throw QueryFault.timeout }
             let first = one.times.partitioned { $0 >= times.lowerBound }
             let inside = first..<max(first, one.times.partitioned { $0 > times.upperBound })
@@ -51,7 +58,25 @@ final class SeriesBench: SeriesReader {
             found.append(
                 SeriesSamples(one.labels, times: Array(one.times[inside]), values: Array(one.values[inside])))
         }
-        return found
+        return found.sorted { $0.labels < $1.labels }
+    }
+
+    private func candidates(_ matchers: [LabelMatcher]) -> [SeriesSamples] {
+        guard let name = matchers.metricName else { return all }
+        return series.withLock { $0[name].map { Array($0.values) } ?? [] }
+    }
+
+    func lasts(
+        _ matchers: [LabelMatcher], in times: ClosedRange<Int64>, samplesMax: Int, isOver: () -> Bool
+    ) throws -> [(labels: LabelSet, sample: Sample)] {
+        let found = candidates(matchers).compactMap { one -> (labels: LabelSet, sample: Sample)? in
+            guard matchers.match(one.labels) else { return nil }
+            let end = one.times.partitioned { $0 > times.upperBound }
+            guard end > 0, one.times[end - 1] >= times.lowerBound else { return nil }
+            return (one.labels, Sample(one.times[end - 1], one.values[end - 1]))
+        }
+        guard found.count <= samplesMax else { throw TooManySamples() }
+        return found.sorted { $0.labels < $1.labels }
     }
 
     func labelSets(
@@ -65,6 +90,11 @@ extension SeriesSamples {
     fileprivate mutating func append(_ time: Int64, _ value: Double) {
         times.append(time)
         values.append(value)
+    }
+
+    fileprivate mutating func append(contentsOf times: [Int64], _ values: [Double]) {
+        self.times += times
+        self.values += values
     }
 }
 

@@ -17,7 +17,14 @@ struct QueryColumn {
     var labels: LabelSet
     var values: [Double]
 
-    var isEmpty: Bool { values.allSatisfy(\.isStale) }
+    var isEmpty: Bool {
+        // As of one moment most of them are.
+        values.withUnsafeBufferPointer { values in
+            var index = 0
+            while index < values.count, values[index].isStale { index += 1 }
+            return index == values.count
+        }
+    }
 }
 
 /// What a part of an expression is worth.
@@ -92,13 +99,12 @@ final class Evaluation {
 
     /// A part that is known from another rule, or is from now on.
     private func remembered(_ node: PromQLNode, _ grid: QueryGrid) throws -> QueryValue {
-        guard let memo, grid.count == 1, grid.start == memo.time, node.isCostly else {
+        guard let memo, grid.count == 1, grid.start == memo.time, let known = node.remembered?.known(of: node) else {
             return try bareValue(node, grid)
         }
-        let shape = node.shape
-        if let columns = memo.columns(shape) { return .vector(columns) }
+        if let columns = memo.columns(known.shape) { return .vector(columns) }
         let value = try bareValue(node, grid)
-        if case .vector(let columns) = value { memo.keep(columns, shape, node) }
+        if case .vector(let columns) = value { memo.keep(columns, known) }
         return value
     }
 
@@ -107,7 +113,7 @@ final class Evaluation {
         case .number(let value): return .scalar([Double](repeating: value, count: grid.count))
         case .parentheses(let inner): return try value(inner, grid)
         case .selector(let selector): return .vector(try columns(selector, grid) { $0.value })
-        case .call(let function, let arguments): return try call(function, arguments, grid)
+        case .call(let function, let arguments): return try call(function, arguments, grid, node.remembered)
         case .aggregation(let aggregation): return .vector(try aggregate(aggregation, grid))
         case .binary(let binary): return try self.binary(binary, grid)
         case .negation(let inner):
@@ -149,6 +155,7 @@ final class Evaluation {
     ///
     /// - Parameter isStrict: They must not be of the same labels at all, as with functions over ranges.
     func unique(_ columns: [QueryColumn], isStrict: Bool = false) throws -> [QueryColumn] {
+        guard columns.count > 1 else { return columns }
         var places: [LabelSet: Int] = [:]
         places.reserveCapacity(columns.count)
         var result: [QueryColumn] = []

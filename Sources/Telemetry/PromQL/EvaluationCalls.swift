@@ -2,7 +2,10 @@ import Foundation
 import Kernel
 
 extension Evaluation {
-    func call(_ function: PromQLFunction, _ arguments: [PromQLNode], _ grid: QueryGrid) throws -> QueryValue {
+    /// - Parameter remembered: What is known of the call as long as its expression is.
+    func call(
+        _ function: PromQLFunction, _ arguments: [PromQLNode], _ grid: QueryGrid, _ remembered: PromQLRemembered?
+    ) throws -> QueryValue {
         if let change = ValueFunctions.byName[function.name] {
             return .vector(try mapped(arguments[0], grid) { value, _ in change(value) })
         }
@@ -17,7 +20,7 @@ extension Evaluation {
         case "sort", "sort_desc": return .vector(try sorted(arguments[0], grid, isFalling: function.name != "sort"))
         case "round", "clamp", "clamp_min", "clamp_max": return .vector(try bounded(function.name, arguments, grid))
         case "histogram_quantile": return .vector(try histogramQuantile(arguments, grid))
-        case "label_replace": return .vector(try labelReplace(arguments, grid))
+        case "label_replace": return .vector(try labelReplace(arguments, grid, remembered))
         case "label_join": return .vector(try labelJoin(arguments, grid))
         default: throw QueryFault.execution("function \"\(function.name)\" is not evaluated here")
         }
@@ -184,11 +187,13 @@ extension Evaluation {
         return name.utf8.allSatisfy { PromQLLexer.isLetter($0) || PromQLLexer.isDigit($0) }
     }
 
-    private func labelReplace(_ arguments: [PromQLNode], _ grid: QueryGrid) throws -> [QueryColumn] {
+    private func labelReplace(
+        _ arguments: [PromQLNode], _ grid: QueryGrid, _ remembered: PromQLRemembered?
+    ) throws -> [QueryColumn] {
         let words = try arguments.dropFirst().map(string)
         let (name, template, source) = (words[0], words[1], words[2])
         let pattern: LabelPattern
-        do { pattern = try LabelPattern(words[3]) } catch {
+        do { pattern = try remembered?.pattern(words[3]) ?? LabelPattern(words[3]) } catch {
             throw QueryFault.execution("invalid regular expression in label_replace(): \(words[3])")
         }
         guard Self.isLabelName(name) else {

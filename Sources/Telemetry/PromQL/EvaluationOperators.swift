@@ -151,7 +151,7 @@ extension Evaluation {
     private func checkOneSide(
         _ groups: [LabelSet: [QueryColumn]], _ many: [QueryColumn], _ grid: QueryGrid, side: String
     ) throws {
-        let shared = groups.filter { $0.value.count > 1 }
+        let shared = groups.filter { $0.value.count > 1 }.sorted { $0.key < $1.key }
         guard !shared.isEmpty else { return }
         for index in 0..<grid.count {
             try tick(many.count)

@@ -103,7 +103,7 @@ extension Evaluation {
             let first = selector.time.reference(grid.start, bounds) - range
             let last = selector.time.reference(grid.end, bounds)
             var series = try fetch(selector.matchers, from: first, through: last)
-            for index in series.indices where series[index].values.contains(where: \.isStale) {
+            for index in series.indices where series[index].hasStale {
                 let kept = series[index].values.indices.filter { !series[index].values[$0].isStale }
                 series[index].times = kept.map { series[index].times[$0] }
                 series[index].values = kept.map { series[index].values[$0] }
@@ -191,7 +191,22 @@ extension SeriesSamples {
     /// The places of samples that are below the one before.
     fileprivate var resets: [Int] {
         values.withUnsafeBufferPointer { values in
-            values.indices.dropFirst().filter { values[$0] < values[$0 - 1] }
+            var found: [Int] = []
+            var index = 1
+            while index < values.count {
+                if values[index] < values[index - 1] { found.append(index) }
+                index += 1
+            }
+            return found
+        }
+    }
+
+    /// Whether it ended within its samples.
+    fileprivate var hasStale: Bool {
+        values.withUnsafeBufferPointer { values in
+            var index = 0
+            while index < values.count, !values[index].isStale { index += 1 }
+            return index < values.count
         }
     }
 }

@@ -19,6 +19,13 @@ public struct PromQLNode: Sendable {
     public let place: Range<Int>
     /// Levels of nodes below and with this one.
     let depth: Int
+    /// What is known of it once and for all, where it is worth remembering what it came to.
+    let remembered: PromQLRemembered?
+
+    init(kind: Kind, place: Range<Int>, depth: Int) {
+        (self.kind, self.place, self.depth) = (kind, place, depth)
+        remembered = kind.isCostly ? PromQLRemembered() : nil
+    }
 
     /// What it is worth at a moment.
     public var type: PromQLType {

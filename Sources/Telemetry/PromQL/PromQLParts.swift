@@ -31,6 +31,16 @@ extension PromQLNode {
         }
     }
 
+    /// Whether it may ask for samples behind its moment.
+    var looksAhead: Bool {
+        func isAhead(_ time: PromQLOffset) -> Bool { time.anchor != nil || time.offset < 0 }
+        return switch kind {
+        case .selector(let selector), .range(let selector, _): isAhead(selector.time)
+        case .subquery(let subquery): isAhead(subquery.time) || subquery.inner.looksAhead
+        default: parts.contains(where: \.looksAhead)
+        }
+    }
+
     /// Whether it holds for small values, as far as its first comparison says.
     var isForSmallValues: Bool {
         switch kind {

@@ -88,15 +88,24 @@ public struct PromQLQuery: Sendable {
             throw QueryFault.execution("exceeded maximum resolution of 11,000 points per timeseries")
         }
         let grid = QueryGrid(start: start, step: step, count: Int(count))
+        let isScalar = expression.type == .scalar
+        return try columns(over: grid, from: reader, isOver: isOver).map { column in
+            let pairs = zip(grid.times, column.values).filter { isScalar || !$1.isStale }
+            return Series(column.labels, pairs.map { Sample($0, $1) })
+        }.filter { !$0.samples.isEmpty }.sorted { $0.labels < $1.labels }
+    }
+
+    /// What it is worth at each moment of a grid; a scalar is a column without labels.
+    ///
+    /// - Throws: ``QueryFault``, or what the reader throws.
+    func columns(
+        over grid: QueryGrid, from reader: any SeriesReader, isOver: @escaping () -> Bool
+    ) throws -> [QueryColumn] {
         let evaluation = Evaluation(
-            reader: reader, bounds: (start, end), samplesMax: samplesMax, isOver: isOver)
-        switch try evaluation.value(expression, grid) {
-        case .scalar(let values):
-            return [Series(.none, zip(grid.times, values).map { Sample($0, $1) })]
-        case .vector(let columns):
-            return columns.map { column in
-                Series(column.labels, zip(grid.times, column.values).filter { !$1.isStale }.map { Sample($0, $1) })
-            }.filter { !$0.samples.isEmpty }.sorted { $0.labels < $1.labels }
+            reader: reader, bounds: (grid.start, grid.end), samplesMax: samplesMax, isOver: isOver)
+        return switch try evaluation.value(expression, grid) {
+        case .scalar(let values): [QueryColumn(labels: .none, values: values)]
+        case .vector(let columns): columns
         }
     }
 }

@@ -84,23 +84,33 @@ enum RangeFunctions {
     // MARK: Sums
 
     static func sum(_ values: ArraySlice<Double>) -> Double {
-        var sum = KahanSum()
-        for value in values { sum.add(value) }
-        return sum.total
+        values.withUnsafeBufferPointer { values in
+            var sum = KahanSum()
+            var index = 0
+            while index < values.count {
+                sum.add(values[index])
+                index += 1
+            }
+            return sum.total
+        }
     }
 
+    /// In one pass over the values themselves: rules take means of a week, at each of its minutes.
     static func mean(_ values: ArraySlice<Double>) -> Double {
-        var mean = KahanSum()
-        var count = 0.0
-        for value in values {
-            count += 1
-            if mean.sum.isInfinite {
-                if value.isInfinite, (mean.sum > 0) == (value > 0) { continue }
-                if !value.isInfinite, !value.isNaN { continue }
+        values.withUnsafeBufferPointer { values in
+            var mean = KahanSum()
+            var index = 0
+            while index < values.count {
+                let value = values[index]
+                index += 1
+                if mean.sum.isInfinite {
+                    if value.isInfinite, (mean.sum > 0) == (value > 0) { continue }
+                    if !value.isInfinite, !value.isNaN { continue }
+                }
+                mean.add(value / Double(index) - mean.sum / Double(index))
             }
-            mean.add(value / count - mean.sum / count)
+            return mean.total
         }
-        return mean.total
     }
 
     private static func extreme(_ values: ArraySlice<Double>, _ isBeyond: (Double, Double) -> Bool) -> Double? {

@@ -69,12 +69,13 @@ enum ModelRules {
         action: "Look at the page of models: an open breaker names the target. If there is none, look at what was "
             + "deployed last.")
 
-    /// A breaker that lets a call through to see, and opens again, was never closed.
+    /// A breaker that lets a call through to see, and opens again, was never closed. One that opens for less than a
+    /// minute is seen for two.
     static let providerOutage = AlertRule(
         name: "ProviderOutage", severity: .critical, nature: .infrastructure, mode: .llmOutage,
         expression: #"min by (provider) (label_replace(max_over_time(reeve_model_breaker_state[1m]), "#
             + #""provider", "$1", "target", "([^/]+)/.*")) == 2"#,
-        holdsFor: "1m",
+        holdsFor: "2m",
         summary: "Provider {{ $labels.provider }} is out",
         detail: "The breakers of all its targets are open. Calls go to other targets where a model has some; "
             + "tasks that "
@@ -156,6 +157,9 @@ extension ModelRules {
             title: "it is tried now and then, and is still out", alert: "ProviderOutage", interval: "30s",
             series: [(breaker("main/large"), "2 2 1 2 2 1 2 2 1 2 2")], at: "3m",
             firing: [.init(labels: [("provider", "main")])]),
+        RuleCase(
+            title: "its only target is out for a moment", alert: "ProviderOutage",
+            series: [(breaker("backup/large"), "0 0 0 2 0x9")], at: "4m"),
         RuleCase(
             title: "one target of two is out", alert: "ProviderOutage",
             series: [(breaker("main/large"), "2x5"), (breaker("main/small"), "1x5")], at: "5m"),

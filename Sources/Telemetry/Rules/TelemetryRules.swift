@@ -6,14 +6,18 @@ enum TelemetryRules {
             groups: [RuleGroup(name: "reeve.telemetry", rules: [.alert(loss), .alert(unkept), .alert(watchdog)])]),
         cases: cases)
 
+    private static let lost =
+        #"sum by (signal, outcome) (increase(reeve_telemetry_records_total{outcome=~"rejected|shed"}[5m]))"#
+
+    /// Now and then a record cannot be read, or a burst is shed; what goes on for longer than the window is no accident.
     static let loss = AlertRule(
         name: "TelemetryLoss", severity: .warning, nature: .infrastructure,
-        expression: "sum by (signal, outcome) "
-            + #"(increase(reeve_telemetry_records_total{outcome=~"rejected|shed"}[10m])) > 0"#,
+        expression: "\(lost) > 3 and \(lost) / on (signal) group_left () "
+            + "sum by (signal) (increase(reeve_telemetry_records_total[5m])) > 0.01",
+        holdsFor: "5m",
         summary: "Telemetry is lost: {{ $labels.signal }} {{ $labels.outcome }}",
-        detail: "{{ $value | humanize }} records of the last 10 minutes were {{ $labels.outcome }}. SDKs do not "
-            + "say so to "
-            + "anybody.",
+        detail: "{{ $value | humanize }} records of the last 5 minutes were {{ $labels.outcome }}, more than one in a "
+            + "hundred, and it goes on. SDKs do not say so to anybody.",
         action: "The ledger of telemetry names the reasons: records that cannot be read are the sender's to mend, "
             + "shed "
             + "ones want more room.")
@@ -42,7 +46,12 @@ enum TelemetryRules {
         RuleCase(
             title: "records are rejected", alert: "TelemetryLoss",
             series: [(records("stored"), "0+10x20"), (records("rejected"), "0+1x20")], at: "15m",
-            firing: [.init(labels: [("signal", "traces"), ("outcome", "rejected")], shown: ["10"])]),
+            firing: [.init(labels: [("signal", "traces"), ("outcome", "rejected")], shown: ["5"])]),
+        RuleCase(
+            title: "a batch is rejected, and a burst is shed", alert: "TelemetryLoss",
+            series: [
+                (records("stored"), "0+10x20"), (records("rejected"), "0x8 90x12"), (records("shed"), "0x8 500x12"),
+            ], at: "13m"),
         RuleCase(
             title: "all is kept", alert: "TelemetryLoss",
             series: [(records("stored"), "0+10x20"), (records("rejected"), "3x20"), (records("duplicate"), "0+1x20")],

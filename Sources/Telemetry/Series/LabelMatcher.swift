@@ -15,6 +15,8 @@ public struct LabelMatcher: Sendable {
     private let pattern: LabelPattern?
     private let nameBytes: [UInt8]
     private let valueBytes: [UInt8]
+    /// The label that it asks for as a set of its own, where it asks for one.
+    let single: LabelSet?
 
     /// - Throws: ``BoundedPattern/Failure`` for a regular expression that is none.
     public init(_ name: String, _ kind: Kind, _ value: String) throws {
@@ -22,6 +24,7 @@ public struct LabelMatcher: Sendable {
         self.kind = kind
         self.value = value
         (nameBytes, valueBytes) = (Array(name.utf8), Array(value.utf8))
+        single = kind == .equal && !value.isEmpty ? LabelSet([(name, value)]) : nil
         pattern = kind == .matches || kind == .matchesNot ? try LabelPattern(value) : nil
     }
 

@@ -105,9 +105,9 @@ public struct LabelSet: Sendable, Hashable, Comparable {
         var isFound = false
         var isSame = false
         each { all, place in
-            guard place.name.count == name.count, all[place.name].elementsEqual(name) else { return true }
+            guard all.isSame(name, at: place.name) else { return true }
             isFound = true
-            isSame = place.value.count == value.count && all[place.value].elementsEqual(value)
+            isSame = all.isSame(value, at: place.value)
             return false
         }
         return isFound ? isSame : value.isEmpty
@@ -115,13 +115,16 @@ public struct LabelSet: Sendable, Hashable, Comparable {
 
     /// A label's value; empty where there is no such label.
     public subscript(name: String) -> String {
-        var found = ""
-        each { all, place in
-            guard all[place.name].elementsEqual(name.utf8) else { return true }
-            found = String(decoding: all[place.value], as: UTF8.self)
-            return false
+        var name = name
+        return name.withUTF8 { name in
+            var found = ""
+            each { all, place in
+                guard all.isSame(name, at: place.name) else { return true }
+                found = String(decoding: UnsafeBufferPointer(rebasing: all[place.value]), as: UTF8.self)
+                return false
+            }
+            return found
         }
-        return found
     }
 
     public var isEmpty: Bool { bytes.isEmpty }
@@ -129,17 +132,17 @@ public struct LabelSet: Sendable, Hashable, Comparable {
     // MARK: Changing
 
     /// The labels of these names alone.
-    public func keeping(_ names: LabelNames) -> LabelSet { filtered { names.contains($0) } }
+    public func keeping(_ names: LabelNames) -> LabelSet { filtered { names.contains($0, $1) } }
 
     /// The labels of other names alone.
-    public func dropping(_ names: LabelNames) -> LabelSet { filtered { !names.contains($0) } }
+    public func dropping(_ names: LabelNames) -> LabelSet { filtered { !names.contains($0, $1) } }
 
     public var withoutName: LabelSet { dropping(.metricName) }
 
-    private func filtered(_ isKept: (UnsafeBufferPointer<UInt8>.SubSequence) -> Bool) -> LabelSet {
+    private func filtered(_ isKept: (UnsafeBufferPointer<UInt8>, Range<Int>) -> Bool) -> LabelSet {
         var kept: [UInt8] = []
         each { all, place in
-            if isKept(all[place.name]) { kept.append(contentsOf: all[place.whole]) }
+            if isKept(all, place.name) { kept.append(contentsOf: UnsafeBufferPointer(rebasing: all[place.whole])) }
             return true
         }
         return kept.count == bytes.count ? self : LabelSet(bytes: kept)
@@ -159,12 +162,12 @@ public struct LabelSet: Sendable, Hashable, Comparable {
         changed.reserveCapacity(bytes.count + name.count + value.count + 2)
         var isDone = value.isEmpty
         each { all, place in
-            let other = all[place.name]
-            if !isDone, !other.lexicographicallyPrecedes(name) {
+            let order = name.withUnsafeBufferPointer { all.order(of: $0, at: place.name) }
+            if !isDone, order >= 0 {
                 Self.append(name, value, to: &changed)
                 isDone = true
             }
-            if !other.elementsEqual(name) { changed.append(contentsOf: all[place.whole]) }
+            if order != 0 { changed.append(contentsOf: UnsafeBufferPointer(rebasing: all[place.whole])) }
             return true
         }
         if !isDone { Self.append(name, value, to: &changed) }
@@ -190,7 +193,28 @@ public struct LabelNames: Sendable {
 
     public init(_ names: some Sequence<String>) { self.names = names.map { Array($0.utf8) } }
 
-    func contains(_ name: some Collection<UInt8>) -> Bool {
-        names.contains { $0.count == name.count && $0.elementsEqual(name) }
+    /// Whether one of them stands in these bytes.
+    fileprivate func contains(_ bytes: UnsafeBufferPointer<UInt8>, _ place: Range<Int>) -> Bool {
+        for name in names where bytes.isSame(name, at: place) { return true }
+        return false
+    }
+}
+
+extension UnsafeBufferPointer<UInt8> {
+    /// Whether these very bytes stand at a place.
+    fileprivate func isSame(_ other: [UInt8], at place: Range<Int>) -> Bool {
+        other.count == place.count && other.withUnsafeBufferPointer { order(of: $0, at: place) } == 0
+    }
+
+    fileprivate func isSame(_ other: UnsafeBufferPointer, at place: Range<Int>) -> Bool {
+        other.count == place.count && order(of: other, at: place) == 0
+    }
+
+    /// Below zero where what stands at a place comes before these bytes, zero where they are the same.
+    fileprivate func order(of other: UnsafeBufferPointer, at place: Range<Int>) -> Int {
+        let (shared, longer) = (Swift.min(other.count, place.count), place.count - other.count)
+        guard shared > 0, let base = baseAddress, let start = other.baseAddress else { return longer }
+        let order = memcmp(base + place.lowerBound, start, shared)
+        return order == 0 ? longer : Int(order)
     }
 }

@@ -140,8 +140,7 @@ struct SeriesMemory {
 
     /// The fewest series among which those must be that all matchers accept.
     func candidates(_ matchers: [LabelMatcher]) -> [Series] {
-        let lists = matchers.filter { $0.kind == .equal && !$0.value.isEmpty }
-            .map { postings[LabelSet([($0.name, $0.value)])] ?? [] }
+        let lists = matchers.compactMap(\.single).map { postings[$0] ?? [] }
         guard let shortest = lists.min(by: { $0.count < $1.count }) else { return Array(series.values) }
         return shortest.compactMap { series[$0] }
     }
