@@ -238,7 +238,7 @@ def test_a_breaker_is_seen_everywhere(reeve: Server, asker, main: str) -> None:
     operator.refused("POST", "/api/v1/models/frail/reset", {"target": "main/none"}, status=422, code="invalid")
     closed = operator.post("/api/v1/models/frail/reset", {"target": MAIN}, 200)
     assert closed["targets"][0]["breaker"]["state"] == "closed"
-    told = [opened, ("model.breaker_closed", "frail", MAIN)]
+    told = [opened, ("model.breaker_reset", "frail", MAIN), ("model.breaker_closed", "frail", MAIN)]
     until(lambda: breaker_events(reeve, after) == told, 15, "the event of the closing")
     acts = reeve.api().get("/api/v1/audit?limit=1000")["items"]
     assert any(act["action"] == "model.breaker_reset" and act["target"] == "model:frail" for act in acts)
