@@ -86,7 +86,7 @@ def test_all_faults_are_told_at_once(tmp_path):
 
 def test_a_block_is_pointed_into(tmp_path):
     file = write(tmp_path / "rules.yml", "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: |\n      up\n      > foo(\n")
-    assert f"{file}:7:" in reeve("check", file).stdout
+    assert f"{file}:7:9" in reeve("check", file).stdout
 
 
 # Each stands in an annotation, with `$value` 1234.5 and a label `instance`.
@@ -220,13 +220,11 @@ def test_what_alerts_are_is_a_series_too(tmp_path):
     assert ours.returncode == 0, ours.stdout + ours.stderr
 
 
-@pytest.mark.timeout(600)
 def test_the_shipped_rules_pass_their_own_tests(tmp_path):
     subprocess.run([BINARY, "export", "prometheus", str(tmp_path)], check=True, capture_output=True)
     checked = reeve("check", *sorted((tmp_path / "rules").glob("*.yml")))
     assert checked.returncode == 0, checked.stdout
-    # Days of samples, with a build for debugging on a machine that has other things to do.
-    ours = reeve("test", *sorted((tmp_path / "tests").glob("*.yml")), timeout=500)
+    ours = reeve("test", *sorted((tmp_path / "tests").glob("*.yml")))
     assert ours.returncode == 0, ours.stdout
 
 

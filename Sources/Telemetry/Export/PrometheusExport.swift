@@ -24,10 +24,12 @@ public struct PrometheusExport: Sendable {
             + ShippedRules.entries.flatMap { entry in
                 // Prometheus' own address has no runbooks; that of the first replica has.
                 let file = targets.first.map { entry.file.runbooks(at: "\(scheme)://\($0)") } ?? entry.file
-                return [
-                    ExportFile(path: "rules/\(file.name).yml", text: Self.rules(file)),
-                    ExportFile(path: "tests/\(file.name).yml", text: Self.tests(file, entry.cases)),
-                ]
+                let tests = Dictionary(grouping: entry.cases, by: \.isSlow).sorted { !$0.key && $1.key }
+                return [ExportFile(path: "rules/\(file.name).yml", text: Self.rules(file))]
+                    + tests.map { isSlow, cases in
+                        let name = isSlow ? "\(file.name)-slow" : file.name
+                        return ExportFile(path: "tests/\(name).yml", text: Self.tests(file, cases, isSlow: isSlow))
+                    }
             }
     }
 
@@ -53,19 +55,22 @@ public struct PrometheusExport: Sendable {
     }
 
     private static func rules(_ file: RuleFile) -> String {
-        "# Rules that Reeve ships; tests/\(file.name).yml proves them.\n" + YAMLDocument.text(file.json)
+        "# Rules that Reeve ships; tests/\(file.name)*.yml prove them.\n" + YAMLDocument.text(file.json)
     }
 
-    static func tests(_ file: RuleFile, _ cases: [RuleCase]) -> String {
+    /// - Parameter isSlow: Whether rules are evaluated as often as the slowest group is, and not each minute: promtool
+    ///   takes half a minute for days of minutes.
+    static func tests(_ file: RuleFile, _ cases: [RuleCase], isSlow: Bool = false) -> String {
         let alerts = file.alerts
         let cases = cases.compactMap { each in
             alerts.first { $0.name == each.alert }.map(each.json)
         }
         let document: JSONValue = [
-            "rule_files": ["../rules/\(file.name).yml".json], "evaluation_interval": "1m",
+            "rule_files": ["../rules/\(file.name).yml".json], "evaluation_interval": isSlow ? "5m" : "1m",
             "tests": .array(cases),
         ]
-        return "# What each alert does with a known history: promtool test rules \(file.name).yml\n"
+        let name = "\(file.name)\(isSlow ? "-slow" : "").yml"
+        return "# What each alert does with a known history: promtool test rules \(name)\n"
             + YAMLDocument.text(document)
     }
 }

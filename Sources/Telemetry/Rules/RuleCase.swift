@@ -24,6 +24,9 @@ public struct RuleCase: Sendable {
 }
 
 extension RuleCase {
+    /// Whether its samples are so far apart that minutes between them bring nothing.
+    var isSlow: Bool { PromQLLexer.duration(interval).map { $0 >= 300_000 } ?? false }
+
     /// - Parameter rule: The alert of that name.
     func json(_ rule: AlertRule) -> JSONValue {
         let inputs = series.map { series -> JSONValue in
