@@ -71,10 +71,10 @@ import Testing
 
 /// The day as it goes by.
 private struct DayOfLife {
-    private static let step = Span.minutes(Int64(1))
-    private static let stepsPerDay = 24 * 60
+    private static let step = Span.seconds(Int64(30))
+    private static let stepsPerDay = 24 * 60 * 2
     private static let loops: Set = ["tasks.sweep", "agents.presence", "schedules.ticks"]
-    private static let leaseSeconds: Int64 = 120
+    private static let leaseSeconds: Int64 = 60
     private static let operatorKey = Principal(keyID: "key_olga", name: "olga", role: .operator_)
     /// Steps that the agent works on a task.
     private static let workSteps = 4
@@ -116,10 +116,10 @@ private struct DayOfLife {
         for step in 0..<Self.stepsPerDay {
             time.set(end - .hours(24) + Span(microseconds: Self.step.microseconds * Int64(step)))
             try await server.tick(Self.loops)
-            if step % 360 == 359 { server.restart() }
-            if step % 30 == 0 { await forsake() }
+            if step % 720 == 719 { server.restart() }
+            if step % 60 == 0 { await forsake() }
             await workOn()
-            try await look(isThorough: step % 60 == 0)
+            try await look(isThorough: step % 120 == 0)
         }
         try await look(isThorough: true)
     }

@@ -12,8 +12,8 @@ struct DrillTerms: Sendable {
     /// Between two beats of the fault, and of what goes on once it is mended.
     var beat = Span.milliseconds(300)
     var calmBeat = Span.milliseconds(300)
-    /// Whether its seconds are a clock's that is moved on where waiting is long. No policy of a drill's is at work then:
-    /// who plays it is also the person who orders and approves what is done.
+    /// Whether its seconds are a clock's that is moved on where waiting is long. No policy of a drill's is at work
+    /// then: who plays it is also the person who orders and approves what is done.
     var isVirtual = false
 
     /// Those of a rule as it is shipped, in the time of a clock that is moved on.
@@ -76,11 +76,16 @@ struct DrillCourse: Sendable {
         let witness = try await DrillWitness(of: drill, by: client)
         let fleet = try await DrillFleet.gather(fault.faulty + [Self.healthy], of: drill, by: client)
         try await fault.prepare(fleet)
-        let outcome: Result<Void, any Error>
-        do { outcome = .success(try await follow(&fault, fleet)) } catch { outcome = .failure(error) }
-        let touched = try await witness.touched(healthy: [fleet.name(Self.healthy)], faulty: fault.faulty.map(fleet.name))
-        board.note { $0.touched = touched }
-        try outcome.get()
+        var failure: (any Error)?
+        do { try await follow(&fault, fleet) } catch { failure = error }
+        do {
+            let touched = try await witness.touched(
+                healthy: [fleet.name(Self.healthy)], faulty: fault.faulty.map(fleet.name))
+            board.note { $0.touched = touched }
+        } catch {
+            failure = failure ?? error
+        }
+        if let failure { throw failure }
     }
 
     private func follow(_ fault: inout any DrillFault, _ fleet: DrillFleet) async throws {
