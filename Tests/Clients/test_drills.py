@@ -5,6 +5,7 @@ import http.server
 import json
 import subprocess
 import threading
+import uuid
 from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 
@@ -61,7 +62,7 @@ class Fleet:
         api = server.api()
         self.agents = [server.make_agent(name) for name in self.NAMES]
         for scope in ("agent:writer", "project:books"):
-            api.call("PUT", f"/api/v1/budgets/{scope}", {"limit": {"usd": 5}}, expect=201)
+            api.call("PUT", f"/api/v1/budgets/{scope}", {"limit": {"usd": 5}}, expect=200)
         # One has a task in hand from before the first drill until behind the last.
         api.create("mill", leaseSeconds=600, timeoutSeconds=600, project="books", type="milling")
         self.beat(self.agents[2], "miller")
@@ -92,7 +93,7 @@ class Fleet:
             for item in agent.claim_all(f"desk-{agent.agent}", limit=5, wait=0):
                 agent.post(f"/api/v1/tasks/{item['task']['id']}/complete", {"fence": item["fence"]}, 200)
             agent.session.post(
-                f"{agent.url}/v1/chat/completions", timeout=20, headers={"x-reeve-session": f"talk-{agent.agent}"},
+                f"{agent.url}/v1/chat/completions", timeout=20, headers={"x-reeve-session": uuid.uuid4().hex},
                 json={"model": "small", "messages": [{"role": "user", "content": "hello"}]},
             ).raise_for_status()  # fmt: skip
         self.kept.beat()
@@ -100,7 +101,7 @@ class Fleet:
     def standing(self):
         """How everything stands that is nobody's drill's: what a drill must leave as it is."""
         api = self.server.api()
-        reasons = ("pausedReason", "drainingReason", "quarantineReason", "agentType", "project")
+        reasons = ("pausedReason", "drainingReason", "quarantineReason", "project")
         mine = [one for one in api.get("/api/v1/agents?limit=500")["items"] if not one["name"].startswith("drill-")]
         return {
             "agents": {one["name"]: [one.get(reason) for reason in reasons] for one in mine},
@@ -158,6 +159,7 @@ def yard(tmp_path_factory):
     let("suggest")
     server.api().call("PUT", "/api/v1/budgets/org", {"limit": {"usd": 100}}, expect=200)
     server.fleet = Fleet(server)
+    server.fleet.work()
     server.standing = server.fleet.standing()
     server.fleet.thread.start()
     yield server
@@ -236,7 +238,7 @@ def test_drills_wake_nobody_and_cost_nobody_anything(yard):
     assert sum(call["cost"]["nanoUSD"] for call in calls if call["model"] == "reeve-drill" and call["cost"]) > 500_000_000
     org = api.get("/api/v1/budgets/org")
     assert 0 < org["settled"]["nanoUSD"] < 100_000_000, org
-    assert set(one["key"] for one in api.get("/api/v1/costs?by=model")["items"]) == {"small"}
+    assert set(one["name"] for one in api.get("/api/v1/costs?by=model")["items"]) == {"small"}
 
 
 def test_a_drill_whose_command_and_server_are_killed_leaves_nothing(yard):
@@ -259,18 +261,22 @@ def killed(yard):
     api = yard.api()
     command = subprocess.Popen(
         [BINARY, "drill", "model-outage", "--url", yard.url, "--key", yard.admin_key],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(),
     )  # fmt: skip
     running = until(lambda: [one for one in api.get("/api/v1/drills")["items"] if not one["endedAt"]])[0]
 
     def acted():
         for incident in api.get("/api/v1/incidents?state=open")["items"]:
             for one in api.get(f"/api/v1/incidents/{incident['id']}/containments")["items"]:
-                if one["state"] == "acted":
+                if one["state"] in ("acting", "acted", "reversing"):
                     return incident["id"]
         return None
 
-    return running, until(acted, 20), command
+    def story():
+        command.kill()
+        return f"that something acts ({command.communicate()[0]}, {api.get('/api/v1/incidents?state=open')['items']})"
+
+    return running, until(acted, 20, story), command
 
 
 def is_over(api, incident):

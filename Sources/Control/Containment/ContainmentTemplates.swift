@@ -56,7 +56,8 @@ enum ContainmentTemplates {
               {{state}}{{#actor}} by {{actor}}{{/actor}}</span>{{#canOperate}}{{#tickPath}} <button class="tiny"
               type="button" data-action="tick" data-post="{{tickPath}}" data-done="Ticked">Tick</button>{{/tickPath}}
               {{/canOperate}}{{#asked}}<div><code>{{asked}}</code></div>{{/asked}}{{#evidence}}<details
-              class="told"><summary>What came</summary><pre>{{evidence}}</pre></details>{{/evidence}}</li>{{/steps}}</ol></div>
+              class="told"><summary>What came</summary><pre>{{evidence}}</pre></details>{{/evidence}}</li>{{/steps}}
+            </ol></div>
           {{/runs}}
           {{^hasRuns}}<p class="pad muted">None was run yet.</p>{{/hasRuns}}
         </div>
