@@ -19,6 +19,19 @@ def pytest_collection(session):
         pytest.exit(f"{BINARY} is not there: build it with `swift build`, or name another one in REEVE_TEST_BINARY.", 2)
 
 
+# Files that take longest come first, so that none of them is what everybody waits for in the end.
+LONGEST = [
+    "test_alert_rules", "test_openapi", "test_drills", "test_batches", "test_judge", "test_model_outage",
+    "test_fault_postgres", "test_budgets", "test_demo", "test_continuation", "test_metrics", "test_export",
+    "test_trace_pages", "test_browser", "test_fault_disk", "test_gateway_metrics",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.module.__name__, len(ranks)))
+
+
 def pytest_generate_tests(metafunc):
     """A test that takes `engine` (most do, through `server`) runs on each engine that its module names."""
     if "engine" in metafunc.fixturenames:

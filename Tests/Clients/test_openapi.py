@@ -144,10 +144,11 @@ def test_random_requests_find_no_way_around_the_description(own_server, tmp_path
         server.url,
         "--header",
         f"Authorization: Bearer {server.make_key(role, **agent)}",
+        # What every boundary of every field is answered with does not depend on who asks.
         "--phases",
-        "examples,coverage,fuzzing",
+        "examples,coverage,fuzzing" if role == "admin" else "examples,fuzzing",
         "--max-examples",
-        "10" if role == "admin" else "3",
+        "6" if role == "admin" else "3",
         "--seed",
         "1",
         "--generation-deterministic",

@@ -66,6 +66,8 @@ struct DrillServiceTests {
             try await base.storage.read { [base] in try base.incidents.known(id, in: $0) }
         }
 
+        func containments(_ incident: String) async throws -> [Containment] { try await base.containments(incident) }
+
         func isSwept() async throws -> Bool {
             try await !base.storage.read { [service] in try service.needsSweep(in: $0) }
         }
@@ -143,6 +145,82 @@ struct DrillServiceTests {
             #expect(try await !bench.incident(incident).isOpen)
             #expect(try await bench.base.agent(agent).isPaused == false)
             #expect(try await bench.isSwept())
+        }
+    }
+
+    @Test("what reaches a drill's own agents alone acts without anybody's yes", arguments: TestEngine.available)
+    func ownPolicy(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.hungAgent)
+            let agent = "\(drill.prefix)hung"
+            try await bench.base.register(agent, "writer")
+            let incident = try await bench.base.fire("DrillHungAgent", Self.labels(drill, agent: agent))
+            try await bench.sweep()
+            try await bench.sweep()
+            let made = try await bench.containments(incident)
+            #expect(made.map(\.state) == [.acting] && made[0].origin == .plan)
+            #expect(made[0].decidedBy == drill.policy.actor)
+            try await bench.base.act()
+            #expect(try await bench.base.agent(agent).isPaused)
+            #expect(try await !bench.base.agent("writer").isPaused)
+            // It is none of what Reeve may do alone to the fleet within an hour.
+            let alone = try await bench.base.storage.read { [bench] in
+                try bench.base.service.store.actedAlone(since: drill.startedAt, in: $0)
+            }
+            #expect(alone == 0)
+            // What was taken back is not done again while the alert fires on.
+            try await bench.base.storage.write { [base = bench.base] in
+                _ = try base.service.reverse(made[0].id.text, by: Self.ada, in: $0)
+            }
+            try await bench.base.act()
+            try await bench.sweep()
+            #expect(try await bench.containments(incident).map(\.state) == [.reversed])
+            #expect(try await !bench.base.agent(agent).isPaused)
+        }
+    }
+
+    @Test("what would reach others waits for somebody", arguments: TestEngine.available)
+    func others(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.loopingAgent)
+            let agent = "\(drill.prefix)looper"
+            try await bench.base.register(agent, "writer")
+            let incident = try await bench.base.fire(
+                "DrillLoopingAgent", Self.labels(drill, agent: agent), mode: .infiniteLoop)
+            _ = try await bench.base.fire(
+                "DrillLoopingAgent", Self.labels(drill, agent: "writer"), mode: .infiniteLoop)
+            try await bench.sweep()
+            try await bench.base.act()
+            #expect(try await bench.base.agent(agent).isPaused)
+            #expect(try await !bench.base.agent("writer").isPaused)
+            let waiting = try await bench.containments(incident).filter(\.state.isOpen)
+            #expect(waiting.count == 1 && waiting[0].steps.allSatisfy { $0.order[.agents] != [agent] })
+        }
+    }
+
+    @Test("what takes back a person's act is asked of a person", arguments: TestEngine.available)
+    func asks(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.queueBackup)
+            let worker = "\(drill.prefix)worker"
+            try await bench.base.storage.write { [agents = bench.base.base.agents] in
+                var draft = AgentDraft(name: worker)
+                draft.project = drill.project
+                _ = try agents.register(draft, by: Self.ada, in: $0)
+                _ = try agents.direct(.pause, worker, reason: "by mistake", by: Self.ada, in: $0)
+            }
+            let incident = try await bench.base.fire(
+                "DrillQueueBackup", [("queue", "\(drill.prefix)piles"), ("drill", drill.id.text)])
+            try await bench.sweep()
+            try await bench.sweep()
+            let asked = try await bench.containments(incident)
+            #expect(asked.map(\.state) == [.asked] && asked[0].steps.map(\.order.action) == [.resumeAgent])
+            #expect(try await bench.base.agent(worker).isPaused)
+            try await bench.base.storage.write { [base = bench.base] in
+                _ = try base.service.approve(asked[0].id.text, by: Self.ada, in: $0)
+            }
+            try await bench.base.act()
+            #expect(try await !bench.base.agent(worker).isPaused)
         }
     }
 

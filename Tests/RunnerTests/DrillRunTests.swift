@@ -95,4 +95,46 @@ struct DrillRunTests {
             fleet.others(in: both)
                 == ["writer", "small", "target:main/small", "budget:org", "queue:drill-99999999-piles"])
     }
+
+    @Test("whoever is touched while a drill runs is named, of all agents, and nobody else is")
+    func witness() async throws {
+        func event(_ agent: String?, _ project: String, _ more: JSONValue = [:]) -> JSONValue {
+            ["seq": 9, "agent": .of(agent), "project": .string(project), "data": more]
+        }
+        let log: [String: [JSONValue]] = [
+            "drill.started": [["seq": 7, "data": ["drillId": "drill_1"]]],
+            "agent.paused": [event("writer", "books"), event("drill-01a2b3c4-spender", "drill-01a2b3c4")],
+            "task.reassigned": [event("reader", "books")], "queue.paused": [event(nil, "", ["queue": "letters"])],
+            "budget.updated": [
+                event(nil, "books", ["scope": "project:books"]),
+                event("drill-01a2b3c4-spender", "", ["scope": "agent:drill-01a2b3c4-spender"]),
+            ],
+            "budget.created": [event(nil, "drill-01a2b3c4", ["scope": "project:drill-01a2b3c4"])],
+            "task.lease_lost": [event("drill-01a2b3c4-steady", "drill-01a2b3c4"), event("nomad", "books")],
+        ]
+        let transport = DrillTransport { call, before in
+            let path = call.path
+            if path.hasPrefix("/api/v1/agents") {
+                // Of these one was stopped before, and one meanwhile by whatever leaves no event.
+                let later: JSONValue = before == 0 ? .null : "out of sight"
+                return DrillTransport.reply(
+                    200,
+                    [
+                        "items": [
+                            ["name": "sleeper", "pausedReason": "for the night"],
+                            ["name": "drone", "quarantineReason": later],
+                            ["name": "drill-01a2b3c4-spender", "pausedReason": later],
+                        ]
+                    ])
+            }
+            let type = log.keys.first { path.contains("type=\($0)") } ?? ""
+            return DrillTransport.reply(200, ["items": .array(log[type] ?? [])])
+        }
+        let witness = try await DrillWitness(
+            of: DrillTransport.drill, by: Self.client(transport, FastTime(factor: 100)))
+        let touched = try await witness.touched(
+            healthy: ["drill-01a2b3c4-steady"], faulty: ["drill-01a2b3c4-spender"])
+        #expect(
+            touched == ["budget:project:books", "drill-01a2b3c4-steady", "drone", "queue:letters", "reader", "writer"])
+    }
 }

@@ -8,20 +8,24 @@ import Testing
 
 /// The runner against the whole server, over HTTP: what the fake in memory only claims to be.
 @Suite(.serialized) struct LiveServerTests {
-    private func worker(_ script: String, _ url: String, _ key: String, _ scratch: ScratchFolder) -> WorkLoop {
+    private func worker(
+        _ script: String, _ url: String, _ key: String, _ scratch: ScratchFolder, isOnce: Bool
+    ) -> WorkLoop {
         var settings = WorkSettings(
             words: ["sh", "-c", script], agent: AgentIdentity(name: "crane"), queues: ["q"],
             inherited: ["PATH": "/usr/bin:/bin"])
         settings.temporaryDirectory = scratch.path
         settings.stopGrace = .seconds(1)
         settings.finishGrace = .zero
+        settings.isOnce = isOnce
         return WorkLoop(
             settings, client: ReeveClient(url: url, key: key), log: LogFile().writer(.live), deathGuard: nil)
     }
 
-    /// Works until the task is in one of these states, for at most twenty seconds.
+    /// Works until the task is in one of these states, for at most twenty seconds. One that works once does not wait
+    /// for a second task, which takes seconds.
     private func work(
-        _ script: String, on app: AppClient, task: JSONValue,
+        _ script: String, on app: AppClient, task: JSONValue, isOnce: Bool = false,
         meanwhile: @escaping @Sendable (ReeveClient, String) async throws -> Void = { _, _ in },
         until states: String...
     ) async throws -> (task: JSONValue, reeve: ReeveClient) {
@@ -29,7 +33,7 @@ import Testing
         let reeve = ReeveClient(url: app.url, key: try await app.key(.operator_))
         let id = try #require(try await reeve.post("/api/v1/tasks", task)["id"]?.string)
         let stop = Promise<StopReason>()
-        let loop = worker(script, app.url, try await app.key(.agent, agent: "crane"), scratch)
+        let loop = worker(script, app.url, try await app.key(.agent, agent: "crane"), scratch, isOnce: isOnce)
         async let status = loop.run(until: stop)
         try await meanwhile(reeve, id)
         var shown: JSONValue = .null
@@ -52,7 +56,7 @@ import Testing
                 echo '{"words":3}'
                 """
             let (task, reeve) = try await work(
-                script, on: app, task: ["queue": "q", "title": "T", "input": ["n": 1]], until: "done")
+                script, on: app, task: ["queue": "q", "title": "T", "input": ["n": 1]], isOnce: true, until: "done")
             #expect(task["output"] == ["words": 3] && task["agent"] == "crane")
             let files = try #require(task["deliverables"]?.array)
             #expect(files.compactMap { $0["name"]?.string }.sorted() == ["empty.txt", "sub-noise.bin", "task.json"])
@@ -67,7 +71,8 @@ import Testing
     @Test func aReviewedTaskWaitsForItsReviewer() async throws {
         try await withApp(world: .live) { app in
             let (task, reeve) = try await work(
-                "echo draft", on: app, task: ["queue": "q", "title": "T", "review": true], until: "in_review")
+                "echo draft", on: app, task: ["queue": "q", "title": "T", "review": true], isOnce: true,
+                until: "in_review")
             let sha256 = try #require(task["submission"]?["sha256"]?.string)
             #expect(sha256 == Digest.sha256("draft\n"))
             let path = ReeveClient.path("api", "v1", "tasks", task["id"]?.string ?? "", "review")

@@ -51,10 +51,8 @@ struct AgentScenarioTests {
         APIScenario("an ingest key reads nothing", .get, "/api/v1/agents", as: .ingest, expect: 403, "forbidden"),
     ]
 
-    @Test("answers as the table says, and nothing else happens", arguments: rows)
-    func answers(_ row: APIScenario) async throws {
-        try await withApp { try await row.run(on: $0) }
-    }
+    @Test("answers as the table says, and nothing else happens")
+    func answers() async throws { try await APIScenario.run(Self.rows) }
 
     @Test("no event that Reeve writes can be sent by an agent", arguments: EventCatalog.events.map(\.type))
     func reserves(_ type: String) {

@@ -115,15 +115,20 @@ struct AlertmanagerScenarioTests {
         Row("nor can be ended", "DELETE", "/api/v2/silence/x", as: .operator_, expect: 404),
     ]
 
-    @Test("answers as the table says", arguments: rows)
-    func answers(_ row: Row) async throws {
-        try await withApp { client in
-            let key = try await client.key(row.role)
-            let reply = try await client.send(row.method, row.path, key: key, body: row.body.map { Array($0.utf8) })
-            #expect(reply.status == row.status, "\(reply.text)")
-            #expect(row.contains.isEmpty || reply.text.contains(row.contains), "\(reply.text)")
-            if row.status >= 400 { #expect(reply.json.string != nil, "\(reply.text)") }
-        }
+    @Test("answers as the table says")
+    func answers() async throws {
+        // What is refused or only reads leaves nothing behind for the rows after it.
+        let isQuiet = { @Sendable (row: Row) in row.status >= 400 || row.method == "GET" }
+        try await withApp { client in for row in Self.rows where isQuiet(row) { try await Self.check(row, client) } }
+        for row in Self.rows where !isQuiet(row) { try await withApp { try await Self.check(row, $0) } }
+    }
+
+    private static func check(_ row: Row, _ client: AppClient) async throws {
+        let key = try await client.key(row.role)
+        let reply = try await client.send(row.method, row.path, key: key, body: row.body.map { Array($0.utf8) })
+        #expect(reply.status == row.status, "\(row.name): \(reply.text)")
+        #expect(row.contains.isEmpty || reply.text.contains(row.contains), "\(row.name): \(reply.text)")
+        if row.status >= 400 { #expect(reply.json.string != nil, "\(row.name): \(reply.text)") }
     }
 
     @Test("what fires is found, suppressed by a silence, and ends", arguments: TestEngine.available)
@@ -255,8 +260,8 @@ struct AlertmanagerScenarioTests {
             "forbidden"),
     ]
 
-    @Test("receivers and attempts", arguments: notifications)
-    func receivers(_ row: APIScenario) async throws { try await withApp { try await row.run(on: $0) } }
+    @Test("receivers and attempts")
+    func receivers() async throws { try await APIScenario.run(Self.notifications) }
 
     @Test("a receiver on this machine is told only where that is allowed", arguments: [true, false])
     func privateAddress(_ isAllowed: Bool) async throws {

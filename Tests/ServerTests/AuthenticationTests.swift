@@ -166,10 +166,8 @@ struct KeyScenarioTests {
             expect: 403, "forbidden"),
     ]
 
-    @Test("answers as the table says, and nothing else happens", arguments: rows)
-    func answers(_ row: APIScenario) async throws {
-        try await withApp { try await row.run(on: $0) }
-    }
+    @Test("answers as the table says, and nothing else happens")
+    func answers() async throws { try await APIScenario.run(Self.rows) }
 
     @Test("a secret is shown once, and is in no file and no row", arguments: TestEngine.available)
     func secrets(_ engine: TestEngine) async throws {

@@ -54,10 +54,8 @@ struct CallScenarioTests {
             "nothing is written here", .post, "/api/v1/calls", as: .admin, "{}", expect: 405, "method_not_allowed"),
     ]
 
-    @Test("answers as the table says, and nothing else happens", arguments: rows)
-    func answers(_ row: APIScenario) async throws {
-        try await withApp { try await row.run(on: $0) }
-    }
+    @Test("answers as the table says, and nothing else happens")
+    func answers() async throws { try await APIScenario.run(Self.rows) }
 
     private static func call(_ client: AppClient, _ change: (inout Call) -> Void = { _ in }) -> Call {
         var call = Call(

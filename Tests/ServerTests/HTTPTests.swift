@@ -262,10 +262,8 @@ struct HTTPTests {
         APIScenario("ready", .get, "/ready", as: nil, expect: 200),
     ]
 
-    @Test("answers as the table says, and nothing else happens", arguments: rows)
-    func answers(_ row: APIScenario) async throws {
-        try await withApp { try await row.run(on: $0) }
-    }
+    @Test("answers as the table says, and nothing else happens")
+    func answers() async throws { try await APIScenario.run(Self.rows) }
 
     @Test("a key's rate is bounded, and so is a stranger's address")
     func rates() async throws {

@@ -63,8 +63,8 @@ struct IncidentScenarioTests {
             "a report of nothing", .get, "\(path)/report", as: .viewer, expect: 200, contains: [#""incidents":0"#]),
     ]
 
-    @Test("answers as the table says", arguments: rows)
-    func answers(_ row: APIScenario) async throws { try await withApp { try await row.run(on: $0) } }
+    @Test("answers as the table says")
+    func answers() async throws { try await APIScenario.run(Self.rows) }
 
     private static func open(_ client: AppClient, _ key: String, _ title: String = "It broke") async throws -> String {
         let reply = try await client.post(

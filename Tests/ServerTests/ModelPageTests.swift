@@ -146,10 +146,8 @@ struct ModelPageTests {
             ]),
     ]
 
-    @Test("answers as the table says, and nothing else happens", arguments: rows)
-    func answers(_ row: APIScenario) async throws {
-        try await withApp { try await row.run(on: $0) }
-    }
+    @Test("answers as the table says, and nothing else happens")
+    func answers() async throws { try await APIScenario.run(Self.rows) }
 
     @Test("Metrics of the house follow the store", arguments: TestEngine.available)
     func house(_ engine: TestEngine) async throws {

@@ -54,18 +54,18 @@ struct NameLookupTests {
         }
     }
 
-    @Test(
-        "this machine is not reached by another spelling of its address",
-        arguments: [
+    @Test("this machine is not reached by another spelling of its address")
+    func spellings() async throws {
+        let hosts = [
             "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-            "localhost",
-            "LOCALHOST", "localhost.", "%6cocalhost", "0", "0.0.0.0", "[::]",
-        ])
-    func spellings(_ host: String) async throws {
+            "localhost", "LOCALHOST", "localhost.", "%6cocalhost", "0", "0.0.0.0", "[::]",
+        ]
         try await withApp { client in
-            let request = NotificationRequest(url: "http://\(host):\(client.port)/no/door", json: [:])
-            let outcome = await NotificationTransport().send(request)
-            #expect(outcome.status == nil && outcome.state != .delivered, "\(outcome)")
+            for host in hosts {
+                let request = NotificationRequest(url: "http://\(host):\(client.port)/no/door", json: [:])
+                let outcome = await NotificationTransport().send(request)
+                #expect(outcome.status == nil && outcome.state != .delivered, "\(host): \(outcome)")
+            }
         }
     }
 

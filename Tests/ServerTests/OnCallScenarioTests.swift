@@ -120,8 +120,10 @@ struct OnCallScenarioTests {
             "an override that is not there", .delete, "\(overrides)/cover_1", as: .operator_, expect: 404, "not_found"),
     ]
 
-    @Test("answers as the table says", arguments: rows)
-    func answers(_ row: APIScenario) async throws { try await Self.withOnCall { try await row.run(on: $0) } }
+    @Test("answers as the table says")
+    func answers() async throws {
+        try await APIScenario.run(Self.rows) { try await Self.withOnCall(Self.file, .sqlite, $0) }
+    }
 
     @Test("an override changes who is on call, on the page too, and goes again", arguments: TestEngine.available)
     func override(_ engine: TestEngine) async throws {

@@ -56,8 +56,8 @@ struct RetentionScenarioTests {
             "not_found"),
     ]
 
-    @Test("answers as the table says", arguments: rows)
-    func answers(_ row: APIScenario) async throws { try await withApp { try await row.run(on: $0) } }
+    @Test("answers as the table says")
+    func answers() async throws { try await APIScenario.run(Self.rows) }
 
     private static func send(_ client: AppClient, trace: String, user: String, key: String) async throws {
         let body: JSONValue = [

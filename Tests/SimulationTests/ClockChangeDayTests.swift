@@ -55,7 +55,10 @@ import Testing
             ]),
     ]
 
-    @Test("schedules fire once each, and only silence costs a lease", arguments: days, TestEngine.available)
+    /// Each day on one engine, and each engine with one of them: that they agree is the simulation's to prove.
+    private static let runs = zip(days, [TestEngine.available.first, TestEngine.available.last].compactMap(\.self))
+
+    @Test("schedules fire once each, and only silence costs a lease", arguments: runs)
     func passes(_ day: Day, _ engine: TestEngine) async throws {
         try await TestStorage.withLocation(engine) { location in
             var life = try DayOfLife(day, engine, location)

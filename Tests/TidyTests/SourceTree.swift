@@ -11,6 +11,7 @@ struct SourceFile {
     let code: [(number: Int, text: String)]
 
     var name: String { (path as NSString).lastPathComponent }
+    var folder: String { (path as NSString).deletingLastPathComponent }
     var module: String { String(path.split(separator: "/").dropFirst().first ?? "") }
 
     init(path: String, text: String) {

@@ -19,7 +19,7 @@ enum ContainmentTemplates {
                   class="muted">{{state}}: {{words}}</span>{{#outcomes}}<div
                   class="muted">{{target}}: {{word}} {{detail}}</div>{{/outcomes}}{{#more}}<div
                   class="muted">{{more}}</div>{{/more}}</div>{{/steps}}</td>
-                <td data-label="By">{{by}}{{#decided}}<span
+                <td class="who" data-label="By">{{by}}{{#decided}}<span
                   class="second">decided by {{decided}}</span>{{/decided}}{{#reversed}}<span
                   class="second">taken back by {{reversed}}</span>{{/reversed}}</td>
                 <td class="num nowrap" data-label="When">{{#created}}{{> time}}{{/created}}{{#expires}}<span
@@ -36,7 +36,7 @@ enum ContainmentTemplates {
           {{/hasAny}}
           {{^hasAny}}<p class="pad muted">Nothing is proposed.</p>{{/hasAny}}
           <p class="pad small"><a class="link" href="/containments">All that is in force</a></p>
-          <details class="pad"><summary>Actions</summary><ul class="plain">{{#actions}}<li><b>{{title}}</b>
+          <details class="pad told"><summary>All actions</summary><ul class="plain">{{#actions}}<li><b>{{title}}</b>
             <code>{{name}}</code> {{#absence}}<span class="muted">Not there yet. {{absence}}</span>{{/absence}}
             {{^absence}}<span class="muted">on {{parameter}}</span>{{/absence}}</li>{{/actions}}</ul></details>
         </div>
@@ -57,8 +57,9 @@ enum ContainmentTemplates {
             <ol>{{#steps}}<li data-kind="{{kind}}"><b>{{title}}</b> <span class="muted">{{kind}},
               {{state}}{{#actor}} by {{actor}}{{/actor}}</span>{{#canOperate}}{{#tickPath}} <button class="tiny"
               type="button" data-action="tick" data-post="{{tickPath}}" data-done="Ticked">Tick</button>{{/tickPath}}
-              {{/canOperate}}{{#asked}}<div><code>{{asked}}</code></div>{{/asked}}{{#evidence}}<details><summary>What
-              came</summary><pre>{{evidence}}</pre></details>{{/evidence}}</li>{{/steps}}</ol></div>
+              {{/canOperate}}{{#asked}}<div><code>{{asked}}</code></div>{{/asked}}{{#evidence}}<details
+              class="told"><summary>What came</summary><pre>{{evidence}}</pre></details>{{/evidence}}</li>{{/steps}}
+            </ol></div>
           {{/runs}}
           {{^hasRuns}}<p class="pad muted">None was run yet.</p>{{/hasRuns}}
         </div>

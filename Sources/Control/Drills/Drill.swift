@@ -83,7 +83,8 @@ extension Drill.Kind {
     func condition(prefix: String, model: String) -> String {
         switch self {
         case .modelOutage:
-            #"min by (provider, model) (label_replace(reeve_model_breaker_state{model="\#(model)"}, "#
+            // Its calls reach one replica: another one's breaker, or what is left of one that is gone, is closed.
+            #"max by (provider, model) (label_replace(reeve_model_breaker_state{model="\#(model)"}, "#
                 + #""provider", "$1", "target", "([^/]+)/.*")) == 2"#
         case .hungAgent:
             "time() - max by (agent_type, agent) "

@@ -3,21 +3,16 @@ import Telemetry
 
 /// Begins and ends drills: for as long as one runs, rules tightened to seconds look for its fault.
 public struct DrillService: Sendable, TemporaryRules {
-    private let store = DrillStore()
+    let store = DrillStore()
     private let ground: any DrillGround
-    private let incidents: IncidentService
-    private let containments: ContainmentService
+    let incidents: IncidentService
+    let containments: ContainmentService
     private let model: String
     private let events: Events
     private let audit: AuditService
-    private let world: World
+    let world: World
 
     /// - Parameter model: The model of drills.
-    /// Forgets drills that ended before a moment and of which nothing is left; says how many.
-    static func forget(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
-        try DrillStore().forget(before: time, limit: limit, in: transaction)
-    }
-
     public init(
         ground: any DrillGround, incidents: IncidentService, containments: ContainmentService, model: String,
         events: Events, audit: AuditService, world: World
@@ -27,6 +22,11 @@ public struct DrillService: Sendable, TemporaryRules {
         self.events = events
         self.audit = audit
         self.world = world
+    }
+
+    /// Forgets drills that ended before a moment and of which nothing is left; says how many.
+    static func forget(before time: Timestamp, limit: Int, in transaction: Transaction) throws -> Int {
+        try DrillStore().forget(before: time, limit: limit, in: transaction)
     }
 
     func start(_ kind: Drill.Kind, by principal: Principal, in transaction: Transaction) throws -> Drill {
@@ -67,8 +67,10 @@ public struct DrillService: Sendable, TemporaryRules {
         return drill
     }
 
-    /// Ends what nobody ended, and removes what could not be removed before.
+    /// Contains what the drill that runs brought about, ends what nobody ended, and removes what could not be removed
+    /// before.
     func sweep(in transaction: Transaction) throws {
+        try contain(in: transaction)
         if let drill = try store.running(in: transaction), drill.expiresAt <= world.now {
             try end(drill.id, by: .system, in: transaction)
         }
@@ -121,7 +123,10 @@ public struct DrillService: Sendable, TemporaryRules {
     }
 
     func needsSweep(in transaction: Transaction) throws -> Bool {
-        if let drill = try store.running(in: transaction) { return drill.expiresAt <= world.now }
+        if let drill = try store.running(in: transaction) {
+            if drill.expiresAt <= world.now { return true }
+            return try !incidents.open(about: drill.subject, in: transaction).isEmpty
+        }
         return try !store.unclear(in: transaction).isEmpty
     }
 

@@ -55,7 +55,10 @@ enum IncidentPageTemplates {
         {{> incident-head}}
         <div class="columns">
           <div class="stack">
-            <section class="panel early" id="incident-status" aria-labelledby="incident-status-title">
+            {{#sections}}<section class="panel early" id="incident-{{id}}" aria-labelledby="incident-{{id}}-title">
+              <header><h2 id="incident-{{id}}-title">{{title}}</h2></header>
+              {{#view}}{{> *template}}{{/view}}</section>{{/sections}}
+            <section class="panel" id="incident-status" aria-labelledby="incident-status-title">
               <header><h2 id="incident-status-title">For stakeholders</h2>{{#status}}<span class="end">by
                 {{statusBy}}, {{#statusAt}}{{> time}}{{/statusAt}}</span>{{/status}}</header>
               {{#status}}<p class="said-aloud" id="incident-told">{{status}}</p>{{/status}}
@@ -67,9 +70,6 @@ enum IncidentPageTemplates {
                   placeholder="What is affected, what is done about it, when there is more to say"></textarea>
                 <div class="row"><button type="submit">Tell</button></div></form>{{/canOperate}}
             </section>
-            {{#sections}}<section class="panel" id="incident-{{id}}" aria-labelledby="incident-{{id}}-title">
-              <header><h2 id="incident-{{id}}-title">{{title}}</h2></header>
-              {{#view}}{{> *template}}{{/view}}</section>{{/sections}}
         {{> incident-timeline}}
         {{> incident-postmortem}}
           </div>
@@ -114,6 +114,14 @@ enum IncidentPageTemplates {
     static let evidence = PageTemplate(
         "incident-evidence",
         #"""
+        <section class="panel first" id="incident-alerts" aria-labelledby="incident-alerts-title">
+          <header><h2 id="incident-alerts-title">Alerts</h2></header>
+          {{#hasAlerts}}<ul class="causes">{{#alerts}}<li data-alert="{{fingerprint}}"><b>{{name}}</b><span
+            class="state" data-state="{{state}}">{{stateLabel}}</span><span
+              class="second"><span>{{summary}}</span>{{#times}}<span>{{times}}</span>{{/times}}
+                <span>{{#since}}{{> time}}{{/since}}</span></span></li>{{/alerts}}</ul>{{/hasAlerts}}
+          {{^hasAlerts}}<div class="empty">No alert told of it.</div>{{/hasAlerts}}
+        </section>
         <section class="panel early" id="incident-assessment" aria-labelledby="incident-assessment-title">
           <header><h2 id="incident-assessment-title">Infrastructure or behaviour?</h2></header>
           <div class="pad"><b id="incident-nature">{{nature}}</b> <span class="muted">{{confidence}}</span></div>
@@ -135,14 +143,6 @@ enum IncidentPageTemplates {
         <section class="panel" id="incident-impact" aria-labelledby="incident-impact-title">
           <header><h2 id="incident-impact-title">Impact</h2></header>
           <dl class="facts">{{#impact}}<dt>{{name}}</dt><dd>{{value}}</dd>{{/impact}}</dl>
-        </section>
-        <section class="panel early" id="incident-alerts" aria-labelledby="incident-alerts-title">
-          <header><h2 id="incident-alerts-title">Alerts</h2></header>
-          {{#hasAlerts}}<ul class="causes">{{#alerts}}<li data-alert="{{fingerprint}}"><b>{{name}}</b><span
-            class="state" data-state="{{state}}">{{stateLabel}}</span><span
-              class="second"><span>{{summary}}</span>{{#times}}<span>{{times}}</span>{{/times}}
-                <span>{{#since}}{{> time}}{{/since}}</span></span></li>{{/alerts}}</ul>{{/hasAlerts}}
-          {{^hasAlerts}}<div class="empty">No alert told of it.</div>{{/hasAlerts}}
         </section>
         <section class="panel screen-only" id="incident-traces" aria-labelledby="incident-traces-title">
           <header><h2 id="incident-traces-title">Of its time</h2><span class="end">{{#links}}<a class="link"

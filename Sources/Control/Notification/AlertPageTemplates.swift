@@ -11,7 +11,7 @@ enum AlertPageTemplates {
         {{#sections}}
         <section class="panel spaced" id="alerts-{{id}}" aria-labelledby="alerts-{{id}}-title">
           <header><h2 id="alerts-{{id}}-title">{{heading}}</h2><span class="sub">{{count}}</span></header>
-          <table class="table cards">
+          <table class="table cards fixed alerts">
             <thead><tr><th>Alert</th><th>State</th><th>Labels</th><th class="num">Since</th><th></th></tr></thead>
             <tbody>{{#rows}}{{> alert-row}}{{/rows}}</tbody>
           </table>
@@ -26,7 +26,7 @@ enum AlertPageTemplates {
             <tbody>{{#silences}}
               <tr data-silence="{{id}}"><td class="title">{{matchers}}{{#isPending}}<span
                 class="second">has not begun</span>{{/isPending}}</td><td data-label="Comment">{{comment}}</td>
-                <td data-label="By">{{by}}</td>
+                <td class="who" data-label="By">{{by}}</td>
                 <td class="num nowrap" data-label="Ends">{{#ends}}{{> time}}{{/ends}}</td>
                 <td class="acts">{{#canOperate}}<button class="tiny" type="button" data-action="unsilence"
                   data-delete="{{apiPath}}" data-done="The silence ended">End</button>{{/canOperate}}</td>
@@ -41,7 +41,8 @@ enum AlertPageTemplates {
         "alert-row",
         #"""
         <tr data-alert="{{name}}" data-state="{{state}}"><td class="title"><b>{{name}}</b>{{#severity}} <span
-          class="muted">{{severity}}</span>{{/severity}}<span class="second">{{summary}}</span></td>
+          class="grade" data-state="{{severity}}">{{severity}}</span>{{/severity}}<span
+          class="second">{{summary}}</span></td>
           <td data-label="State">{{> state}}{{#reason}}<span class="second muted">{{reason}}</span>{{/reason}}</td>
           <td data-label="Labels">{{#labels}}<code class="small">{{.}}</code> {{/labels}}</td>
           <td class="num nowrap" data-label="Since">{{#since}}{{> time}}{{/since}}{{#ended}}<span

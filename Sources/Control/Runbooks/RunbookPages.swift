@@ -113,7 +113,7 @@ enum RunbookPageTemplates {
           the runbooks are as before.
           <code>{{fault}}</code></p>{{/fault}}
         <section class="panel" id="runbook-list" aria-label="Runbooks">
-          <table class="table cards">
+          <table class="table cards fixed runbooks">
             <thead><tr><th>Runbook</th><th>Alerts</th><th>Mode</th><th>Actions</th><th>From</th></tr></thead>
             <tbody>{{#runbooks}}<tr data-runbook="{{name}}" data-row><td class="title"><a class="open"
               href="{{path}}">{{name}}</a><span class="second">{{title}}</span></td><td

@@ -28,6 +28,8 @@ public final class ModelGateway: Sendable {
     let embeddings = EmbeddingBatches()
     let judges = JudgeDesk()
     let runs: RunWatch
+    /// The system's certificates, read once.
+    private static let tls = try? NIOSSLContext(configuration: .makeClientConfiguration())
     private let tls: NIOSSLContext?
     /// Made by each loop when it first asks.
     private let pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>]
@@ -78,7 +80,7 @@ public final class ModelGateway: Sendable {
         }
         self.entries = entries
         runs = RunWatch(settings.loops)
-        tls = try? NIOSSLContext(configuration: .makeClientConfiguration())
+        tls = Self.tls
         var pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool?>] = [:]
         for loop in eventLoops.makeIterator() { pools[ObjectIdentifier(loop)] = .makeEmptyBox(eventLoop: loop) }
         self.pools = pools

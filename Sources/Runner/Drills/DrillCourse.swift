@@ -12,7 +12,8 @@ struct DrillTerms: Sendable {
     /// Between two beats of the fault, and of what goes on once it is mended.
     var beat = Span.milliseconds(300)
     var calmBeat = Span.milliseconds(300)
-    /// Whether its seconds are a clock's that is moved on where waiting is long.
+    /// Whether its seconds are a clock's that is moved on where waiting is long. No policy of a drill's is at work
+    /// then: who plays it is also the person who orders and approves what is done.
     var isVirtual = false
 
     /// Those of a rule as it is shipped, in the time of a clock that is moved on.
@@ -22,6 +23,11 @@ struct DrillTerms: Sendable {
         (self.alert, self.bounds, self.beat, self.calmBeat) = (alert, bounds, beat, calmBeat)
         label = ("alertname", alert)
         isVirtual = true
+    }
+
+    /// Whether Reeve decided by itself: by its settings, or by what a drill lets it do with its own.
+    func isPolicy(_ decider: String) -> Bool {
+        decider == "reeve" || (label.name == "drill" && decider == "operator:\(label.value)")
     }
 
     /// Those of a drill as its server describes it: rules tightened to seconds.
@@ -67,11 +73,19 @@ struct DrillCourse: Sendable {
 
     func run() async throws {
         var fault = fault
+        let witness = try await DrillWitness(of: drill, by: client)
         let fleet = try await DrillFleet.gather(fault.faulty + [Self.healthy], of: drill, by: client)
         try await fault.prepare(fleet)
-        try await follow(&fault, fleet)
-        let touched = try await touched(fleet)
-        board.note { $0.touched += touched }
+        var failure: (any Error)?
+        do { try await follow(&fault, fleet) } catch { failure = error }
+        do {
+            let touched = try await witness.touched(
+                healthy: [fleet.name(Self.healthy)], faulty: fault.faulty.map(fleet.name))
+            board.note { $0.touched = touched }
+        } catch {
+            failure = failure ?? error
+        }
+        if let failure { throw failure }
     }
 
     private func follow(_ fault: inout any DrillFault, _ fleet: DrillFleet) async throws {
@@ -92,7 +106,7 @@ struct DrillCourse: Sendable {
         var isOrdered = false
         while board.report.containedAfter == nil, since(start) < Double(bounds.contain) {
             try await round(&fault, fleet)
-            if !isOrdered, let order = fault.order(fleet) {
+            if terms.isVirtual, !isOrdered, let order = fault.order(fleet) {
                 try await propose(order, incident)
                 isOrdered = true
             }
@@ -150,25 +164,28 @@ struct DrillCourse: Sendable {
             ReeveClient.path("api", "v1", "incidents", incident, "containments"), .object(body))
     }
 
-    /// Lets act what waits for somebody's yes, and says whether something has acted.
-    private func isContained(
-        _ incident: String, _ fleet: DrillFleet
-    ) async throws -> Bool {
+    /// Says whether something has acted and nothing waits. What the server asks a person about is answered in that
+    /// person's stead, where it reaches nobody but the drill's own.
+    private func isContained(_ incident: String, _ fleet: DrillFleet) async throws -> Bool {
         let path = ["api", "v1", "incidents", incident, "containments"]
         let all = try await client.list(path, limit: 100).items
-        for one in all where ["proposed", "asked"].contains(one["state"]?.string) {
+        let asked = terms.isVirtual ? ["proposed", "asked"] : ["asked"]
+        for one in all where asked.contains(one["state"]?.string ?? "") {
             let id = one["id"]?.string ?? ""
             let radius = try await client.get(ReeveClient.path("api", "v1", "containments", id, "preview"))
             let others = fleet.others(in: radius["blastRadius"] ?? .null)
             guard others.isEmpty else {
-                // Somebody else has to say yes to that.
-                board.note { report in report.touched += others.filter { !report.touched.contains($0) } }
+                tell("\(id) would reach \(others.joined(separator: ", ")): somebody else has to say yes to that")
                 continue
             }
             _ = try await client.post(ReeveClient.path("api", "v1", "containments", id, "approve"))
         }
-        return all.contains { $0["state"]?.string == "acted" }
-            && !all.contains { ["proposed", "asked", "acting"].contains($0["state"]?.string) }
+        let acted = all.filter { $0["state"]?.string == "acted" }
+        guard !acted.isEmpty, !all.contains(where: { ["proposed", "asked", "acting"].contains($0["state"]?.string) })
+        else { return false }
+        let isAlone = acted.allSatisfy { terms.isPolicy($0["decidedBy"]?.string ?? "") }
+        board.note { $0.containedBy = isAlone ? .policy : .person }
+        return true
     }
 
     /// Ends the fault, and takes back what was done against it.
@@ -204,16 +221,6 @@ struct DrillCourse: Sendable {
         let bytes = try await client.bytes(ReeveClient.path("api", "v1", "incidents", incident, "postmortem"))
         let text = String(decoding: bytes, as: UTF8.self)
         return ["## Impact", "## Timeline", "## Contributing factors", "## Action items"].allSatisfy(text.contains)
-    }
-
-    /// Healthy agents that somebody paused, set apart or took a task from.
-    private func touched(_ fleet: DrillFleet) async throws -> [String] {
-        let name = fleet.name(Self.healthy)
-        let events = try await client.list(["api", "v1", "events"], query: [("agent", name)], limit: 5_000).items
-        let harm: Set<String> = [
-            "agent.paused", "agent.quarantined", "agent.draining", "task.held", "task.canceled", "task.lease_lost",
-        ]
-        return events.contains { harm.contains($0["type"]?.string ?? "") } ? [name] : []
     }
 }
 

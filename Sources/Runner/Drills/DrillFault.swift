@@ -8,7 +8,8 @@ protocol DrillFault: Sendable {
     mutating func prepare(_ fleet: DrillFleet) async throws
     /// One beat of the fault; called several times a second, and what is refused meanwhile is part of it.
     mutating func provoke(_ fleet: DrillFleet) async throws
-    /// An action for an incident that has no plan of its own; `nil` where there is one.
+    /// What a person orders where the rules that are shipped have no plan; `nil` where they have one. Under a drill's
+    /// own rules the server plans all of it.
     func order(_ fleet: DrillFleet) -> JSONValue?
     /// Ends the fault itself, as somebody would who fixed it.
     mutating func mend(_ fleet: DrillFleet) async throws

@@ -10,15 +10,25 @@ public struct DrillReport: Sendable {
     /// Seconds from the fault on; `nil` where it was not reached.
     public var detectedAfter: Double?
     public var containedAfter: Double?
+    /// Who let act what contained it; `nil` where nothing did.
+    public var containedBy: Decider?
     public var recoveredAfter: Double?
     public var hasPostmortem = false
     public var faulty: [String] = []
     public var healthy: [String] = []
-    /// Healthy agents that were touched.
+    /// Agents that were touched, of all that there are but the faulty ones; and queues and budgets of others.
     public var touched: [String] = []
 
     /// Whether its seconds are a clock's that was moved on.
     public var isVirtual = false
+
+    /// Who says yes to what is done.
+    public enum Decider: String, Sendable {
+        /// Reeve, as the settings or the drill let it.
+        case policy
+        /// A person, in whose stead the drill's command answers.
+        case person
+    }
 
     init(drill: String) { self.drill = drill }
 
@@ -48,6 +58,7 @@ extension DrillReport: JSONConvertible {
             ],
             "detected": .bool(detectedAfter != nil), "detectedAfterSeconds": seconds(detectedAfter),
             "contained": .bool(containedAfter != nil), "containedAfterSeconds": seconds(containedAfter),
+            "containedBy": .of(containedBy?.rawValue),
             "recovered": .bool(recoveredAfter != nil), "recoveredAfterSeconds": seconds(recoveredAfter),
             "postmortem": .bool(hasPostmortem),
             "agents": ["faulty": .list(faulty), "healthy": .list(healthy), "touched": .list(touched)],

@@ -1,20 +1,38 @@
 import Control
 import Kernel
+import Synchronization
 
 /// `openapi.json` (OpenAPI 3.1), made from the routes themselves, so that it cannot say less or more than they do.
-struct OpenAPI {
+struct OpenAPI: Sendable {
     let described: [Route]
     let schemas: [(name: String, schema: JSONValue)]
 
+    /// The document's bytes, made when somebody first asks for them: most servers start and are never asked.
+    private final class Page: Sendable {
+        private let openAPI: OpenAPI
+        private let made = Mutex<[UInt8]?>(nil)
+
+        init(_ openAPI: OpenAPI) { self.openAPI = openAPI }
+
+        var bytes: [UInt8] {
+            made.withLock { made in
+                if let made { return made }
+                let bytes = openAPI.document.bytes
+                made = bytes
+                return bytes
+            }
+        }
+    }
+
     /// The address that serves the document, to anybody: it holds no secret, and tools read it before they have a key.
     var routes: [Route] {
-        let bytes = document.bytes
+        let page = Page(self)
         return [
             Route(
                 .get, "/api/v1/openapi.json", .open, "This interface as OpenAPI 3.1",
                 shape: RouteShape(reply: ["type": "object"])
             ) { _ in
-                APIReply(status: 200, headers: [("content-type", "application/json")], body: .bytes(bytes))
+                APIReply(status: 200, headers: [("content-type", "application/json")], body: .bytes(page.bytes))
             }
         ]
     }

@@ -26,10 +26,19 @@ public enum ShippedRules {
     ///
     /// - Throws: ``RuleReader/Refusal``, which a test rules out.
     public static func programs() throws(RuleReader.Refusal) -> [(file: String, program: RuleProgram)] {
+        try read.get()
+    }
+
+    /// They are what they are for as long as the process lives: read once.
+    private static let read: Result<[(file: String, program: RuleProgram)], RuleReader.Refusal> = {
         var programs: [(file: String, program: RuleProgram)] = []
         for entry in entries {
-            programs.append((entry.file.name, try RuleReader.read(YAMLDocument.text(entry.file.json))))
+            do throws(RuleReader.Refusal) {
+                programs.append((entry.file.name, try RuleReader.read(YAMLDocument.text(entry.file.json))))
+            } catch {
+                return .failure(error)
+            }
         }
-        return programs
-    }
+        return .success(programs)
+    }()
 }

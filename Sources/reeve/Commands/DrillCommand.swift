@@ -35,7 +35,8 @@ struct DrillCommand: ClientCommand {
         let text = [
             "\(report.drill): \(report.isPassed ? "passed" : "FAILED"), \(report.incident)",
             line("found", report.detectedAfter, report.bounds.detect),
-            line("contained", report.containedAfter, report.bounds.contain),
+            line("contained", report.containedAfter, report.bounds.contain)
+                + (report.containedBy == .person ? ", with a person's yes" : ""),
             line("recovered", report.recoveredAfter, report.bounds.recover),
             report.touched.isEmpty
                 ? "no healthy agent was touched" : "touched: \(report.touched.joined(separator: ", "))",
