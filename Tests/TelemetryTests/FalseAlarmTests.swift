@@ -6,7 +6,7 @@ import Testing
 /// The shipped rules over simulated fleets: how often they fire where nothing is wrong, and how soon where something
 /// is. Each is evaluated as a server does it: at its group's interval, or each minute.
 ///
-/// A healthy day is simulated unless `script/false-alarms` says otherwise, which writes the figures of longer times into
+/// A healthy day is simulated unless `script/false-alarms` says otherwise, which writes figures of longer times into
 /// `docs/reference/alerts.md`; faults are planted in nine days, all of them, always.
 @Suite("False alarms and planted faults", .serialized)
 struct FalseAlarmTests {

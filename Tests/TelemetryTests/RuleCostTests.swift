@@ -60,7 +60,7 @@ struct RuleCostTests {
         return memory
     }
 
-    /// As `Benchmarks/rules` has them: shares of an agent's calls, its gauges, its costs; one in a hundred looks at all.
+    /// As `Benchmarks/rules` has them: shares of an agent's calls, its gauges and costs; one in a hundred is of all.
     private static func rule(_ number: Int) -> String {
         let agent = "agent=\"agent-\(number % agents)\""
         let calls = "agent_tool_calls_total{\(agent)"

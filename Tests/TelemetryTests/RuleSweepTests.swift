@@ -14,7 +14,7 @@ struct RuleSweepTests {
           - {record: "job:share", expr: 'job:rate / ignoring (kind) (sum by (job) (up) > 0)'}
           - {record: "often:wrong", expr: "calls_total / ignoring (n) up"}
           - {alert: Down, expr: "up == 0", for: 2m, labels: {level: '{{ if gt $value 1.0 }}a{{ else }}b{{ end }}'}}
-          - {alert: Kept, expr: "up < 0.5", keep_firing_for: 3m, annotations: {text: "{{ $value }} of {{ $labels.job }}"}}
+          - {alert: Kept, expr: "up < 0.5", keep_firing_for: 3m, annotations: {text: "{{ $value }} {{ $labels.job }}"}}
           - {alert: Twice, expr: "sum by (job) (up) < 2 or sum(up) < 3", labels: {job: x}}
         - name: two
           limit: 1

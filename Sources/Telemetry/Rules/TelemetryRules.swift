@@ -9,7 +9,7 @@ enum TelemetryRules {
     private static let lost =
         #"sum by (signal, outcome) (increase(reeve_telemetry_records_total{outcome=~"rejected|shed"}[5m]))"#
 
-    /// Now and then a record cannot be read, or a burst is shed; what goes on for longer than the window is no accident.
+    /// Now and then a record cannot be read, or a burst is shed; what outlasts the window is no accident.
     static let loss = AlertRule(
         name: "TelemetryLoss", severity: .warning, nature: .infrastructure,
         expression: "\(lost) > 3 and \(lost) / on (signal) group_left () "
