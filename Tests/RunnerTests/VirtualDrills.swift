@@ -14,9 +14,16 @@ struct SteppedTime: TimeSource {
 
     var now: Timestamp { time.now }
 
+    /// Seconds of each beat that pass one by one: what one loop finds, the next one acts upon a second later, whoever
+    /// of those that a beat wakes comes first.
+    private static let settling: Int64 = 4
+
     func sleep(for span: Span) async throws {
-        await time.sleepers(atLeast: sleepers)
-        time.advance(by: span)
+        let singly = span > .seconds(2 * Self.settling) ? Self.settling : 0
+        for step in [span - .seconds(singly)] + (0..<singly).map({ _ in Span.seconds(1) }) {
+            await time.sleepers(atLeast: sleepers)
+            time.advance(by: step)
+        }
         await time.sleepers(atLeast: sleepers)
         try Task.checkCancellation()
     }

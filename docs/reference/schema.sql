@@ -581,5 +581,22 @@ DROP INDEX runbook_runs_state;
 -- 0108_oncall_of_incidents
 CREATE INDEX oncall_escalations_of ON oncall_escalations (incident, started_at);
 
+-- 0109_containment_held
+ALTER TABLE containments ADD COLUMN reversed_by TEXT;
+CREATE INDEX containments_held ON containments (id) WHERE state IN ('acting', 'acted', 'reversing');
+
+-- 0109_tasks_ended_lately
+CREATE INDEX tasks_finished_lately ON tasks_finished (owner, finished_at) WHERE owner IS NOT NULL;
+CREATE INDEX tasks_finished_spoilt ON tasks_finished (finished_at) WHERE state IN ('failed', 'skipped');
+
 -- 0110_runbook_aim
 ALTER TABLE runbook_runs ADD COLUMN aim TEXT NOT NULL DEFAULT '{}';
+
+-- 0111_configuration
+CREATE TABLE configuration_parts (
+  replica TEXT NOT NULL, part TEXT NOT NULL, things TEXT NOT NULL, changed_at INTEGER NOT NULL,
+  PRIMARY KEY (replica, part)) STRICT;
+CREATE INDEX configuration_parts_changed ON configuration_parts (part, changed_at);
+
+-- 0111_incident_alerts
+ALTER TABLE incident_alerts ADD COLUMN active_at INTEGER;
