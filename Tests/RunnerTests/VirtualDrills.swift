@@ -20,7 +20,7 @@ struct SteppedTime: TimeSource {
 
     func sleep(for span: Span) async throws {
         let singly = span > .seconds(2 * Self.settling) ? Self.settling : 0
-        for step in [span - .seconds(singly)] + (0..<singly).map({ _ in Span.seconds(1) }) {
+        for step in [span + .seconds(-singly)] + (0..<singly).map({ _ in Span.seconds(1) }) {
             await time.sleepers(atLeast: sleepers)
             time.advance(by: step)
         }
