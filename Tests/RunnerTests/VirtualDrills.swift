@@ -57,7 +57,7 @@ struct VirtualDrill: Sendable, CustomTestStringConvertible {
     static let all = [
         VirtualDrill(
             "model-outage", by: "ProviderOutage", ModelOutageFault(), (4 * minute, 5 * minute, 20 * minute),
-            beat: .seconds(15), waits: "all breakers open for a minute"),
+            beat: .seconds(15), waits: "all breakers open for two minutes"),
         VirtualDrill(
             "hung-agent", by: "AgentDown", HungAgentFault(), (33 * minute, 35 * minute, 40 * minute),
             beat: .minutes(1), waits: "silent for half an hour"),
