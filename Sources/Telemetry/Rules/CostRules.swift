@@ -8,7 +8,10 @@ enum CostRules {
                     name: "reeve.costs", intervalSeconds: 300, rules: [.recording(daily), .alert(costSpike)]),
                 RuleGroup(
                     name: "reeve.budgets",
-                    rules: [.recording(limit), .recording(pace), .recording(left), .alert(budgetRunaway)]),
+                    rules: [
+                        .recording(limit), .recording(pace), .recording(left), .recording(trifle),
+                        .alert(budgetRunaway),
+                    ]),
             ]),
         cases: spikeCases + budgetCases)
 
@@ -38,6 +41,13 @@ enum CostRules {
         name: "scope_unit:reeve_budget_left:share",
         expression: "1 - max by (scope, unit) (reeve_budget_spent) / \(limit.name)")
 
+    /// What is gone at any pace without harm: a dime's budget is spent by one call.
+    private static let trifle = RecordingRule(
+        name: "scope_unit:reeve_budget_spent:trifle30m",
+        expression: [("usd", 1), ("tokens", 100_000), ("calls|steps", 50)].map { unit, least in
+            "max by (scope, unit) (delta(reeve_budget_spent{unit=~\"\(unit)\"}[30m])) < \(least)"
+        }.joined(separator: " or "))
+
     /// A day's budget is nearly spent when the day is: that is no runaway, so it is the pace that counts. Scopes that
     /// are an agent's or a project's are its label as well, by which it is known whom to hold.
     static let budgetRunaway = AlertRule(
@@ -47,12 +57,12 @@ enum CostRules {
             named(
                 "agent",
                 "min by (scope) (\(left.name) < 0.5 and \(pace.name) > 0.15 "
-                    + "and \(left.name) - 2 * \(pace.name) < 0)")),
+                    + "and \(left.name) - 2 * \(pace.name) < 0 unless \(trifle.name))")),
         holdsFor: "5m",
         summary: "The budget of {{ $labels.scope }} will be gone within an hour",
         detail:
-            "{{ $value | humanizePercentage }} of it is left, and more than 15 % of it went in the last 30 minutes; "
-            + "at this pace nothing is left in an hour.",
+            "{{ $value | humanizePercentage }} of it is left, and more than 15 % of it went in the last 30 minutes, a "
+            + "dollar at least (or 100,000 tokens, 50 calls, 50 steps); at this pace nothing is left in an hour.",
         action: "The page of costs says which agent and task it is. Lower the task's budget, or pause the agent: who "
             + "has nothing left is refused.")
 
@@ -81,6 +91,10 @@ enum CostRules {
         "reeve_budget_\(what){scope=\"\(scope)\",unit=\"usd\"}"
     }
 
+    private static func calls(_ what: String) -> String {
+        "reeve_budget_\(what){scope=\"agent:ann\",unit=\"calls\"}"
+    }
+
     private static let budgetCases: [RuleCase] = [
         RuleCase(
             title: "a hundredth of it goes each minute", alert: "BudgetRunaway",
@@ -100,6 +114,15 @@ enum CostRules {
         RuleCase(
             title: "a limit that somebody lowers to what is spent", alert: "BudgetRunaway",
             series: [(budget("spent"), "20+0.1x90"), (budget("limit"), "200x60 25x30")], at: "80m"),
+        RuleCase(
+            title: "a dime's budget, by a few calls", alert: "BudgetRunaway",
+            series: [(budget("spent"), "0+0.001x90"), (budget("limit"), "0.1x90")], at: "45m"),
+        RuleCase(
+            title: "a budget of many calls", alert: "BudgetRunaway",
+            series: [
+                (calls("spent"), "50+2x60"), (calls("limit"), "200x60"), (budget("spent"), "0+0.001x60"),
+                (budget("limit"), "0.1x60"),
+            ], at: "45m", firing: [.init(labels: [("agent", "ann"), ("scope", "agent:ann")], shown: ["30%"])]),
         RuleCase(
             title: "a limit that somebody takes away", alert: "BudgetRunaway",
             series: [(budget("spent"), "20+0.1x90"), (budget("limit"), "0x90")], at: "80m"),
