@@ -52,8 +52,9 @@ struct IncidentFixture: Sendable {
 
     /// Says that an alert fires; returns its incident.
     @discardableResult
-    func fire(_ name: String, _ labels: [String: String] = [:]) async throws -> String {
-        let post = AlertPost(labels: Self.labels(name, labels), annotations: ["summary": "\(name) is on"])
+    func fire(_ name: String, _ labels: [String: String] = [:], since: Timestamp? = nil) async throws -> String {
+        let post = AlertPost(
+            labels: Self.labels(name, labels), annotations: ["summary": "\(name) is on"], startsAt: since)
         let changes = try await storage.write { [alerts] in
             try alerts.take([post], origin: .rule, from: "test", in: $0)
         }
@@ -64,6 +65,15 @@ struct IncidentFixture: Sendable {
     func end(_ name: String, _ labels: [String: String] = [:]) async throws {
         let post = AlertPost(labels: Self.labels(name, labels), endsAt: world.now)
         _ = try await storage.write { [alerts] in try alerts.take([post], origin: .rule, from: "test", in: $0) }
+    }
+
+    // MARK: Agents
+
+    func enrol(_ name: String, project: String, type: String) async throws {
+        var draft = AgentDraft(name: name, project: project)
+        draft.labels = ["type": type]
+        let enrolled = draft
+        try await storage.write { [tasks] in _ = try tasks.agents.register(enrolled, by: Self.ada, in: $0) }
     }
 
     // MARK: Incidents

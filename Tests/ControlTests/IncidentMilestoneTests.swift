@@ -169,6 +169,46 @@ struct IncidentMilestoneTests {
         }
     }
 
+    typealias Naming = (labels: [String: String], agents: [String], cents: Int, sessions: Int)
+
+    @Test("what it cost is known whatever the alert names, from its beginning on", arguments: TestEngine.available)
+    func impact(_ engine: TestEngine) async throws {
+        let namings: [Naming] = [
+            (["agent": "ann"], ["ann"], 2, 1), (["agent_type": "writer"], ["ann", "ben"], 6, 2),
+            (["scope": "org"], ["ann", "ben", "cid"], 14, 3),
+            (["scope": "project:alpha", "project": "alpha"], ["ann", "ben"], 6, 2),
+            (["scope": "session:s-cid"], ["cid"], 8, 1), (["model": "small"], ["ann", "ben", "cid"], 14, 3),
+            (["agent_type": "nobody"], [], 0, 0),
+        ]
+        try await IncidentFixture.on(engine) { bench in
+            for (agent, project, type) in [
+                ("ann", "alpha", "writer"), ("ben", "alpha", "writer"), ("cid", "beta", "r"),
+            ] {
+                try await bench.enrol(agent, project: project, type: type)
+            }
+            bench.time.advance(by: .minutes(20))
+            for (agent, project, cents) in [("ann", "alpha", 2), ("ben", "alpha", 4), ("cid", "beta", 8)] {
+                try await bench.call {
+                    ($0.agent, $0.project, $0.session) = (agent, project, "s-\(agent)")
+                    $0.cost = CallCost(nanoUSD: Int64(cents) * 10_000_000)
+                    ($0.status, $0.failure) = (.failed, "server_error")
+                }
+            }
+            let began = bench.world.now - .minutes(5)
+            bench.time.advance(by: .minutes(5))
+            for (number, naming) in namings.enumerated() {
+                let id = try await bench.fire("Cost\(number)", naming.labels, since: began)
+                let impact = try await bench.storage.read { [incidents = bench.incidents] in
+                    try incidents.impact(incidents.known(id, in: $0), in: $0)
+                }
+                #expect(impact.from == began)
+                #expect(impact.agents == naming.agents, "\(naming.labels)")
+                #expect(impact.spend.nanoUSD == Int64(naming.cents) * 10_000_000, "\(naming.labels)")
+                #expect(impact.spend.sessions == naming.sessions && !impact.spend.isCut, "\(naming.labels)")
+            }
+        }
+    }
+
     @Test("a draft tells the story, and an edit keeps it", arguments: TestEngine.available)
     func document(_ engine: TestEngine) async throws {
         try await IncidentFixture.on(engine) { bench in

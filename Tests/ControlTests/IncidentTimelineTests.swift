@@ -29,7 +29,11 @@ struct IncidentTimelineTests {
         (event("model.outage.began", ["model": "small"]), "breaker", "model:small"),
         (event("budget.exhausted", agent: "writer", ["scope": "agent:writer"]), "budget", "agent:writer"),
         (event("budget.exhausted", agent: "stranger", ["scope": "agent:stranger"]), nil, ""),
-        (event("budget.exhausted", ["scope": "global"]), nil, ""),
+        (event("budget.exhausted", ["scope": "org"]), "budget", "scope:org"),
+        (event("budget.updated", actor: "admin:ada", ["scope": "org"]), "change", "scope:org"),
+        (event("budget.exhausted", ["scope": "project:alpha"]), "budget", "scope:project:alpha"),
+        (event("budget.exhausted", ["scope": "project:other"]), nil, ""),
+        (event("budget.exhausted", ["scope": "key:key_1"]), nil, ""),
         (event("call.repriced", actor: "admin:ada"), "change", "fleet"),
         (event("key.revoked", agent: "writer", actor: "admin:ada"), "change", "agent:writer"),
         (event("key.revoked", agent: "stranger", actor: "admin:ada"), nil, ""),
@@ -46,7 +50,7 @@ struct IncidentTimelineTests {
     func entries(_ index: Int) {
         let row = Self.rows[index]
         let entry = IncidentChange.entry(
-            row.event, subjects: ["agent:writer", "task:task_9"], near: ["agent:near"])
+            row.event, subjects: ["agent:writer", "task:task_9", "project:alpha"], near: ["agent:near"])
         #expect(entry?.kind == row.kind, "\(row.event.type)")
         #expect((entry?.target ?? "") == row.target, "\(row.event.type)")
         if entry != nil { #expect(entry?.action == row.event.type) }

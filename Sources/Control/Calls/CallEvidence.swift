@@ -19,8 +19,10 @@ extension CallService {
     }
 
     public func spend(
-        agent: String? = nil, model: String? = nil, _ times: Range<Timestamp>, in transaction: Transaction
+        agent: String? = nil, model: String? = nil, project: String? = nil, _ times: Range<Timestamp>,
+        in transaction: Transaction
     ) throws -> CallSpend {
-        try store.spend(agent: agent, model: model, times, limit: Self.evidenceCallsMax, in: transaction)
+        try store.spend(
+            agent: agent, model: model, project: project, times, limit: Self.evidenceCallsMax, in: transaction)
     }
 }

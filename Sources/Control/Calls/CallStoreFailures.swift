@@ -70,7 +70,7 @@ extension CallStore {
 
     /// What the calls of an agent, or for a model, came to within a time.
     func spend(
-        agent: String? = nil, model: String? = nil, _ times: Range<Timestamp>, limit: Int,
+        agent: String? = nil, model: String? = nil, project: String? = nil, _ times: Range<Timestamp>, limit: Int,
         in transaction: Transaction
     ) throws -> CallSpend {
         var sql: SQLText =
@@ -80,6 +80,7 @@ extension CallStore {
             """
         if let agent { sql += "AND agent = \(agent)" }
         if let model { sql += "AND model = \(model)" }
+        if let project { sql += "AND project = \(project)" }
         let row = try transaction.first(
             """
             SELECT count(*) AS calls, CAST(COALESCE(SUM(nano_usd), 0) AS BIGINT) AS nano_usd,

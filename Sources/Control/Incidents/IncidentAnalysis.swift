@@ -50,6 +50,9 @@ extension IncidentService {
     /// The longest time of an incident that is looked at: its first part.
     static let windowMax = Span.hours(24 * 7)
 
+    /// How long before it was told of its effects count.
+    static let beforeMax = Span.hours(24)
+
     private static let outcomes: [(type: String, name: String)] = [
         ("task.failed", "failed"), ("task.held", "held"), ("task.lease_lost", "lost"),
         ("task.timed_out", "timed_out"), ("task.canceled", "canceled"),
@@ -62,13 +65,16 @@ extension IncidentService {
         return begin..<max(min(end, begin + Self.windowMax), incident.begin) + Span(microseconds: 1)
     }
 
-    /// Agents that an incident is about, and those whose calls its provider or model failed.
+    /// Agents that an incident is about, and those whose calls its provider or model failed; where these are none,
+    /// those behind what it names. The first ``agentsMax`` of them.
     func affectedAgents(_ incident: Incident, in transaction: Transaction) throws -> [String] {
-        try affectedAgents(
-            incident, failures: surroundings.calls?.failures(window(incident), in: transaction) ?? [])
+        let failures = try surroundings.calls?.failures(window(incident), in: transaction) ?? []
+        return Array(try affectedAgents(incident, failures: failures, in: transaction).prefix(Self.agentsMax))
     }
 
-    private func affectedAgents(_ incident: Incident, failures: [CallFailures]) -> [String] {
+    private func affectedAgents(
+        _ incident: Incident, failures: [CallFailures], in transaction: Transaction
+    ) throws -> [String] {
         let (providers, models) = (incident.subjects(of: "provider"), incident.subjects(of: "model"))
         var agents = incident.subjects(of: "agent")
         for one in failures {
@@ -76,7 +82,8 @@ extension IncidentService {
             let isMeant = one.provider.map(providers.contains) ?? false || models.contains(one.model)
             if isMeant { agents.append(agent) }
         }
-        return Array(agents.prefix(Self.agentsMax))
+        guard agents.isEmpty else { return agents }
+        return try surroundings.agents(behind: incident, since: window(incident).lowerBound, in: transaction)
     }
 
     func facts(_ incident: Incident, in transaction: Transaction) throws -> IncidentFacts {
@@ -94,7 +101,7 @@ extension IncidentService {
             one.agent.map(agents.contains) ?? false || models.contains(one.model)
                 || one.provider.map(providers.contains) ?? false
         }
-        for agent in affectedAgents(incident, failures: all) {
+        for agent in try affectedAgents(incident, failures: all, in: transaction).prefix(Self.agentsMax) {
             let targets = try surroundings.targets(
                 of: [agent], since: incident.begin - IncidentSurroundings.callsWithin, in: transaction)
             for provider in Set(targets.compactMap { $0.target?.split(separator: "/").first.map(String.init) }) {
@@ -126,11 +133,15 @@ extension IncidentService {
             proposals: try proposals(incident, facts, in: transaction))
     }
 
+    /// What it did from its beginning on, as far as that is known, which is before anybody was told.
     func impact(_ incident: Incident, in transaction: Transaction) throws -> IncidentImpact {
         let window = window(incident)
-        var impact = IncidentImpact(from: incident.begin, until: window.upperBound)
-        impact.agents = try affectedAgents(incident, in: transaction)
-        let first = try events.store.firstSeq(from: incident.begin, in: transaction)
+        let begin = try began(incident, in: transaction)
+        var impact = IncidentImpact(from: begin, until: window.upperBound)
+        let failures = try surroundings.calls?.failures(window, in: transaction) ?? []
+        let agents = try affectedAgents(incident, failures: failures, in: transaction)
+        impact.agents = Array(agents.prefix(Self.agentsMax))
+        let first = try events.store.firstSeq(from: begin, in: transaction)
         let last = try events.store.firstSeq(from: window.upperBound, in: transaction).map { $0 - 1 }
         if let first {
             let range = first...max(first, try last ?? events.store.lastSeq(in: transaction))
@@ -142,21 +153,43 @@ extension IncidentService {
             }
             impact.tasks = Self.outcomes.compactMap { outcome in counts[outcome.type].map { (outcome.name, $0) } }
         }
-        guard let calls = surroundings.calls else { return impact }
-        let times = incident.begin..<max(window.upperBound, incident.begin)
-        var parts = try impact.agents.map { try calls.spend(agent: $0, times, in: transaction) }
-        if impact.agents.isEmpty {
-            parts = try incident.subjects(of: "model").prefix(Self.agentsMax).map {
-                try calls.spend(model: $0, times, in: transaction)
-            }
-        }
-        for part in parts {
+        for part in try spending(incident, impact, in: transaction) {
             impact.spend.calls += part.calls
             impact.spend.failed += part.failed
             impact.spend.nanoUSD += part.nanoUSD
             impact.spend.sessions += part.sessions
             impact.spend.isCut = impact.spend.isCut || part.isCut
         }
+        impact.spend.isCut = impact.spend.isCut || agents.count > impact.agents.count
         return impact
+    }
+
+    /// When the earliest of its alerts' conditions began to hold, at most ``beforeMax`` before it was told of.
+    private func began(_ incident: Incident, in transaction: Transaction) throws -> Timestamp {
+        let alerts = try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
+        let earliest = alerts.compactMap(\.activeAt).min() ?? incident.begin
+        return max(min(earliest, incident.begin), incident.begin - Self.beforeMax)
+    }
+
+    /// What its calls came to: those of the organisation or project whose budget it is about, those of its agents, or
+    /// those for its models.
+    private func spending(
+        _ incident: Incident, _ impact: IncidentImpact, in transaction: Transaction
+    ) throws -> [CallSpend] {
+        guard let calls = surroundings.calls else { return [] }
+        let times = impact.from..<max(impact.until, impact.from)
+        if incident.subjects(of: "agent").isEmpty {
+            if incident.subjects(of: "scope").contains(BudgetScope.org.description) {
+                return [try calls.spend(times, in: transaction)]
+            }
+            let projects = incident.subjects(of: "project").prefix(Self.agentsMax)
+            if !projects.isEmpty { return try projects.map { try calls.spend(project: $0, times, in: transaction) } }
+        }
+        guard impact.agents.isEmpty else {
+            return try impact.agents.map { try calls.spend(agent: $0, times, in: transaction) }
+        }
+        return try incident.subjects(of: "model").prefix(Self.agentsMax).map {
+            try calls.spend(model: $0, times, in: transaction)
+        }
     }
 }

@@ -81,7 +81,9 @@ enum IncidentChange {
         guard let rule = rule(event.type) else { return nil }
         let about = self.about(event)
         let isMeant = about.contains { subjects.contains($0) || near.contains($0) }
-        guard rule.isFleetWide || isMeant || (about.isEmpty && rule.kind != .task) else { return nil }
+        // What the organisation may spend concerns everybody.
+        let isOfAll = rule.isFleetWide || about.contains("scope:\(BudgetScope.org)")
+        guard isOfAll || isMeant || (about.isEmpty && rule.kind != .task) else { return nil }
         if event.type == "task.reviewed", event.data["verdict"]?.string == "approve" { return nil }
         return IncidentEntry(
             kind: rule.kind.rawValue, action: String(event.type), target: target(event, about), actor: event.actor,
@@ -101,8 +103,9 @@ enum IncidentChange {
             if let model = event.data["model"]?.string { about.append("model:\(model)") }
             if let provider = event.data["provider"]?.string ?? provider(event) { about.append("provider:\(provider)") }
         }
-        if event.type.hasPrefix("budget."), about.isEmpty, let scope = event.data["scope"]?.string {
-            about.append("budget:\(scope)")
+        if event.type.hasPrefix("budget."), let scope = event.data["scope"]?.string {
+            about.append("scope:\(scope)")
+            if BudgetScope(stored: scope).kind == .project { about.append(scope) }
         }
         return about
     }

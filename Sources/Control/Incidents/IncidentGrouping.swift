@@ -123,6 +123,36 @@ public struct IncidentSurroundings: Sendable {
             ofAgents: agents, tasks: IncidentFacts.names(of: "task", in: subjects), in: transaction)
     }
 
+    /// The agents behind what an incident names, for one that names no agent: those of a type or project, those whose
+    /// calls a budget counts, those who take tasks of a queue. By name.
+    func agents(
+        behind incident: Incident, since time: Timestamp, in transaction: Transaction
+    ) throws -> [String] {
+        var found: Set<String> = []
+        let scopes = incident.subjects(of: "scope").map(BudgetScope.init(stored:))
+        func names(_ kind: BudgetScope.Kind) -> [String] { scopes.filter { $0.kind == kind }.map(\.name) }
+        let projects = Set(incident.subjects(of: "project") + names(.project)).sorted()
+        if let tasks {
+            let types = Set(incident.subjects(of: "agent_type"))
+            if !types.isEmpty {
+                found.formUnion(try tasks.agents.roster(in: transaction).filter { types.contains($0.type) }.map(\.name))
+            }
+            for project in projects { found.formUnion(try tasks.agents.names(project: project, in: transaction)) }
+            found.formUnion(
+                try tasks.store.workers(ofQueues: incident.subjects(of: "queue"), since: time, in: transaction))
+        }
+        guard calls != nil else { return found.sorted() }
+        let sessions = incident.subjects(of: "session") + names(.session)
+        var grounds: [CallGround] = [
+            .projects(projects), .sessions(sessions), .keys(names(.key)), .tags(names(.tag)),
+        ]
+        if scopes.contains(.org) { grounds.append(.any) }
+        for ground in grounds where !ground.isEmpty {
+            found.formUnion(try CallService.callers(ground, since: time, in: transaction))
+        }
+        return found.sorted()
+    }
+
     /// Who owns an agent, by its label `owner`.
     func owner(of agent: String, in transaction: Transaction) throws -> String? {
         try tasks?.agents.agent(named: agent, in: transaction)?.labels["owner"].flatMap { $0.isEmpty ? nil : $0 }
