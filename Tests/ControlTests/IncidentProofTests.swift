@@ -185,6 +185,18 @@ struct IncidentProofTests {
         #expect(AlertTraffic(of: alert)?.rawValue == row.1)
     }
 
+    @Test("however many names there are, and however long, each question stays within what a pattern may have")
+    func parts() throws {
+        let names = (0..<300).map { "researcher-(\($0))-" + String(repeating: "x.", count: $0 % 90) }
+        let parts = AlertTraffic.parts(names)
+        #expect(parts.flatMap { $0 } == names && parts.count < 30)
+        for kind in AlertTraffic.allCases {
+            for part in parts { _ = try PromQLQuery(kind.query(part, at: "offset 60s")) }
+        }
+        #expect(AlertTraffic.parts([]).isEmpty)
+        #expect(AlertTraffic.parts(["a", "b"]) == [["a", "b"]])
+    }
+
     @Test("names are names in a question, whatever stands in them", arguments: AlertTraffic.allCases)
     func names(_ kind: AlertTraffic) async throws {
         let names = ["ann", #"a{b"c\"#, "x.y|z", "line\nend"]

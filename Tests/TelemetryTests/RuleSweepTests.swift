@@ -104,6 +104,9 @@ struct RuleSweepTests {
             ("{alert: A, expr: up, annotations: {a: '{{ query \"up\" }}'}}", true),
             ("{alert: A, expr: up, annotations: {a: 'the query {{ $value }}'}}", true),
             ("{alert: A, expr: up, annotations: {a: 'a query'}}", false),
+            ("{record: a, expr: up > 0}, {record: a, expr: 'down unless up > 0'}", true),
+            ("{alert: A, expr: up}, {alert: A, expr: down}", false),
+            ("{alert: A, expr: up}, {alert: A, expr: down}, {record: a, expr: ALERTS}", true),
         ])
     func stepwise(rules: String, isStepwise: Bool) throws {
         let program = try RuleReader.read("groups: [{name: g, rules: [\(rules)]}]")

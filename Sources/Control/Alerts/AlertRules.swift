@@ -135,10 +135,13 @@ public actor AlertRules {
         leaving += await engine.load(RuleBook(book.entries + entries(of: guests)), states: states)
     }
 
+    /// Rules that are no more whose alerts are ended with one write.
+    private static let leavingMax = 100
+
     /// Ends what rules had that are no more; where that fails, with the next round.
     private func endLeaving() async throws {
         guard !leaving.isEmpty else { return }
-        let gone = leaving
+        let gone = Array(leaving.prefix(Self.leavingMax))
         let posts = gone.flatMap(\.instances).filter { $0.state == .firing }.map {
             AlertPost(labels: $0.labels, annotations: $0.annotations, endsAt: world.now)
         }
@@ -162,8 +165,9 @@ public actor AlertRules {
         if let guests = try await currentGuests(), guests.map(\.name) != self.guests.map(\.name) {
             await load(book, guests)
         }
-        try await endLeaving()
         var failure: (any Error)?
+        // Rules that are there go on, whatever becomes of those that are gone.
+        do { try await endLeaving() } catch { failure = error }
         for due in await engine.due() {
             let round = await engine.evaluate(due)
             tell(round)

@@ -150,7 +150,7 @@ public struct IncidentProofLoop: Sendable {
             var seen: Set<String> = []
             let names = told.filter { AlertTraffic(of: $0) == kind }.map { $0.labels[kind.rawValue] }
                 .filter { seen.insert($0).inserted }
-            for chunk in names.chunks(of: AlertTraffic.namesMax).map(Array.init) {
+            for chunk in AlertTraffic.parts(names) {
                 let before = try await round.moved(kind, chunk, at: "offset \(ago)s")
                 guard !before.isEmpty else { continue }
                 let now = try await round.moved(kind, chunk, at: "")
@@ -202,8 +202,24 @@ enum AlertTraffic: String, CaseIterable {
 
     /// What goes on is looked for within this time, and within the same time before the incident.
     static let within = "5m"
-    /// Names in one question.
-    static let namesMax = 100
+    /// Bytes of names in one question, as patterns: regular expressions have a limit of their own.
+    static let patternBytesMax = 3_500
+
+    /// Names that are asked for together.
+    static func parts(_ names: [String]) -> [[String]] {
+        var parts: [[String]] = []
+        var left = 0
+        for name in names {
+            let bytes = escaped(name).utf8.count + 1
+            if bytes > left || parts.isEmpty {
+                parts.append([])
+                left = patternBytesMax
+            }
+            parts[parts.count - 1].append(name)
+            left -= bytes
+        }
+        return parts
+    }
 
     /// `nil` where nothing is known that would go on.
     init?(of alert: IncidentAlert) {
@@ -235,12 +251,5 @@ enum AlertTraffic: String, CaseIterable {
             if #"\.+*?()|[]{}^$"#.contains(character) { text.append("\\") }
             text.append(character)
         }
-    }
-}
-
-extension Array {
-    /// Parts of so many elements, the last one of fewer.
-    fileprivate func chunks(of count: Int) -> [ArraySlice<Element>] {
-        stride(from: 0, to: self.count, by: count).map { self[$0..<Swift.min($0 + count, self.count)] }
     }
 }

@@ -180,6 +180,8 @@ public struct OnCallService: Sendable {
             }
             try await begin(now)
             var isLooking = false
+            // A store that fails for a moment cuts off nobody who is being told.
+            var failure: (any Error)?
             while !flights.isEmpty {
                 if !isLooking, !Task.isCancelled {
                     isLooking = true
@@ -191,13 +193,15 @@ public struct OnCallService: Sendable {
                 guard let found = try await group.next() else { return }
                 if let (notice, error) = found {
                     flights.end(notice)
-                    try await storage.write { try settle(notice, error, in: $0) }
+                    do { try await storage.write { try settle(notice, error, in: $0) } } catch { failure = error }
                 } else {
                     isLooking = false
-                    if !Task.isCancelled { try await begin(world.now) }
+                    guard !Task.isCancelled, failure == nil else { continue }
+                    do { try await begin(world.now) } catch { failure = error }
                 }
             }
             group.cancelAll()
+            if let failure { throw failure }
         }
     }
 

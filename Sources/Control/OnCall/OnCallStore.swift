@@ -187,7 +187,11 @@ struct OnCallStore: Sendable {
         var flights = flights
         var full: SQLText = ""
         for channel in flights.full {
-            full += "AND NOT (n.channel_kind = \(channel.kind) AND n.channel = \(channel.address))"
+            // A notice that nobody is on call has no channel.
+            full +=
+                """
+                AND (n.channel IS NULL OR NOT (n.channel_kind = \(channel.kind) AND n.channel = \(channel.address)))
+                """
         }
         let due = try notices(
             transaction.rows(

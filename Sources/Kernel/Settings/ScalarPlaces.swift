@@ -217,7 +217,7 @@ extension ScalarPlaces {
         if let count = Self.digits[code] {
             var number: UInt32 = 0
             for _ in 0..<count {
-                number = number &* 16 &+ UInt32(peek?.properties.numericType == nil ? letter : digit)
+                number = number &* 16 &+ UInt32(peek.flatMap { Character($0).hexDigitValue } ?? 0)
                 skip()
             }
             made = Unicode.Scalar(number) ?? "\u{FFFD}"
@@ -229,9 +229,6 @@ extension ScalarPlaces {
 
     /// How many digits follow the letter of an escape.
     private static let digits: [Unicode.Scalar: Int] = ["x": 2, "u": 4, "U": 8]
-
-    private var digit: Int { Int(peek?.value ?? 48) - 48 }
-    private var letter: Int { (Int(peek?.value ?? 97) | 32) - 97 + 10 }
 
     private static let escapes: [Unicode.Scalar: Unicode.Scalar] = [
         "0": "\0", "a": "\u{7}", "b": "\u{8}", "t": "\t", "n": "\n", "v": "\u{B}", "f": "\u{C}", "r": "\r",

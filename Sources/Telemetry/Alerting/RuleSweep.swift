@@ -65,11 +65,18 @@ extension RuleEvaluation {
 extension [RuleProgram.Rule] {
     /// Whether each step needs what the one before came to, so that no two can be worked out together: where a rule
     /// asks for what it makes itself, or what one behind it makes; for what lies ahead; or for the ends of the query.
+    /// Two rules that make series of one name are stepwise as well: samples of one series may be theirs in turn.
     ///
     /// - Parameter withAlerts: Whether the series of alerts are made as well, and not those that there are.
     func isStepwise(withAlerts: Bool) -> Bool {
         let made = map { withAlerts || $0.alert == nil ? $0.madeNames : [] }
         let all = made.flatMap { $0 }
+        let recorded = filter { $0.alert == nil }.map(\.name)
+        if Set(recorded).count < recorded.count { return true }
+        if all.contains("ALERTS"), contains(where: { $0.asks(for: "ALERTS") || $0.asks(for: "ALERTS_FOR_STATE") }) {
+            let named = compactMap { $0.alert == nil ? nil : $0.name }
+            if Set(named).count < named.count { return true }
+        }
         return enumerated().contains { place, rule in
             let expression = rule.query.expression
             return expression.usesBounds || withAlerts && rule.asksInTemplates
