@@ -80,12 +80,17 @@ extension CallService {
     /// Callers that are named.
     static let callersMax = 20_000
 
-    /// Agents that made one of these calls lately, in the order of names.
+    /// Agents that made one of these calls lately, in the order of names. Asked once for all that is changed together,
+    /// to the minute: a plan asks it of each of its orders.
     static func callers(
         _ ground: CallGround, since: Timestamp, in transaction: Transaction
     ) throws -> [String] {
-        try transaction.rows(
-            CallStore.callers(ground, since: since, depth: callerDepth, limit: callersMax)
-        ).map { $0.text("agent") }.sorted()
+        let minute = Span.minutes(1).microseconds
+        let since = Timestamp(microseconds: since.microseconds / minute * minute)
+        return try transaction.remembered("callers:\(ground):\(since.microseconds)") {
+            try transaction.rows(
+                CallStore.callers(ground, since: since, depth: callerDepth, limit: callersMax)
+            ).map { $0.text("agent") }.sorted()
+        }
     }
 }

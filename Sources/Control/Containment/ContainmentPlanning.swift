@@ -91,13 +91,15 @@ extension ContainmentService: IncidentFollower {
         let stance = policy.stance(of: mode, incident.severity)
         guard stance > .suggest else { return (stance, []) }
         let present = plan.orders.filter { $0.action.absence($0, doors) == nil }
-        let radius = try hands.reach(of: present, in: transaction)
+        // Whom it reaches is much to ask, and matters only where it acts or where agents have bounds of their own.
+        let isAsked = stance == .act || !policy.agents.isEmpty
+        let radius = isAsked ? try hands.reach(of: present, in: transaction) : nil
         let labels =
-            policy.agents.isEmpty ? [:] : try hands.agents.labels(of: radius.agents, in: transaction)
+            policy.agents.isEmpty ? [:] : try hands.agents.labels(of: radius?.agents ?? [], in: transaction)
         if let bound = policy.bound(of: present, labels: Array(labels.values)), bound.stance < stance {
             return (bound.stance, [bound.reason])
         }
-        guard stance == .act else { return (stance, []) }
+        guard stance == .act, let radius else { return (stance, []) }
         let reasons = try objections(to: plan, present, radius, incident, by: alert, in: transaction)
         return (reasons.isEmpty ? .act : .ask, reasons)
     }
