@@ -1,6 +1,6 @@
 /// What fires, silences, and who is told.
 enum AlertPageTemplates {
-    static let all = [list, row, rule, receivers]
+    static let all = [list, row, section, rule, receivers]
 
     static let list = PageTemplate(
         "alerts",
@@ -8,16 +8,7 @@ enum AlertPageTemplates {
         <div class="head"><h1>Alerts</h1><span class="sub">{{subtitle}}</span>
           <span class="actions"><a class="button tiny" href="/alerts/receivers">Receivers</a></span></div>
         {{#isQuiet}}<section class="panel" id="alerts-quiet">{{#quiet}}{{> empty}}{{/quiet}}</section>{{/isQuiet}}
-        {{#sections}}
-        <section class="panel spaced" id="alerts-{{id}}" aria-labelledby="alerts-{{id}}-title">
-          <header><h2 id="alerts-{{id}}-title">{{heading}}</h2><span class="sub">{{count}}</span></header>
-          <table class="table cards fixed alerts">
-            <thead><tr><th>Alert</th><th>State</th><th>Labels</th><th class="num">Since</th><th></th></tr></thead>
-            <tbody>{{#rows}}{{> alert-row}}{{/rows}}</tbody>
-          </table>
-          {{#rest}}<p class="pad muted">{{rest}}</p>{{/rest}}
-        </section>
-        {{/sections}}
+        {{#sections}}{{> alert-section}}{{/sections}}
         {{#hasSilences}}
         <section class="panel spaced" id="silences" aria-labelledby="silences-title">
           <header><h2 id="silences-title">Silences</h2></header>
@@ -59,21 +50,26 @@ enum AlertPageTemplates {
         </tr>
         """#)
 
-    static let rule = PageTemplate(
-        "alert-rule",
+    /// Alerts of one state.
+    static let section = PageTemplate(
+        "alert-section",
         #"""
-        <div class="head"><h1>{{name}}</h1><span class="sub">{{subtitle}}</span>
-          <span class="actions"><a class="button tiny" href="/alerts">Alerts</a></span></div>
-        {{#sections}}
         <section class="panel spaced" id="alerts-{{id}}" aria-labelledby="alerts-{{id}}-title">
           <header><h2 id="alerts-{{id}}-title">{{heading}}</h2><span class="sub">{{count}}</span></header>
-          <table class="table cards">
+          <table class="table cards fixed alerts">
             <thead><tr><th>Alert</th><th>State</th><th>Labels</th><th class="num">Since</th><th></th></tr></thead>
             <tbody>{{#rows}}{{> alert-row}}{{/rows}}</tbody>
           </table>
           {{#rest}}<p class="pad muted">{{rest}}</p>{{/rest}}
         </section>
-        {{/sections}}
+        """#)
+
+    static let rule = PageTemplate(
+        "alert-rule",
+        #"""
+        <div class="head"><h1>{{name}}</h1><span class="sub">{{subtitle}}</span>
+          <span class="actions"><a class="button tiny" href="/alerts">Alerts</a></span></div>
+        {{#sections}}{{> alert-section}}{{/sections}}
         {{#isQuiet}}<section class="panel" id="alerts-quiet">{{#quiet}}{{> empty}}{{/quiet}}</section>{{/isQuiet}}
         {{#hasRules}}
         <section class="panel spaced" id="alert-rules" aria-labelledby="alert-rules-title">
