@@ -18,7 +18,7 @@ struct AlertParts: Sendable {
     private let answers: IncidentParts
     private let rules: AlertRules?
     /// Tells what people changed in files.
-    private let configuration: ConfigurationService
+    private let fileChanges: FileChangeService
     private let drills: DrillService
     private let exchange: Exchange
     private let storage: any Storage
@@ -66,7 +66,7 @@ struct AlertParts: Sendable {
                 onWarning: { logger.warning("\($0)") })
         }
         self.rules = rules
-        configuration = ConfigurationService(
+        fileChanges = FileChangeService(
             settings: settings, onCall: plan.onCall,
             sources: [.runbooks(plan.runbooks)] + (rules.map { rules in [.rules { await rules.files }] } ?? []),
             events: records.events, storage: storage, replica: replicaID, world: world)
@@ -86,7 +86,7 @@ struct AlertParts: Sendable {
 
     func resume() async throws {
         try await rules?.resume(plan.rules.book)
-        try await configuration.begin()
+        try await fileChanges.begin()
     }
 
     /// Whether samples are wanted as often as rules look.
@@ -103,5 +103,5 @@ struct AlertParts: Sendable {
         ).routes + notices.routes + drillRoutes.routes
     }
 
-    var loops: [Loop] { (rules?.loops ?? []) + notices.loops + drillRoutes.loops + configuration.loops }
+    var loops: [Loop] { (rules?.loops ?? []) + notices.loops + drillRoutes.loops + fileChanges.loops }
 }

@@ -187,7 +187,7 @@ public struct Features: Sendable {
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
             + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
             + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
-            + AlertSchema.sourceMigrations + ConfigurationSchema.migrations
+            + AlertSchema.sourceMigrations + FileChangeSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.

@@ -201,7 +201,7 @@ struct IncidentReachScenarioTests {
                     "/api/v1/incidents", ["title": "It broke", "severity": "info"], key: key)
                 try write(200)
                 client.time?.advance(by: .seconds(Int64(10)))
-                try await Self.run("alerts.rules", "configuration.look", "incidents.timelines", in: client)
+                try await Self.run("alerts.rules", "fileChanges.look", "incidents.timelines", in: client)
                 let timeline = try await client.get(
                     "/api/v1/incidents/\(try #require(made["id"]?.string))/timeline", key: key
                 ).items.filter { $0["action"]?.string?.hasPrefix("config.") ?? false }

@@ -592,11 +592,11 @@ CREATE INDEX tasks_finished_spoilt ON tasks_finished (finished_at) WHERE state I
 -- 0110_runbook_aim
 ALTER TABLE runbook_runs ADD COLUMN aim TEXT NOT NULL DEFAULT '{}';
 
--- 0111_configuration
-CREATE TABLE configuration_parts (
+-- 0111_file_changes
+CREATE TABLE file_change_parts (
   replica TEXT NOT NULL, part TEXT NOT NULL, things TEXT NOT NULL, changed_at INTEGER NOT NULL,
   PRIMARY KEY (replica, part)) STRICT;
-CREATE INDEX configuration_parts_changed ON configuration_parts (part, changed_at);
+CREATE INDEX file_change_parts_changed ON file_change_parts (part, changed_at);
 
 -- 0111_incident_alerts
 ALTER TABLE incident_alerts ADD COLUMN active_at INTEGER;

@@ -3,14 +3,14 @@ import Kernel
 import Telemetry
 
 /// What settings and files say, as things that are compared. Pure: the same files lead to the same things.
-enum ConfigurationReading {
+enum FileChangeReading {
     /// The version of the program, among its settings.
     static let version = "version"
     /// Sections of the settings file that are parts of their own.
     private static let ownSections: Set<String> = ["providers", "models"]
 
-    static func settings(_ settings: Settings) -> ConfigurationThings {
-        var things = ConfigurationThings()
+    static func settings(_ settings: Settings) -> FileChangeThings {
+        var things = FileChangeThings()
         things.put(version, ["": ReeveVersion.current])
         for entry in SettingsTable.entries {
             let value = entry.show(settings)
@@ -34,8 +34,8 @@ enum ConfigurationReading {
         "kind", "apiKeyFile", "apiKeyEnvironment", "keyPolicy", "keyHeader", "script",
     ]
 
-    static func providers(_ catalogue: JSONValue) -> ConfigurationThings {
-        var things = ConfigurationThings()
+    static func providers(_ catalogue: JSONValue) -> FileChangeThings {
+        var things = FileChangeThings()
         for provider in catalogue["providers"]?.object?.members ?? [] {
             things.put(provider.name, open(provider.value, openOfProvider, address: "baseURL"))
         }
@@ -43,8 +43,8 @@ enum ConfigurationReading {
     }
 
     /// Models but for what they cost, and what they cost.
-    static func models(_ catalogue: JSONValue) -> (models: ConfigurationThings, prices: ConfigurationThings) {
-        var (models, prices) = (ConfigurationThings(), ConfigurationThings())
+    static func models(_ catalogue: JSONValue) -> (models: FileChangeThings, prices: FileChangeThings) {
+        var (models, prices) = (FileChangeThings(), FileChangeThings())
         for model in catalogue["models"]?.object?.members ?? [] {
             guard var rest = model.value.object else { continue }
             var cost = JSONObject()
@@ -78,8 +78,8 @@ enum ConfigurationReading {
         "passwordFile", "passwordEnvironment", "tls",
     ]
 
-    static func receivers(_ section: JSONValue) -> ConfigurationThings {
-        var things = ConfigurationThings()
+    static func receivers(_ section: JSONValue) -> FileChangeThings {
+        var things = FileChangeThings()
         for receiver in section["receivers"]?.array ?? [] {
             guard var members = receiver.object, let name = members["name"]?.string else { continue }
             members["name"] = nil
@@ -89,8 +89,8 @@ enum ConfigurationReading {
     }
 
     /// Who is told what, and when: routes, inhibitions, times.
-    static func routes(_ section: JSONValue) -> ConfigurationThings {
-        var things = ConfigurationThings()
+    static func routes(_ section: JSONValue) -> FileChangeThings {
+        var things = FileChangeThings()
         for member in section.object?.members ?? []
         where NotificationSettings.members.contains(member.name) && member.name != "receivers" {
             things.put(member.name, member.value)
@@ -100,32 +100,32 @@ enum ConfigurationReading {
 
     /// The members that are open as they are, the address by its host, and of the rest whether it is still the same.
     private static func open(_ value: JSONValue, _ names: Set<String>, address: String) -> JSONValue {
-        guard let object = value.object else { return ConfigurationThings.hidden(value) }
+        guard let object = value.object else { return FileChangeThings.hidden(value) }
         var open = JSONObject()
         for member in object.members {
             if names.contains(member.name) {
                 open.append(member.name, member.value)
             } else if member.name == address, let text = member.value.string {
                 open.append("host", .string(ReceiverURL.host(text)))
-                open.append(address, ConfigurationThings.hidden(member.value))
+                open.append(address, FileChangeThings.hidden(member.value))
             } else if let nested = member.value.object {
                 open.append(
                     member.name,
                     .object(
                         JSONObject(
                             nested.members.map {
-                                .init(name: $0.name, value: ConfigurationThings.hidden($0.value))
+                                .init(name: $0.name, value: FileChangeThings.hidden($0.value))
                             })))
             } else {
-                open.append(member.name, ConfigurationThings.hidden(member.value))
+                open.append(member.name, FileChangeThings.hidden(member.value))
             }
         }
         return .object(open)
     }
 
     /// Rules by their names, with the group of those that others are called like.
-    static func rules(_ book: RuleBook) -> ConfigurationThings {
-        var things = ConfigurationThings()
+    static func rules(_ book: RuleBook) -> FileChangeThings {
+        var things = FileChangeThings()
         for entry in book.entries where !entry.isOfDrill {
             for rule in entry.group.rules {
                 var members = [
@@ -157,8 +157,8 @@ enum ConfigurationReading {
         Span.milliseconds(milliseconds).prometheusText
     }
 
-    static func runbooks(_ library: RunbookLibrary) -> ConfigurationThings {
-        var things = ConfigurationThings()
+    static func runbooks(_ library: RunbookLibrary) -> FileChangeThings {
+        var things = FileChangeThings()
         for runbook in library.runbooks {
             var members = runbook.json.object ?? JSONObject()
             for name in ["name", "url", "shipped"] { members[name] = nil }
@@ -170,8 +170,8 @@ enum ConfigurationReading {
 
     // MARK: On-call
 
-    static func onCall(_ plan: OnCallPlan?) -> ConfigurationThings {
-        var things = ConfigurationThings()
+    static func onCall(_ plan: OnCallPlan?) -> FileChangeThings {
+        var things = FileChangeThings()
         guard let plan else { return things }
         for person in plan.people {
             // How somebody is reached is theirs.
@@ -180,7 +180,7 @@ enum ConfigurationReading {
                 "person \(person.name)",
                 [
                     "receivers": person.receivers.joined(separator: ", "),
-                    "contact": ConfigurationThings.hidden(ways).string ?? "",
+                    "contact": FileChangeThings.hidden(ways).string ?? "",
                 ])
         }
         for schedule in plan.schedules {

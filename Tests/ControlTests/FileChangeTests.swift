@@ -6,7 +6,7 @@ import Testing
 @testable import Control
 
 @Suite("Configuration: what people changed in files")
-struct ConfigurationTests {
+struct FileChangeTests {
     /// Settings with a catalogue and a section of alerts, and files of rules, runbooks and on-call.
     fileprivate struct Files: Sendable {
         var settings = Settings()
@@ -47,11 +47,11 @@ struct ConfigurationTests {
 
     private static func service(
         _ files: Files, _ bench: IncidentFixture, replica: String = "one"
-    ) throws -> ConfigurationService {
+    ) throws -> FileChangeService {
         let program = try RuleReader.read(files.rules)
         let book = RuleBook(program.groups.map { .init(file: "own.yml", group: $0, interval: 60_000) })
         let shelf = RunbookShelf(try RunbookLibrary([Runbook(files.runbook, file: "slow.yaml")]))
-        return ConfigurationService(
+        return FileChangeService(
             settings: files.settings, onCall: try OnCallReader.read(files.onCall),
             sources: [.rules { (book, 0) }, .runbooks(shelf)], events: bench.tasks.events, storage: bench.storage,
             replica: replica, world: bench.world)
@@ -169,14 +169,14 @@ struct ConfigurationTests {
             for event in try await bench.events("config.*") {
                 #expect(!event.data.text.contains("s3cret") && !event.data.text.contains("0ther"))
             }
-            let kept = try await bench.storage.read { try $0.rows("SELECT things FROM configuration_parts") }
+            let kept = try await bench.storage.read { try $0.rows("SELECT things FROM file_change_parts") }
             #expect(kept.allSatisfy { !$0.text("things").contains("s3cret") })
         }
     }
 
     private static func on(_ engine: TestEngine, _ body: (IncidentFixture) async throws -> Void) async throws {
         try await withStorage(
-            engine, migrations: IncidentFixture.migrations + ConfigurationSchema.migrations
+            engine, migrations: IncidentFixture.migrations + FileChangeSchema.migrations
         ) { storage in
             try await body(IncidentFixture(storage, policy: IncidentPolicy(), verifications: []))
         }
@@ -230,7 +230,7 @@ struct ConfigurationTests {
             try await Self.service(files(1), bench).begin()
             try await Self.service(files(2), bench).begin()
             let events = try await bench.events("config.rule_changed")
-            #expect(events.count == ConfigurationService.changesMax + 1)
+            #expect(events.count == FileChangeService.changesMax + 1)
             #expect(events.last?.data["summary"]?.string?.hasPrefix("200 more changed") == true)
             let id = try await bench.fire("HighErrorRate", ["agent": "writer"])
             try await bench.note("agent.updated", agent: "writer")

@@ -8,7 +8,7 @@ import Telemetry
 /// Files are compared with what this replica was told last, also over restarts. A replica that is new, as one of a
 /// container without a disk, goes by what another one was told; and what another one has told of already is not told
 /// again, so that a change that is rolled out over many stands in the log once.
-public final class ConfigurationService: Sendable {
+public final class FileChangeService: Sendable {
     /// How often files that are read anew while Reeve runs are compared.
     static let interval = Span.seconds(1)
     /// Changes of one part that are told one by one at one time.
@@ -18,16 +18,16 @@ public final class ConfigurationService: Sendable {
 
     /// A part that may change while Reeve runs.
     public struct Source: Sendable {
-        let part: ConfigurationPart
+        let part: FileChangePart
         /// Another number once it changed.
         let revision: @Sendable () async -> Int64
-        let things: @Sendable () async -> ConfigurationThings
+        let things: @Sendable () async -> FileChangeThings
 
         public static func rules(_ book: @escaping @Sendable () async -> (book: RuleBook, revision: Int64)) -> Source {
             Source(part: .rule) {
                 await book().revision
             } things: {
-                ConfigurationReading.rules(await book().book)
+                FileChangeReading.rules(await book().book)
             }
         }
 
@@ -35,7 +35,7 @@ public final class ConfigurationService: Sendable {
             Source(part: .runbook) {
                 shelf.revision
             } things: {
-                ConfigurationReading.runbooks(shelf.library)
+                FileChangeReading.runbooks(shelf.library)
             }
         }
     }
@@ -43,13 +43,13 @@ public final class ConfigurationService: Sendable {
     private let settings: Settings
     private let onCall: OnCallPlan?
     private let sources: [Source]
-    private let store = ConfigurationStore()
+    private let store = FileChangeStore()
     private let events: Events
     private let storage: any Storage
     private let replica: String
     private let world: World
     /// The revisions that were compared last.
-    private let seen = Mutex<[ConfigurationPart: Int64]>([:])
+    private let seen = Mutex<[FileChangePart: Int64]>([:])
 
     public init(
         settings: Settings, onCall: OnCallPlan?, sources: [Source], events: Events, storage: any Storage,
@@ -62,12 +62,12 @@ public final class ConfigurationService: Sendable {
     /// Compares all of it, once Reeve starts.
     public func begin() async throws {
         let catalogue = settings.catalogue.document
-        let (models, prices) = ConfigurationReading.models(catalogue)
+        let (models, prices) = FileChangeReading.models(catalogue)
         let section = settings.alerts.document
-        let parts: [(ConfigurationPart, ConfigurationThings)] = [
-            (.setting, ConfigurationReading.settings(settings)), (.provider, ConfigurationReading.providers(catalogue)),
-            (.model, models), (.price, prices), (.receiver, ConfigurationReading.receivers(section)),
-            (.route, ConfigurationReading.routes(section)), (.oncall, ConfigurationReading.onCall(onCall)),
+        let parts: [(FileChangePart, FileChangeThings)] = [
+            (.setting, FileChangeReading.settings(settings)), (.provider, FileChangeReading.providers(catalogue)),
+            (.model, models), (.price, prices), (.receiver, FileChangeReading.receivers(section)),
+            (.route, FileChangeReading.routes(section)), (.oncall, FileChangeReading.onCall(onCall)),
         ]
         try await storage.write { transaction in
             for (part, things) in parts { try self.compare(part, things, in: transaction) }
@@ -86,14 +86,14 @@ public final class ConfigurationService: Sendable {
         }
     }
 
-    public var loops: [Loop] { [Loop("configuration.look", every: Self.interval) { try await self.look() }] }
+    public var loops: [Loop] { [Loop("fileChanges.look", every: Self.interval) { try await self.look() }] }
 
-    func compare(_ part: ConfigurationPart, _ things: ConfigurationThings, in transaction: Transaction) throws {
+    func compare(_ part: FileChangePart, _ things: FileChangeThings, in transaction: Transaction) throws {
         let own = try store.row(of: replica, part, in: transaction)
         guard own?.things != things else { return }
         let other = try store.latest(besides: replica, part, in: transaction)
         try store.put(things, of: replica, part, at: world.now, in: transaction)
-        let before: ConfigurationThings
+        let before: FileChangeThings
         if let own {
             before = own.things
         } else {
@@ -102,7 +102,7 @@ public final class ConfigurationService: Sendable {
             before = other.things.withoutLocal(part)
         }
         let after = own == nil ? things.withoutLocal(part) : things
-        let changes = ConfigurationChange.between(before, after).filter { change in
+        let changes = FileChange.between(before, after).filter { change in
             guard let other, let own, other.changedAt > own.changedAt else { return true }
             return part.isLocal(change.name) || other.things.byName[change.name] != after.byName[change.name]
         }
@@ -115,12 +115,12 @@ public final class ConfigurationService: Sendable {
         try append(part, ["name": "…", "change": "changed", "summary": .string(summary)], in: transaction)
     }
 
-    private func append(_ part: ConfigurationPart, _ data: JSONValue, in transaction: Transaction) throws {
+    private func append(_ part: FileChangePart, _ data: JSONValue, in transaction: Transaction) throws {
         try events.append(EventDraft(part.eventType, actor: Self.actor, data: data), in: transaction)
     }
 
     /// The file that says so, where it is one.
-    private func file(of part: ConfigurationPart) -> String {
+    private func file(of part: FileChangePart) -> String {
         switch part {
         case .setting, .provider, .model, .price: settings.catalogue.file
         case .route, .receiver: settings.alerts.file

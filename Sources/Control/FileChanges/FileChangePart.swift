@@ -1,7 +1,7 @@
 import Kernel
 
 /// Of what kind something is that people set in files, and that changes how the fleet behaves.
-public enum ConfigurationPart: String, Sendable, CaseIterable {
+public enum FileChangePart: String, Sendable, CaseIterable {
     /// One setting, and the version of Reeve itself.
     case setting
     case provider
@@ -25,7 +25,7 @@ public enum ConfigurationPart: String, Sendable, CaseIterable {
 }
 
 /// Things of one part with their members as texts, without secrets: what is compared, and kept until the next look.
-struct ConfigurationThings: Sendable, Equatable {
+struct FileChangeThings: Sendable, Equatable {
     /// Things of one part; those beyond are not looked at.
     static let thingsMax = 20_000
     /// Members of one thing, and characters of one that are kept as they are: of a longer one its digest is.
@@ -85,7 +85,7 @@ struct ConfigurationThings: Sendable, Equatable {
     }
 }
 
-extension ConfigurationThings: JSONConvertible {
+extension FileChangeThings: JSONConvertible {
     /// In an order of its own, so that the same things are the same text.
     var json: JSONValue {
         .object(
@@ -109,15 +109,15 @@ extension ConfigurationThings: JSONConvertible {
     }
 
     /// Without what is a machine's own.
-    func withoutLocal(_ part: ConfigurationPart) -> ConfigurationThings {
-        var rest = ConfigurationThings()
+    func withoutLocal(_ part: FileChangePart) -> FileChangeThings {
+        var rest = FileChangeThings()
         rest.byName = byName.filter { !part.isLocal($0.key) }
         return rest
     }
 }
 
 /// What became of one thing.
-struct ConfigurationChange: Sendable, Equatable {
+struct FileChange: Sendable, Equatable {
     enum Verb: String, Sendable {
         case added, changed, removed
     }
@@ -129,8 +129,8 @@ struct ConfigurationChange: Sendable, Equatable {
         let to: String?
 
         var words: String {
-            func shown(_ text: String?) -> String { text.map(ConfigurationThings.shown) ?? "none" }
-            guard from.map(ConfigurationThings.shown) != to.map(ConfigurationThings.shown) else {
+            func shown(_ text: String?) -> String { text.map(FileChangeThings.shown) ?? "none" }
+            guard from.map(FileChangeThings.shown) != to.map(FileChangeThings.shown) else {
                 return "\(name): another one"
             }
             // A thing that is but one value has no name for it.
@@ -146,7 +146,7 @@ struct ConfigurationChange: Sendable, Equatable {
     let members: [Member]
 
     /// What differs, by name.
-    static func between(_ old: ConfigurationThings, _ new: ConfigurationThings) -> [ConfigurationChange] {
+    static func between(_ old: FileChangeThings, _ new: FileChangeThings) -> [FileChange] {
         Set(old.byName.keys).union(new.byName.keys).sorted().compactMap { name in
             let (before, after) = (old.byName[name], new.byName[name])
             guard before != after else { return nil }
@@ -155,7 +155,7 @@ struct ConfigurationChange: Sendable, Equatable {
                 let (from, to) = (before?[member], after?[member])
                 return from == to ? nil : Member(name: member, from: from, to: to)
             }
-            return ConfigurationChange(
+            return FileChange(
                 name: name, verb: before == nil ? .added : after == nil ? .removed : .changed, members: members)
         }
     }
@@ -168,7 +168,7 @@ struct ConfigurationChange: Sendable, Equatable {
     }
 
     /// The data of its event.
-    func data(_ part: ConfigurationPart, file: String) -> JSONValue {
+    func data(_ part: FileChangePart, file: String) -> JSONValue {
         var object = JSONObject([
             .init(name: "name", value: .string(name)), .init(name: "change", value: .string(verb.rawValue)),
             .init(name: "summary", value: .string(summary)),
@@ -179,8 +179,8 @@ struct ConfigurationChange: Sendable, Equatable {
         if verb == .changed {
             let told: [JSONValue] = members.prefix(Self.membersMax).map {
                 [
-                    "member": .string($0.name), "from": .of($0.from.map(ConfigurationThings.shown)),
-                    "to": .of($0.to.map(ConfigurationThings.shown)),
+                    "member": .string($0.name), "from": .of($0.from.map(FileChangeThings.shown)),
+                    "to": .of($0.to.map(FileChangeThings.shown)),
                 ]
             }
             object.append("members", .array(told))
