@@ -230,7 +230,9 @@ public struct Features: Sendable {
                 service: batches, exchange: exchange, blobs: blobs, refusals: doorRefusals,
                 publicURL: settings.http.publicURL
             ).routes,
-            IncidentRoutes(service: incidents, exchange: exchange).routes,
+            IncidentRoutes(
+                service: incidents, quieting: alerting.notices.notification, exchange: exchange
+            ).routes,
             RunHoldRoutes(holds: gateway, events: events, audit: audit, exchange: exchange).routes,
             ContainmentRoutes(service: alerting.containments, exchange: exchange).routes,
             RunbookRoutes(service: alerting.runbooks, exchange: exchange).routes,

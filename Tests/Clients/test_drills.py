@@ -199,7 +199,7 @@ def test_a_drill_is_found_contained_and_over(yard, name):
     assert all(reached[f"{word}At"] for word in ("detected", "contained", "mitigated", "verified", "resolved"))
     assert {entry["kind"] for entry in incident["timeline"]} >= {"alert", "milestone", "containment"}
     acted = api.get(f"/api/v1/incidents/{report['incident']}/containments", 200)["items"]
-    assert acted and all(one["state"] not in ("proposed", "asked", "acting", "acted") for one in acted), acted
+    assert acted and not any(one["inForce"] or one["state"] in ("proposed", "asked") for one in acted), acted
     assert {one["origin"] for one in acted} == {"plan"}, "the drill's command ordered it itself"
 
     nothing_is_left(yard, report["agents"]["healthy"][0].removesuffix("steady"))
@@ -270,7 +270,7 @@ def killed(yard):
     def acted():
         for incident in api.get("/api/v1/incidents?state=open")["items"]:
             for one in api.get(f"/api/v1/incidents/{incident['id']}/containments")["items"]:
-                if one["state"] in ("acting", "acted", "reversing"):
+                if one["inForce"]:
                     return incident["id"]
         return None
 
@@ -282,10 +282,13 @@ def killed(yard):
 
 
 def is_over(api, incident):
-    states = lambda: {  # noqa: E731
-        one["state"] for one in api.get(f"/api/v1/incidents/{incident}/containments")["items"]
-    }
-    until(lambda: not states() & {"proposed", "asked", "acting", "acted", "reversing"}, 20)
+    def standing():
+        return [
+            one for one in api.get(f"/api/v1/incidents/{incident}/containments")["items"]
+            if one["inForce"] or one["state"] in ("proposed", "asked")
+        ]  # fmt: skip
+
+    until(lambda: not standing(), 20, standing)
     until(lambda: api.get(f"/api/v1/incidents/{incident}")["milestones"]["resolvedAt"], 20)
 
 

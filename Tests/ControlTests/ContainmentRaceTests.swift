@@ -208,8 +208,8 @@ struct ContainmentRaceTests {
             let now = fixture.base.world.now
             for (query, index) in [
                 (ContainmentStore.dueList(at: now, limit: 50), "containments_due"),
-                (ContainmentStore.inForceList(after: "", limit: 50), "containments_in_force"),
-                (ContainmentStore.heldList(after: "", limit: 50), "containments_held"),
+                (ContainmentStore.wantedList(after: "", limit: 50), "containments_in_force"),
+                (ContainmentStore.heldList(before: nil, limit: 50), "containments_held"),
                 (RunbookStore.dueList(at: now, limit: 50), "runbook_runs_due"),
                 (IncidentProofStore.dueList(at: now, limit: 50), "incidents_unproven"),
             ] {

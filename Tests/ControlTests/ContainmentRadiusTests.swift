@@ -93,7 +93,7 @@ struct ContainmentRadiusTests {
             for action in [ContainmentAction.memoryReadOnly, .quarantineSession, .pinBack, .goldenSetRun] {
                 let order = ContainmentOrder(behindDoor: action)
                 let reached = try await fixture.storage.read { try fixture.service.hands.reach(of: order, in: $0) }
-                #expect(reached.agents.count == 12, "\(action)")
+                #expect(reached.radius.agents.count == 12, "\(action)")
             }
         }
     }
@@ -115,42 +115,46 @@ struct ContainmentRadiusTests {
     @Test("who floods with calls hides nobody, and whose calls are old is not meant", arguments: TestEngine.available)
     func flood(_ engine: TestEngine) async throws {
         try await ContainmentFixture.on(engine) { fixture in
-            try await fixture.call("past", "m")
+            try await fixture.call("past", "m", session: "s1", tags: ["night"])
             fixture.time.advance(by: ContainmentHands.reachWithin + .minutes(2))
-            try await fixture.call("rare", "m")
-            for _ in 0..<30 { try await fixture.call("loud", "m") }
-            // Ids sort by time.
-            fixture.time.advance(by: .seconds(1))
-            for _ in 0..<3 { try await fixture.call("loud", "n") }
+            try await fixture.call("rare", "m", session: "s1", tags: ["night"])
+            for _ in 0..<30 { try await fixture.call("loud", "m", session: "s1") }
+            for _ in 0..<3 { try await fixture.call("loud", "n", session: "s2") }
             let since = fixture.base.world.now - ContainmentHands.reachWithin
-            func callers(_ model: String, depth: Int) async throws -> [String] {
-                try await fixture.storage.read {
-                    try $0.rows(CallStore.callers(.models([model]), since: since, depth: depth, limit: 10))
-                        .map { $0.text("agent") }
-                }
+            func callers(_ ground: CallGround) async throws -> [String] {
+                try await fixture.storage.read { try CallService.callers(ground, since: since, in: $0) }
             }
-            #expect(try await callers("m", depth: 1_000) == ["loud", "rare"])
-            #expect(try await callers("n", depth: 1_000) == ["loud"])
-            // Of each only the newest are looked at.
-            #expect(try await callers("m", depth: 3) == ["rare"])
+            #expect(try await callers(.models(["m"])) == ["loud", "rare"])
+            #expect(try await callers(.models(["n"])) == ["loud"])
+            #expect(try await callers(.tags(["night"])) == ["rare"])
+            #expect(try await callers(.sessions(["s1"])) == ["loud", "rare"])
+            #expect(try await callers(.sessions(["s2", "s3"])) == ["loud"])
+            #expect(try await callers(.any) == ["loud", "rare"])
         }
     }
 
-    @Test("callers are found by stepping through the index", arguments: TestEngine.available)
+    @Test("who calls and who is waited for is found by indexes", arguments: TestEngine.available)
     func plan(_ engine: TestEngine) async throws {
         try await ContainmentFixture.on(engine) { fixture in
-            let query = CallStore.callers(
-                .models(["m"]), since: fixture.base.world.now, depth: 10, limit: 10)
-            let plan = try await fixture.storage.read { transaction -> [String] in
-                guard engine == .postgres else {
-                    return try transaction.rows("EXPLAIN QUERY PLAN" + query).map { $0.text("detail") }
+            let now = fixture.base.world.now
+            for (query, table, index) in [
+                (CallStore.callers(.model, ["m"], since: now, limit: 10), "callers", ""),
+                (CallStore.callers(.model, nil, since: now, limit: 10), "callers", ""),
+                (CallStore.callers(ofSession: "s", since: now, limit: 10), "calls", "calls_session"),
+                (TaskStore.awaitedList("model", ["m"]), "lanes", "lanes_model"),
+                (TaskStore.awaitedList("queue", ["q"]), "lanes", "lanes_queue"),
+            ] {
+                let plan = try await fixture.storage.read { transaction -> [String] in
+                    guard engine == .postgres else {
+                        return try transaction.rows("EXPLAIN QUERY PLAN" + query).map { $0.text("detail") }
+                    }
+                    _ = try transaction.rows("SELECT set_config('enable_seqscan', 'off', true) AS value")
+                    return try transaction.rows("EXPLAIN" + query).map { $0.text("QUERY PLAN") }
                 }
-                _ = try transaction.rows("SELECT set_config('enable_seqscan', 'off', true) AS value")
-                return try transaction.rows("EXPLAIN" + query).map { $0.text("QUERY PLAN") }
+                #expect(index.isEmpty || plan.contains { $0.contains(index) }, "\(plan)")
+                #expect(!plan.contains { $0.hasPrefix("SCAN \(table)") }, "\(plan)")
+                #expect(!plan.contains { $0.contains("Seq Scan on \(table)") }, "\(plan)")
             }
-            #expect(plan.contains { $0.contains("calls_agent") }, "\(plan)")
-            #expect(!plan.contains { $0.contains("SCAN calls") && !$0.contains("INDEX") }, "\(plan)")
-            #expect(!plan.contains { $0.contains("Seq Scan on calls") }, "\(plan)")
         }
     }
 

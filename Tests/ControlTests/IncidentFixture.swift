@@ -21,7 +21,7 @@ struct IncidentFixture: Sendable {
 
     static let migrations =
         TaskFixture.migrations + CallSchema.migrations + AlertSchema.migrations + IncidentSchema.migrations
-        + RetentionSchema.migrations + DrillSchema.migrations
+        + RetentionSchema.migrations + DrillSchema.migrations + ContainmentSchema.migrations
 
     init(_ storage: any Storage, policy: IncidentPolicy, verifications: [any IncidentVerification]) {
         tasks = TaskFixture(storage: storage)

@@ -600,3 +600,39 @@ CREATE INDEX file_change_parts_changed ON file_change_parts (part, changed_at);
 
 -- 0111_incident_alerts
 ALTER TABLE incident_alerts ADD COLUMN active_at INTEGER;
+
+-- 0112_callers
+CREATE TABLE callers (
+  kind TEXT NOT NULL CHECK (kind IN ('model', 'project', 'key', 'tag')), name TEXT NOT NULL,
+  agent TEXT NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (kind, name, agent)
+  ) STRICT, WITHOUT ROWID;
+CREATE INDEX callers_last ON callers (last_at);
+INSERT INTO callers (kind, name, agent, last_at)
+WITH latest AS (
+  SELECT id, agent, model, project, key_id,
+    (started_at + COALESCE(duration_ms, 0) * 1000) / 60000000 * 60000000 AS minute
+  FROM calls ORDER BY id DESC LIMIT 20000)
+SELECT kind, name, agent, MAX(minute) FROM (
+  SELECT 'model' AS kind, model AS name, agent, minute FROM latest
+  UNION ALL SELECT 'project', project, agent, minute FROM latest
+  UNION ALL SELECT 'key', key_id, agent, minute FROM latest
+  UNION ALL SELECT 'tag', call_tags.tag, latest.agent, latest.minute
+  FROM latest JOIN call_tags ON call_tags.call_id = latest.id) AS told
+WHERE agent IS NOT NULL AND name IS NOT NULL
+GROUP BY kind, name, agent;
+
+-- 0112_containment_released
+ALTER TABLE containments ADD COLUMN released_at INTEGER;
+DROP INDEX containments_held;
+CREATE INDEX containments_held ON containments (id)
+WHERE state IN ('acting', 'acted', 'reversing') AND released_at IS NULL;
+DROP INDEX containments_in_force;
+CREATE INDEX containments_in_force ON containments (id, incident_id)
+WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL AND released_at IS NULL;
+CREATE TABLE containment_late_plans (
+  incident_id TEXT NOT NULL, alert_id TEXT NOT NULL, tries INTEGER NOT NULL, due_at INTEGER NOT NULL,
+  PRIMARY KEY (incident_id, alert_id)) STRICT;
+CREATE INDEX containment_late_plans_due ON containment_late_plans (due_at);
+
+-- 0112_lanes_model
+CREATE INDEX lanes_model ON lanes (model, agent) WHERE model <> '';

@@ -219,6 +219,15 @@ public struct AlertService: Sendable {
         try AlertStore().count(having: text, in: transaction)
     }
 
+    /// The alerts of an incident as they stand, or stood at last, by their fingerprints.
+    static func latest(ofIncident id: String, in transaction: Transaction) throws -> [String: Alert] {
+        let found = try AlertStore().latest(ofIncident: id, limit: latestMax, in: transaction)
+        return Dictionary(found.map { ($0.fingerprint, $0) }) { newest, _ in newest }
+    }
+
+    /// Alerts of one incident among which the latest are looked for.
+    static let latestMax = 1_000
+
     public func alerts(ofIncident id: String, limit: Int = 1_000, in transaction: Transaction) throws -> [Alert] {
         try store.alerts(ofIncident: id, limit: limit, in: transaction)
     }

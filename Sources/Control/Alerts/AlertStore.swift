@@ -78,6 +78,13 @@ struct AlertStore: Sendable {
         ).map(alert)
     }
 
+    /// The newest first.
+    func latest(ofIncident id: String, limit: Int, in transaction: Transaction) throws -> [Alert] {
+        try transaction.rows(
+            "SELECT * FROM alerts WHERE incident_id = \(id) ORDER BY starts_at DESC, id DESC LIMIT \(limit)"
+        ).map(alert)
+    }
+
     /// The alerts of one incident are another's; `fingerprints` names some, `nil` all.
     func move(
         _ fingerprints: [String]?, ofIncident id: String, to other: String, in transaction: Transaction

@@ -44,6 +44,11 @@ public protocol AlertQuieting: Sendable {
 }
 
 extension AlertView: JSONConvertible {
+    /// JSON has no word for infinities and for what is no number.
+    static func json(_ value: Double?) -> JSONValue {
+        value.map { $0.isFinite ? .double($0) : .string("\($0)") } ?? .null
+    }
+
     var json: JSONValue {
         var object = JSONObject()
         object["id"] = .of(alert?.id)
@@ -55,8 +60,7 @@ extension AlertView: JSONConvertible {
         object["activeAt"] = activeAt.json
         object["startsAt"] = .of(alert?.startsAt)
         object["endsAt"] = .of(alert?.endsAt)
-        // JSON has no word for infinities and for what is no number.
-        object["value"] = value.map { $0.isFinite ? .double($0) : .string("\($0)") } ?? .null
+        object["value"] = Self.json(value)
         object["incident"] = .of(alert?.incidentID)
         object["silencedBy"] = .list(quiet.silencedBy)
         object["inhibitedBy"] = .list(quiet.inhibitedBy)

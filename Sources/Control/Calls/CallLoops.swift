@@ -18,7 +18,12 @@ public struct CallLoops: Sendable {
     /// Forgets what is old, in commits that share with others.
     func forget() async throws {
         for _ in 0..<Self.commitsMax {
-            guard try await storage.write(.soon, { try service.purge(in: $0) }) == CallService.purgeMax else { return }
+            guard try await storage.write(.soon, { try service.purge(in: $0) }) == CallService.purgeMax else { break }
+        }
+        for _ in 0..<Self.commitsMax {
+            guard try await storage.write(.soon, { try service.purgeCallers(in: $0) }) == CallService.purgeMax else {
+                return
+            }
         }
     }
 }

@@ -29,6 +29,8 @@ enum CallPageTemplates {
         <form class="filters" action="/calls" role="search">
           {{#status}}<input type="hidden" name="status" value="{{status}}">{{/status}}
           {{#session}}<input type="hidden" name="session" value="{{session}}">{{/session}}
+          {{#windowSince}}<input type="hidden" name="since" value="{{windowSince}}">{{/windowSince}}
+          {{#windowUntil}}<input type="hidden" name="until" value="{{windowUntil}}">{{/windowUntil}}
           <input name="agent" value="{{agent}}" placeholder="Agent" aria-label="Agent">
           <input name="project" value="{{project}}" placeholder="Project" aria-label="Project">
           <input name="model" value="{{model}}" placeholder="Model" aria-label="Model">

@@ -43,7 +43,9 @@ public struct CallPages: Sendable {
                 numbers: CallNumberView.today(today, alive: alive), filters: query.filters(alive: alive),
                 status: query.value("status"), agent: query.value("agent") ?? "", project: query.value("project") ?? "",
                 model: query.value("model") ?? "", task: query.value("task") ?? "",
-                session: query.value("session"), tag: query.value("tag") ?? "", isFiltered: query.isFiltered,
+                session: query.value("session"), windowSince: query.value("since"),
+                windowUntil: query.value("until"),
+                tag: query.value("tag") ?? "", isFiltered: query.isFiltered,
                 hasCalls: !rows.isEmpty, calls: rows, noCalls: Self.nothing(request, query),
                 first: page.after.map { _ in query.path() }, next: last.map { query.path(after: $0) })
         }
@@ -76,7 +78,7 @@ public struct CallPages: Sendable {
 
 /// What the list's address asks for.
 struct CallListQuery: Sendable {
-    private static let names = ["agent", "project", "model", "task", "session", "tag", "since"]
+    private static let names = ["agent", "project", "model", "task", "session", "tag", "since", "until"]
 
     private let request: APIRequest
 
@@ -133,6 +135,9 @@ struct CallListView: PageView {
     let model: String
     let task: String
     let session: String?
+    // Under names that no row has: a row without them would take the list's.
+    let windowSince: String?
+    let windowUntil: String?
     let tag: String
     let isFiltered: Bool
     let hasCalls: Bool

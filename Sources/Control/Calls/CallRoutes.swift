@@ -19,6 +19,7 @@ public struct CallRoutes: Sendable {
         ("correlationId", text, "Only calls that belong to this correlation id"),
         ("status", text, "`running`, `done`, `failed`, `canceled`; several with commas"),
         ("since", ["type": "string"], "Only calls that began then or later, such as 2026-11-20T08:15:30Z"),
+        ("until", ["type": "string"], "Only calls that began before then"),
     ]
 
     public var routes: [Route] {
@@ -81,12 +82,8 @@ public struct CallRoutes: Sendable {
             }
             return status
         }
-        if let since = value("since") {
-            guard let time = Timestamp(rfc3339: since) else {
-                throw Problem.invalid("since", "a time such as 2026-11-20T08:15:30Z is expected")
-            }
-            filter.since = time
-        }
+        filter.since = try request.queryTime("since")
+        filter.until = try request.queryTime("until")
         return filter
     }
 
@@ -105,5 +102,16 @@ public struct CallRoutes: Sendable {
     static func check(cursor: String?) throws {
         guard let cursor, Identifier<Call>(cursor) == nil else { return }
         throw Problem.invalid("after", "it is no cursor of this list", hint: "Use the `next` of a page.")
+    }
+}
+
+extension APIRequest {
+    /// A time of the address; `nil` where it is absent or empty.
+    func queryTime(_ name: String) throws -> Timestamp? {
+        guard let text = queryValue(name), !text.isEmpty else { return nil }
+        guard let time = Timestamp(rfc3339: text) else {
+            throw Problem.invalid(name, "a time such as 2026-11-20T08:15:30Z is expected")
+        }
+        return time
     }
 }

@@ -54,5 +54,33 @@ public enum CallSchema {
                 "ALTER TABLE calls ADD COLUMN trace_id TEXT", "ALTER TABLE calls ADD COLUMN span_id TEXT",
                 "CREATE INDEX calls_correlation ON calls (correlation_id, id) WHERE correlation_id IS NOT NULL",
             ]),
+        // Who called lately, by what calls name: whom something reaches is asked while an alert is taken in. Begun with
+        // the newest calls, as there may be very many.
+        Migration(
+            "0112_callers",
+            [
+                """
+                CREATE TABLE callers (
+                  kind TEXT NOT NULL CHECK (kind IN ('model', 'project', 'key', 'tag')), name TEXT NOT NULL,
+                  agent TEXT NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (kind, name, agent)
+                  ) STRICT, WITHOUT ROWID
+                """,
+                "CREATE INDEX callers_last ON callers (last_at)",
+                """
+                INSERT INTO callers (kind, name, agent, last_at)
+                WITH latest AS (
+                  SELECT id, agent, model, project, key_id,
+                    (started_at + COALESCE(duration_ms, 0) * 1000) / 60000000 * 60000000 AS minute
+                  FROM calls ORDER BY id DESC LIMIT 20000)
+                SELECT kind, name, agent, MAX(minute) FROM (
+                  SELECT 'model' AS kind, model AS name, agent, minute FROM latest
+                  UNION ALL SELECT 'project', project, agent, minute FROM latest
+                  UNION ALL SELECT 'key', key_id, agent, minute FROM latest
+                  UNION ALL SELECT 'tag', call_tags.tag, latest.agent, latest.minute
+                  FROM latest JOIN call_tags ON call_tags.call_id = latest.id) AS told
+                WHERE agent IS NOT NULL AND name IS NOT NULL
+                GROUP BY kind, name, agent
+                """,
+            ]),
     ]
 }

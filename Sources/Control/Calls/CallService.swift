@@ -12,6 +12,7 @@ public struct CallService: Sendable {
     let world: World
     private let live: any LiveCalls
     private let retention: Span
+    private let callers = CallerMemory()
 
     /// - Parameter live: the calls that only memory knows.
     public init(
@@ -30,7 +31,7 @@ public struct CallService: Sendable {
     /// stand or fall together. A call that is kept already changes nothing. Returns how many are new.
     @discardableResult
     public func record(_ calls: [Call], areNew: Bool = false, in transaction: Transaction) throws -> Int {
-        try store.insert(calls, areNew: areNew, in: transaction)
+        try store.insert(calls, areNew: areNew, memory: callers, in: transaction)
     }
 
     /// The same for calls that a killed process left, before there is a service.
@@ -58,6 +59,13 @@ public struct CallService: Sendable {
     /// ``purgeMax``.
     public func purge(in transaction: Transaction) throws -> Int {
         try store.purge(before: world.now - retention, limit: Self.purgeMax, in: transaction)
+    }
+
+    /// Forgets who has not called for ``callersKept``, or for as long as calls are kept. Returns how many, at most
+    /// ``purgeMax``.
+    func purgeCallers(in transaction: Transaction) throws -> Int {
+        let kept = min(Self.callersKept, retention)
+        return try store.purgeCallers(before: world.now - kept, limit: Self.purgeMax, in: transaction)
     }
 
     // MARK: Looking
@@ -103,6 +111,7 @@ extension Call {
             && isAsked(filter.session, session) && isAsked(filter.model, model)
             && isAsked(filter.correlationID, correlationID)
             && (filter.tag.map(tags.contains) ?? true) && (filter.since.map { startedAt >= $0 } ?? true)
+            && (filter.until.map { startedAt < $0 } ?? true)
             && (filter.statuses.isEmpty || filter.statuses.contains(status))
     }
 }

@@ -11,11 +11,13 @@ public struct CallFilter: Sendable {
     public var correlationID: String?
     public var statuses: [Call.Status] = []
     public var since: Timestamp?
+    /// Calls that began before.
+    public var until: Timestamp?
 
     public init() {}
 }
 
-/// The only SQL on calls. Sums over them are ``CostStore``'s, in the same transaction.
+/// The only SQL on calls, and on who makes them. Sums over them are ``CostStore``'s, in the same transaction.
 public struct CallStore: Sendable {
     /// Calls that have a text somewhere.
     func count(having text: String, in transaction: Transaction) throws -> Int64 {
@@ -37,11 +39,16 @@ public struct CallStore: Sendable {
     /// Keeps calls that have ended, each once: what is kept already stays as it is, and is not added to the sums again.
     /// Calls that still run are left out. Returns how many are new.
     ///
-    /// - Parameter areNew: Whether none of them can be kept already, so that nobody need look; throws where one is.
+    /// - Parameters:
+    ///   - areNew: Whether none of them can be kept already, so that nobody need look; throws where one is.
+    ///   - memory: Who need not be written down as a caller again.
     @discardableResult
-    public func insert(_ calls: [Call], areNew: Bool = false, in transaction: Transaction) throws -> Int {
+    func insert(
+        _ calls: [Call], areNew: Bool = false, memory: CallerMemory? = nil, in transaction: Transaction
+    ) throws -> Int {
         var known: Set<String> = areNew ? [] : try Self.known(calls, in: transaction)
         var tally = CostTally()
+        var callers = CallerTally()
         var tags: [(tag: String, id: String)] = []
         var count = 0
         for call in calls where call.status != .running && (areNew || known.insert(call.id.text).inserted) {
@@ -49,12 +56,18 @@ public struct CallStore: Sendable {
             try transaction.addLater(Self.head) { CallRow.append(call, to: &$0) }
             for tag in call.tags { tags.append((tag, call.id.text)) }
             tally.add(call)
+            callers.add(call)
             count += 1
         }
         for (tag, id) in tags {
             try transaction.addLater("INSERT INTO call_tags (tag, call_id) VALUES", [.text(tag), .text(id)])
         }
-        if count > 0 { try costs.add(tally, in: transaction) }
+        guard count > 0 else { return 0 }
+        try costs.add(tally, in: transaction)
+        let unknown = memory?.unknown(callers) ?? callers.minutes
+        guard !unknown.isEmpty else { return count }
+        try put(unknown, in: transaction)
+        if let memory { transaction.afterCommit { memory.keep(unknown) } }
         return count
     }
 
@@ -115,6 +128,7 @@ public struct CallStore: Sendable {
             sql = "SELECT \(sql: Self.columns) FROM calls WHERE \(sql: Self.range("id", filter, page, isFirst: true))"
         }
         if let since = filter.since { sql += "AND started_at >= \(since)" }
+        if let until = filter.until { sql += "AND started_at < \(until)" }
         if let agent = filter.agent { sql += "AND agent = \(agent)" }
         if let project = filter.project { sql += "AND project = \(project)" }
         if let taskID = filter.taskID { sql += "AND task_id = \(taskID)" }
@@ -136,6 +150,7 @@ public struct CallStore: Sendable {
     ) -> SQLText {
         let first = filter.since.map { firstID(at: $0 - idSlack) } ?? "\(Call.idPrefix)_"
         var sql: SQLText = isFirst ? "\(sql: column) >= \(first)" : "AND \(sql: column) >= \(first)"
+        if let until = filter.until { sql += "AND \(sql: column) < \(firstID(at: until + idSlack))" }
         if let after = page.after { sql += "AND \(sql: column) < \(after)" }
         return sql
     }

@@ -102,13 +102,30 @@ extension BlastRadius: JSONConvertible {
     }
 }
 
+/// What one order would touch at this moment.
+struct ContainmentReach: Sendable {
+    let order: ContainmentOrder
+    let aim: ContainmentAim
+    /// Without the money.
+    var radius = BlastRadius()
+}
+
 extension ContainmentHands {
     /// Agents whose spending is looked up.
     static let spendersMax = 50
 
     /// What these orders would touch together, and what that spends.
     func radius(of orders: [ContainmentOrder], in transaction: Transaction) throws -> BlastRadius {
-        var radius = try reach(of: orders, in: transaction)
+        try survey(orders, in: transaction).radius
+    }
+
+    /// What each of these orders would touch, and all of them together with what that spends.
+    func survey(
+        _ orders: [ContainmentOrder], in transaction: Transaction
+    ) throws -> (steps: [ContainmentReach], radius: BlastRadius) {
+        let steps = try orders.map { try reach(of: $0, in: transaction) }
+        var radius = BlastRadius()
+        for step in steps { radius.add(step.radius) }
         radius.nanoUSDPerHour = try radius.agents.prefix(Self.spendersMax).reduce(0) {
             $0 + (try CallService.nanoUSDPerHour(of: $1, at: world.now, in: transaction))
         }
@@ -118,18 +135,18 @@ extension ContainmentHands {
         let known = try agents.labels(of: radius.agents, in: transaction).count
         let all = try agents.statusCounts(in: transaction).values.reduce(0, +)
         radius.agentsUntouched = Int64(max(0, all - known))
-        return radius
+        return (steps, radius)
     }
 
     /// What these orders would touch together, without the money.
     func reach(of orders: [ContainmentOrder], in transaction: Transaction) throws -> BlastRadius {
         var radius = BlastRadius()
-        for order in orders { radius.add(try self.reach(of: order, in: transaction)) }
+        for order in orders { radius.add(try self.reach(of: order, in: transaction).radius) }
         return radius
     }
 
     /// What one order would touch, without the money.
-    func reach(of order: ContainmentOrder, in transaction: Transaction) throws -> BlastRadius {
+    func reach(of order: ContainmentOrder, in transaction: Transaction) throws -> ContainmentReach {
         let aim = try aim(order, in: transaction)
         var radius = BlastRadius()
         (radius.spared, radius.isCut) = (aim.spared, aim.isCut)
@@ -161,7 +178,7 @@ extension ContainmentHands {
         radius.protected = radius.agents.filter { policy.never.contains("agent:\($0)") }
         radius.downstream = try downstream(of: roots, in: transaction).map(\.text)
         radius.queued = try queued(by: order, aim, radius, in: transaction)
-        return radius
+        return ContainmentReach(order: order, aim: aim, radius: radius)
     }
 
     /// Ready tasks that an order would keep from being handed out.

@@ -30,8 +30,8 @@ public struct Containment: Sendable, Identified {
         public var isOpen: Bool { self == .proposed || self == .asked }
         /// Whether the loop has to do something.
         public var isMoving: Bool { self == .acting || self == .reversing }
-        /// Whether something is held by it.
-        public var isInForce: Bool { self == .acted || isMoving }
+        /// Whether somebody, or a policy, said yes and nobody has taken it back.
+        public var isLetAct: Bool { self == .acted || isMoving }
     }
 
     public let id: Identifier<Containment>
@@ -57,9 +57,16 @@ public struct Containment: Sendable, Identified {
     public var endedAt: Timestamp?
     /// When it was said that the condition is over.
     public var overAt: Timestamp?
+    /// Since when nothing is held by what it did, though nobody took that back: others ended it, or it was final.
+    public var releasedAt: Timestamp?
     public var steps: [ContainmentStep] = []
     /// How often its present step failed.
     var failures: Int64 = 0
+
+    /// Whether it moves, or something is held by it that would be different if it were taken back. This is what is
+    /// meant wherever something is said to be in force; ``ContainmentHands/isHolding(_:in:)`` finds out, and
+    /// ``ContainmentService/settle(_:in:)`` writes it down.
+    public var isInForce: Bool { state.isMoving || (state == .acted && releasedAt == nil) }
 
     /// Who has it act at this moment, for timelines.
     var actor: String {
@@ -223,12 +230,13 @@ extension Containment: JSONConvertible {
             "proposedBy": .string(proposedBy), "decidedBy": .of(decidedBy),
             "reversedBy": .of(reversedBy), "createdAt": createdAt.json,
             "decidedAt": .of(decidedAt), "expiresAt": .of(expiresAt), "endedAt": .of(endedAt),
-            "overAt": .of(overAt), "reversible": .bool(canReverse), "steps": .list(steps),
+            "overAt": .of(overAt), "inForce": .bool(isInForce), "releasedAt": .of(releasedAt),
+            "reversible": .bool(canReverse), "steps": .list(steps),
         ]
     }
 
     /// Whether something of it can be taken back.
     public var canReverse: Bool {
-        state == .acted && steps.contains { $0.hasActed && $0.order.action.isReversible }
+        state == .acted && releasedAt == nil && steps.contains { $0.hasActed && $0.order.action.isReversible }
     }
 }

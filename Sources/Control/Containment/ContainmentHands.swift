@@ -46,7 +46,10 @@ struct ContainmentHands: Sendable {
             return .spared(target, for: guardian)
         }
         do {
-            return try transaction.part { try change(target, work, in: transaction) }
+            return try transaction.part {
+                try dropEnded(target, in: transaction)
+                return try change(target, work, in: transaction)
+            }
         } catch let problem as Problem where problem.code.status < 500 {
             return ContainmentOutcome(target.text, .refused, problem.detail)
         }
@@ -242,9 +245,8 @@ struct ContainmentHands: Sendable {
             return ContainmentOutcome(target.text, .left, "nothing was changed")
         }
         try store.release(target, of: work.key, in: transaction)
-        guard claims.count == 1 else {
-            return ContainmentOutcome(target.text, .left, "another containment holds it")
-        }
+        let isShared = try claims.contains { try $0.step != work.key && isAsLeft($0, in: transaction) }
+        guard !isShared else { return ContainmentOutcome(target.text, .left, "another containment holds it") }
         do {
             let isRestored = try transaction.part { try restore(own, work, in: transaction) }
             return isRestored

@@ -25,9 +25,10 @@ public struct ContainmentLoop: Sendable {
     let service: ContainmentService
     let storage: any Storage
     private let turn = Turn()
+    let held = Turn()
 
     /// How far the last round looked.
-    private final class Turn: Sendable {
+    final class Turn: Sendable {
         private let state = Mutex("")
         var after: String {
             get { state.withLock { $0 } }
@@ -44,6 +45,8 @@ public struct ContainmentLoop: Sendable {
         [
             Loop("containments.act", every: Self.interval) { try await act() },
             Loop("containments.over", every: Self.rampInterval) { try await rampBack() },
+            Loop("containments.released", every: Self.rampInterval) { try await release() },
+            Loop("containments.late", every: Self.rampInterval) { try await makeUp() },
         ]
     }
 
@@ -241,6 +244,9 @@ public struct ContainmentLoop: Sendable {
             }
             let hasActed = now.steps.contains(where: \.hasActed)
             now.state = hasActed ? .acted : .failed
+            if hasActed, try !service.hands.isHolding(now, in: transaction) {
+                try service.release(&now, in: transaction)
+            }
             if !hasActed {
                 let why = now.steps.flatMap(\.outcomes).first?.detail ?? "There was nothing to act on."
                 now.reason = now.reason.isEmpty ? why : "\(now.reason) \(why)"
@@ -264,7 +270,7 @@ public struct ContainmentLoop: Sendable {
     func rampBack() async throws {
         let after = turn.after
         let (over, last) = try await storage.read { [service] transaction in
-            let some = try service.store.inForce(after: after, limit: Self.lookedMax, in: transaction)
+            let some = try service.store.wanted(after: after, limit: Self.lookedMax, in: transaction)
             let over = try some.filter { try service.isOver(incident: $0.incident, in: transaction) }.map(\.id)
             return (over, some.count == Self.lookedMax ? some.last?.id.text : nil)
         }

@@ -21,7 +21,7 @@ extension ContainmentService {
                     in: transaction)
             }
             let known = try store.containment(key: containment.key, of: to, in: transaction)
-            if containment.state.isOpen, let known, known.state.isOpen || known.state.isInForce {
+            if containment.state.isOpen, let known, try isStanding(known, in: transaction) {
                 try expire(&containment, "The same is proposed for \(to).", in: transaction)
             }
             let key = known == nil ? containment.key : "\(containment.key)/\(containment.id.text)"
@@ -29,6 +29,11 @@ extension ContainmentService {
         }
         // What is over needs nothing done about it.
         if move.part != nil, move.to.quietSince == nil { try opened(move.to, by: nil, in: transaction) }
+    }
+
+    private func isStanding(_ known: Containment, in transaction: Transaction) throws -> Bool {
+        var known = known
+        return try known.state.isOpen || settle(&known, in: transaction)
     }
 
     /// Whether it acts on what was split off, and on nothing else.
@@ -74,8 +79,8 @@ extension ContainmentService {
     /// What holds something outlives its incident, so that it can be taken back: it is listed until then.
     public func forget(_ ids: [Identifier<Incident>], in transaction: Transaction) throws {
         for id in ids {
-            for containment in try containments(of: id.text, in: transaction)
-            where try !hands.isHolding(containment, in: transaction) {
+            for var containment in try containments(of: id.text, in: transaction)
+            where try !settle(&containment, in: transaction) {
                 try store.forget(containment, in: transaction)
             }
         }

@@ -19,8 +19,17 @@ extension ContainmentService: IncidentFollower {
         try plan(for: incident, by: nil, in: transaction)
     }
 
-    /// An alert is kept also where no plan can be made of it.
+    /// An alert is kept also where the store fails while a plan is made of it.
     private func plan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
+        do {
+            try transaction.part { try planNow(for: incident, by: alert, in: transaction) }
+        } catch {
+            try planLater(incident, by: alert, in: transaction)
+        }
+    }
+
+    /// And also where no plan can be made of it at all.
+    func planNow(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
         do {
             try transaction.part { try proposePlan(for: incident, by: alert, in: transaction) }
         } catch let problem as Problem where problem.code.status < 500 {
@@ -77,7 +86,7 @@ extension ContainmentService: IncidentFollower {
     /// What is in force is wanted again: its condition came back.
     private func goOn(_ incident: Incident, in transaction: Transaction) throws {
         for var containment in try containments(of: incident.id.text, in: transaction)
-        where containment.state.isInForce && containment.overAt != nil {
+        where containment.isInForce && containment.overAt != nil {
             containment.overAt = nil
             try store.save(containment, in: transaction)
         }

@@ -80,18 +80,16 @@ extension ContainmentService {
         let incident = try Identifier<Incident>(containment.incidentID).flatMap {
             try incidents.incident($0, in: transaction)
         }
-        let orders = containment.steps.map(\.order)
-        let radius = try hands.radius(of: orders, in: transaction)
+        let (all, radius) = try hands.survey(containment.steps.map(\.order), in: transaction)
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
-        let steps = try orders.map { order in
-            let targets = try hands.aim(order, in: transaction).targets.map(\.text)
-            let reached = try hands.reach(of: order, in: transaction).agents
+        let steps = all.map { one in
+            let (action, targets) = (one.order.action, one.aim.targets.map(\.text))
             return ContainmentPreviewView.StepView(
-                title: order.action.title, words: PageText.clipped(order.words, 300),
+                title: action.title, words: PageText.clipped(one.order.words, 300),
                 targets: targets.isEmpty ? "nothing now" : RootCauseRanking.list(targets),
-                agents: PageText.plural(reached.count, "agent"),
-                isFinal: !order.action.isReversible,
-                missing: order.action.absence(order, doors))
+                agents: PageText.plural(one.radius.agents.count, "agent"),
+                isFinal: !action.isReversible,
+                missing: action.absence(one.order, doors))
         }
         return ContainmentPreviewView(
             containment, incident, radius, steps: steps, objection: policy.objection(radius, actedAlone: alone),

@@ -15,7 +15,8 @@ public struct ContainmentRoutes: Sendable {
         let preview = "Show what an action, or a containment as it is proposed, would touch now"
         return [
             Route(
-                .get, ofIncident, .operateOrView, "List what is proposed and done against an incident",
+                .get, ofIncident, .operateOrView,
+                "List what is proposed and done against an incident, the newest first",
                 shape: .list("Containment"), handler: list),
             Route(
                 .post, ofIncident, .operate, "Propose an action against an incident, or act at once",
@@ -24,7 +25,8 @@ public struct ContainmentRoutes: Sendable {
                 .post, "\(ofIncident)/preview", .operate, preview,
                 shape: .one("ContainmentPreview", body: "ContainmentDraft"), handler: previewOrder),
             Route(
-                .get, "/api/v1/containments", .operateOrView, "List what is in force, of all incidents",
+                .get, "/api/v1/containments", .operateOrView,
+                "List what is in force, of all incidents, the newest first",
                 shape: .list("Containment"), handler: held),
             Route(.get, one, .operateOrView, "Show a containment", shape: .one("Containment"), handler: show),
             Route(
@@ -50,7 +52,7 @@ public struct ContainmentRoutes: Sendable {
             let incident = try service.incident(request.parameter("id"), in: transaction)
             return try service.containments(of: incident.id.text, in: transaction)
         }
-        let behind = found.drop { containment in page.after.map { containment.id.text <= $0 } ?? false }
+        let behind = found.reversed().drop { containment in page.after.map { containment.id.text >= $0 } ?? false }
         let (items, next) = page.cut(Array(behind)) { $0.id.text }
         return .list(items, next: next)
     }

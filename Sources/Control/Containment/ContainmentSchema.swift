@@ -52,5 +52,27 @@ public enum ContainmentSchema {
                 CREATE INDEX containments_held ON containments (id) WHERE state IN ('acting', 'acted', 'reversing')
                 """,
             ]),
+        // What holds nothing any more is in force no more, and so leaves the lists of what is. And plans that could not
+        // be made with their alert are made later.
+        Migration(
+            "0112_containment_released",
+            [
+                "ALTER TABLE containments ADD COLUMN released_at INTEGER", "DROP INDEX containments_held",
+                """
+                CREATE INDEX containments_held ON containments (id)
+                WHERE state IN ('acting', 'acted', 'reversing') AND released_at IS NULL
+                """,
+                "DROP INDEX containments_in_force",
+                """
+                CREATE INDEX containments_in_force ON containments (id, incident_id)
+                WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL AND released_at IS NULL
+                """,
+                """
+                CREATE TABLE containment_late_plans (
+                  incident_id TEXT NOT NULL, alert_id TEXT NOT NULL, tries INTEGER NOT NULL, due_at INTEGER NOT NULL,
+                  PRIMARY KEY (incident_id, alert_id)) STRICT
+                """,
+                "CREATE INDEX containment_late_plans_due ON containment_late_plans (due_at)",
+            ]),
     ]
 }

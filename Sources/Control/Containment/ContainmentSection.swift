@@ -57,8 +57,9 @@ struct ContainmentItemView: PageView {
         reach = radius?.words ?? []
         id = containment.id.text
         name = containment.name
-        state = Self.mark(containment.state)
-        stateLabel = PageText.label(containment.state.rawValue)
+        let isEnded = containment.state == .acted && !containment.isInForce
+        state = isEnded ? "done" : Self.mark(containment.state)
+        stateLabel = isEnded ? "Acted, holds nothing" : PageText.label(containment.state.rawValue)
         reason = containment.reason.isEmpty ? nil : containment.reason
         by = containment.proposedBy
         decided = containment.decidedBy

@@ -51,7 +51,7 @@ public struct ContainmentService: Sendable {
         try store.containments(of: incident, limit: Self.listMax, in: transaction)
     }
 
-    /// What is in force, of all incidents, the oldest first; one more than the page has where there are more. An
+    /// What is in force, of all incidents, the newest first; one more than the page has where there are more. An
     /// incident may be forgotten by now: what holds something stays until it is taken back.
     func held(_ page: Page, in transaction: Transaction) throws -> [Containment] {
         try store.held(page, in: transaction)
@@ -65,17 +65,16 @@ public struct ContainmentService: Sendable {
 
     /// What orders would touch now, and whether each has somebody to act on it.
     public func preview(_ orders: [ContainmentOrder], in transaction: Transaction) throws -> JSONValue {
-        let radius = try hands.radius(of: orders, in: transaction)
-        let steps = try orders.map { order -> JSONValue in
-            let missing = order.action.absence(order, doors)
-            let aim = try hands.aim(order, in: transaction)
-            let reached = try hands.reach(of: order, in: transaction).agents
+        let (all, radius) = try hands.survey(orders, in: transaction)
+        let steps = all.map { one -> JSONValue in
+            let action = one.order.action
+            let missing = action.absence(one.order, doors)
             return [
-                "action": .string(order.action.rawValue), "title": .string(order.action.title),
-                "parameters": order.parameters, "reversible": .bool(order.action.isReversible),
+                "action": .string(action.rawValue), "title": .string(action.title),
+                "parameters": one.order.parameters, "reversible": .bool(action.isReversible),
                 "available": .bool(missing == nil), "missing": .of(missing),
-                "targets": .list(aim.targets.map(\.text)), "agents": BlastRadius.named(reached),
-                "spared": .array(aim.spared.map(\.json)),
+                "targets": .list(one.aim.targets.map(\.text)), "agents": BlastRadius.named(one.radius.agents),
+                "spared": .array(one.aim.spared.map(\.json)),
             ]
         }
         let alone = try store.actedAlone(since: world.now - .hours(1), in: transaction)
@@ -123,10 +122,10 @@ public struct ContainmentService: Sendable {
         return try approve(containment.id.text, by: principal, in: transaction)
     }
 
-    /// What was taken back, or refused, may be proposed anew.
+    /// What was taken back, by whom- and however, or refused, may be proposed anew.
     func freshKey(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> String {
         let earlier = try earlier(key, incident, in: transaction)
-        if let known = earlier.first(where: { $0.state.isOpen || $0.state.isInForce }) { return known.key }
+        if let known = earlier.first(where: { $0.state.isOpen || $0.isInForce }) { return known.key }
         guard !earlier.isEmpty else { return key }
         // Some may have gone to another incident.
         var number = earlier.count + 1
@@ -134,10 +133,15 @@ public struct ContainmentService: Sendable {
         return "\(key)/\(number)"
     }
 
-    /// What was proposed under a key before.
+    /// What was proposed under a key before, as it stands now.
     func earlier(_ key: String, _ incident: Incident, in transaction: Transaction) throws -> [Containment] {
         try store.containments(of: incident.id.text, limit: Self.listMax, in: transaction)
             .filter { $0.key == key || $0.key.hasPrefix("\(key)/") }
+            .map { known in
+                var known = known
+                try settle(&known, in: transaction)
+                return known
+            }
     }
 
     func incident(_ id: String, in transaction: Transaction) throws -> Incident {
@@ -182,7 +186,7 @@ public struct ContainmentService: Sendable {
     /// Lets it act. Only people may: no agent's key, and not Reeve itself.
     public func approve(_ id: String, by principal: Principal, in transaction: Transaction) throws -> Containment {
         var containment = try containment(id, in: transaction)
-        if containment.state.isInForce { return containment }
+        if containment.state.isLetAct { return containment }
         try check(containment, isIn: [.proposed, .asked], "approved")
         if let expiresAt = containment.expiresAt, expiresAt <= world.now {
             throw Problem(

@@ -48,7 +48,7 @@ public enum ContainmentShapes {
         "state": words(Containment.State.self), "reason": text, "proposedBy": text, "decidedBy": optionalText,
         "reversedBy": optionalText,
         "createdAt": time, "decidedAt": optionalTime, "expiresAt": optionalTime, "endedAt": optionalTime,
-        "overAt": optionalTime, "reversible": flag, "steps": list(step),
+        "overAt": optionalTime, "inForce": flag, "releasedAt": optionalTime, "reversible": flag, "steps": list(step),
     ])
     private static let named = object(["count": count, "names": list(text)])
     private static let radius = object([

@@ -41,7 +41,8 @@ struct ContainmentStore: Sendable {
               decided_by = \(containment.decidedBy), reversed_by = \(containment.reversedBy),
               decided_at = \(containment.decidedAt),
               expires_at = \(containment.expiresAt), ended_at = \(containment.endedAt),
-              over_at = \(containment.overAt), due_at = \(Self.due(containment)), failures = 0
+              over_at = \(containment.overAt), released_at = \(containment.releasedAt),
+              due_at = \(Self.due(containment)), failures = 0
             WHERE id = \(containment.id)
             """)
     }
@@ -69,8 +70,7 @@ struct ContainmentStore: Sendable {
 
     /// Forgets one with its steps, and what they hold.
     func forget(_ containment: Containment, in transaction: Transaction) throws {
-        let keys = containment.steps.map { $0.key(of: containment.id) }
-        try transaction.run("DELETE FROM containment_claims WHERE step IN \(list: keys)")
+        try releaseAll(of: containment, in: transaction)
         try transaction.run("DELETE FROM containment_steps WHERE containment_id = \(containment.id)")
         try transaction.run("DELETE FROM containments WHERE id = \(containment.id)")
     }
@@ -91,17 +91,38 @@ struct ContainmentStore: Sendable {
         ).map { try full($0, transaction) }
     }
 
-    /// Those in force, of all incidents, behind one of them.
-    static func heldList(after id: String, limit: Int) -> SQLText {
-        """
-        SELECT * FROM containments WHERE state IN ('acting', 'acted', 'reversing') AND id > \(id)
-        ORDER BY id LIMIT \(limit)
-        """
+    /// ``Containment/isInForce`` in SQL, as its indexes say it.
+    private static let isInForce: SQLText = "state IN ('acting', 'acted', 'reversing') AND released_at IS NULL"
+
+    /// Those in force, of all incidents, before one of them: the newest first.
+    static func heldList(before id: String?, limit: Int) -> SQLText {
+        let range: SQLText = id.map { "AND id < \($0)" } ?? ""
+        return "SELECT * FROM containments WHERE \(sql: isInForce) \(sql: range) ORDER BY id DESC LIMIT \(limit)"
     }
 
     func held(_ page: Page, in transaction: Transaction) throws -> [Containment] {
-        try transaction.rows(Self.heldList(after: page.after ?? "", limit: page.limit + 1))
+        try transaction.rows(Self.heldList(before: page.after, limit: page.limit + 1))
             .map { try full($0, transaction) }
+    }
+
+    /// How many are in force, by who thought of them.
+    func heldCounts(in transaction: Transaction) throws -> [(origin: String, count: Int64)] {
+        try transaction.rows(
+            """
+            SELECT origin, count(*) AS n FROM containments WHERE \(sql: Self.isInForce)
+            GROUP BY origin ORDER BY origin
+            """
+        ).map { ($0.text("origin"), $0.int("n")) }
+    }
+
+    /// Those that acted and are in force still, behind one of them.
+    func acted(after id: String, limit: Int, in transaction: Transaction) throws -> [Containment] {
+        try transaction.rows(
+            """
+            SELECT * FROM containments WHERE \(sql: Self.isInForce) AND state = 'acted' AND id > \(id)
+            ORDER BY id LIMIT \(limit)
+            """
+        ).map { try full($0, transaction) }
     }
 
     func count(of incident: String, in transaction: Transaction) throws -> Int64 {
@@ -128,18 +149,19 @@ struct ContainmentStore: Sendable {
         try transaction.run("UPDATE containments SET due_at = \(time), failures = \(failures) WHERE id = \(id)")
     }
 
-    /// Plans that acted and whose condition was not said to be over, behind one of them.
-    static func inForceList(after id: String, limit: Int) -> SQLText {
+    /// Plans that acted, are in force, and whose condition was not said to be over, behind one of them.
+    static func wantedList(after id: String, limit: Int) -> SQLText {
         """
         SELECT id, incident_id FROM containments
-        WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL AND id > \(id) ORDER BY id LIMIT \(limit)
+        WHERE state = 'acted' AND origin = 'plan' AND over_at IS NULL AND released_at IS NULL AND id > \(id)
+        ORDER BY id LIMIT \(limit)
         """
     }
 
-    func inForce(
+    func wanted(
         after id: String, limit: Int, in transaction: Transaction
     ) throws -> [(id: Identifier<Containment>, incident: String)] {
-        try transaction.rows(Self.inForceList(after: id, limit: limit)).map { ($0.id("id"), $0.text("incident_id")) }
+        try transaction.rows(Self.wantedList(after: id, limit: limit)).map { ($0.id("id"), $0.text("incident_id")) }
     }
 
     /// Those that Reeve let act by itself since a moment.
@@ -163,6 +185,7 @@ struct ContainmentStore: Sendable {
             expiresAt: row.optionalTime("expires_at"), endedAt: row.optionalTime("ended_at"),
             overAt: row.optionalTime("over_at"))
         containment.reversedBy = row.optionalText("reversed_by")
+        containment.releasedAt = row.optionalTime("released_at")
         containment.failures = row.int("failures")
         containment.steps = try transaction.rows(
             "SELECT * FROM containment_steps WHERE containment_id = \(containment.id) ORDER BY number"
@@ -209,6 +232,12 @@ struct ContainmentStore: Sendable {
             DELETE FROM containment_claims
             WHERE kind = \(target.kind.rawValue) AND name = \(target.name) AND step = \(step)
             """)
+    }
+
+    /// Lets go of all that a containment holds.
+    func releaseAll(of containment: Containment, in transaction: Transaction) throws {
+        let keys = containment.steps.map { $0.key(of: containment.id) }
+        try transaction.run("DELETE FROM containment_claims WHERE step IN \(list: keys)")
     }
 
     /// All that one step holds.

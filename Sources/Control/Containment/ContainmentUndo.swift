@@ -72,7 +72,14 @@ extension ContainmentHands {
         return true
     }
 
-    /// Whether something would be different if this were taken back.
+    /// Forgets claims on a thing that is not as they left it: others ended them, and who acts on it now holds it alone.
+    func dropEnded(_ target: ContainmentTarget, in transaction: Transaction) throws {
+        for claim in try store.claims(on: target, in: transaction) where try !isAsLeft(claim, in: transaction) {
+            try store.release(target, of: claim.step, in: transaction)
+        }
+    }
+
+    /// Whether something would be different if this were taken back: the truth behind ``Containment/isInForce``.
     func isHolding(_ containment: Containment, in transaction: Transaction) throws -> Bool {
         guard !containment.state.isMoving else { return true }
         guard containment.canReverse else { return false }

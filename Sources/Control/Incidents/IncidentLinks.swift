@@ -84,8 +84,8 @@ extension IncidentService {
                 name: name, page: isKnown ? PagePath.agent(name) : nil,
                 traces: PagePath.query("/api/v1/traces", times + [("agent", name), ("status", "error")]),
                 logs: PagePath.query("/api/v1/logs", times + [("agent", name)]),
-                tasks: PagePath.query("/api/v1/tasks", [("agent", name)]),
-                calls: PagePath.query("/api/v1/calls", [("agent", name)]))
+                tasks: PagePath.query("/api/v1/tasks", times + [("agent", name)]),
+                calls: PagePath.query("/api/v1/calls", times + [("agent", name)]))
         }
         var named: [String] = []
         for task in IncidentFacts.names(of: "task", in: incident.subjects + entries.map(\.target))

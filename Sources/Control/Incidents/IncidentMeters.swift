@@ -25,12 +25,18 @@ public final class IncidentMeters: MetricSource {
     static let detected = Metric.gauge(
         "reeve_incidents_detected", "Incidents of the last \(days) days.")
 
-    public static let metrics = [incidents, overdue, actions, times, detected]
+    static let containments = Metric.gauge(
+        "reeve_containments_in_force",
+        "Containments that act, are taken back, or hold something, by who thought of them.",
+        labels: ["origin"])
+
+    public static let metrics = [incidents, overdue, actions, times, detected, containments]
 
     private struct State {
         var counts: [(state: Incident.Milestone, severity: String, count: Int64)] = []
         var overdue: Int64 = 0
         var actions: Int64 = 0
+        var containments: [(origin: String, count: Int64)] = []
         var report: IncidentReport?
     }
 
@@ -45,7 +51,8 @@ public final class IncidentMeters: MetricSource {
             return State(
                 counts: try service.store.counts(in: transaction),
                 overdue: try service.postmortems.overdueCount(at: now, in: transaction),
-                actions: try service.postmortems.overdueItems(on: String(now.rfc3339.prefix(10)), in: transaction))
+                actions: try service.postmortems.overdueItems(on: String(now.rfc3339.prefix(10)), in: transaction),
+                containments: try ContainmentService.inForceCounts(in: transaction))
         }
         state.withLock { state in
             let report = state.report
@@ -77,5 +84,9 @@ public final class IncidentMeters: MetricSource {
         }
         page.add(times)
         page.add(Self.detected, Double(state.report?.incidents ?? 0))
+        var containments = GaugeFamily(Self.containments)
+        for origin in Containment.Origin.allCases { containments.set(0, [origin.rawValue]) }
+        for one in state.containments { containments.set(Double(one.count), [one.origin]) }
+        page.add(containments)
     }
 }

@@ -426,8 +426,8 @@ struct IncidentRoomView: PageView {
                     path: PagePath.query("/traces", times + [("agent", agent), ("status", "error")]),
                     label: label("Traces")),
                 LinkView(path: PagePath.query("/logs", times + [("agent", agent)]), label: label("Logs")),
-                LinkView(path: PagePath.query("/calls", [("agent", agent)]), label: label("Calls")),
-                LinkView(path: PagePath.query("/tasks", [("agent", agent)]), label: label("Tasks")),
+                LinkView(path: PagePath.query("/calls", times + [("agent", agent)]), label: label("Calls")),
+                LinkView(path: PagePath.query("/tasks", times + [("agent", agent)]), label: label("Tasks")),
                 LinkView(path: PagePath.query("/events", [("agent", agent)]), label: label("Events")),
             ]
         } + (isAbout ? [LinkView(path: "/models", label: "Models")] : [])

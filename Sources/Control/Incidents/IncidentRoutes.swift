@@ -8,10 +8,12 @@ public struct IncidentRoutes: Sendable {
     static let shownEntriesMax = 500
 
     let service: IncidentService
+    /// Who knows which alerts are kept quiet; `nil` where nobody does.
+    let quieting: (any AlertQuieting)?
     let exchange: Exchange
 
-    public init(service: IncidentService, exchange: Exchange) {
-        (self.service, self.exchange) = (service, exchange)
+    public init(service: IncidentService, quieting: (any AlertQuieting)? = nil, exchange: Exchange) {
+        (self.service, self.quieting, self.exchange) = (service, quieting, exchange)
     }
 
     public var routes: [Route] { looking + acting + PostmortemRoutes(service: service, exchange: exchange).routes }
@@ -134,7 +136,7 @@ public struct IncidentRoutes: Sendable {
             let incident = try service.known(request.parameter("id"), in: transaction)
             var object = incident.json.object ?? JSONObject()
             let alerts = try service.links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
-            object["alerts"] = .array(alerts.map { $0.json(of: incident.id) })
+            object["alerts"] = .array(try self.alerts(alerts, of: incident, in: transaction))
             let begun = alerts.compactMap(\.activeAt).min()
             object["beganAt"] = .of(begun.map { min($0, incident.begin) })
             var seconds = object["seconds"]?.object ?? JSONObject()
@@ -164,6 +166,19 @@ public struct IncidentRoutes: Sendable {
             object["postmortem"] = try service.postmortem(incident, in: transaction).json(of: incident)
             object["links"] = try service.links(incident, entries, deliverables, in: transaction).json
             return Self.reply(incident, .object(object))
+        }
+    }
+
+    private func alerts(
+        _ alerts: [IncidentAlert], of incident: Incident, in transaction: Transaction
+    ) throws -> [JSONValue] {
+        let latest = try AlertService.latest(ofIncident: incident.id.text, in: transaction)
+        let firing = latest.values.filter(\.isFiring).sorted { $0.id < $1.id }
+        let quiet = firing.isEmpty ? [:] : try quieting?.quiet(among: firing, in: transaction) ?? [:]
+        return alerts.map { one in
+            let known = latest[one.fingerprint]
+            return one.json(
+                of: incident.id, latest: known, isSuppressed: known.flatMap { quiet[$0.id] }?.isSuppressed ?? false)
         }
     }
 

@@ -23,10 +23,14 @@ extension Incident: JSONConvertible {
 }
 
 extension IncidentAlert {
-    func json(of id: Identifier<Incident>) -> JSONValue {
+    /// - Parameters:
+    ///   - latest: As alerts stand, or stood at last, with these labels.
+    ///   - isSuppressed: Whether it fires, and nobody is told.
+    func json(of id: Identifier<Incident>, latest: Alert?, isSuppressed: Bool) -> JSONValue {
         [
             "labels": labels.object, "annotations": ["summary": .string(summary)],
-            "state": .string(endedAt == nil ? "firing" : "resolved"), "activeAt": lastAt.json,
+            "state": .string(endedAt == nil ? "firing" : "resolved"), "suppressed": .bool(isSuppressed),
+            "value": AlertView.json(latest?.value), "activeAt": lastAt.json,
             "conditionSince": .of(activeAt), "incident": id.json, "fingerprint": .string(fingerprint),
             "times": .int(times),
             "firstAt": firstAt.json, "endedAt": .of(endedAt),
@@ -89,6 +93,13 @@ public enum IncidentShapes {
         ("status", ["type": ["object", "null"]]),
     ]
 
+    private static let alert: [(String, JSONValue)] = [
+        ("labels", object), ("annotations", object), ("state", choice(["firing", "resolved"])), ("suppressed", flag),
+        // Words where it is no finite number.
+        ("value", ["type": ["number", "string", "null"]]), ("activeAt", time), ("conditionSince", optionalTime),
+        ("incident", text), ("fingerprint", text), ("times", count), ("firstAt", time), ("endedAt", optionalTime),
+    ]
+
     private static let entry: [(String, JSONValue)] = [
         ("time", time), ("kind", text), ("action", text), ("target", text), ("actor", text), ("detail", object),
     ]
@@ -107,7 +118,7 @@ public enum IncidentShapes {
             "IncidentDetail",
             shape(
                 incident + [
-                    ("beganAt", optionalTime), ("alerts", list(object)),
+                    ("beganAt", optionalTime), ("alerts", list(RouteShape.ref("IncidentAlert"))),
                     ("timeline", list(RouteShape.ref("IncidentEntry"))),
                     ("timelineIsCut", flag), ("timelineMore", optionalText), ("traces", list(object)),
                     ("deliverables", list(object)),
@@ -115,6 +126,7 @@ public enum IncidentShapes {
                     ("postmortem", object), ("links", object),
                 ], required: incident.map(\.0) + ["alerts", "timeline"])
         ),
+        ("IncidentAlert", shape(alert, required: alert.map(\.0))),
         ("IncidentEntry", shape(entry, required: entry.map(\.0))),
         (
             "IncidentAnalysis",

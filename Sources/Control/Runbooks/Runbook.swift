@@ -24,7 +24,10 @@ public struct Runbook: Sendable {
             /// The filters of a list: one that it does not know would show all of it. `nil` where it is no list.
             public var filters: Set<String>? {
                 switch self {
-                case .tasks: ["agent", "correlationId", "limit", "project", "q", "queue", "status", "type"]
+                case .tasks:
+                    [
+                        "agent", "correlationId", "limit", "project", "q", "queue", "since", "status", "type", "until",
+                    ]
                 case .logs:
                     [
                         "agent", "category", "correlationId", "level", "limit", "logger", "order", "q", "service",

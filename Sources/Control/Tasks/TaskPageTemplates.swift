@@ -37,6 +37,8 @@ enum TaskPageTemplates {
         </div>
         <form class="filters" action="/tasks" role="search">
           {{#status}}<input type="hidden" name="status" value="{{status}}">{{/status}}
+          {{#windowSince}}<input type="hidden" name="since" value="{{windowSince}}">{{/windowSince}}
+          {{#windowUntil}}<input type="hidden" name="until" value="{{windowUntil}}">{{/windowUntil}}
           <input type="search" name="q" value="{{q}}" placeholder="Title or id" aria-label="Title or id">
           <input name="queue" value="{{queue}}" placeholder="Queue" aria-label="Queue" list="queue-names">
           <input name="agent" value="{{agent}}" placeholder="Agent" aria-label="Agent">

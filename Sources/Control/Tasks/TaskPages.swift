@@ -42,7 +42,8 @@ public struct TaskPages: Sendable {
             return TaskListView(
                 subtitle: "\(PageText.count(live)) unfinished", filters: query.filters(counts),
                 status: query.status, q: query.text ?? "", queue: query.queue ?? "", agent: query.agent ?? "",
-                project: query.project ?? "", isFiltered: query.isFiltered, queueNames: queues,
+                project: query.project ?? "", windowSince: query.since, windowUntil: query.until,
+                isFiltered: query.isFiltered, queueNames: queues,
                 hasTasks: !rows.isEmpty, tasks: rows, noTasks: Self.nothing(request, query),
                 first: page.after.map { _ in query.path() }, next: last.map { query.path(after: $0) })
         }
@@ -72,6 +73,8 @@ struct TaskListQuery: Sendable {
     let queue: String?
     let agent: String?
     let project: String?
+    let since: String?
+    let until: String?
     private let request: APIRequest
 
     init(_ request: APIRequest) {
@@ -82,9 +85,11 @@ struct TaskListQuery: Sendable {
         queue = value("queue")
         agent = value("agent")
         project = value("project")
+        since = value("since")
+        until = value("until")
     }
 
-    var isFiltered: Bool { text != nil || queue != nil || agent != nil || project != nil }
+    var isFiltered: Bool { [text, queue, agent, project, since, until].contains { $0 != nil } }
 
     /// The same filter that the interface uses, without the empty fields that a form sends.
     func filter() throws -> TaskFilter {
@@ -101,7 +106,7 @@ struct TaskListQuery: Sendable {
             "/tasks",
             [
                 ("status", status), ("q", text), ("queue", queue), ("agent", agent), ("project", project),
-                ("after", after),
+                ("since", since), ("until", until), ("after", after),
             ])
     }
 
@@ -135,6 +140,8 @@ struct TaskListView: PageView {
     let queue: String
     let agent: String
     let project: String
+    let windowSince: String?
+    let windowUntil: String?
     let isFiltered: Bool
     let queueNames: [String]
     let hasTasks: Bool

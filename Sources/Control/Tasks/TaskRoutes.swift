@@ -18,6 +18,8 @@ public struct TaskRoutes: Sendable {
         ("type", ["type": "string"], "Only this type"),
         ("correlationId", ["type": "string"], "Only tasks that belong to this correlation id"),
         ("q", ["type": "string"], "Part of the title, or an id"),
+        ("since", ["type": "string"], "Only tasks that had not ended by then, such as 2026-11-20T08:15:30Z"),
+        ("until", ["type": "string"], "Only tasks that were created before then"),
     ]
 
     public var routes: [Route] {
@@ -112,6 +114,8 @@ public struct TaskRoutes: Sendable {
             }
             return state
         }
+        filter.since = try request.queryTime("since")
+        filter.until = try request.queryTime("until")
         return filter
     }
 

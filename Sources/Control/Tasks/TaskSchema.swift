@@ -174,5 +174,7 @@ public enum TaskSchema {
                 CREATE INDEX tasks_finished_spoilt ON tasks_finished (finished_at) WHERE state IN ('failed', 'skipped')
                 """,
             ]),
+        // Whom tasks for a model wait for is asked while an alert is taken in.
+        Migration("0112_lanes_model", ["CREATE INDEX lanes_model ON lanes (model, agent) WHERE model <> ''"]),
     ]
 }

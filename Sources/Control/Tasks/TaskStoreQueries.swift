@@ -11,6 +11,10 @@ public struct TaskFilter: Sendable {
     public var correlationID: String?
     /// Part of the title or the id.
     public var text: String?
+    /// Tasks that were not over by then.
+    public var since: Timestamp?
+    /// Tasks that were created before.
+    public var until: Timestamp?
 
     public init() {}
 }
@@ -159,7 +163,8 @@ extension TaskStore {
     }
 
     func finishedList(_ filter: TaskFilter, _ page: Page) -> SQLText {
-        "SELECT * FROM tasks_finished" + clause(filter, page) + Self.hint(finished: filter.states)
+        let ended: SQLText = filter.since.map { "AND finished_at >= \($0)" } ?? ""
+        return "SELECT * FROM tasks_finished" + clause(filter, page) + ended + Self.hint(finished: filter.states)
             + "ORDER BY id DESC LIMIT \(page.limit + 1)"
     }
 
@@ -184,6 +189,7 @@ extension TaskStore {
     private func clause(_ filter: TaskFilter, _ page: Page) -> SQLText {
         var sql: SQLText = "WHERE 1 = 1"
         if let after = page.after { sql += "AND id < \(after)" }
+        if let until = filter.until { sql += "AND created_at < \(until)" }
         if let queue = filter.queue { sql += "AND queue = \(queue)" }
         if let project = filter.project { sql += "AND project = \(project)" }
         if let type = filter.type { sql += "AND type = \(type)" }

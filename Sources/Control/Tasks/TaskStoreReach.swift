@@ -6,7 +6,10 @@ extension TaskStore {
     func readyCount(models: [String], in transaction: Transaction) throws -> Int64 {
         guard !models.isEmpty else { return 0 }
         return try transaction.first(
-            "SELECT count(*) AS n FROM tasks WHERE state = 'ready' AND model IN \(list: models)")?.int("n") ?? 0
+            """
+            SELECT count(*) AS n FROM tasks WHERE state = 'ready' AND hold_count = 0
+              AND lane IN (SELECT id FROM lanes WHERE model IN \(list: models) AND model <> '')
+            """)?.int("n") ?? 0
     }
 
     /// Ready tasks that only these agents may take, or may take first.
@@ -14,7 +17,7 @@ extension TaskStore {
         guard !agents.isEmpty else { return 0 }
         return try transaction.first(
             """
-            SELECT count(*) AS n FROM tasks WHERE state = 'ready'
+            SELECT count(*) AS n FROM tasks WHERE state = 'ready' AND hold_count = 0
               AND lane IN (SELECT id FROM lanes WHERE agent IN \(list: agents))
             """)?.int("n") ?? 0
     }
@@ -54,13 +57,17 @@ extension TaskStore {
 
     private func awaited(_ column: SQLText, _ names: [String], in transaction: Transaction) throws -> [String] {
         guard !names.isEmpty else { return [] }
-        return try transaction.rows(
-            """
-            SELECT DISTINCT agent FROM lanes WHERE \(sql: column) IN \(list: names) AND agent <> ''
-              AND EXISTS (SELECT 1 FROM tasks WHERE tasks.lane = lanes.id AND tasks.state = 'ready')
-            ORDER BY agent
-            """
-        ).map { $0.text("agent") }
+        return try transaction.rows(Self.awaitedList(column, names)).map { $0.text("agent") }
+    }
+
+    /// In the words of the indexes: an engine takes a partial one only then.
+    static func awaitedList(_ column: SQLText, _ names: [String]) -> SQLText {
+        """
+        SELECT DISTINCT agent FROM lanes
+        WHERE \(sql: column) IN \(list: names) AND \(sql: column) <> '' AND agent <> ''
+          AND EXISTS (SELECT 1 FROM tasks WHERE tasks.lane = lanes.id AND tasks.state = 'ready')
+        ORDER BY agent
+        """
     }
 
     /// Tasks that build on one of these, whether those have ended or not, each once; some of them where there are more

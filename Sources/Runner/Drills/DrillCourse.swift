@@ -170,7 +170,7 @@ struct DrillCourse: Sendable {
         let path = ["api", "v1", "incidents", incident, "containments"]
         let all = try await client.list(path, limit: 100).items
         let asked = terms.isVirtual ? ["proposed", "asked"] : ["asked"]
-        for one in all where asked.contains(one["state"]?.string ?? "") {
+        for one in all.reversed() where asked.contains(one["state"]?.string ?? "") {
             let id = one["id"]?.string ?? ""
             let radius = try await client.get(ReeveClient.path("api", "v1", "containments", id, "preview"))
             let others = fleet.others(in: radius["blastRadius"] ?? .null)

@@ -84,7 +84,8 @@ public struct ListView: Sendable {
         empty: "Nothing is proposed against this incident.",
         [
             ("CONTAINMENT", plain("id")), ("WHAT", plain("name")), ("STATE", plain("state")),
-            ("BY", plain("proposedBy")), ("DECIDED", plain("decidedBy")), ("REASON", plain("reason")),
+            ("IN FORCE", { item, _ in item["inForce"]?.bool == true ? "yes" : "" }), ("BY", plain("proposedBy")),
+            ("DECIDED", plain("decidedBy")), ("REASON", plain("reason")),
         ])
 
     /// What containments would reach, from their previews.

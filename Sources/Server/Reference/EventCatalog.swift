@@ -61,6 +61,7 @@ public enum EventCatalog {
         ("containment.failed", "Nothing of a containment could be done: `reason`"),
         ("containment.proposed", "Something may be done against an incident: `containment`, `name`, `orders`"),
         ("containment.refused", "Somebody decided against a containment: `reason`"),
+        ("containment.released", "Nothing is held by a containment any more, as others ended what it did"),
         ("containment.reversal_begun", "All alerts have ended, and what Reeve did by itself is taken back"),
         ("containment.reversal_ordered", "Somebody let a containment be taken back (audit log)"),
         ("containment.reversal_proposed", "All alerts have ended, and what was approved may be taken back"),

@@ -113,7 +113,9 @@ struct IncidentContain: ClientCommand {
         if preview { return .list(.reaches, (try await reaches(of: items, reeve), nil)) }
         let verb = approve ? "approve" : reverse ? "reverse" : nil
         if let verb {
-            for (index, item) in items.enumerated() where isMeant(item) {
+            // What was proposed first acts first; what acted last is taken back first.
+            for index in approve ? items.indices.reversed() : Array(items.indices) where isMeant(items[index]) {
+                let item = items[index]
                 guard let one = item["id"]?.string else { continue }
                 items[index] = try await reeve.post(ReeveClient.path("api", "v1", "containments", one, verb))
             }
