@@ -25,6 +25,8 @@ final class CallStopper: Sendable {
     func look() async throws {
         guard let last = seen.withLock({ $0 }) else {
             let last = try await storage.read { [events] in try events.store.lastSeq(in: $0) }
+            // Nothing is told to a bus of what was before it: it would look as if it were behind.
+            events.bus.learn(head: last)
             return seen.withLock { $0 = last }
         }
         // Other replicas' events are known once somebody has read of them; the read below finds them anyway.

@@ -6,16 +6,23 @@ import Telemetry
 
 /// Runs what features do by themselves, each in a task of its own, until the server stops. A round that fails is
 /// logged, and the next one comes all the same.
+///
+/// Loops wake together, on one beat: a process without traffic then wakes a dozen times a second, not once for each loop,
+/// and a thread that is awake serves them all.
 struct LoopRunner: ServiceLifecycle.Service {
+    /// Between two moments at which loops wake; those with shorter intervals keep their own.
+    static let beat = Span.milliseconds(50)
+
     let loops: [Loop]
     let world: World
     let logger: Logger
 
     func run() async throws {
+        let start = world.now
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 for loop in loops {
-                    group.addTask { await run(loop) }
+                    group.addTask { await run(loop, from: start) }
                 }
                 // Without a loop there is still a service to wait for.
                 group.addTask { try? await gracefulShutdown() }
@@ -23,7 +30,7 @@ struct LoopRunner: ServiceLifecycle.Service {
         }
     }
 
-    private func run(_ loop: Loop) async {
+    private func run(_ loop: Loop, from start: Timestamp) async {
         while !Task.isCancelled {
             do {
                 try await loop.body()
@@ -33,8 +40,18 @@ struct LoopRunner: ServiceLifecycle.Service {
                 logger.error(
                     "a loop's round failed", metadata: ["loop": .string(loop.name), "cause": .string("\(error)")])
             }
-            do { try await world.time.sleep(for: loop.interval) } catch { return }
+            do { try await world.time.sleep(for: Self.pause(loop.interval, at: world.now, since: start)) } catch {
+                return
+            }
         }
+    }
+
+    /// How long a loop rests: its interval, or a little less, up to a beat of the process. Its beats begin with it, so
+    /// that not all replicas ask their database at the same moment.
+    static func pause(_ interval: Span, at now: Timestamp, since start: Timestamp) -> Span {
+        let (beat, wanted) = (beat.microseconds, interval.microseconds)
+        guard wanted >= 2 * beat, now >= start else { return interval }
+        return Span(microseconds: wanted - ((now - start).microseconds + wanted) % beat)
     }
 }
 

@@ -330,6 +330,56 @@ def test_the_fleet_s_models_are_asked_through_the_gateway_priced_and_capped(run)
     assert any("## In one sentence" in brief and "*(the model)*" in brief for brief in briefs)
 
 
+@pytest.mark.timeout(200)
+def test_a_drill_beside_the_fleet_leaves_it_alone(run):
+    started = run()
+    started.wait_for_work(started.api)
+    api = started.api()
+    names = {name for name, _ in demo.AGENTS}
+    reasons = ("pausedReason", "drainingReason", "quarantineReason")
+
+    def standing():
+        agents = api.get("/api/v1/agents?limit=500")["items"]
+        budgets = api.get("/api/v1/budgets?limit=500")["items"]
+        return (
+            {one["name"]: [one.get(reason) for reason in reasons] for one in agents if one["name"] in names},
+            {one["scope"]: one["limit"] for one in budgets if "drill-" not in one["scope"]},
+            api.get(f"/api/v1/tasks?project={demo.PROJECT}&status=held&limit=50")["items"],
+        )
+
+    def last():
+        return max((event["seq"] for event in api.events()), default=0)
+
+    def spent():
+        """What the fleet's own models cost so far."""
+        return {row["name"]: row["nanoUSD"] for row in api.get("/api/v1/costs?by=agent&limit=200")["items"]}
+
+    before, begin, costs = standing(), last(), spent()
+    assert set(before[0]) == names
+    done = subprocess.run(
+        [BINARY, "drill", "cost-spike", "--url", api.url, "--key", api.key, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["agents"]["touched"] == [] and report["containedBy"] == "policy"
+    assert standing() == before
+    # They went on with their work, and nothing befell them meanwhile.
+    events = [event for event in api.events() if event["seq"] > begin and event.get("agent") in names]
+    assert {event["type"] for event in events} & {"task.claimed", "task.started", "task.submitted", "task.done"}, events
+    stops = {"agent.paused", "agent.quarantined", "agent.draining", "task.held", "task.lease_lost", "task.canceled"}
+    assert not [event for event in events if event["type"] in stops]
+    # The drill's dollars are its own: half a dollar would stand out among what the licences cost.
+    after = spent()
+    assert set(after) <= names and sum(after.values()) - sum(costs.values()) < 100_000_000, after
+    budget = api.get(f"/api/v1/budgets/project:{demo.PROJECT}")
+    assert budget["settled"]["nanoUSD"] < 500_000_000, budget
+    assert not [event for event in api.events() if event["type"] == "budget.soft_limit"]
+
+
 @pytest.mark.parametrize(
     ("variable", "provider"), [("OPENAI_API_KEY", "openai"), ("ANTHROPIC_API_KEY", "anthropic"), (None, "scripted")]
 )

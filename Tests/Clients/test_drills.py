@@ -158,7 +158,8 @@ def yard(tmp_path_factory):
 
     server.hooks, server.fleet, server.stance, server.let = hooks, None, None, let
     let("suggest")
-    server.api().call("PUT", "/api/v1/budgets/org", {"limit": {"usd": 100}}, expect=200)
+    # The cost spike spends more than this: it counts for nobody but itself.
+    server.api().call("PUT", "/api/v1/budgets/org", {"limit": {"usd": 0.4}, "softPercent": 50}, expect=200)
     server.fleet = Fleet(server)
     server.fleet.work()
     server.standing = server.fleet.standing()
@@ -239,6 +240,10 @@ def test_drills_wake_nobody_and_cost_nobody_anything(yard):
     assert sum(call["cost"]["nanoUSD"] for call in calls if call["model"] == "reeve-drill" and call["cost"]) > 500_000_000
     org = api.get("/api/v1/budgets/org")
     assert 0 < org["settled"]["nanoUSD"] < 100_000_000, org
+    told = [event for event in api.events() if event["type"] in ("budget.soft_limit", "budget.exhausted")]
+    assert [event for event in told if "drill-" not in event["data"]["scope"]] == [], told
+    budgets = [one for one in api.get("/api/v1/alerts?limit=500")["items"] if "udget" in one["labels"]["alertname"]]
+    assert budgets == []
     assert set(one["name"] for one in api.get("/api/v1/costs?by=model")["items"]) == {"small"}
 
 

@@ -140,6 +140,10 @@ def test_the_room_is_live_and_acts(driver, server, operator, name):
         shots(page, f"/incidents/{incident}", "incident")
         shots(page, "/incidents", "incidents")
         shots(page, "/incidents/report", "incident-report")
+        # On a phone each time stands beside its milestone.
+        cells = "#report-times tbody tr:first-child td.num"
+        labels = page.script("return [...document.querySelectorAll(arguments[0])].map((e) => e.dataset.label)", cells)
+        assert labels[:3] == ["Incidents", "Detected", "Acknowledged"] and len(labels) == 7, labels
 
 
 def test_a_preview_says_what_would_be_touched_and_links_lead_to_the_time(driver, server, operator, agent, name):
@@ -147,7 +151,11 @@ def test_a_preview_says_what_would_be_touched_and_links_lead_to_the_time(driver,
     order = {"action": "pauseAgent", "parameters": {"agents": [agent.agent]}}
     made = operator.post(f"{PATH}/{incident}/containments", order, 201)["id"]
     with logged_in(driver, server) as page:
+        page.size(1280, 900)
         page.open(f"/incidents/{incident}")
+        width = page.script("return document.querySelector('#containments [data-label=Steps]').offsetWidth")
+        assert width >= 190, "what would be done is squeezed"
+        page.size(1360, 900)
         press(page, "[data-action='preview']")
         until(lambda: page.has("#preview-radius"), 10, "the preview")
         assert agent.agent in page.find("#preview-radius").text

@@ -143,7 +143,7 @@ struct ActionProposalTests {
             func found(_ id: String) async throws -> [ActionProposal] {
                 try await bench.storage.read { [incidents = bench.incidents] in
                     let incident = try incidents.known(id, in: $0)
-                    return try incidents.analysis(incident, in: $0).proposals
+                    return try incidents.analysis(incident, .whole, in: $0).proposals
                 }
             }
             let id = try await bench.open([

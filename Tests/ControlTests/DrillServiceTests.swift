@@ -252,6 +252,129 @@ struct DrillServiceTests {
         }
     }
 
+    @Test("who started it says yes in the drill's name, and the audit log says so", arguments: TestEngine.available)
+    func actor(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.hungAgent)
+            let agent = "\(drill.prefix)hung"
+            try await bench.base.register(agent)
+            let incident = try await bench.base.fire("DrillHungAgent", Self.labels(drill, agent: agent))
+            try await bench.sweep()
+            #expect(drill.policy.actor == "operator:olga in \(drill.id.text)")
+            #expect(drill.json["policy"] == .string(drill.policy.actor))
+            #expect(try await bench.containments(incident).map(\.decidedBy) == [drill.policy.actor])
+            let entries = try await bench.base.storage.read {
+                try AuditStore().list(after: 0, limit: 100, in: $0)
+            }
+            #expect(entries.filter { $0.action == "containment.approved" }.map(\.actor) == [drill.policy.actor])
+        }
+        for (starter, actor) in [
+            ("admin:ada:b", "admin:ada:b in "), ("reeve", "operator:reeve in "), ("", "operator:nobody in "),
+        ] {
+            let drill = Drill(
+                id: Identifier(World.test()), kind: .hungAgent, startedAt: World.test().now, startedBy: starter)
+            #expect(drill.policy.actor == actor + drill.id.text)
+        }
+    }
+
+    @Test("what would reach tasks or sessions of others waits, and costs no write", arguments: TestEngine.available)
+    func othersTasks(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.hungAgent)
+            let agent = "\(drill.prefix)hung"
+            try await bench.base.register(agent)
+            let own = try await bench.base.base.create(
+                ["queue": .string("\(drill.prefix)q"), "project": .string(drill.project)])
+            let made = try await bench.base.base.create(["project": "books", "dependsOn": [.string(own.id.text)]])
+            _ = try await bench.base.base.claim(agent, queues: ["\(drill.prefix)q"])
+            let incident = try await bench.base.fire("DrillHungAgent", Self.labels(drill, agent: agent))
+            try await bench.sweep()
+            #expect(try await bench.containments(incident).map(\.state) == [.proposed])
+            #expect(try await bench.isSwept(), "it waits for a person, and nothing is left to be done")
+            let (owned, foreign) = try await bench.base.storage.read { [service = bench.service] transaction in
+                var radius = BlastRadius()
+                radius.tasksHeld = [own.id.text]
+                radius.sessions = ["\(drill.prefix)session"]
+                let owned = try service.owns(drill, radius, in: transaction)
+                let foreign = try [\BlastRadius.tasksInProgress, \.tasksHeld, \.downstream].map { path in
+                    var other = radius
+                    other[keyPath: path].append(made.id.text)
+                    return try service.owns(drill, other, in: transaction)
+                }
+                radius.sessions.append("theirs")
+                return (owned, foreign + [try service.owns(drill, radius, in: transaction)])
+            }
+            #expect(owned && foreign == [false, false, false, false])
+        }
+    }
+
+    @Test("what was contained is written once, however long the drill goes on", arguments: TestEngine.available)
+    func quiet(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            let drill = try await bench.start(.hungAgent)
+            #expect(try await bench.isSwept())
+            let agent = "\(drill.prefix)hung"
+            try await bench.base.register(agent)
+            _ = try await bench.base.fire("DrillHungAgent", Self.labels(drill, agent: agent))
+            #expect(try await !bench.isSwept())
+            try await bench.sweep()
+            #expect(try await bench.isSwept())
+            try await bench.base.act()
+            #expect(try await bench.isSwept())
+            // What cannot be cleared is tried each second, and after a minute less often.
+            bench.ground.keep(true)
+            try await bench.end(drill)
+            try await bench.base.act()
+            func needs(after span: Span?) async throws -> Bool {
+                let last = span.map { bench.base.base.world.now - $0 }
+                return try await bench.base.storage.read { [service = bench.service] in
+                    try service.needsSweep(after: last, in: $0)
+                }
+            }
+            #expect(try await needs(after: .seconds(1)))
+            bench.base.time.advance(by: Drill.clearsAtOnceFor)
+            #expect(try await !needs(after: .seconds(1)))
+            #expect(try await needs(after: Drill.clearsLaterEvery))
+            #expect(try await needs(after: nil))
+        }
+    }
+
+    @Test("a drill and the fleet have each their own allowance", arguments: TestEngine.available)
+    func allowance(_ engine: TestEngine) async throws {
+        let policy = try ContainmentPolicy(
+            ["containment": ["default": "act", "limits": ["perHour": 1]]])
+        try await withStorage(engine, migrations: ContainmentFixture.migrations) { storage in
+            let bench = Bench(ContainmentFixture(storage: storage, policy: policy))
+            let drill = try await bench.start(.loopingAgent)
+            let agent = "\(drill.prefix)looper"
+            try await bench.base.register(agent, "writer", "editor", "reader")
+            func fire(_ name: String, _ labels: [(String, String)]) async throws -> [Containment] {
+                try await bench.containments(bench.base.fire(name, labels, mode: .infiniteLoop))
+            }
+            // The settings let nothing of a drill act: its own policy does, a moment later.
+            #expect(try await fire("DrillLoopingAgent", Self.labels(drill, agent: agent)).map(\.state) == [.asked])
+            try await bench.sweep()
+            try await bench.base.act()
+            #expect(try await bench.base.agent(agent).isPaused)
+            #expect(try await fire("ToolStorm", [("agent", "writer")]).map(\.state) == [.acting])
+            #expect(try await fire("ToolStorm", [("agent", "editor")]).map(\.state) == [.asked])
+            // The fleet's is used up; the drill goes on until it used up its own.
+            var names: [String] = []
+            for number in 0..<Drill.actsMax + 2 {
+                let other = "\(drill.prefix)looper-\(number)"
+                try await bench.base.register(other)
+                names.append(other)
+                _ = try await fire("DrillLoopingAgent", Self.labels(drill, agent: other))
+                try await bench.sweep()
+                try await bench.base.act()
+            }
+            var paused = 0
+            for name in names where try await bench.base.agent(name).isPaused { paused += 1 }
+            #expect(paused == Drill.actsMax - 1)
+            #expect(try await !bench.base.agent("reader").isPaused)
+        }
+    }
+
     @Test("what others post is no drill, whatever they call it")
     func posted() async throws {
         try await Self.on(.sqlite) { bench in

@@ -1,9 +1,9 @@
-import Kernel
 import Telemetry
 import TestSupport
 import Testing
 
 @testable import Control
+@testable import Kernel
 
 @Suite("Configuration: what people changed in files")
 struct FileChangeTests {
@@ -190,6 +190,20 @@ struct FileChangeTests {
         }
     }
 
+    /// Begins with these files on a replica; returns what is told of it.
+    private static func start(
+        _ files: Files, on replica: String, _ bench: IncidentFixture
+    ) async throws -> [Event] {
+        bench.time.advance(by: .seconds(30))
+        let before = try await bench.events("config.*").last?.seq ?? 0
+        try await service(files, bench, replica: replica).begin()
+        return try await bench.events("config.*").filter { $0.seq > before }
+    }
+
+    private static func summaries(_ events: [Event]) -> [String] {
+        events.map { $0.data["summary"]?.string ?? "" }
+    }
+
     @Test("a rollout over replicas is told once, one that is taken back twice", arguments: TestEngine.available)
     func replicas(_ engine: TestEngine) async throws {
         try await Self.on(engine) { bench in
@@ -198,48 +212,194 @@ struct FileChangeTests {
             new.settings.tasks.leaseSecondsDefault = 90
             var elsewhere = new
             elsewhere.settings.http.port = 8_080
-            func start(_ files: Files, _ replica: String) async throws -> Int {
-                bench.time.advance(by: .minutes(1))
-                let before = try await bench.events("config.*").count
-                try await Self.service(files, bench, replica: replica).begin()
-                return try await bench.events("config.*").count - before
-            }
-            var told: [Int] = []
-            told.append(try await start(old, "one"))
-            told.append(try await start(old, "two"))
-            told.append(try await start(new, "one"))
-            told.append(try await start(new, "two"))
+            var told: [[String]] = []
             // One without a disk has another name each time; its port is its own.
-            told.append(try await start(elsewhere, "three"))
-            told.append(try await start(old, "four"))
-            told.append(try await start(new, "four"))
-            told.append(try await start(old, "one"))
-            #expect(told == [0, 0, 1, 0, 0, 1, 1, 1])
+            for (files, replica) in [
+                (old, "one"), (old, "two"), (new, "one"), (new, "two"), (elsewhere, "three"), (old, "four"),
+                (old, "five"), (new, "four"), (old, "one"),
+            ] {
+                told.append(Self.summaries(try await Self.start(files, on: replica, bench)))
+            }
+            #expect(
+                told == [
+                    [], [], ["60 -> 90"], [], [], ["on this replica alone: 90 -> 60"], [], ["60 -> 90"],
+                    ["90 -> 60"],
+                ])
         }
     }
 
-    @Test("a large rollout is told in bounds", arguments: TestEngine.available)
+    @Test("replicas without a disk tell of a rollout once, and of what holds once all were gone")
+    func withoutDisks() async throws {
+        try await Self.on(.sqlite) { bench in
+            let old = Files()
+            var new = old
+            new.settings.tasks.leaseSecondsDefault = 90
+            var others = try await Self.start(old, on: "a1", bench)
+            others += try await Self.start(old, on: "a2", bench)
+            let first = try await Self.start(new, on: "b1", bench)
+            #expect(Self.summaries(first) == ["on this replica alone: 60 -> 90"])
+            #expect(first.first?.data["replica"] == "b1")
+            others += try await Self.start(new, on: "b2", bench)
+            bench.time.advance(by: FileChangeNews.aliveFor)
+            let back = try await Self.start(old, on: "c1", bench)
+            #expect(Self.summaries(back) == ["90 -> 60"])
+            others += try await Self.start(old, on: "c2", bench)
+            #expect(others.isEmpty)
+        }
+    }
+
+    @Test("a replica whose files come from elsewhere tells nothing of the others'", arguments: TestEngine.available)
+    func origins(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            var files = Files()
+            let first = try await Self.start(files, on: "one", bench)
+            var own = files
+            own.settings.catalogue.file = "/home/ada/reeve.yaml"
+            own.settings.tasks.leaseSecondsDefault = 90
+            let hers = try await Self.start(own, on: "ada", bench)
+            #expect(first.isEmpty && hers.isEmpty)
+            own.settings.tasks.leaseSecondsDefault = 120
+            let changed = try await Self.start(own, on: "ada", bench)
+            #expect(Self.summaries(changed) == ["90 -> 120"])
+            files.settings.tasks.leaseSecondsDefault = 120
+            let later = try await Self.start(files, on: "one", bench)
+            #expect(Self.summaries(later) == ["60 -> 120"])
+        }
+    }
+
+    @Test(
+        "what a replica was told is kept while it runs, and forgotten once it is gone", arguments: TestEngine.available)
+    func forgotten(_ engine: TestEngine) async throws {
+        try await Self.on(engine) { bench in
+            func known() async throws -> [String] {
+                try await bench.storage.read {
+                    try $0.rows("SELECT DISTINCT replica FROM file_change_parts ORDER BY replica").map {
+                        $0.text("replica")
+                    }
+                }
+            }
+            let stays = try Self.service(Files(), bench, replica: "stays")
+            try await stays.begin()
+            _ = try await Self.start(Files(), on: "goes", bench)
+            for _ in 0..<13 {
+                bench.time.advance(by: .hours(24))
+                try await stays.look()
+            }
+            #expect(try await known() == ["goes", "stays"])
+            bench.time.advance(by: .hours(24) + .minutes(1))
+            try await stays.look()
+            #expect(try await known() == ["stays"])
+            for number in 0..<FileChangeStore.replicasMax + 5 {
+                try await Self.service(Files(), bench, replica: "pod-\(number)").begin()
+                bench.time.advance(by: .seconds(1))
+            }
+            #expect(try await known().count <= FileChangeStore.replicasMax + 1)
+        }
+    }
+
+    @Test("secrets are kept under a key of the database's own", arguments: TestEngine.available)
+    func secrets(_ engine: TestEngine) async throws {
+        var kept: [[String]] = []
+        for _ in 0..<2 {
+            try await Self.on(engine) { bench in
+                _ = try await Self.start(Files(), on: "one", bench)
+                _ = try await Self.start(Files(), on: "two", bench)
+                // The key outlasts a start: the same secret stays the same.
+                #expect(try await bench.events("config.*").isEmpty)
+                kept.append(
+                    try await bench.storage.read { transaction in
+                        try transaction.rows(
+                            "SELECT things FROM file_change_parts WHERE part IN ('provider', 'receiver', 'oncall')"
+                        ).map { $0.json("things").text }
+                    })
+            }
+        }
+        for text in kept.joined() {
+            #expect(!text.contains(Digest.sha256("\"s3cret\"").prefix(8)) && !text.contains("s3cret"))
+        }
+        #expect(kept.allSatisfy { $0.contains { $0.contains("secret ") } })
+        // Worlds of tests draw the same bytes; a key of other bytes names the same secret otherwise.
+        let (one, other) = (FileChangeVeil(key: [1]), FileChangeVeil(key: [2]))
+        #expect(one.hidden("s3cret") == one.hidden("s3cret") && one.hidden("s3cret") != other.hidden("s3cret"))
+    }
+
+    private static func rules(_ files: Int, of count: Int, above limit: Int) throws -> RuleBook {
+        let rules = (0..<count).map { "{alert: A\($0), expr: a > \(limit)}" }.joined(separator: ", ")
+        let program = try RuleReader.read("groups: [{name: own, rules: [\(rules)]}]")
+        return RuleBook(
+            (0..<files).flatMap { file in
+                program.groups.map { .init(file: "/etc/own-\(file).yml", group: $0, interval: 60_000) }
+            })
+    }
+
+    /// What is told of a change of all rules: files, and rules in each.
+    private static func rollout(_ files: Int, _ count: Int, _ bench: IncidentFixture) async throws -> [Event] {
+        for limit in 1...2 {
+            let book = try rules(files, of: count, above: limit)
+            try await FileChangeService(
+                settings: Settings(), onCall: nil, sources: [.rules { (book, 0) }], events: bench.tasks.events,
+                storage: bench.storage, replica: "one", world: bench.world
+            ).begin()
+        }
+        return try await bench.events("config.rule_changed")
+    }
+
+    @Test("many changes of one file at once are one entry with their names", arguments: TestEngine.available)
     func many(_ engine: TestEngine) async throws {
         try await Self.on(engine) { bench in
-            func files(_ limit: Int) -> Files {
-                var files = Files()
-                let rules = (0..<300).map { "{alert: A\($0), expr: a > \(limit)}" }.joined(separator: ", ")
-                files.rules = "groups: [{name: own, rules: [\(rules)]}]"
-                return files
-            }
-            try await Self.service(files(1), bench).begin()
-            try await Self.service(files(2), bench).begin()
-            let events = try await bench.events("config.rule_changed")
-            #expect(events.count == FileChangeService.changesMax + 1)
-            #expect(events.last?.data["summary"]?.string?.hasPrefix("200 more changed") == true)
+            let events = try await Self.rollout(1, 300, bench)
+            #expect(events.count == 1)
+            let data = try #require(events.first?.data)
+            #expect(data["summary"] == "300 changed: A0, A1, A10, A100, A101 and 295 more")
+            #expect(data["name"] == "own-0.yml" && data["count"] == 300)
+            #expect(data["names"]?.array?.count == FileChange.namesMax)
             let id = try await bench.fire("HighErrorRate", ["agent": "writer"])
             try await bench.note("agent.updated", agent: "writer")
             try await bench.timelines.follow()
             let causes = try await bench.storage.read { [incidents = bench.incidents] in
-                try incidents.analysis(try incidents.known(id, in: $0), in: $0).candidates
+                try incidents.analysis(try incidents.known(id, in: $0), .whole, in: $0).candidates
             }
-            #expect(causes.count { $0.target.hasPrefix("config.") } == RootCauseRanking.alikeMax)
+            #expect(causes.contains { $0.target == "config.rule_changed rule:own-0.yml" })
             #expect(causes.contains { $0.target == "agent.updated agent:writer" })
         }
+    }
+
+    @Test("up to ten of one file are told one by one, and no more than so many entries at once")
+    func bounds() async throws {
+        for (files, count, told) in [
+            (1, FileChangeNews.singlyMax, FileChangeNews.singlyMax), (1, FileChangeNews.singlyMax + 1, 1),
+            (3, FileChangeNews.singlyMax + 1, 3), (80, 5, FileChangeNews.entriesMax + 1),
+        ] {
+            try await Self.on(.sqlite) { bench in
+                let events = try await Self.rollout(files, count, bench)
+                #expect(events.count == told, "\(files) files of \(count)")
+            }
+        }
+    }
+
+    @Test("of what is operators' others see that it changed alone", arguments: FileChangePart.allCases)
+    func sight(_ part: FileChangePart) {
+        let change = FileChange(
+            name: "thing", verb: .changed, members: [.init(name: "limit", from: "old words", to: "new words")])
+        let data = JSONValue.object(change.data(part, file: "/etc/reeve.yaml"))
+        let event = Event(
+            seq: 7, at: Timestamp(microseconds: 1), type: part.eventType, actor: "file", project: nil, agent: nil,
+            taskID: nil, taskSeq: nil, correlationID: nil, data: data)
+        #expect(FileChangePart(eventType: part.eventType) == part)
+        for role in Role.allCases {
+            let sight = FileChangeSight(Principal(keyID: "k", name: "k", role: role))
+            let isOpen =
+                [.admin, .operator_].contains(role) || ![.setting, .provider, .receiver, .route].contains(part)
+            let seen = sight.seen(event).data
+            #expect(seen.text.contains("old words") == isOpen && seen.text.contains("new words") == isOpen)
+            #expect(seen.text.contains("/etc/reeve.yaml") == [.admin, .operator_].contains(role))
+            #expect(seen["name"] == "thing" && seen["change"] == "changed")
+            let entry = IncidentChange.entry(event, subjects: []).map(sight.seen)
+            #expect(entry?.detail.text.contains("old words") == isOpen && entry?.detail["seq"] == 7)
+        }
+        let other = Event(
+            seq: 7, at: Timestamp(microseconds: 1), type: "task.created", actor: "a", project: nil, agent: nil,
+            taskID: nil, taskSeq: nil, correlationID: nil, data: data)
+        #expect(FileChangeSight.outlines.seen(other) == other)
     }
 }

@@ -308,7 +308,7 @@ struct IncidentJudgementTests {
             func assessed() async throws -> IncidentAssessment {
                 try await bench.timelines.follow()
                 return try await bench.storage.read { [incidents = bench.incidents] in
-                    try incidents.analysis(try incidents.known(id, in: $0), in: $0).assessment
+                    try incidents.analysis(try incidents.known(id, in: $0), .whole, in: $0).assessment
                 }
             }
             #expect(try await assessed().kind == nil)

@@ -1,3 +1,4 @@
+import Synchronization
 import Telemetry
 import TestSupport
 import Testing
@@ -187,4 +188,63 @@ struct IncidentTimelineTests {
             #expect(try await bench.story(incident.id.text).last?.hasPrefix("note") == true)
         }
     }
+
+    @Test("where another replica comes between, nothing is left out", arguments: TestEngine.available)
+    func overtaken(_ engine: TestEngine) async throws {
+        try await IncidentFixture.on(engine) { bench in
+            let incident = try await bench.open(["title": "x", "severity": "info"])
+            try await bench.timelines.follow()
+            let row = try await bench.storage.read { [incidents = bench.incidents] in
+                try incidents.store.places([incident.id.text], in: $0).first?.seen ?? 0
+            }
+            try await bench.note("deploy.finished", agent: "ci", ["version": "v1"])
+            let first = try await bench.storage.read { [events = bench.tasks.events] in
+                try events.store.latest(limit: 1, in: $0)[0]
+            }
+            try await bench.note("deploy.finished", agent: "ci", ["version": "v2"])
+            // The other one saw the first event alone.
+            let entries = [try #require(IncidentChange.entry(first, subjects: []))]
+            let storage = OvertakenStorage(base: bench.storage) { [incidents = bench.incidents, base = bench.storage] in
+                let batch = IncidentTimelines.Batch(id: incident.id, row: row, end: first.seq, entries: entries)
+                let moved = try await base.write { try incidents.write([batch], in: $0) }
+                #expect(moved.isEmpty)
+            }
+            let timelines = IncidentTimelines(service: bench.incidents, storage: storage)
+            try await timelines.follow()
+            #expect(
+                try await bench.story(incident.id.text).filter { $0.contains("deploy") } == [
+                    "change deploy.finished agent:ci", "change deploy.finished agent:ci",
+                ])
+        }
+    }
+}
+
+/// A store in which somebody else comes before the first write.
+private final class OvertakenStorage: Storage {
+    private let base: any Storage
+    private let other: Mutex<(@Sendable () async throws -> Void)?>
+
+    init(base: any Storage, other: @escaping @Sendable () async throws -> Void) {
+        self.base = base
+        self.other = Mutex(other)
+    }
+
+    var dialect: SQLDialect { base.dialect }
+
+    func write<Value: Sendable>(
+        _ urgency: WriteUrgency, _ body: @escaping @Sendable (Transaction) throws -> Value
+    ) async throws -> Value {
+        let first = other.withLock { other in
+            defer { other = nil }
+            return other
+        }
+        try await first?()
+        return try await base.write(urgency, body)
+    }
+
+    func read<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value {
+        try await base.read(body)
+    }
+
+    func close() async { await base.close() }
 }

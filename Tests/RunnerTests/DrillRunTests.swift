@@ -29,6 +29,7 @@ private final class DrillTransport: Transport {
     static let drill: JSONValue = [
         "id": "drill_1", "prefix": "drill-01a2b3c4-", "project": "drill-01a2b3c4", "alert": "DrillCostSpike",
         "model": "reeve-drill", "provider": "reeve-drill", "tool": "search", "agentType": "reeve-drill",
+        "label": "drill", "policy": "operator:ada in drill_1",
         "bounds": ["detectSeconds": 10, "containSeconds": 14, "recoverSeconds": 30],
     ]
 
@@ -79,62 +80,117 @@ struct DrillRunTests {
 
     @Test("what is not the drill's is told, so that nobody says yes to it")
     func others() async throws {
-        let transport = DrillTransport { _, _ in DrillTransport.reply(201, ["key": "a"]) }
+        let transport = DrillTransport { call, _ in
+            guard call.path.hasPrefix("/api/v1/tasks/") else { return DrillTransport.reply(201, ["key": "a"]) }
+            if call.path.hasSuffix("task_gone") { return DrillTransport.reply(404) }
+            let project: JSONValue = call.path.hasSuffix("task_own") ? "drill-01a2b3c4" : "books"
+            return DrillTransport.reply(200, ["project": project])
+        }
         let client = Self.client(transport, FastTime(factor: 100))
         let fleet = try await DrillFleet.gather([], of: DrillTransport.drill, by: client)
         let own: JSONValue = [
             "agents": ["count": 1, "names": ["drill-01a2b3c4-spender"]], "models": ["reeve-drill"],
             "others": ["target:reeve-drill/drill-2026-01-01", "budget:agent:drill-01a2b3c4-spender"],
+            "sessions": ["count": 1, "names": ["drill-01a2b3c4-session"]],
+            "tasksHeld": ["count": 1, "names": ["task_own"]], "complete": true,
         ]
-        #expect(fleet.others(in: own).isEmpty)
+        #expect(try await fleet.others(in: own).isEmpty)
         let both: JSONValue = [
             "agents": ["count": 2, "names": ["drill-01a2b3c4-spender", "writer"]], "models": ["small"],
             "others": ["target:main/small", "budget:org", "queue:drill-99999999-piles"],
+            "sessions": ["count": 1, "names": ["theirs"]], "tasksHeld": ["count": 1, "names": ["task_own"]],
+            "tasksInProgress": ["count": 1, "names": ["task_theirs"]],
+            "downstream": ["count": 7, "names": ["task_gone"]], "complete": false,
         ]
         #expect(
-            fleet.others(in: both)
-                == ["writer", "small", "target:main/small", "budget:org", "queue:drill-99999999-piles"])
+            try await fleet.others(in: both) == [
+                "writer", "theirs", "6 more of downstream", "small", "target:main/small", "budget:org",
+                "queue:drill-99999999-piles", "more than is told", "task:task_gone", "task:task_theirs",
+            ])
     }
 
-    @Test("whoever is touched while a drill runs is named, of all agents, and nobody else is")
-    func witness() async throws {
-        func event(_ agent: String?, _ project: String, _ more: JSONValue = [:]) -> JSONValue {
-            ["seq": 9, "agent": .of(agent), "project": .string(project), "data": more]
+    /// What the log has of those 40 seconds: the drill's own, what it did to others, and what others did.
+    private static let log: [String: [JSONValue]] = {
+        func event(_ agent: String?, _ actor: String, _ reason: String?, _ more: JSONValue = [:]) -> JSONValue {
+            var data = more.object ?? JSONObject()
+            if let reason { data.append("reason", .string(reason)) }
+            return [
+                "seq": 9, "agent": .of(agent), "actor": .string(actor), "data": .object(data),
+                "project": .string(agent?.hasPrefix("drill-01a2b3c4-") == true ? "drill-01a2b3c4" : "books"),
+            ]
         }
-        let log: [String: [JSONValue]] = [
+        func task(_ id: String, of agent: String?, _ actor: String) -> JSONValue {
+            var object = event(agent, actor, nil).object ?? JSONObject()
+            object.append("taskId", .string(id))
+            return .object(object)
+        }
+        let (own, other) = ("contained in incident_1: it loops", "contained in incident_2: another one")
+        return [
             "drill.started": [["seq": 7, "data": ["drillId": "drill_1"]]],
-            "agent.paused": [event("writer", "books"), event("drill-01a2b3c4-spender", "drill-01a2b3c4")],
-            "task.reassigned": [event("reader", "books")], "queue.paused": [event(nil, "", ["queue": "letters"])],
-            "budget.updated": [
-                event(nil, "books", ["scope": "project:books"]),
-                event("drill-01a2b3c4-spender", "", ["scope": "agent:drill-01a2b3c4-spender"]),
+            "agent.paused": [
+                event("writer", "reeve", own), event("drill-01a2b3c4-spender", "reeve", own),
+                event("ada-pauses", "operator:ada", "for lunch"), event("other-incident", "reeve", other),
             ],
-            "budget.created": [event(nil, "drill-01a2b3c4", ["scope": "project:drill-01a2b3c4"])],
-            "task.lease_lost": [event("drill-01a2b3c4-steady", "drill-01a2b3c4"), event("nomad", "books")],
+            "agent.quarantined": [event("strange", "operator:ada", nil)],
+            "task.reassigned": [task("task_1", of: "reader", "reeve"), task("task_2", of: "scribe", "reeve")],
+            "queue.paused": [
+                event(nil, "reeve", own, ["queue": "letters"]), event(nil, "admin:root", "x", ["queue": "bills"]),
+            ],
+            "budget.updated": [
+                event(nil, "reeve", nil, ["scope": "project:books"]), event(nil, "reeve", nil, ["scope": "org"]),
+                event(nil, "admin:root", nil, ["scope": "agent:clerk"]),
+                event("drill-01a2b3c4-spender", "reeve", nil, ["scope": "agent:drill-01a2b3c4-spender"]),
+            ],
+            "budget.created": [event(nil, "reeve", nil, ["scope": "project:drill-01a2b3c4"])],
+            "task.lease_lost": [event("drill-01a2b3c4-steady", "reeve", nil), event("nomad", "reeve", nil)],
         ]
-        let transport = DrillTransport { call, before in
-            let path = call.path
-            if path.hasPrefix("/api/v1/agents") {
-                // Of these one was stopped before, and one meanwhile by whatever leaves no event.
-                let later: JSONValue = before == 0 ? .null : "out of sight"
-                return DrillTransport.reply(
-                    200,
-                    [
-                        "items": [
-                            ["name": "sleeper", "pausedReason": "for the night"],
-                            ["name": "drone", "quarantineReason": later],
-                            ["name": "drill-01a2b3c4-spender", "pausedReason": later],
-                        ]
-                    ])
-            }
-            let type = log.keys.first { path.contains("type=\($0)") } ?? ""
-            return DrillTransport.reply(200, ["items": .array(log[type] ?? [])])
+    }()
+
+    private static func found(_ path: String, _ before: Int) -> JSONValue {
+        if path.hasPrefix("/api/v1/agents") {
+            // Of these one was stopped before, and the others meanwhile.
+            func later(_ reason: JSONValue) -> JSONValue { before == 0 ? .null : reason }
+            return [
+                "items": [
+                    ["name": "sleeper", "pausedReason": "for the night"],
+                    ["name": "drone", "quarantineReason": later("out of sight")],
+                    ["name": "ada-pauses", "pausedReason": later("for lunch")],
+                    ["name": "other-incident", "pausedReason": later("contained in incident_2: another one")],
+                    ["name": "unseen", "pausedReason": later("contained in incident_3: without an event")],
+                    ["name": "drill-01a2b3c4-spender", "pausedReason": later("contained in incident_1: it loops")],
+                ]
+            ]
         }
+        if path.hasPrefix("/api/v1/incidents/") {
+            let outcomes: [JSONValue] = [
+                ["target": "agent:drill-01a2b3c4-spender", "outcome": "restored"],
+                ["target": "agent:clerk-2", "outcome": "refused"], ["target": "task:task_1", "outcome": "acted"],
+                ["target": "budget:project:books", "outcome": "acted"], ["target": "agent:quiet", "outcome": "acted"],
+            ]
+            return ["items": [["steps": [["outcomes": .array(path.contains("incident_1") ? outcomes : [])]]]]]
+        }
+        if path.hasPrefix("/api/v1/incidents") {
+            return [
+                "items": [
+                    ["id": "incident_1", "subjects": ["drill:drill_1", "agent:drill-01a2b3c4-spender"]],
+                    ["id": "incident_2", "subjects": ["agent:other-incident"]],
+                ]
+            ]
+        }
+        let type = log.keys.first { path.contains("type=\($0)") } ?? ""
+        return ["items": .array(log[type] ?? [])]
+    }
+
+    @Test("whom the drill touched is named, of all agents, and nobody whom others touched meanwhile")
+    func witness() async throws {
+        let transport = DrillTransport { call, before in DrillTransport.reply(200, Self.found(call.path, before)) }
         let witness = try await DrillWitness(
             of: DrillTransport.drill, by: Self.client(transport, FastTime(factor: 100)))
         let touched = try await witness.touched(
-            healthy: ["drill-01a2b3c4-steady"], faulty: ["drill-01a2b3c4-spender"])
+            healthy: ["drill-01a2b3c4-steady"], faulty: ["drill-01a2b3c4-spender"], incident: "")
         #expect(
-            touched == ["budget:project:books", "drill-01a2b3c4-steady", "drone", "queue:letters", "reader", "writer"])
+            touched == [
+                "budget:project:books", "drill-01a2b3c4-steady", "drone", "queue:letters", "quiet", "reader", "writer",
+            ])
     }
 }

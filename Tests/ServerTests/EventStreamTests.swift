@@ -112,7 +112,7 @@ struct EventStreamTests {
             let last = try await client.lastSeq()
             let tail = EventTail(
                 events: features.events, storage: features.storage, access: features.access, world: client.world,
-                filter: EventFilter(), start: last, keyID: "system", lagMax: 10)
+                filter: EventFilter(), start: last, sight: .whole, keyID: "system", lagMax: 10)
             // This reader writes fifty events while it is being written to.
             let writer = SlowReader { count in
                 guard count == 2 else { return }

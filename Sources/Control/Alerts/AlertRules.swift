@@ -42,6 +42,7 @@ public actor AlertRules {
     /// Hears that all that was due was evaluated.
     private let onRound: @Sendable () -> Void
     private let states = AlertRuleStateStore()
+    private nonisolated let turn = Turn()
     /// What is written down, by rule.
     private var kept: [String: [LabelSet: AlertRuleState]] = [:]
     private var told: [String: [LabelSet: Telling]] = [:]
@@ -158,8 +159,11 @@ public actor AlertRules {
 
     // MARK: Rounds
 
-    /// Evaluates the groups whose time has come.
-    public func step() async throws {
+    /// Evaluates the groups whose time has come. Whoever asks while that is under way has the next turn: what files
+    /// and groups have is taken out for a moment, and a second round would find half of it.
+    public nonisolated func step() async throws { try await turn.run { try await self.round() } }
+
+    private func round() async throws {
         guard hasResumed else { return }
         await reload()
         if let guests = try await currentGuests(), guests.map(\.name) != self.guests.map(\.name) {

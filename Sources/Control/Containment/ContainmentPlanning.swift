@@ -75,7 +75,12 @@ extension ContainmentService: IncidentFollower {
         guard !earlier.contains(where: { $0.state == .refused }) else { return }
         let key = try freshKey(name, incident, in: transaction)
         guard try store.containment(key: key, of: incident.id.text, in: transaction) == nil else { return }
-        var (stance, reasons) = try stance(on: plan, mode, about, by: alert, in: transaction)
+        // A drill has a policy and an allowance of its own: it takes nothing from the fleet's, and nothing of it acts on
+        // the fleet without a person's yes.
+        var (stance, reasons) =
+            incident.drill == nil
+            ? try stance(on: plan, mode, about, by: alert, in: transaction)
+            : (min(policy.stance(of: mode, incident.severity), .ask), [])
         if !plan.findings.isEmpty { reasons.append(plan.findings) }
         let containment = try insert(
             incident, origin: .plan, name: mode.rawValue, mode: mode, orders: plan.orders, key: key, stance: stance,

@@ -12,6 +12,13 @@ public struct Drill: Sendable, Identified {
     public static let dollarsMax: Int64 = 20
     /// Drills that are cleared up after in one go.
     static let listMax = 100
+    /// Containments that one drill lets act by itself: its own allowance, beside the fleet's `limits.perHour`.
+    static let actsMax = 10
+    /// Tasks that one of them reaches.
+    static let tasksMax = 200
+    /// What is left of a drill is looked at each second for so long, and less often from then on.
+    static let clearsAtOnceFor = Span.minutes(1)
+    static let clearsLaterEvery = Span.seconds(30)
 
     public let id: Identifier<Drill>
     public let kind: Kind
@@ -146,6 +153,7 @@ extension Drill: JSONConvertible {
             "expiresAt": expiresAt.json, "endedAt": .of(endedAt), "agentType": .string(DrillNames.agentType),
             "model": .string(DrillNames.model), "provider": .string(DrillNames.model), "tool": .string(DrillNames.tool),
             "words": ["fails": .string(DrillNames.fails), "burns": .string(DrillNames.burns)],
+            "label": .string(DrillNames.label), "policy": .string(policy.actor),
             "bounds": [
                 "detectSeconds": .int(bounds.detect), "containSeconds": .int(bounds.contain),
                 "recoverSeconds": .int(bounds.recover),

@@ -2,29 +2,60 @@ import Kernel
 import Telemetry
 
 /// What Reeve may do against the fault of a drill: all that reaches nobody but the drill's own, at once, whatever the
-/// settings say of the fleet. What would reach others waits for a person, as the settings have it.
+/// settings say of the fleet. What would reach others waits for a person.
 extension DrillService {
+    /// One thing that is to be done.
+    enum Deed: Sendable {
+        case propose(ContainmentOrder, Incident)
+        case approve(String)
+    }
+
     /// Lets act what was planned against the drill that runs. What it finds is in the store, so that a server that was
     /// killed in between goes on with it.
     func contain(in transaction: Transaction) throws {
         guard let drill = try store.running(in: transaction), drill.expiresAt > world.now else { return }
-        for incident in try incidents.open(about: drill.subject, in: transaction) {
-            _ = try transaction.isAllowed { try contain(incident, of: drill, in: transaction) }
+        // What was proposed now may be approved now.
+        for _ in 0..<2 {
+            for deed in try deeds(against: drill, in: transaction) {
+                _ = try transaction.isAllowed {
+                    switch deed {
+                    case .propose(let order, let incident):
+                        _ = try propose(order, against: drill, incident, in: transaction)
+                    case .approve(let id): _ = try containments.approve(id, by: drill.policy, in: transaction)
+                    }
+                }
+            }
         }
     }
 
-    private func contain(_ incident: Incident, of drill: Drill, in transaction: Transaction) throws {
-        var planned = try containments.containments(of: incident.id.text, in: transaction)
-        // Whoever took it back has mended the fault.
-        guard !planned.contains(where: { $0.state == .reversing || $0.state == .reversed }) else { return }
-        if planned.isEmpty, let order = try order(against: drill, incident, in: transaction) {
-            planned = [try propose(order, against: drill, incident, in: transaction)]
+    /// What is to be done now; of what waits for somebody, nothing.
+    func deeds(against drill: Drill, in transaction: Transaction) throws -> [Deed] {
+        var (deeds, acts): ([Deed], Int) = ([], 0)
+        for incident in try incidents.open(about: drill.subject, in: transaction) {
+            let planned = try containments.containments(of: incident.id.text, in: transaction)
+            acts += planned.count { $0.decidedBy == drill.policy.actor }
+            // Whoever took it back has mended the fault.
+            guard !planned.contains(where: { $0.state == .reversing || $0.state == .reversed }) else { continue }
+            if planned.isEmpty, let order = try order(against: drill, incident, in: transaction) {
+                deeds.append(.propose(order, incident))
+            }
+            guard !drill.kind.asksPerson else { continue }
+            for one in planned where one.state.isOpen && one.origin == .plan {
+                let reach = try containments.hands.reach(of: one.steps.map(\.order), in: transaction)
+                if try owns(drill, reach, in: transaction) { deeds.append(.approve(one.id.text)) }
+            }
         }
-        guard !drill.kind.asksPerson else { return }
-        for one in planned where one.state.isOpen && one.origin == .plan {
-            let radius = try containments.hands.radius(of: one.steps.map(\.order), in: transaction)
-            guard drill.owns(radius) else { continue }
-            _ = try containments.approve(one.id.text, by: drill.policy, in: transaction)
+        return acts < Drill.actsMax ? deeds : []
+    }
+
+    /// Whether all that is reached is a drill's own: agents, tasks, sessions, models, queues and budgets.
+    func owns(_ drill: Drill, _ reach: BlastRadius, in transaction: Transaction) throws -> Bool {
+        guard drill.owns(reach) else { return false }
+        let tasks = Set(reach.tasksInProgress + reach.tasksHeld + reach.downstream)
+        guard tasks.count <= Drill.tasksMax else { return false }
+        return try tasks.allSatisfy { name in
+            guard let id = TaskID(name) else { return false }
+            return try containments.hands.tasks.store.task(id, in: transaction)?.project == drill.project
         }
     }
 
@@ -63,16 +94,22 @@ extension Drill.Kind {
 }
 
 extension Drill {
-    /// Who says yes in its name. It counts for nothing in what Reeve may do alone within an hour.
-    var policy: Principal { Principal(keyID: id.text, name: id.text, role: .operator_) }
+    /// Who says yes in its name: who started it, in this drill. It counts for nothing in what Reeve may do alone to the
+    /// fleet within an hour, and what Reeve did there takes nothing from it.
+    var policy: Principal {
+        let parts = startedBy.split(separator: ":", maxSplits: 1)
+        let role = parts.count == 2 ? Role(rawValue: String(parts[0])) : nil
+        return Principal(keyID: id.text, name: "\(parts.last ?? "nobody") in \(id.text)", role: role ?? .operator_)
+    }
 
-    /// Whether all that is reached is its own.
+    /// Whether all that is reached is its own, but for the tasks, whose names do not say whose they are.
     func owns(_ radius: BlastRadius) -> Bool {
         func isOwn(_ text: String) -> Bool {
             let name = text.split(separator: ":").last.map(String.init) ?? text
             return name.hasPrefix(prefix) || [project, DrillNames.model].contains(name)
                 || name.hasPrefix("\(DrillNames.model)/")
         }
-        return !radius.isCut && (radius.agents + radius.models + radius.others).allSatisfy(isOwn)
+        return !radius.isCut
+            && (radius.agents + radius.models + radius.sessions + radius.others).allSatisfy(isOwn)
     }
 }

@@ -1,4 +1,5 @@
 import Kernel
+import Synchronization
 
 /// Drills over HTTP.
 public struct DrillRoutes: Sendable {
@@ -29,12 +30,20 @@ public struct DrillRoutes: Sendable {
     }
 
     public var loops: [Loop] {
-        [
+        let swept = Swept()
+        return [
             Loop("drills.sweep", every: .seconds(1)) { [service, exchange] in
-                guard try await exchange.storage.read({ try service.needsSweep(in: $0) }) else { return }
+                let last = swept.at.withLock { $0 }
+                guard try await exchange.storage.read({ try service.needsSweep(after: last, in: $0) }) else { return }
                 try await exchange.storage.write { try service.sweep(in: $0) }
+                swept.at.withLock { $0 = service.world.now }
             }
         ]
+    }
+
+    /// When the loop last did something.
+    private final class Swept: Sendable {
+        let at = Mutex<Timestamp?>(nil)
     }
 
     private func list(_ request: APIRequest) async throws -> APIReply {

@@ -122,12 +122,19 @@ public struct DrillService: Sendable, TemporaryRules {
         return isSettled
     }
 
-    func needsSweep(in transaction: Transaction) throws -> Bool {
+    /// Whether something is to be done now. What cannot be removed yet is tried each second at first.
+    ///
+    /// - Parameter last: When something was done at last; `nil` for never.
+    func needsSweep(after last: Timestamp? = nil, in transaction: Transaction) throws -> Bool {
+        let now = world.now
         if let drill = try store.running(in: transaction) {
-            if drill.expiresAt <= world.now { return true }
-            return try !incidents.open(about: drill.subject, in: transaction).isEmpty
+            if drill.expiresAt <= now { return true }
+            if try !deeds(against: drill, in: transaction).isEmpty { return true }
         }
-        return try !store.unclear(in: transaction).isEmpty
+        let isTime = last.map { now - $0 >= Drill.clearsLaterEvery || now < $0 } ?? true
+        return try store.unclear(in: transaction).contains { drill in
+            isTime || drill.endedAt.map { now - $0 < Drill.clearsAtOnceFor } ?? true
+        }
     }
 
     func drill(_ id: Identifier<Drill>, in transaction: Transaction) throws -> Drill? {

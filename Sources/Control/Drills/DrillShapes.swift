@@ -16,7 +16,7 @@ public enum DrillShapes {
                     "id": text, "drill": kind, "alert": text, "project": text, "prefix": text, "startedAt": time,
                     "startedBy": text,
                     "expiresAt": time, "endedAt": ["type": ["string", "null"]],
-                    "agentType": text, "model": text, "provider": text, "tool": text,
+                    "agentType": text, "model": text, "provider": text, "tool": text, "label": text, "policy": text,
                     "words": ["type": "object", "additionalProperties": text],
                     "bounds": ["type": "object", "additionalProperties": ["type": "integer"]],
                 ],

@@ -29,12 +29,14 @@ public struct EventPages: Sendable {
         let found = try await storage.read {
             try events.store.latest(before: before ?? .max, limit: Self.eventsMax, filter: filter, in: $0)
         }
+        let sight = FileChangeSight(request.principal)
         let query: [(name: String, value: String?)] = [("type", type), ("agent", agent), ("task", task)]
         let isFull = found.count == Self.eventsMax
         let view = EventListView(
             subtitle: before == nil ? "the newest first, live" : "older ones", isLive: before == nil,
             typeFilter: type ?? "", agentFilter: agent ?? "", taskFilter: task ?? "",
-            isFiltered: type != nil || agent != nil || task != nil, events: found.map { EventView($0, now: now) },
+            isFiltered: type != nil || agent != nil || task != nil,
+            events: found.map { EventView(sight.seen($0), now: now) },
             noEvents: EmptyView(
                 headline: "No events", explanation: "Whatever changes in the fleet turns up here, and on the stream:",
                 command: "curl -N \(request.origin)/api/v1/events/stream -H \"Authorization: Bearer $REEVE_KEY\""),

@@ -81,7 +81,7 @@ public struct EventRoutes: Sendable {
             return try events.store.list(after: after, limit: page.limit + 1, filter: filter, in: transaction)
         }
         let (items, next) = page.cut(found) { String($0.seq) }
-        return .list(items, next: next)
+        return .list(items.map(FileChangeSight(request.principal).seen), next: next)
     }
 
     private func stream(_ request: APIRequest) async throws -> APIReply {
@@ -94,7 +94,8 @@ public struct EventRoutes: Sendable {
         }
         let tail = EventTail(
             events: events, storage: storage, access: access, world: world, filter: filter, start: start,
-            keyID: request.principal.keyID, lagMax: Int64(request.limits.eventStreamLag))
+            sight: FileChangeSight(request.principal), keyID: request.principal.keyID,
+            lagMax: Int64(request.limits.eventStreamLag))
         return APIReply(
             status: 200,
             headers: [

@@ -12,6 +12,7 @@ struct EventTail: Sendable {
     let filter: EventFilter
     /// The number behind which the stream begins.
     let start: Int64
+    let sight: FileChangeSight
     let keyID: String
     let lagMax: Int64
 
@@ -31,7 +32,7 @@ struct EventTail: Sendable {
                 guard try await access.isInForce(keyID: keyID) else { return }
             }
             let (batch, end) = try await next(after: position)
-            if !batch.isEmpty { try await writer.write(Self.frames(batch)) }
+            if !batch.isEmpty { try await writer.write(Self.frames(batch.map(sight.seen))) }
             position = end
             let lag = events.bus.head - position
             if lag > lagMax, hasCaughtUp { return try await drop(at: position, lag: lag, writer) }

@@ -13,7 +13,24 @@ public enum FileChangePart: String, Sendable, CaseIterable {
     case receiver
     case oncall
 
-    var eventType: String { "config.\(rawValue)_changed" }
+    private static let (family, ending) = ("config.", "_changed")
+
+    var eventType: String { Self.family + rawValue + Self.ending }
+
+    /// The part whose changes are events of this type.
+    init?(eventType: String) {
+        guard eventType.hasPrefix(Self.family), eventType.hasSuffix(Self.ending) else { return nil }
+        self.init(rawValue: String(eventType.dropFirst(Self.family.count).dropLast(Self.ending.count)))
+    }
+
+    /// Whether what they were and are is for those who operate the server. Models, prices, rules, runbooks and who is
+    /// on call has addresses that everybody reads.
+    var isForOperators: Bool {
+        switch self {
+        case .setting, .provider, .receiver, .route: true
+        case .model, .price, .rule, .runbook, .oncall: false
+        }
+    }
 
     /// What stands for it in a timeline: `price:small`.
     func target(_ name: String) -> String { "\(rawValue):\(name)" }
@@ -60,15 +77,6 @@ struct FileChangeThings: Sendable, Equatable {
 
     /// Stands for a text.
     private static func mark(_ text: String) -> String { String(Digest.sha256(text).prefix(16)) }
-
-    /// A secret as it is kept: whoever reads it learns no more than whether it is still the same. 32 bits of a digest
-    /// tell nobody what was digested.
-    static func hidden(_ value: JSONValue) -> JSONValue { .string(secretMark + Digest.sha256(value.text).prefix(8)) }
-
-    private static let secretMark = "secret "
-
-    /// How a text is told to people.
-    static func shown(_ text: String) -> String { text.hasPrefix(secretMark) ? "(not shown)" : text }
 
     private static func flatten(_ value: JSONValue, at path: String, into members: inout [String: String]) {
         func below(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
@@ -129,8 +137,8 @@ struct FileChange: Sendable, Equatable {
         let to: String?
 
         var words: String {
-            func shown(_ text: String?) -> String { text.map(FileChangeThings.shown) ?? "none" }
-            guard from.map(FileChangeThings.shown) != to.map(FileChangeThings.shown) else {
+            func shown(_ text: String?) -> String { text.map(FileChangeVeil.shown) ?? "none" }
+            guard from.map(FileChangeVeil.shown) != to.map(FileChangeVeil.shown) else {
                 return "\(name): another one"
             }
             // A thing that is but one value has no name for it.
@@ -144,6 +152,18 @@ struct FileChange: Sendable, Equatable {
     let name: String
     let verb: Verb
     let members: [Member]
+    /// The file that it stands in, where things of one part may stand in several.
+    var file: String?
+    /// Whether it is so on one replica, and on others as it was.
+    var isOfOneReplica = false
+
+    static let oneReplica = "on this replica alone: "
+
+    var ofOneReplica: FileChange {
+        var change = self
+        change.isOfOneReplica = true
+        return change
+    }
 
     /// What differs, by name.
     static func between(_ old: FileChangeThings, _ new: FileChangeThings) -> [FileChange] {
@@ -156,19 +176,21 @@ struct FileChange: Sendable, Equatable {
                 return from == to ? nil : Member(name: member, from: from, to: to)
             }
             return FileChange(
-                name: name, verb: before == nil ? .added : after == nil ? .removed : .changed, members: members)
+                name: name, verb: before == nil ? .added : after == nil ? .removed : .changed, members: members,
+                file: (after ?? before)?["file"])
         }
     }
 
     /// What changed, in one line.
     var summary: String {
-        guard verb == .changed else { return verb.rawValue }
+        let head = isOfOneReplica ? Self.oneReplica : ""
+        guard verb == .changed else { return head + verb.rawValue }
         let rest = members.count > 5 ? " and \(members.count - 5) more" : ""
-        return members.prefix(5).map(\.words).joined(separator: "; ") + rest
+        return head + members.prefix(5).map(\.words).joined(separator: "; ") + rest
     }
 
     /// The data of its event.
-    func data(_ part: FileChangePart, file: String) -> JSONValue {
+    func data(_ part: FileChangePart, file: String) -> JSONObject {
         var object = JSONObject([
             .init(name: "name", value: .string(name)), .init(name: "change", value: .string(verb.rawValue)),
             .init(name: "summary", value: .string(summary)),
@@ -179,12 +201,12 @@ struct FileChange: Sendable, Equatable {
         if verb == .changed {
             let told: [JSONValue] = members.prefix(Self.membersMax).map {
                 [
-                    "member": .string($0.name), "from": .of($0.from.map(FileChangeThings.shown)),
-                    "to": .of($0.to.map(FileChangeThings.shown)),
+                    "member": .string($0.name), "from": .of($0.from.map(FileChangeVeil.shown)),
+                    "to": .of($0.to.map(FileChangeVeil.shown)),
                 ]
             }
             object.append("members", .array(told))
         }
-        return .object(object)
+        return object
     }
 }

@@ -34,10 +34,10 @@ enum FileChangeReading {
         "kind", "apiKeyFile", "apiKeyEnvironment", "keyPolicy", "keyHeader", "script",
     ]
 
-    static func providers(_ catalogue: JSONValue) -> FileChangeThings {
+    static func providers(_ catalogue: JSONValue, _ veil: FileChangeVeil) -> FileChangeThings {
         var things = FileChangeThings()
         for provider in catalogue["providers"]?.object?.members ?? [] {
-            things.put(provider.name, open(provider.value, openOfProvider, address: "baseURL"))
+            things.put(provider.name, open(provider.value, openOfProvider, address: "baseURL", veil))
         }
         return things
     }
@@ -78,12 +78,12 @@ enum FileChangeReading {
         "passwordFile", "passwordEnvironment", "tls",
     ]
 
-    static func receivers(_ section: JSONValue) -> FileChangeThings {
+    static func receivers(_ section: JSONValue, _ veil: FileChangeVeil) -> FileChangeThings {
         var things = FileChangeThings()
         for receiver in section["receivers"]?.array ?? [] {
             guard var members = receiver.object, let name = members["name"]?.string else { continue }
             members["name"] = nil
-            things.put(name, open(.object(members), openOfReceiver, address: "url"))
+            things.put(name, open(.object(members), openOfReceiver, address: "url", veil))
         }
         return things
     }
@@ -99,25 +99,27 @@ enum FileChangeReading {
     }
 
     /// The members that are open as they are, the address by its host, and of the rest whether it is still the same.
-    private static func open(_ value: JSONValue, _ names: Set<String>, address: String) -> JSONValue {
-        guard let object = value.object else { return FileChangeThings.hidden(value) }
+    private static func open(
+        _ value: JSONValue, _ names: Set<String>, address: String, _ veil: FileChangeVeil
+    ) -> JSONValue {
+        guard let object = value.object else { return veil.hidden(value) }
         var open = JSONObject()
         for member in object.members {
             if names.contains(member.name) {
                 open.append(member.name, member.value)
             } else if member.name == address, let text = member.value.string {
                 open.append("host", .string(ReceiverURL.host(text)))
-                open.append(address, FileChangeThings.hidden(member.value))
+                open.append(address, veil.hidden(member.value))
             } else if let nested = member.value.object {
                 open.append(
                     member.name,
                     .object(
                         JSONObject(
                             nested.members.map {
-                                .init(name: $0.name, value: FileChangeThings.hidden($0.value))
+                                .init(name: $0.name, value: veil.hidden($0.value))
                             })))
             } else {
-                open.append(member.name, FileChangeThings.hidden(member.value))
+                open.append(member.name, veil.hidden(member.value))
             }
         }
         return .object(open)
@@ -170,7 +172,7 @@ enum FileChangeReading {
 
     // MARK: On-call
 
-    static func onCall(_ plan: OnCallPlan?) -> FileChangeThings {
+    static func onCall(_ plan: OnCallPlan?, _ veil: FileChangeVeil) -> FileChangeThings {
         var things = FileChangeThings()
         guard let plan else { return things }
         for person in plan.people {
@@ -180,7 +182,7 @@ enum FileChangeReading {
                 "person \(person.name)",
                 [
                     "receivers": person.receivers.joined(separator: ", "),
-                    "contact": FileChangeThings.hidden(ways).string ?? "",
+                    "contact": veil.hidden(ways).string ?? "",
                 ])
         }
         for schedule in plan.schedules {

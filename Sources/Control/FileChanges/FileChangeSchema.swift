@@ -1,6 +1,6 @@
 import Kernel
 
-/// The table of what each replica was last told by its files.
+/// The tables of what each replica was last told by its files.
 public enum FileChangeSchema {
     public static let migrations = [
         Migration(
@@ -12,6 +12,19 @@ public enum FileChangeSchema {
                   PRIMARY KEY (replica, part)) STRICT
                 """,
                 "CREATE INDEX file_change_parts_changed ON file_change_parts (part, changed_at)",
-            ])
+            ]),
+        Migration(
+            "0114_file_change_origins",
+            [
+                "ALTER TABLE file_change_parts ADD COLUMN origin TEXT NOT NULL DEFAULT ''",
+                "ALTER TABLE file_change_parts ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0",
+                "UPDATE file_change_parts SET seen_at = changed_at",
+                // Their secrets were named without a key: each would count as another one now.
+                "DELETE FROM file_change_parts WHERE part IN ('provider', 'receiver', 'oncall')",
+                """
+                CREATE TABLE file_change_key (
+                  id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT
+                """,
+            ]),
     ]
 }

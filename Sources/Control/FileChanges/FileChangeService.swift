@@ -1,3 +1,4 @@
+import Foundation
 import Kernel
 import Synchronization
 import Telemetry
@@ -5,14 +6,16 @@ import Telemetry
 /// Writes into the log of events what people changed in files: settings, prices, models, rules, runbooks, routes and
 /// who is on call, each with what it was and what it is.
 ///
-/// Files are compared with what this replica was told last, also over restarts. A replica that is new, as one of a
-/// container without a disk, goes by what another one was told; and what another one has told of already is not told
-/// again, so that a change that is rolled out over many stands in the log once.
+/// Files are compared with what this replica was told last, also over restarts; those of a new replica with those of
+/// others whose files come from the same place. What another one has told of already is not told again, so that a
+/// change that is rolled out over many stands in the log once (``FileChangeNews``).
 public final class FileChangeService: Sendable {
     /// How often files that are read anew while Reeve runs are compared.
     static let interval = Span.seconds(1)
-    /// Changes of one part that are told one by one at one time.
-    static let changesMax = 100
+    /// How often a replica says that it is there.
+    static let noteEvery = Span.minutes(1)
+    /// Replicas that were not there for so long are forgotten.
+    static let rememberedFor = Span.hours(24 * 14)
     /// Who changed a file: nobody knows more.
     static let actor = "file"
 
@@ -48,8 +51,13 @@ public final class FileChangeService: Sendable {
     private let storage: any Storage
     private let replica: String
     private let world: World
+    /// Where the files come from: replicas with another settings file are compared with nobody of this one.
+    private let origin: String
+    /// One look after the other: a slow one would else tell what a later one told as the other way round.
+    private let turn = Turn()
     /// The revisions that were compared last.
     private let seen = Mutex<[FileChangePart: Int64]>([:])
+    private let notedAt = Mutex<Timestamp?>(nil)
 
     public init(
         settings: Settings, onCall: OnCallPlan?, sources: [Source], events: Events, storage: any Storage,
@@ -57,26 +65,38 @@ public final class FileChangeService: Sendable {
     ) {
         (self.settings, self.onCall, self.sources) = (settings, onCall, sources)
         (self.events, self.storage, self.replica, self.world) = (events, storage, replica, world)
+        let file = settings.catalogue.file.isEmpty ? settings.alerts.file : settings.catalogue.file
+        origin = file.isEmpty ? "" : URL(fileURLWithPath: file).standardizedFileURL.path
     }
 
     /// Compares all of it, once Reeve starts.
     public func begin() async throws {
-        let catalogue = settings.catalogue.document
-        let (models, prices) = FileChangeReading.models(catalogue)
-        let section = settings.alerts.document
-        let parts: [(FileChangePart, FileChangeThings)] = [
-            (.setting, FileChangeReading.settings(settings)), (.provider, FileChangeReading.providers(catalogue)),
-            (.model, models), (.price, prices), (.receiver, FileChangeReading.receivers(section)),
-            (.route, FileChangeReading.routes(section)), (.oncall, FileChangeReading.onCall(onCall)),
-        ]
+        let draft = Hexadecimal.encode(world.entropy.bytes(FileChangeVeil.keyBytes))
         try await storage.write { transaction in
-            for (part, things) in parts { try self.compare(part, things, in: transaction) }
+            let key = try self.store.key(or: draft, in: transaction)
+            for (part, things) in self.parts(FileChangeVeil(key: Array(key.utf8))) {
+                try self.compare(part, things, in: transaction)
+            }
         }
         try await look()
     }
 
+    /// What is read once.
+    private func parts(_ veil: FileChangeVeil) -> [(FileChangePart, FileChangeThings)] {
+        let (catalogue, section) = (settings.catalogue.document, settings.alerts.document)
+        let (models, prices) = FileChangeReading.models(catalogue)
+        return [
+            (.setting, FileChangeReading.settings(settings)),
+            (.provider, FileChangeReading.providers(catalogue, veil)), (.model, models), (.price, prices),
+            (.receiver, FileChangeReading.receivers(section, veil)), (.route, FileChangeReading.routes(section)),
+            (.oncall, FileChangeReading.onCall(onCall, veil)),
+        ]
+    }
+
     /// Compares what is read anew while Reeve runs, where it was.
-    func look() async throws {
+    func look() async throws { try await turn.run { try await round() } }
+
+    private func round() async throws {
         for source in sources {
             let revision = await source.revision()
             guard seen.withLock({ $0[source.part] }) != revision else { continue }
@@ -84,6 +104,18 @@ public final class FileChangeService: Sendable {
             try await storage.write { try self.compare(source.part, things, in: $0) }
             seen.withLock { $0[source.part] = revision }
         }
+        try await note()
+    }
+
+    /// Says now and then that this replica is there: of one that is gone nothing is known.
+    private func note() async throws {
+        let now = world.now
+        guard notedAt.withLock({ $0 }).map({ now - $0 >= Self.noteEvery || now < $0 }) ?? true else { return }
+        try await storage.write { [store, replica, origin] in
+            try store.note(
+                replica, origin: origin, at: now, forgetting: now - Self.rememberedFor, in: $0)
+        }
+        notedAt.withLock { $0 = now }
     }
 
     public var loops: [Loop] { [Loop("fileChanges.look", every: Self.interval) { try await self.look() }] }
@@ -91,32 +123,12 @@ public final class FileChangeService: Sendable {
     func compare(_ part: FileChangePart, _ things: FileChangeThings, in transaction: Transaction) throws {
         let own = try store.row(of: replica, part, in: transaction)
         guard own?.things != things else { return }
-        let other = try store.latest(besides: replica, part, in: transaction)
-        try store.put(things, of: replica, part, at: world.now, in: transaction)
-        let before: FileChangeThings
-        if let own {
-            before = own.things
-        } else {
-            // The first of all has nothing to compare with.
-            guard let other else { return }
-            before = other.things.withoutLocal(part)
+        let others = try store.others(than: replica, part, of: origin, in: transaction)
+        try store.put(things, of: replica, part, origin: origin, at: world.now, in: transaction)
+        let news = FileChangeNews(part: part, things: things, own: own, others: others, now: world.now)
+        for data in news.told(file: file(of: part), replica: replica) {
+            try events.append(EventDraft(part.eventType, actor: Self.actor, data: data), in: transaction)
         }
-        let after = own == nil ? things.withoutLocal(part) : things
-        let changes = FileChange.between(before, after).filter { change in
-            guard let other, let own, other.changedAt > own.changedAt else { return true }
-            return part.isLocal(change.name) || other.things.byName[change.name] != after.byName[change.name]
-        }
-        for change in changes.prefix(Self.changesMax) {
-            try append(part, change.data(part, file: file(of: part)), in: transaction)
-        }
-        let rest = changes.dropFirst(Self.changesMax)
-        guard let first = rest.first else { return }
-        let summary = "\(rest.count) more changed, \(first.name) among them"
-        try append(part, ["name": "…", "change": "changed", "summary": .string(summary)], in: transaction)
-    }
-
-    private func append(_ part: FileChangePart, _ data: JSONValue, in transaction: Transaction) throws {
-        try events.append(EventDraft(part.eventType, actor: Self.actor, data: data), in: transaction)
     }
 
     /// The file that says so, where it is one.

@@ -122,8 +122,11 @@ extension IncidentService {
             window(incident), in: transaction)
     }
 
-    func analysis(_ incident: Incident, in transaction: Transaction) throws -> IncidentAnalysis {
-        let facts = try facts(incident, in: transaction)
+    func analysis(
+        _ incident: Incident, _ sight: FileChangeSight, in transaction: Transaction
+    ) throws -> IncidentAnalysis {
+        var facts = try facts(incident, in: transaction)
+        facts.entries = facts.entries.map(sight.seen)
         var assessment = IncidentAssessment.of(facts)
         // A mode says it too, but as evidence; only a kind that differs from the mode's own is a person's word.
         if let kind = incident.kind, kind != incident.mode?.kind { assessment.saidBy = kind }

@@ -257,12 +257,12 @@ enum IncidentPageTemplates {
             aria-current="true"{{/isCurrent}}>{{label}}</a>{{/choices}}</span></span></div>
         {{#hasIncidents}}
         <section class="panel" id="report-times" aria-labelledby="report-times-title">
-          <header><h2 id="report-times-title">Time from detection</h2><span class="end">median / 90th
+          <header><h2 id="report-times-title">Time from detection</h2><span class="end words">median / 90th
             percentile; to <i>detected</i> from when the condition of an alert first held</span></header>
           <table class="table cards"><thead><tr><th>Severity, mode</th><th class="num">Incidents</th>{{#headings}}<th
             class="num">{{.}}</th>{{/headings}}</tr></thead><tbody>{{#rows}}
             <tr><td class="title">{{name}}</td><td class="num" data-label="Incidents">{{incidents}}</td>{{#times}}<td
-              class="num nowrap">{{.}}</td>{{/times}}</tr>{{/rows}}</tbody></table>
+              class="num nowrap" data-label="{{name}}">{{value}}</td>{{/times}}</tr>{{/rows}}</tbody></table>
         </section>
         <section class="panel spaced" id="report-weeks" aria-labelledby="report-weeks-title">
           <header><h2 id="report-weeks-title">A week</h2><span

@@ -96,15 +96,16 @@ public struct IncidentPages: Sendable {
 
     private func room(_ request: APIRequest) async throws -> APIReply {
         let (principal, now) = (request.principal, shell.world.now)
-        let canOperate = Permission.operate.admits(principal.role)
+        let (canOperate, sight) = (Permission.operate.admits(principal.role), FileChangeSight(principal))
         let (title, view) = try await storage.read { transaction in
             let incident = try service.known(request.parameter("id"), in: transaction)
-            let entries = try service.entries(of: incident.id, in: transaction)
+            let entries = try service.entries(of: incident.id, in: transaction).map(sight.seen)
             let (document, postmortem) = try service.document(incident, in: transaction)
             let facts = IncidentRoomFacts(
                 incident: incident, entries: entries,
                 alerts: try service.links.alerts(of: incident.id, limit: 100, in: transaction),
-                analysis: try service.analysis(incident, in: transaction), document: document, postmortem: postmortem,
+                analysis: try service.analysis(incident, sight, in: transaction), document: document,
+                postmortem: postmortem,
                 items: try service.postmortems.items(of: incident.id, in: transaction),
                 traces: try service.links.traces(of: incident.id, limit: IncidentTraces.tracesMax, in: transaction),
                 sections: try parts.sections.compactMap {
@@ -156,8 +157,10 @@ public struct IncidentPages: Sendable {
             )
         }
         let (items, next) = page.cut(rows) { IncidentCursor(time: $0.entry.at, seq: $0.seq).text }
+        let sight = FileChangeSight(request.principal)
         let view = IncidentTimelineView(
-            incident, items.map(\.entry), isOldestFirst: isOldestFirst, isFirst: page.after == nil, next: next,
+            incident, items.map { sight.seen($0.entry) }, isOldestFirst: isOldestFirst, isFirst: page.after == nil,
+            next: next,
             now: shell.world.now)
         return try await shell.page(
             "Timeline of \(PageText.clipped(incident.title, 40))", at: .incidents, template: "incident-story",

@@ -142,7 +142,8 @@ public struct IncidentRoutes: Sendable {
             var seconds = object["seconds"]?.object ?? JSONObject()
             seconds["detected"] = .of(incident.seconds(to: .detected, begun: begun))
             object["seconds"] = .object(seconds)
-            let (entries, more) = try Self.latest(service, incident, in: transaction)
+            let (found, more) = try Self.latest(service, incident, in: transaction)
+            let entries = found.map(FileChangeSight(request.principal).seen)
             object["timeline"] = .list(entries)
             object["timelineIsCut"] = .bool(more != nil)
             object["timelineMore"] = .of(more)
@@ -217,14 +218,15 @@ public struct IncidentRoutes: Sendable {
                 ? try service.story.entries(of: incident.id, before: after, limit: page.limit + 1, in: transaction)
                 : try service.story.entries(of: incident.id, after: after, limit: page.limit + 1, in: transaction)
             let (items, next) = page.cut(rows) { IncidentCursor(time: $0.entry.at, seq: $0.seq).text }
-            return .list(items.map(\.entry), next: next)
+            let sight = FileChangeSight(request.principal)
+            return .list(items.map { sight.seen($0.entry) }, next: next)
         }
     }
 
     private func analysis(_ request: APIRequest) async throws -> APIReply {
         try await exchange.storage.read { transaction in
-            .json(
-                try service.analysis(try service.known(request.parameter("id"), in: transaction), in: transaction).json)
+            let incident = try service.known(request.parameter("id"), in: transaction)
+            return .json(try service.analysis(incident, FileChangeSight(request.principal), in: transaction).json)
         }
     }
 

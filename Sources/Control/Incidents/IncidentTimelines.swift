@@ -70,19 +70,24 @@ public final class IncidentTimelines: Sendable {
             let known = state.withLock { $0 }
             guard let round = try await storage.read({ try self.look(known, in: $0) }) else { return }
             let size = max(1, min(Self.batchMax, Self.pairsMax / max(1, round.events.count)))
+            var isWhole = true
             for from in stride(from: 0, to: round.followed.count, by: size) {
-                try await write(round, from..<min(from + size, round.followed.count))
+                let isWritten = try await write(round, from..<min(from + size, round.followed.count))
+                isWhole = isWhole && isWritten
             }
             let ids = Set(round.followed.map(\.id))
-            state.withLock { state in
+            state.withLock { [isWhole] state in
                 state.places = state.places.filter { ids.contains($0.key) }
-                state.allAt = round.end
+                // Where somebody else was there first, nobody knows how far until it is looked again.
+                if isWhole { state.allAt = round.end }
             }
         }
     }
 
     /// Writes what some of the incidents do not have yet.
-    private func write(_ round: Round, _ part: Range<Int>) async throws {
+    ///
+    /// - Returns: Whether nobody else moved one of them meanwhile.
+    private func write(_ round: Round, _ part: Range<Int>) async throws -> Bool {
         let behind = part.filter { round.places[$0] < round.end }
         var batches = behind.map { index in
             let one = round.followed[index]
@@ -93,14 +98,16 @@ public final class IncidentTimelines: Sendable {
             let entries = try await storage.read { try self.entries(round.events, from: places, in: $0) }
             for index in batches.indices { batches[index].entries = entries[batches[index].id.text] ?? [] }
         }
+        var moved: Set<String> = []
         for some in Self.transactions(batches.filter(\.isWorthAWrite)) {
-            try await storage.write { [service] in try service.write(some, in: $0) }
+            moved.formUnion(try await storage.write { [service] in try service.write(some, in: $0) })
         }
-        state.withLock { state in
-            for batch in batches {
+        state.withLock { [moved] state in
+            for batch in batches where !moved.contains(batch.id.text) {
                 state.places[batch.id.text] = Place(row: batch.isWorthAWrite ? batch.end : batch.row, end: batch.end)
             }
         }
+        return moved.isEmpty
     }
 
     /// The batches as they are written together: so many entries at one time, and a timeline with more of them piece by
@@ -186,14 +193,19 @@ public final class IncidentTimelines: Sendable {
 
 extension IncidentService {
     /// Writes entries of the log, and how far each timeline is with them.
-    func write(_ batches: [IncidentTimelines.Batch], in transaction: Transaction) throws {
+    ///
+    /// - Returns: Those that are not where they were, and stay as they are.
+    func write(_ batches: [IncidentTimelines.Batch], in transaction: Transaction) throws -> Set<String> {
         let ids = batches.map(\.id.text)
         let rows = Dictionary(uniqueKeysWithValues: try store.places(ids, in: transaction).map { ($0.id, $0.seen) })
         // Where another replica was there first, or the incident became a part of another one, whose timeline reads the
         // log from there on itself, nothing is left to do.
-        let open = batches.filter { rows[$0.id.text] == $0.row }
+        let (open, moved) = (
+            batches.filter { rows[$0.id.text] == $0.row }, batches.filter { rows[$0.id.text] != $0.row }
+        )
         for batch in open { try store.setSeen(batch.end, of: batch.id, in: transaction) }
         try story.append(open.filter { !$0.entries.isEmpty }.map { ($0.id, $0.entries) }, in: transaction)
+        return Set(moved.map(\.id.text))
     }
 }
 

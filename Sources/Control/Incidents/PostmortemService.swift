@@ -39,15 +39,16 @@ extension IncidentService {
         try postmortems.postmortem(incident.id, in: transaction) ?? Postmortem()
     }
 
-    /// The document as it stands: somebody's, or a draft of this moment, with the items that are tracked.
+    /// The document as it stands: somebody's, or a draft of this moment, with the items that are tracked. Everybody
+    /// reads it, so a draft has nothing that is for operators alone.
     func document(_ incident: Incident, in transaction: Transaction) throws -> (text: String, Postmortem) {
         let postmortem = try postmortem(incident, in: transaction)
         let items = try postmortems.items(of: incident.id, in: transaction)
         if let document = postmortem.document { return (PostmortemDraft.with(items, in: document), postmortem) }
         let draft = PostmortemDraft.text(
             incident, alerts: try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction),
-            entries: try entries(of: incident.id, in: transaction),
-            analysis: try analysis(incident, in: transaction))
+            entries: try entries(of: incident.id, in: transaction).map(FileChangeSight.outlines.seen),
+            analysis: try analysis(incident, .outlines, in: transaction))
         return (PostmortemDraft.with(items, in: draft), postmortem)
     }
 

@@ -43,6 +43,7 @@ public struct FleetPages: Sendable {
         let statuses = try agents.statusCounts(in: transaction)
         let total = statuses.values.reduce(0, +)
         let attention = try attention(now: now, in: transaction)
+        let sight = FileChangeSight(request.principal)
         let latest = try events.store.latest(
             limit: Self.eventsMax, filter: EventFilter(agent: request.principal.agent), in: transaction)
         let rows = try agentRows(now: now, in: transaction)
@@ -55,7 +56,7 @@ public struct FleetPages: Sendable {
             taskCount: PageText.count(counts.values.reduce(0, +)), states: StateShare.all(counts),
             hasStates: counts.values.contains { $0 > 0 }, chart: try chart(now: now, in: transaction),
             attentionCount: attention.isEmpty ? nil : attention.count, hasAttention: !attention.isEmpty,
-            attention: attention, events: latest.map { EventView($0, now: now) })
+            attention: attention, events: latest.map { EventView(sight.seen($0), now: now) })
     }
 
     // MARK: Numbers

@@ -13,7 +13,14 @@ public struct Event: Sendable, Equatable {
     /// The event's place among its task's events: 1, 2, 3… without a gap.
     public let taskSeq: Int64?
     public let correlationID: String?
-    public let data: JSONValue
+    public private(set) var data: JSONValue
+
+    /// The same with other data.
+    public func with(data: JSONValue) -> Event {
+        var event = self
+        event.data = data
+        return event
+    }
 }
 
 extension Event: JSONConvertible {

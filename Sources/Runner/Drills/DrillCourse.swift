@@ -12,6 +12,8 @@ struct DrillTerms: Sendable {
     /// Between two beats of the fault, and of what goes on once it is mended.
     var beat = Span.milliseconds(300)
     var calmBeat = Span.milliseconds(300)
+    /// Who says yes in the drill's name, as the server calls it.
+    var policy = ""
     /// Whether its seconds are a clock's that is moved on where waiting is long. No policy of a drill's is at work
     /// then: who plays it is also the person who orders and approves what is done.
     var isVirtual = false
@@ -27,7 +29,7 @@ struct DrillTerms: Sendable {
 
     /// Whether Reeve decided by itself: by its settings, or by what a drill lets it do with its own.
     func isPolicy(_ decider: String) -> Bool {
-        decider == "reeve" || (label.name == "drill" && decider == "operator:\(label.value)")
+        decider == "reeve" || (!policy.isEmpty && decider == policy)
     }
 
     /// Those of a drill as its server describes it: rules tightened to seconds.
@@ -35,7 +37,8 @@ struct DrillTerms: Sendable {
         let given = drill["bounds"]
         func seconds(_ name: String) -> Int64 { given?[name]?.int ?? 0 }
         alert = drill["alert"]?.string ?? ""
-        label = ("drill", drill["id"]?.string ?? "")
+        label = (drill["label"]?.string ?? "", drill["id"]?.string ?? "")
+        policy = drill["policy"]?.string ?? ""
         bounds = (seconds("detectSeconds"), seconds("containSeconds"), seconds("recoverSeconds"))
     }
 }
@@ -80,7 +83,8 @@ struct DrillCourse: Sendable {
         do { try await follow(&fault, fleet) } catch { failure = error }
         do {
             let touched = try await witness.touched(
-                healthy: [fleet.name(Self.healthy)], faulty: fault.faulty.map(fleet.name))
+                healthy: [fleet.name(Self.healthy)], faulty: fault.faulty.map(fleet.name),
+                incident: board.report.incident)
             board.note { $0.touched = touched }
         } catch {
             failure = failure ?? error
@@ -173,7 +177,7 @@ struct DrillCourse: Sendable {
         for one in all.reversed() where asked.contains(one["state"]?.string ?? "") {
             let id = one["id"]?.string ?? ""
             let radius = try await client.get(ReeveClient.path("api", "v1", "containments", id, "preview"))
-            let others = fleet.others(in: radius["blastRadius"] ?? .null)
+            let others = try await fleet.others(in: radius["blastRadius"] ?? .null)
             guard others.isEmpty else {
                 tell("\(id) would reach \(others.joined(separator: ", ")): somebody else has to say yes to that")
                 continue

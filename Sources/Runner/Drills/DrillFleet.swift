@@ -34,18 +34,40 @@ struct DrillFleet: Sendable {
 
     func name(_ short: String) -> String { prefix + short }
 
+    /// Tasks whose projects are asked for; more are no drill's.
+    private static let tasksMax = 100
+
     /// What a containment would touch that is not the drill's.
     ///
     /// - Parameter radius: The `blastRadius` of its preview.
-    func others(in radius: JSONValue) -> [String] {
-        let (model, provider) = (model.string ?? "", word("provider").string ?? "")
+    func others(in radius: JSONValue) async throws -> [String] {
         func names(_ value: JSONValue?) -> [String] { (value?.array ?? []).compactMap(\.string) }
-        func isOwn(_ text: String) -> Bool {
-            let name = text.split(separator: ":").last.map(String.init) ?? text
-            return name.hasPrefix(prefix) || [project, model, provider].contains(name) || name.hasPrefix("\(provider)/")
+        var (others, tasks): ([String], [String]) = ([], [])
+        for kind in ["agents", "sessions", "tasksInProgress", "tasksHeld", "downstream"] {
+            let named = names(radius[kind]?["names"])
+            let rest = Int(radius[kind]?["count"]?.int ?? 0) - named.count
+            if rest > 0 { others.append("\(rest) more of \(kind)") }
+            if ["agents", "sessions"].contains(kind) { others += named.filter { !isOwn($0) } } else { tasks += named }
         }
-        return (names(radius["agents"]?["names"]) + names(radius["models"]) + names(radius["others"]))
-            .filter { !isOwn($0) }
+        others += (names(radius["models"]) + names(radius["others"])).filter { !isOwn($0) }
+        if radius["complete"]?.bool == false { others.append("more than is told") }
+        let asked = Set(tasks).sorted()
+        guard asked.count <= Self.tasksMax else { return others + ["\(asked.count) tasks"] }
+        for task in asked {
+            let found = try? await operator_.get(ReeveClient.path("api", "v1", "tasks", task))
+            if found?["project"]?.string != project { others.append("task:\(task)") }
+        }
+        return others
+    }
+
+    /// Whether something is the drill's by its name, with or without its kind before it.
+    func isOwn(_ text: String) -> Bool { Self.isOwn(text, drill) }
+
+    static func isOwn(_ text: String, _ drill: JSONValue) -> Bool {
+        func word(_ name: String) -> String { drill[name]?.string ?? "" }
+        let name = text.split(separator: ":").last.map(String.init) ?? text
+        return name.hasPrefix(word("prefix")) || [word("project"), word("model"), word("provider")].contains(name)
+            || name.hasPrefix("\(word("provider"))/")
     }
 
     /// The server as an agent sees it.

@@ -42,18 +42,27 @@ public enum EventCatalog {
             "config.price_changed",
             "What a model costs changed: `model`, `change`, `summary`, `members` with `from`, `to`"
         ),
-        ("config.provider_changed", "The settings of a provider changed: `provider`, `change`, `summary`, `members`"),
-        ("config.receiver_changed", "A receiver of alerts changed, its secrets not shown: `name`, `change`, `summary`"),
+        (
+            "config.provider_changed",
+            "The settings of a provider changed (values: operators): `provider`, `change`, `summary`, `members`"
+        ),
+        (
+            "config.receiver_changed",
+            "A receiver of alerts changed (values: operators), secrets not shown: `name`, `change`, `summary`"
+        ),
         (
             "config.route_changed",
-            "Routes, inhibitions or times of alerts changed: `name`, `change`, `summary`, `members`"
+            "Routes, inhibitions or times of alerts changed (values: operators): `name`, `change`, `summary`, `members`"
         ),
         (
             "config.rule_changed",
-            "A rule changed, came or went: `name`, `change`, `summary`, `members` with `from`, `to`"
+            "A rule changed, came or went: `name`, `change`, `summary`, `members`; of many at once `count`, `names`"
         ),
         ("config.runbook_changed", "A runbook changed, came or went: `name`, `change`, `summary`, `members`"),
-        ("config.setting_changed", "A setting, or Reeve's version, changed: `name`, `change`, `summary`, `members`"),
+        (
+            "config.setting_changed",
+            "A setting, or Reeve's version, changed (values: operators): `name`, `change`, `summary`, `members`"
+        ),
         ("containment.acted", "What was approved against an incident is done: `containment`, `name`, `orders`"),
         ("containment.approved", "Somebody, or a policy, let a containment act (audit log)"),
         ("containment.asked", "A containment waits for a person's yes, for a while: `reason`"),

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Lets one after the other do what may wait for something, in the order in which they come.
-final class Turn: Sendable {
+public final class Turn: Sendable {
     private struct State {
         var isTaken = false
         var waiting: [CheckedContinuation<Void, Never>] = []
@@ -9,7 +9,9 @@ final class Turn: Sendable {
 
     private let state = Mutex(State())
 
-    func run<Value: Sendable>(_ body: () async throws -> Value) async rethrows -> Value {
+    public init() {}
+
+    public func run<Value: Sendable>(_ body: () async throws -> Value) async rethrows -> Value {
         await withCheckedContinuation { (turn: CheckedContinuation<Void, Never>) in
             let isFree = state.withLock { state in
                 guard state.isTaken else {
