@@ -174,5 +174,7 @@ public enum TaskSchema {
                 CREATE INDEX tasks_finished_spoilt ON tasks_finished (finished_at) WHERE state IN ('failed', 'skipped')
                 """,
             ]),
+        // What the agent ran with.
+        Migration("0128_task_attempts_bundle", ["ALTER TABLE task_attempts ADD COLUMN bundle TEXT"]),
     ]
 }
