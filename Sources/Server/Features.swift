@@ -27,6 +27,10 @@ public struct Features: Sendable {
     /// Batches of model calls.
     public let batches: BatchService
     private let batchRunner: BatchRunner
+    /// What agents run with.
+    public let bundles: BundleService
+    /// What holds for agents and users above that.
+    public let configValues: ConfigValueService
     /// Where spans come in; `nil` where none do, as in simulations.
     public let spans: TelemetryIngest?
     /// Where metrics come in, and are found; `nil` where none are, as in simulations.
@@ -105,7 +109,8 @@ public struct Features: Sendable {
             dispatch: models.ramps, agentMeters: agentMeters, keepsContent: Self.keepsContent(settings), world: world,
             eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
-            live: gateway, retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
+            live: gateway, bundles: agents, retentionDays: settings.calls.retentionDays, events: events, audit: audit,
+            world: world)
         ledger = GatewayLedger(gateway: gateway, calls: calls, storage: storage, rounds: rounds, spans: ownSpans)
         let outages = ModelOutageService(events: events, replica: replicaID)
         dispatch = GatewayDispatch(
@@ -120,6 +125,10 @@ public struct Features: Sendable {
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, budgets: budgets, meters: fleet, events: events,
             storage: storage, world: world)
+        bundles = BundleService(
+            agents: agents, lint: BundleLint(secrets: .known, pins: catalogue.isPinned), blobs: blobs, events: events,
+            audit: audit, world: world)
+        configValues = ConfigValueService(bundles: bundles, events: events, audit: audit, world: world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
         batchRunner = Self.batchRunner(batches, gateway, access, storage, blobs, world)
         eventRoutes = EventRoutes(
@@ -187,7 +196,8 @@ public struct Features: Sendable {
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
             + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
             + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
-            + AlertSchema.sourceMigrations + FileChangeSchema.migrations
+            + AlertSchema.sourceMigrations + FileChangeSchema.migrations + BundleSchema.migrations
+            + ConfigValueSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -203,7 +213,7 @@ public struct Features: Sendable {
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
         + ContainmentShapes.schemas + RunbookShapes.schemas + NoticeParts.schemas
-        + BacktestRoutes.schemas
+        + BacktestRoutes.schemas + BundleShapes.schemas + ConfigValueRoutes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -212,6 +222,8 @@ public struct Features: Sendable {
             AccessRoutes(service: access, exchange: exchange).routes,
             AuditRoutes(service: audit, storage: storage).routes,
             AgentRoutes(service: agents, exchange: exchange).routes,
+            BundleRoutes(service: bundles, values: configValues, exchange: exchange).routes,
+            ConfigValueRoutes(service: configValues, exchange: exchange).routes,
             IngestRoutes(service: IngestService(agents: agents, events: events), exchange: exchange).routes,
             QueueRoutes(service: queues, workload: taskStore, exchange: exchange, world: world).routes,
             TaskRoutes(service: tasks, exchange: exchange).routes,
@@ -247,7 +259,7 @@ public struct Features: Sendable {
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
                 alerts: alerting.alertPages, incidents: alerting.incidentPages, onCall: onCall,
-                runbooks: alerting.plan.runbooks,
+                runbooks: alerting.plan.runbooks, bundles: bundles,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -319,12 +331,13 @@ public struct Features: Sendable {
             access.loops, eventRoutes.loops,
             AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
             TaskLoops(
-                service: tasks, storage: storage, blobs: blobs, otherContents: batches.blobUse,
+                service: tasks, storage: storage, blobs: blobs,
+                otherContents: BlobUses(batches.blobUse, bundles.blobUse),
                 sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
-            BatchLoops(runner: batchRunner, otherContents: DeliverableStore()).loops,
+            BatchLoops(runner: batchRunner, otherContents: BlobUses(DeliverableStore(), bundles.blobUse)).loops,
             ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,

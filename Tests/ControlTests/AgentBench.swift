@@ -1,3 +1,4 @@
+import Foundation
 import Kernel
 import Synchronization
 import TestSupport
@@ -61,18 +62,32 @@ final class ScriptedProbe: HealthProbe {
     }
 }
 
+/// Says what a test wants flags to say.
+final class ScriptedFlags: FlagValues {
+    private let state = Mutex<[String: ConfigLayerValue]>([:])
+
+    func set(_ key: String, _ value: JSONValue) {
+        state.withLock { $0[key] = ConfigLayerValue(.flag, value, version: "7", author: "bob", flag: "cheap-models") }
+    }
+
+    func value(of key: String, agent: String, user: String?) -> ConfigLayerValue? { state.withLock { $0[key] } }
+}
+
 /// The agents' feature on a store of its own, called through its routes as the server calls it.
 struct AgentBench: Sendable {
     static let migrations =
         IdempotencySchema.migrations + EventSchema.migrations + AuditSchema.migrations + AgentSchema.migrations
+        + BundleSchema.migrations + ConfigValueSchema.migrations
 
     let storage: any Storage
     let time: ManualTime
     let world: World
     let events: Events
     let workload = ScriptedWorkload()
+    let flags = ScriptedFlags()
     let probe = ScriptedProbe()
     let agents: AgentService
+    let bundles: BundleService
     let routes: [Route]
     let policy: AgentPolicy
 
@@ -85,8 +100,16 @@ struct AgentBench: Sendable {
         agents = AgentService(
             world: world, events: events, audit: AuditService(world: world), workload: workload, policy: policy)
         let exchange = Exchange(storage: storage, world: world)
+        bundles = BundleService(
+            agents: agents, lint: BundleLint(secrets: SecretShapes { _ in nil }),
+            blobs: DirectoryBlobs(root: "\(NSTemporaryDirectory())bundle-blobs"), events: events,
+            audit: AuditService(world: world), world: world)
+        let values = ConfigValueService(
+            bundles: bundles, flags: flags, events: events, audit: AuditService(world: world), world: world)
         routes =
             AgentRoutes(service: agents, exchange: exchange).routes
+            + BundleRoutes(service: bundles, values: values, exchange: exchange).routes
+            + ConfigValueRoutes(service: values, exchange: exchange).routes
             + IngestRoutes(service: IngestService(agents: agents, events: events), exchange: exchange).routes
     }
 

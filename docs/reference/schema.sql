@@ -636,3 +636,29 @@ CREATE INDEX containment_late_plans_due ON containment_late_plans (due_at);
 
 -- 0112_lanes_model
 CREATE INDEX lanes_model ON lanes (model, agent) WHERE model <> '';
+-- 0125_bundles
+CREATE TABLE bundle_versions (
+  agent TEXT NOT NULL, version TEXT NOT NULL, number INTEGER NOT NULL, parent TEXT,
+  author TEXT NOT NULL, message TEXT NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  created_at INTEGER NOT NULL, PRIMARY KEY (agent, version)) STRICT;
+CREATE UNIQUE INDEX bundle_versions_number ON bundle_versions (agent, number);
+CREATE TABLE bundle_files (
+  version TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL,
+  PRIMARY KEY (version, path)) STRICT;
+CREATE INDEX bundle_files_sha256 ON bundle_files (sha256);
+CREATE TABLE bundle_changes (
+  agent TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('push', 'rollback')),
+  version TEXT NOT NULL, previous TEXT, actor TEXT NOT NULL, message TEXT NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (agent, number)) STRICT;
+
+-- 0126_config_values
+CREATE TABLE config_values (
+  agent TEXT NOT NULL, layer TEXT NOT NULL CHECK (layer IN ('environment', 'user')),
+  subject TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, version INTEGER NOT NULL,
+  author TEXT NOT NULL, set_at INTEGER NOT NULL, PRIMARY KEY (agent, layer, subject, name)) STRICT;
+
+-- 0127_agents_config_revision
+ALTER TABLE agents ADD COLUMN config_revision INTEGER NOT NULL DEFAULT 0;
+
+-- 0128_task_attempts_bundle
+ALTER TABLE task_attempts ADD COLUMN bundle TEXT;

@@ -16,6 +16,8 @@ public struct Agent: Sendable, Equatable {
     public var healthURL: String?
     public var configDesired: String?
     public var configReported: String?
+    /// Counts what was set above the wanted configuration, for its ``configETag``.
+    public var configRevision: Int64 = 0
     public var statusMessage: String?
     public var lastHeartbeatAt: Timestamp?
     /// The last sign of life: a heartbeat, a claim or a task's heartbeat.
@@ -48,6 +50,13 @@ public struct Agent: Sendable, Equatable {
 
     /// The strong entity tag (RFC 9110 §8.8.3) of the registry's entry.
     public var etag: String { "\"\(version)\"" }
+
+    /// Names what the agent is to run with, together with what was set above that.
+    public var configETag: String? { configDesired.map { Self.configETag($0, revision: configRevision) } }
+
+    static func configETag(_ version: String, revision: Int64) -> String {
+        String(Digest.sha256(revision == 0 ? version : "\(version) \(revision)").prefix(16))
+    }
 
     /// Where unknown agents are put that name no project.
     public static let projectDefault = "default"
@@ -146,6 +155,7 @@ extension AgentView: JSONConvertible {
             "memoryBytes": .of(agent.memoryBytes),
             "currentTasks": .list(currentTasks),
             "configVersion": ["desired": .of(agent.configDesired), "reported": .of(agent.configReported)],
+            "config": agent.configJSON,
             "labels": AgentLabels.json(agent.labels),
             "capabilities": .list(agent.capabilities),
             "release": .of(agent.release),

@@ -74,10 +74,11 @@ public struct AgentCommands: Sendable, Equatable {
     /// Finish what is in hand, then stop.
     public var drain = false
     public var configDesired: String?
+    public var configRevision: Int64 = 0
     public var messages: [AgentMessage] = []
 
     /// Names the wanted configuration, so that an agent sees a change without reading it.
-    public var configETag: String? { configDesired.map { String(Digest.sha256($0).prefix(16)) } }
+    public var configETag: String? { configDesired.map { Agent.configETag($0, revision: configRevision) } }
 
     /// `{pause, drain, config:{desired,etag}, messages:[…]}`.
     public var json: JSONValue {
@@ -137,6 +138,6 @@ extension AgentService {
             ? try presence.takeMessages(of: standing.name, in: transaction) : []
         return AgentCommands(
             pause: standing.facts.isPaused || standing.facts.isQuarantined, drain: standing.facts.isDraining,
-            configDesired: standing.configDesired, messages: messages)
+            configDesired: standing.configDesired, configRevision: standing.configRevision, messages: messages)
     }
 }

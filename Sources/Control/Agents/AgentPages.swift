@@ -139,9 +139,12 @@ struct AgentRowView: PageView {
     let cpu: String
     let memory: String
     let heartbeat: TimeView?
+    /// Whether it is still to take up what it is to run with.
+    let isBehind: Bool
 
     init(_ view: AgentView, now: Timestamp) {
         let agent = view.agent
+        isBehind = AgentConfigState.isBehind(desired: agent.configDesired, reported: agent.configReported)
         name = agent.name
         path = PagePath.agent(agent.name)
         project = agent.project

@@ -9,6 +9,9 @@ public struct AgentStanding: Sendable, Equatable {
     public var facts: AgentPresence.Facts
     let dueAt: Timestamp?
     let configDesired: String?
+    /// What it said last that it runs with.
+    let configReported: String?
+    let configRevision: Int64
     let messagesWaiting: Int
 }
 
@@ -27,7 +30,7 @@ struct AgentBeat: Sendable, Equatable {
 struct AgentPresenceStore: Sendable {
     private static let columns: SQLText = """
         name, project, capabilities, status, last_contact_at, heartbeat_seconds, is_paused, is_draining,
-        is_quarantined, due_at, config_desired, messages_waiting
+        is_quarantined, due_at, config_desired, config_reported, config_revision, messages_waiting
         """
 
     /// Keeps a heartbeat's state: one statement, no index, no event. `nil` for an agent that is not known.
@@ -128,6 +131,7 @@ struct AgentPresenceStore: Sendable {
             name: row.text("name"), project: row.text("project"),
             capabilities: row.json("capabilities").array?.compactMap(\.string) ?? [], facts: facts,
             dueAt: row.optionalTime("due_at"), configDesired: row.optionalText("config_desired"),
+            configReported: row.optionalText("config_reported"), configRevision: row.int("config_revision"),
             messagesWaiting: Int(row.int("messages_waiting")))
     }
 }

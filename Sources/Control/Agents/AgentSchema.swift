@@ -42,6 +42,10 @@ public enum AgentSchema {
                   agent TEXT NOT NULL, number INTEGER NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
                   sender TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (agent, number)) STRICT
                 """,
-            ])
+            ]),
+        // Counts what was set above an agent's bundle, so that a heartbeat's reply says that something was.
+        Migration(
+            "0127_agents_config_revision",
+            ["ALTER TABLE agents ADD COLUMN config_revision INTEGER NOT NULL DEFAULT 0"]),
     ]
 }

@@ -30,6 +30,10 @@ public enum AgentShapes {
     private static let configVersion = object(
         ["desired": optionalText, "reported": optionalText], required: ["desired", "reported"])
 
+    private static let config = object(
+        ["desired": optionalText, "reported": optionalText, "behind": ["type": "boolean"]],
+        required: ["desired", "reported", "behind"])
+
     private static let agent = object(
         [
             "name": text, "project": text, "status": status, "statusSince": time, "statusMessage": optionalText,
@@ -39,13 +43,14 @@ public enum AgentShapes {
                 "type": "array",
                 "items": object(["id": text, "title": text, "state": text], required: ["id", "title", "state"]),
             ],
-            "configVersion": configVersion, "labels": labels, "capabilities": names, "release": optionalText,
+            "configVersion": configVersion, "config": config, "labels": labels, "capabilities": names,
+            "release": optionalText,
             "healthURL": optionalText, "health": health, "pausedReason": optionalText,
             "drainingReason": optionalText, "quarantineReason": optionalText, "createdAt": time, "updatedAt": time,
         ],
         required: [
             "name", "project", "status", "statusMessage", "lastHeartbeatAt", "cpuPercent", "memoryBytes",
-            "currentTasks", "configVersion", "labels", "capabilities",
+            "currentTasks", "configVersion", "config", "labels", "capabilities",
         ])
 
     private static let draft = object(

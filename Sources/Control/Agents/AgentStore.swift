@@ -30,6 +30,44 @@ struct AgentStore: Sendable {
         return try transaction.rows(sql).map(Self.agent)
     }
 
+    /// What agents are to run with and say that they do, by name, behind the name `after`.
+    func configStates(
+        isBehind: Bool?, after: String?, limit: Int, in transaction: Transaction
+    ) throws -> [AgentConfigState] {
+        var sql: SQLText = """
+            SELECT name, config_desired, config_reported, last_heartbeat_at FROM agents WHERE name > \(after ?? "")
+            """
+        switch isBehind {
+        case true?:
+            sql += "AND config_desired IS NOT NULL AND (config_reported IS NULL OR config_reported <> config_desired)"
+        case false?:
+            sql += "AND (config_desired = config_reported OR (config_desired IS NULL AND config_reported IS NOT NULL))"
+        case nil: sql += "AND (config_desired IS NOT NULL OR config_reported IS NOT NULL)"
+        }
+        sql += "ORDER BY name LIMIT \(limit)"
+        return try transaction.rows(sql).map { row in
+            AgentConfigState(
+                agent: row.text("name"), desired: row.optionalText("config_desired"),
+                reported: row.optionalText("config_reported"), lastHeartbeatAt: row.optionalTime("last_heartbeat_at"))
+        }
+    }
+
+    func countConfigRevision(of name: String, in transaction: Transaction) throws {
+        try transaction.run("UPDATE agents SET config_revision = config_revision + 1 WHERE name = \(name)")
+    }
+
+    /// What those of the agents say that they run with who say anything.
+    func configReported(by names: [String], in transaction: Transaction) throws -> [String: String] {
+        var found: [String: String] = [:]
+        for start in stride(from: 0, to: names.count, by: Self.lookupMax) {
+            let some = Array(names[start..<min(start + Self.lookupMax, names.count)])
+            let rows = try transaction.rows(
+                "SELECT name, config_reported FROM agents WHERE name IN \(list: some) AND config_reported IS NOT NULL")
+            for row in rows { found[row.text("name")] = row.text("config_reported") }
+        }
+        return found
+    }
+
     /// Adds an agent, unless its name is taken; returns whether it did.
     func insert(_ agent: Agent, in transaction: Transaction) throws -> Bool {
         let added = try transaction.run(
@@ -168,6 +206,7 @@ struct AgentStore: Sendable {
             capabilities: row.json("capabilities").array?.compactMap(\.string) ?? [],
             release: row.optionalText("release_name"), healthURL: row.optionalText("health_url"),
             configDesired: row.optionalText("config_desired"), configReported: row.optionalText("config_reported"),
+            configRevision: row.int("config_revision"),
             statusMessage: row.optionalText("status_message"), lastHeartbeatAt: row.optionalTime("last_heartbeat_at"),
             lastContactAt: row.optionalTime("last_contact_at"), cpuPercent: row.optionalReal("cpu_percent"),
             memoryBytes: row.optionalInt("memory_bytes"), isPaused: row.bool("is_paused"),

@@ -89,7 +89,7 @@ public struct IngestService: Sendable {
         ] + AgentDirective.allCases.map(\.eventType))
 
     private static let reservedFamilies: Set<String> = [
-        "alert", "audit", "batch", "budget", "call", "change", "config", "configuration", "containment",
+        "alert", "audit", "batch", "budget", "bundle", "call", "change", "config", "configuration", "containment",
         "deliverable", "deployment", "drill", "evaluation", "incident", "key", "login", "login_link", "model", "oncall",
         "project",
         "queue", "readiness", "reeve", "release", "review", "runbook", "schedule", "secret", "session", "setting",

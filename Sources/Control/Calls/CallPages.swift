@@ -371,7 +371,7 @@ struct CallPageView: PageView {
         add("Sent", call.requestBytes > 0 ? PageText.bytes(call.requestBytes) : nil)
         add("Received", call.responseBytes > 0 ? PageText.bytes(call.responseBytes) : nil)
         add("Correlation", call.correlationID)
-        add("Release", call.bundle)
+        add("Bundle", call.bundle)
         add("Id", call.id.text)
         return facts
     }

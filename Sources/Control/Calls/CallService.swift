@@ -1,5 +1,11 @@
 import Kernel
 
+/// What agents run with, told by the agents' registry.
+public protocol AgentBundles: Sendable {
+    /// The version that each of the agents said last, where it said any.
+    func bundles(of agents: [String], in transaction: Transaction) throws -> [String: String]
+}
+
 /// Rules of calls: what is kept of them, who sees them, how long they stay, and what they cost by a later price.
 public struct CallService: Sendable {
     /// Calls forgotten in one commit.
@@ -11,14 +17,19 @@ public struct CallService: Sendable {
     let audit: AuditService
     let world: World
     private let live: any LiveCalls
+    private let bundles: (any AgentBundles)?
     private let retention: Span
     private let callers = CallerMemory()
 
-    /// - Parameter live: the calls that only memory knows.
+    /// - Parameters:
+    ///   - live: the calls that only memory knows.
+    ///   - bundles: who knows what agents run with.
     public init(
-        live: any LiveCalls = NoLiveCalls(), retentionDays: Int, events: Events, audit: AuditService, world: World
+        live: any LiveCalls = NoLiveCalls(), bundles: (any AgentBundles)? = nil, retentionDays: Int, events: Events,
+        audit: AuditService, world: World
     ) {
         self.live = live
+        self.bundles = bundles
         self.events = events
         self.audit = audit
         self.world = world
@@ -31,7 +42,20 @@ public struct CallService: Sendable {
     /// stand or fall together. A call that is kept already changes nothing. Returns how many are new.
     @discardableResult
     public func record(_ calls: [Call], areNew: Bool = false, in transaction: Transaction) throws -> Int {
-        try store.insert(calls, areNew: areNew, memory: callers, in: transaction)
+        try store.insert(named(calls, in: transaction), areNew: areNew, memory: callers, in: transaction)
+    }
+
+    /// The calls with what their agents said last that they run with. Read once a commit for each agent.
+    private func named(_ calls: [Call], in transaction: Transaction) throws -> [Call] {
+        let agents = Set(calls.compactMap { $0.bundle == nil ? $0.agent : nil })
+        guard let bundles, !agents.isEmpty else { return calls }
+        let known = try bundles.bundles(of: agents.sorted(), in: transaction)
+        guard !known.isEmpty else { return calls }
+        return calls.map { call in
+            var named = call
+            if named.bundle == nil { named.bundle = call.agent.flatMap { known[$0] } }
+            return named
+        }
     }
 
     /// The same for calls that a killed process left, before there is a service.

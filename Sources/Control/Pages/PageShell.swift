@@ -33,7 +33,8 @@ public struct PageAssets: PageView {
 
 /// The places of the navigation.
 public enum PagePlace: String, Sendable, CaseIterable {
-    case fleet, overview, agents, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces, sessions,
+    case fleet, overview, agents, bundles, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces,
+        sessions,
         logs, alerts, incidents, oncall
     case events, audit, keys
 
@@ -44,7 +45,7 @@ public enum PagePlace: String, Sendable, CaseIterable {
     public var permission: Permission {
         switch self {
         case .audit: .operate
-        case .overview, .traces, .sessions, .logs, .alerts, .incidents, .oncall: .operateOrView
+        case .overview, .bundles, .traces, .sessions, .logs, .alerts, .incidents, .oncall: .operateOrView
         case .keys: .administer
         default: .read
         }

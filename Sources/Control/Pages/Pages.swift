@@ -13,7 +13,7 @@ public struct Pages: Sendable {
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
         sessions: SessionService? = nil, retention: RetentionService? = nil,
         alerts: AlertPages.Parts? = nil, incidents: IncidentPages.Parts? = nil, onCall: OnCallService? = nil,
-        runbooks: RunbookShelf = RunbookShelf(.shipped), assets: PageAssets,
+        runbooks: RunbookShelf = RunbookShelf(.shipped), bundles: BundleService? = nil, assets: PageAssets,
         world: World
     ) {
         // A template that does not parse ends the start, not somebody's visit.
@@ -38,6 +38,7 @@ public struct Pages: Sendable {
             BudgetPages(shell: shell, storage: storage, budgets: budgets).routes,
             OverviewPages(shell: shell).routes,
             RunbookPages(shell: shell, shelf: runbooks).routes,
+            bundles.map { BundlePages(shell: shell, storage: storage, service: $0).routes } ?? [],
             traces.map {
                 TracePages(shell: shell, traces: $0, storage: storage, retention: retention).routes
             } ?? [],

@@ -173,6 +173,8 @@ public struct TaskAttempt: Sendable, Equatable {
     public let fence: Int64
     public let agent: String
     public let keyID: String
+    /// The version of its bundle that the agent said it ran with when it claimed the task.
+    public var bundle: String?
     public var state: AttemptState
     public let claimedAt: Timestamp
     public var startedAt: Timestamp?

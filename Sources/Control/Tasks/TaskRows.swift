@@ -189,7 +189,8 @@ extension TaskAttempt {
     init(row: StoredRow) {
         self.init(
             taskID: row.id("task_id"), number: row.int("number"), fence: row.int("fence"), agent: row.text("agent"),
-            keyID: row.text("key_id"), state: AttemptState(rawValue: row.text("state")) ?? .lost,
+            keyID: row.text("key_id"), bundle: row.optionalText("bundle"),
+            state: AttemptState(rawValue: row.text("state")) ?? .lost,
             claimedAt: row.time("claimed_at"), startedAt: row.optionalTime("started_at"),
             heartbeatAt: row.time("heartbeat_at"), endedAt: row.optionalTime("ended_at"),
             failureClass: row.optionalText("failure_class"), message: row.optionalText("message"),

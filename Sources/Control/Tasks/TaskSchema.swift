@@ -176,5 +176,7 @@ public enum TaskSchema {
             ]),
         // Whom tasks for a model wait for is asked while an alert is taken in.
         Migration("0112_lanes_model", ["CREATE INDEX lanes_model ON lanes (model, agent) WHERE model <> ''"]),
+        // What the agent ran with.
+        Migration("0128_task_attempts_bundle", ["ALTER TABLE task_attempts ADD COLUMN bundle TEXT"]),
     ]
 }

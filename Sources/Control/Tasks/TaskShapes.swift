@@ -218,7 +218,12 @@ public enum TaskShapes {
                 "verdict": words(ReviewVerdict.self), "sha256": text, "comment": text, "reviewer": text, "at": time,
             ])
         ),
-        ("Attempt", object(["number": whole, "fence": whole, "agent": text, "state": words(AttemptState.self)])),
+        (
+            "Attempt",
+            object([
+                "number": whole, "fence": whole, "agent": text, "bundle": textOrNull, "state": words(AttemptState.self),
+            ])
+        ),
         (
             "Explanation",
             object(

@@ -225,7 +225,7 @@ extension TaskAttempt: JSONConvertible {
         [
             "number": .int(number), "fence": .int(fence), "agent": .string(agent), "state": .string(state.rawValue),
             "claimedAt": claimedAt.json, "startedAt": .of(startedAt), "endedAt": .of(endedAt),
-            "class": .of(failureClass), "message": .of(message), "usage": usage.json,
+            "class": .of(failureClass), "message": .of(message), "usage": usage.json, "bundle": .of(bundle),
         ]
     }
 }

@@ -121,7 +121,7 @@ extension TaskService {
             let (room, lanes) = try openings(
                 queue, limit: limit - claimed.count, agent: name, capabilities, heldBack, in: transaction)
             guard room > 0, !lanes.isEmpty else { continue }
-            claimed += try take(room, from: lanes, queue: queue, agent: name, by: principal, in: transaction)
+            claimed += try take(room, from: lanes, queue: queue, agent: agent, by: principal, in: transaction)
         }
         return claimed
     }
@@ -163,7 +163,7 @@ extension TaskService {
     }
 
     private func take(
-        _ room: Int, from lanes: [OpenLane], queue: String, agent: String, by principal: Principal,
+        _ room: Int, from lanes: [OpenLane], queue: String, agent: AgentStanding, by principal: Principal,
         in transaction: Transaction
     ) throws -> [ClaimedTask] {
         var shares = try LaneShares(lanes, queue: queue, store: store, queues: queues, in: transaction)
@@ -177,10 +177,10 @@ extension TaskService {
             for var task in ready.prefix(allowed) {
                 let before = task
                 let now = world.now
-                task.claim(by: agent, now: now)
+                task.claim(by: agent.name, now: now)
                 let attempt = TaskAttempt(
-                    taskID: task.id, number: task.claims, fence: task.fence, agent: agent, keyID: principal.keyID,
-                    state: .claimed, claimedAt: now, heartbeatAt: now, usage: TaskUsage())
+                    taskID: task.id, number: task.claims, fence: task.fence, agent: agent.name, keyID: principal.keyID,
+                    bundle: agent.configReported, state: .claimed, claimedAt: now, heartbeatAt: now, usage: TaskUsage())
                 try store.insert(attempt, in: transaction)
                 try journal.keep(&task, from: before, "task.claimed", by: principal.actor, in: transaction)
                 claimed.append(ClaimedTask(task: task, attempt: task.claims))

@@ -171,6 +171,11 @@ public struct GatewaySettings: Sendable, Equatable {
     /// Whether it is a tier's name and no model's.
     public func isTier(_ name: String) -> Bool { model(name) == nil && ModelTier(name: name) != nil }
 
+    /// Whether a model of this name is one version for good, wherever it is had.
+    public func isPinned(_ name: String) -> Bool {
+        model(name)?.targets.allSatisfy { PinnedModel.isPinned($0.model) } ?? false
+    }
+
     /// Tokens that a model's context holds, by its name here or by its provider's; `nil` where nothing is said of it.
     public func contextTokens(of name: String) -> Int64? {
         if let model = model(name) { return model.contextTokens }

@@ -12,4 +12,13 @@ public enum EntityTag {
                 hint: "Read it again, and send its new ETag as If-Match.")
         }
     }
+
+    /// Whether `If-None-Match` names this tag (RFC 9110 §13.1.2), which compares weakly.
+    public static func isNamed(_ tag: String, by ifNoneMatch: String?) -> Bool {
+        guard let ifNoneMatch else { return false }
+        return ifNoneMatch.split(separator: ",").contains { part in
+            let named = part.split(separator: " ").joined()
+            return named == "*" || named == tag || named == "W/\(tag)"
+        }
+    }
 }

@@ -19,6 +19,19 @@ public protocol BlobUse: Sendable {
     func uses(_ sha256: String, in transaction: Transaction) throws -> Bool
 }
 
+/// Several features that refer to blobs.
+public struct BlobUses: BlobUse {
+    private let parts: [any BlobUse]
+
+    public init(_ parts: any BlobUse...) {
+        self.parts = parts
+    }
+
+    public func uses(_ sha256: String, in transaction: Transaction) throws -> Bool {
+        try parts.contains { try $0.uses(sha256, in: transaction) }
+    }
+}
+
 /// Blobs as files of the data directory: `blobs/ab/ab12…`.
 public struct DirectoryBlobs: Blobs {
     private let root: String

@@ -7,11 +7,17 @@ public struct AgentReport: Sendable, Equatable {
     public var statusMessage: String?
     public var cpuPercent: Double?
     public var memoryBytes: Int64?
+    /// What it runs with.
+    public var configVersion: String?
 
-    public init(statusMessage: String? = nil, cpuPercent: Double? = nil, memoryBytes: Int64? = nil) {
+    public init(
+        statusMessage: String? = nil, cpuPercent: Double? = nil, memoryBytes: Int64? = nil,
+        configVersion: String? = nil
+    ) {
         self.statusMessage = statusMessage
         self.cpuPercent = cpuPercent
         self.memoryBytes = memoryBytes
+        self.configVersion = configVersion
     }
 }
 
@@ -24,6 +30,9 @@ public struct AgentOrders: Sendable, Equatable {
     public var messages: [String]
     /// Tasks of the agent that it is to stop.
     public var cancel: [String]
+    /// What the agent is to run with, and a tag that changes with it and with what was set above it.
+    public var configDesired: String?
+    public var configETag: String?
 
     public static let intervalDefault = 10.0
 
@@ -34,6 +43,8 @@ public struct AgentOrders: Sendable, Equatable {
         drain = reply["drain"]?.bool ?? false
         messages = (reply["messages"]?.array ?? []).map { $0.string ?? $0["text"]?.string ?? $0.text }
         cancel = (reply["cancel"]?.array ?? []).compactMap(\.string)
+        configDesired = reply["config"]?["desired"]?.string
+        configETag = reply["config"]?["etag"]?.string
     }
 }
 
@@ -164,6 +175,7 @@ public final class AgentPulse: Sendable {
         body["statusMessage"] = report.statusMessage.map { .string(String($0.prefix(400))) }
         body["cpuPercent"] = report.cpuPercent.map { .double($0) }
         body["memoryBytes"] = report.memoryBytes.map { .int($0) }
+        body["configVersion"] = report.configVersion.map { .string($0) }
         body["project"] = agent.project.map { .string($0) }
         if !agent.capabilities.isEmpty { body["capabilities"] = .list(agent.capabilities) }
         if !agent.labels.isEmpty { body["labels"] = agent.labelsJSON }

@@ -14,6 +14,9 @@ public struct SupervisorSettings: Sendable {
     public var inherited: [String: String]
     /// What the user sets; it wins over everything.
     public var overrides: [String: String] = [:]
+    /// Where the agent's configuration is kept, and what the program is told when it changes.
+    public var configRoot: String?
+    public var onConfig = ConfigReaction.none
 
     public init(words: [String], agent: AgentIdentity, inherited: [String: String]) {
         self.words = words
@@ -46,6 +49,8 @@ public final class AgentSupervisor: Sendable {
         case ended(ProcessEnd, hung: Bool, ran: Span)
         case notStarted(SpawnFailure)
         case stopped(StopReason, ProcessEnd?)
+        /// Ended so that it reads its new configuration.
+        case reconfigured
     }
 
     private let settings: SupervisorSettings
@@ -53,6 +58,7 @@ public final class AgentSupervisor: Sendable {
     private let log: LogWriter
     private let world: World
     private let deathGuard: DeathGuard?
+    private let config: ConfigKeeper?
     private let state = Mutex(State())
 
     /// `client` acts as the agent; its key is the one the program gets.
@@ -64,14 +70,24 @@ public final class AgentSupervisor: Sendable {
         self.log = log
         self.world = client.world
         self.deathGuard = deathGuard
+        config = settings.configRoot.map {
+            ConfigKeeper(client, agent: settings.agent.name, root: $0, log: log)
+        }
     }
 
     /// Supervises until the program is finished with or `stop` comes. Returns the exit status to end with: the
     /// program's own, or 0 after a stop that was asked for.
     public func run(until stop: Promise<StopReason>) async -> Int32 {
-        let pulse = AgentPulse(client, agent: settings.agent, log: log) { [self] in reading() }
+        let pulse = AgentPulse(client, agent: settings.agent, log: log) { [self] in
+            reading()
+        } obeying: { [config] orders in
+            config?.hear(orders.configDesired, etag: orders.configETag)
+        }
+        // The program finds its configuration from its first moment on, where there is one.
+        await config?.update()
         return await withTaskGroup(of: Void.self) { group in
             group.addTask { await pulse.run() }
+            group.addTask { [config] in await config?.run() }
             group.addTask { if await pulse.drained.value() != nil { stop.fulfil(.drain) } }
             let status = await supervise(pulse, stop)
             await pulse.settle(within: .seconds(2))
@@ -93,6 +109,7 @@ public final class AgentSupervisor: Sendable {
             case .notStarted(let failure):
                 say(pulse, "\(failure)", .error)
                 return failure.status
+            case .reconfigured: continue
             case .ended(let how, let hung, let time):
                 (end, ran) = (how, time)
                 verdict = hung ? .failed : ExitVerdict(how)
@@ -123,6 +140,8 @@ public final class AgentSupervisor: Sendable {
     private func round(_ pulse: AgentPulse, _ stop: Promise<StopReason>) async -> Round {
         if let reason = stop.current { return .stopped(reason, nil) }
         let startedAt = world.now
+        // From before the start on: the program may have read the old files by the time that they change.
+        let changed = settings.onConfig == .restart ? config?.changed : nil
         let child: ChildProcess
         let program = ProgramSpan(
             settings.words, agent: settings.agent.name, parent: settings.inherited["TRACEPARENT"],
@@ -152,7 +171,8 @@ public final class AgentSupervisor: Sendable {
         }
         let round = await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepTelling(program) }
-            let round = await watch(child, startedAt, stop)
+            group.addTask { await self.tellConfig(child, pulse) }
+            let round = await watch(child, startedAt, stop, changed)
             group.cancelAll()
             return round
         }
@@ -167,13 +187,16 @@ public final class AgentSupervisor: Sendable {
         }
     }
 
-    private func watch(_ child: ChildProcess, _ startedAt: Timestamp, _ stop: Promise<StopReason>) async -> Round {
+    private func watch(
+        _ child: ChildProcess, _ startedAt: Timestamp, _ stop: Promise<StopReason>, _ changed: Promise<Void>?
+    ) async -> Round {
         enum Happening {
-            case ended, hung, stop(StopReason), nothing
+            case ended, hung, stop(StopReason), reconfigured, nothing
         }
         let happening = await withTaskGroup(of: Happening.self) { group in
             group.addTask { await child.wait() == nil ? .nothing : .ended }
             group.addTask { await stop.value().map { .stop($0) } ?? .nothing }
+            if let changed { group.addTask { await changed.value() == nil ? .nothing : .reconfigured } }
             if let timeout = settings.progressTimeout {
                 group.addTask { await self.hangs(child, timeout, startedAt) ? .hung : .nothing }
             }
@@ -184,6 +207,14 @@ public final class AgentSupervisor: Sendable {
         switch happening {
         case .stop(let reason):
             return .stopped(reason, await child.stop(grace: settings.grace))
+        case .reconfigured:
+            let version = config?.version ?? ""
+            log.write(
+                LogLine(
+                    .info, "the configuration is \(version.prefix(12)) now: the program is started again",
+                    agent: settings.agent.name))
+            await child.stop(grace: settings.grace)
+            return .reconfigured
         case .hung:
             let seconds = settings.progressTimeout?.seconds ?? 0
             log.write(
@@ -219,11 +250,23 @@ public final class AgentSupervisor: Sendable {
         await pulse.event("runner.crash_loop", members)
     }
 
+    /// Tells the program of each change of its configuration as it wants to be told, and the server that it was.
+    private func tellConfig(_ child: ChildProcess, _ pulse: AgentPulse) async {
+        guard let config, settings.onConfig != .restart else { return }
+        while !Task.isCancelled {
+            guard await config.changed.value() != nil else { return }
+            if case .signal(let signal) = settings.onConfig { child.signalLeader(signal) }
+            say(pulse, "the configuration is \((config.version ?? "").prefix(12)) now", .info)
+        }
+    }
+
     private func command(_ program: ProgramSpan) -> ChildCommand {
-        ChildCommand(
+        let own = config.map { ["REEVE_CONFIG_DIR": $0.folder] } ?? [:]
+        return ChildCommand(
             words: settings.words,
             environment: ChildEnvironment.make(
-                inherited: settings.inherited.merging(program.environment) { $1 }, url: client.url, key: client.key,
+                inherited: settings.inherited.merging(program.environment) { $1 }.merging(own) { $1 }, url: client.url,
+                key: client.key,
                 agent: settings.agent.name,
                 overrides: settings.overrides))
     }
@@ -235,7 +278,10 @@ public final class AgentSupervisor: Sendable {
     }
 
     private func reading() -> AgentReport {
-        guard let child = state.withLock({ $0.child }) else { return AgentReport(cpuPercent: 0, memoryBytes: 0) }
+        let version = config?.version
+        guard let child = state.withLock({ $0.child }) else {
+            return AgentReport(cpuPercent: 0, memoryBytes: 0, configVersion: version)
+        }
         let usage = child.usage
         let now = world.now
         let cpu: Double? = state.withLock { state in
@@ -245,6 +291,6 @@ public final class AgentSupervisor: Sendable {
             }
             return state.usageAt.map { usage.cpuPercent(since: state.usage, seconds: (now - $0).seconds) }
         }
-        return AgentReport(cpuPercent: cpu, memoryBytes: usage.memoryBytes)
+        return AgentReport(cpuPercent: cpu, memoryBytes: usage.memoryBytes, configVersion: version)
     }
 }

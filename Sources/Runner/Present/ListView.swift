@@ -73,6 +73,22 @@ public struct ListView: Sendable {
         item["paused"]?.bool == true ? Words.plain(item["pause"]?["reason"] ?? "yes") : "-"
     }
 
+    public static let bundles = ListView(
+        empty: "There is no version yet. `reeve config push DIR --agent NAME` makes the first.",
+        [
+            ("VERSION", { item, _ in String(Words.plain(item["version"]).prefix(12)) }),
+            ("PUSHED", age("createdAt")), ("BY", plain("author")), ("FILES", plain("files")),
+            ("MESSAGE", short("message", 70)),
+        ])
+
+    public static let configStates = ListView(
+        empty: "Nobody has been given a configuration. `reeve config push DIR --agent NAME` does.",
+        [
+            ("AGENT", plain("agent")), ("DESIRED", { item, _ in String(Words.plain(item["desired"]).prefix(12)) }),
+            ("REPORTED", { item, _ in String(Words.plain(item["reported"]).prefix(12)) }),
+            ("BEHIND", { item, _ in item["behind"]?.bool == true ? "yes" : "-" }), ("HEARD", age("lastHeartbeatAt")),
+        ])
+
     public static let runbooks = ListView(
         empty: "There are no runbooks.",
         [

@@ -150,6 +150,13 @@ public final class ChildProcess: Sendable {
         }
     }
 
+    /// Sends a signal to the program alone, and not to what it started.
+    public func signalLeader(_ signal: Int32) {
+        state.withLock { state in
+            if !state.isReaped { _ = kill(pid, signal) }
+        }
+    }
+
     // MARK: the end
 
     private static let stragglerGrace = Span.seconds(1)

@@ -28,6 +28,13 @@ public enum EventCatalog {
             "budget.written_off",
             "A replica did not come back, and what it had borrowed counts as spent: `replica`, `budgets`"
         ),
+        ("bundle.pushed", "An agent is to run with a new version of its bundle: `version`, `previous`, `message`"),
+        (
+            "bundle.rolled_back",
+            "An agent is to run with an earlier version of its bundle: `version`, `previous`, `message`"
+        ),
+        ("bundle.value_removed", "What was set above an agent's bundle was taken back: `key`, `layer`, `user`"),
+        ("bundle.value_set", "A key was set above an agent's bundle: `key`, `layer`, `user`, `value`"),
         ("call.repriced", "Model calls were priced anew: `calls`, `changed`, `nanoUSDBefore`, `nanoUSDAfter`"),
         ("change.reported", "A pipeline told of a change: `name`, `source`, `reportedAt`, `link`, its details"),
         (

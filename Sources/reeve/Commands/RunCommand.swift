@@ -105,6 +105,9 @@ struct RunCommand: AsyncParsableCommand {
             SDKs read of themselves: OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, ANTHROPIC_API_KEY, \
             OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME.
 
+            What was pushed for the agent with `reeve config push` stands in the folder REEVE_CONFIG_DIR, whole in \
+            each version: agent.yaml and its files, .version, and .values.json with the values that hold.
+
             What its exit status says: 0 done; 75 try again later; 64–78 otherwise a mistake that another start \
             would repeat, so it is not started again; 137 or signal 9 killed, often for want of memory; anything else \
             failed. A program is started again after a delay that doubles up to five minutes, at random within it; \
@@ -128,8 +131,24 @@ struct RunCommand: AsyncParsableCommand {
         help: "Seconds without output and without CPU time after which the program counts as hung and is restarted.")
     var progressTimeout: Double?
 
+    @Option(
+        name: .customLong("on-config"),
+        help: "What the program is told when its configuration changes: none, restart, or signal:HUP and the like.")
+    var onConfig = ConfigReaction.none
+
+    @Option(
+        name: .customLong("config-dir"), help: "A folder to keep the agent's configuration in, over restarts too.",
+        completion: .directory)
+    var configDirectory: String?
+
     @Argument(parsing: .postTerminator, help: "The program and its arguments, after --.")
     var command: [String] = []
+
+    /// Where none is named, a folder of this run's own that ends with it.
+    private var configRoot: String {
+        configDirectory
+            ?? NSTemporaryDirectory() + "reeve-config-\(ProcessInfo.processInfo.processIdentifier)"
+    }
 
     func validate() throws {
         guard !command.isEmpty else {
@@ -150,12 +169,21 @@ struct RunCommand: AsyncParsableCommand {
             settings.grace = .seconds(grace)
             settings.progressTimeout = progressTimeout.map { .seconds($0) }
             settings.overrides = agent.env.dictionary
+            settings.onConfig = onConfig
+            settings.configRoot = URL(fileURLWithPath: configRoot).path
+            defer { if configDirectory == nil { try? FileManager.default.removeItem(atPath: configRoot) } }
             return await AgentSupervisor(settings, client: client, log: log, deathGuard: deathGuard).run(until: stop)
         }
     }
 }
 
 extension RestartPolicy.Mode: ExpressibleByArgument {}
+
+extension ConfigReaction: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+
+    public var defaultValueDescription: String { "none" }
+}
 
 /// `reeve work`: any command as a worker.
 struct WorkCommand: AsyncParsableCommand {

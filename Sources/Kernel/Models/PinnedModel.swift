@@ -1,11 +1,9 @@
-import Kernel
-
 /// Whether a provider's model name stands for one version for good.
-enum PinnedModel {
+public enum PinnedModel {
     /// A name is pinned where it ends in a date of the Gregorian calendar from 2020 to 2099, written `2024-07-18` or
     /// `20240718`, behind one of `-`, `@`, `:`, `_`. Years without a day (`-2411`), days without a year (`-0613`) and
     /// whatever follows a date (`-v1:0`, `-preview`) make no pin, as nothing says that they are never moved.
-    static func isPinned(_ name: String) -> Bool {
+    public static func isPinned(_ name: String) -> Bool {
         let bytes = Array(name.utf8)
         return date(bytes, length: 10, digitsAt: [0, 1, 2, 3, 5, 6, 8, 9], dashesAt: [4, 7])
             || date(bytes, length: 8, digitsAt: Array(0..<8), dashesAt: [])

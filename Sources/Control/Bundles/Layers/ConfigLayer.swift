@@ -1,0 +1,225 @@
+import Kernel
+
+/// Who says what a key's value is. Each overrides those before it, as far as the key lets it.
+public enum ConfigLayer: String, Sendable, CaseIterable, Comparable {
+    /// The agent's bundle, or what Reeve takes where the bundle is silent.
+    case bundle = "default"
+    /// What an operator set for the agent, here.
+    case environment
+    case flag
+    /// What holds for one user alone.
+    case user
+
+    public static func < (left: Self, right: Self) -> Bool {
+        (allCases.firstIndex(of: left) ?? 0) < (allCases.firstIndex(of: right) ?? 0)
+    }
+}
+
+/// How a key's values are put together.
+public struct ConfigRule: Sendable, Equatable {
+    public enum Merge: String, Sendable {
+        case replace
+        /// A user's value holds only where it is lower: nobody grants themselves more.
+        case minimum
+    }
+
+    public let key: String
+    let kind: BundleKeys.Kind
+    /// The uppermost layer that may say anything.
+    public let highest: ConfigLayer
+    public let merge: Merge
+    /// What the bundle says; `nil` where it is silent.
+    public let value: JSONValue?
+    /// What a value is measured by besides its kind.
+    let form: Form
+
+    enum Form: Sendable, Equatable {
+        case plain
+        case model
+        case secret
+        /// Of the type that it has in the bundle.
+        case like(String)
+    }
+
+    /// One sentence for `explain`.
+    var words: String {
+        let top = "up to the layer \(highest.rawValue)"
+        return merge == .minimum
+            ? "each layer replaces the one before, \(top); a user may only lower it"
+            : "each layer replaces the one before, \(top)"
+    }
+
+    /// Throws `invalid` where the value may not stand in the layer.
+    func check(_ value: JSONValue, in layer: ConfigLayer, lint: BundleLint) throws {
+        guard layer <= highest else {
+            throw Problem.invalid(
+                "layer", "\(key) may be set up to the layer \(highest.rawValue), not in \(layer.rawValue)")
+        }
+        guard kind.admits(value) else { throw Problem.invalid("value", "\(key): \(kind.words)") }
+        switch form {
+        case .plain: break
+        case .model:
+            if let fault = value.string.flatMap(lint.modelFault) { throw Problem.invalid("value", "\(key): \(fault)") }
+        case .secret:
+            guard value.string.flatMap(SecretReference.init) != nil else {
+                throw Problem.invalid(
+                    "value", "\(key): a reference is expected, secret://scope/owner/name, never a value")
+            }
+        case .like(let type):
+            guard Self.type(value) == type else {
+                throw Problem.invalid("value", "\(key): a \(type) is expected, as in the bundle")
+            }
+        }
+        if form != .secret, let text = value.string, let name = lint.secrets.first(text) {
+            throw Problem.invalid(
+                "value", "\(key): this looks like a secret (\(name)): keep it as a secret, and refer to it")
+        }
+    }
+
+    /// JSON does not tell integers from reals.
+    static func type(_ value: JSONValue) -> String { value.double == nil ? value.typeName : "number" }
+}
+
+/// The keys that an agent has: those of its bundle, and those that Reeve knows though the bundle is silent on them.
+public struct ConfigSchema: Sendable {
+    private let rules: [String: ConfigRule]
+
+    public init(_ manifest: BundleManifest?) {
+        var rules: [String: ConfigRule] = [:]
+        let known: [(BundleKeys.Section, [(name: String, kind: BundleKeys.Kind)])] = [
+            (.parameters, BundleKeys.parameters), (.limits, BundleKeys.limits), (.memory, BundleKeys.memory),
+        ]
+        for (section, names) in known {
+            for (name, kind) in names { Self.add(section, name, nil, kind: kind, to: &rules) }
+        }
+        for section in BundleKeys.Section.allCases {
+            for entry in manifest?[section] ?? [] {
+                let names = known.first { $0.0 == section }?.1 ?? []
+                let same = names.first { NearestKey.isSame($0.name, entry.name) }
+                // One key under one name: the bundle's spelling.
+                if let same { rules["\(section.rawValue).\(same.name)"] = nil }
+                Self.add(section, entry.name, entry.value, kind: same?.kind, to: &rules)
+            }
+        }
+        self.rules = rules
+    }
+
+    private static func add(
+        _ section: BundleKeys.Section, _ name: String, _ value: JSONValue?, kind: BundleKeys.Kind?,
+        to rules: inout [String: ConfigRule]
+    ) {
+        let key = "\(section.rawValue).\(name)"
+        func rule(
+            _ kind: BundleKeys.Kind, to highest: ConfigLayer, _ merge: ConfigRule.Merge = .replace,
+            value: JSONValue?, _ form: ConfigRule.Form = .plain
+        ) {
+            rules[key] = ConfigRule(
+                key: key, kind: kind, highest: highest, merge: merge, value: value, form: form)
+        }
+        switch section {
+        case .models: rule(.text, to: .user, value: value, .model)
+        case .prompts: rule(.text, to: .flag, value: value)
+        // Whether the agent may use the tool; what the tool is, only the bundle says.
+        case .tools: rule(.flag, to: .user, value: true)
+        case .parameters:
+            rule(kind ?? .any, to: .user, value: value, kind == nil ? .like(value.map(ConfigRule.type) ?? "") : .plain)
+        case .limits: rule(kind ?? BundleKeys.amount, to: .user, .minimum, value: value)
+        case .secrets: rule(.text, to: .environment, value: value, .secret)
+        case .memory: rule(kind ?? .flag, to: .user, value: value)
+        }
+    }
+
+    public var keys: [String] { rules.keys.sorted() }
+
+    /// Throws `not_found` for a key that the agent has not, with the one that was likely meant.
+    public func rule(_ key: String) throws -> ConfigRule {
+        if let rule = rules[key] { return rule }
+        let near = NearestKey.of(key, among: keys, strict: false)
+        throw Problem(
+            .notFound, "There is no key \"\(key.prefix(120))\" in this agent's configuration.",
+            hint: near.map { "Did you mean \"\($0)\"?" }
+                ?? "The keys are those of its bundle, such as models.main and limits.maxTokens.")
+    }
+}
+
+/// What one layer says of a key, and who said it.
+public struct ConfigLayerValue: Sendable, Equatable {
+    public let layer: ConfigLayer
+    public let value: JSONValue
+    /// The bundle's version, the flag's, or how often the value was set.
+    public let version: String?
+    public let author: String?
+    public let flag: String?
+    /// The flag's rule that led here.
+    public let rule: String?
+
+    public init(
+        _ layer: ConfigLayer, _ value: JSONValue, version: String? = nil, author: String? = nil, flag: String? = nil,
+        rule: String? = nil
+    ) {
+        self.layer = layer
+        self.value = value
+        self.version = version
+        self.author = author
+        self.flag = flag
+        self.rule = rule
+    }
+}
+
+/// The value that holds, and why.
+public struct EffectiveValue: Sendable, Equatable {
+    public let rule: ConfigRule
+    public let winner: ConfigLayerValue
+    /// What each layer says, the lowest first; what may not say anything is left out.
+    public let layers: [ConfigLayerValue]
+
+    /// Pure: what holds of what layers say.
+    public init(_ rule: ConfigRule, _ said: [ConfigLayerValue]) {
+        let layers = said.filter { $0.layer <= rule.highest && ($0.layer == .bundle || rule.kind.admits($0.value)) }
+            .sorted { $0.layer < $1.layer }
+        var winner = layers.first ?? ConfigLayerValue(.bundle, .null)
+        for candidate in layers.dropFirst() {
+            if rule.merge == .minimum, candidate.layer == .user, let value = candidate.value.double,
+                let below = winner.value.double, value >= below
+            {
+                continue
+            }
+            winner = candidate
+        }
+        self.rule = rule
+        self.winner = winner
+        self.layers = layers
+    }
+}
+
+extension EffectiveValue: JSONConvertible {
+    public var json: JSONValue {
+        [
+            "key": .string(rule.key), "value": winner.value, "layer": .string(winner.layer.rawValue),
+            "version": .of(winner.version), "author": .of(winner.author), "flag": .of(winner.flag),
+            "rule": .string(winner.rule ?? rule.merge.rawValue), "explanation": .string(rule.words),
+            "merge": .string(rule.merge.rawValue),
+            "highest": .string(rule.highest.rawValue),
+            "layers": .array(
+                layers.map {
+                    [
+                        "layer": .string($0.layer.rawValue), "value": $0.value, "version": .of($0.version),
+                        "author": .of($0.author), "flag": .of($0.flag),
+                    ]
+                }),
+        ]
+    }
+}
+
+/// What flags say of keys. Asked within transactions, so it answers from memory.
+public protocol FlagValues: Sendable {
+    /// What the flag for a key says for an agent, and for a user where there is one; `nil` where no flag is for it.
+    func value(of key: String, agent: String, user: String?) -> ConfigLayerValue?
+}
+
+/// There are no flags.
+public struct NoFlagValues: FlagValues {
+    public init() {}
+
+    public func value(of key: String, agent: String, user: String?) -> ConfigLayerValue? { nil }
+}

@@ -1,0 +1,129 @@
+import Kernel
+
+/// Effective values over HTTP: read by all who may look and by each agent its own, set by operators.
+public struct ConfigValueRoutes: Sendable {
+    let service: ConfigValueService
+    let exchange: Exchange
+
+    public init(service: ConfigValueService, exchange: Exchange) {
+        self.service = service
+        self.exchange = exchange
+    }
+
+    public var routes: [Route] {
+        let path = "/api/v1/agents/{name}/config/values"
+        let user: (name: String, schema: JSONValue, summary: String) = (
+            "user", ["type": "string"], "With what holds for this user"
+        )
+        return [
+            Route(
+                .get, path, .read, "Every key of an agent's configuration with the value that holds, and why",
+                shape: .list(of: RouteShape.ref("EffectiveValue"), query: [user]), handler: list),
+            Route(
+                .get, "\(path)/{key}", .read, "The value that holds for a key, and why",
+                shape: .one("EffectiveValue", query: [user]), handler: explain),
+            Route(
+                .put, "\(path)/{key}", .operate, "Sets a key for the agent or for one of its users",
+                shape: .one("EffectiveValue", body: "ConfigValueDraft"), handler: set),
+            Route(
+                .delete, "\(path)/{key}", .operate, "Takes back what was set for the agent or for one of its users",
+                shape: .one(
+                    "EffectiveValue",
+                    query: [("layer", ["type": "string", "enum": ["environment", "user"]], "Whose"), user]),
+                handler: remove),
+        ]
+    }
+
+    private static func user(_ text: String?) throws -> String? {
+        guard let text else { return nil }
+        guard !text.isEmpty, text.unicodeScalars.count <= ConfigValueService.userCharactersMax else {
+            throw Problem.invalid("user", "1 to \(ConfigValueService.userCharactersMax) characters are expected")
+        }
+        return text
+    }
+
+    private static func layer(_ text: String?) throws -> ConfigLayer {
+        guard let layer = text.flatMap({ ConfigLayer(rawValue: $0) }) else {
+            throw Problem.invalid("layer", "environment or user is expected")
+        }
+        return layer
+    }
+
+    private func list(_ request: APIRequest) async throws -> APIReply {
+        let name = try BundleRoutes.agent(request)
+        let (user, page) = (try Self.user(request.queryValue("user")), try request.page())
+        let base = try await service.base(name, exchange.storage)
+        let values = try await exchange.storage.read { try service.all(base, user: user, in: $0) }
+        let rest = values.drop { value in page.after.map { value.rule.key <= $0 } ?? false }
+        let (items, next) = page.cut(Array(rest.prefix(page.limit + 1)), cursor: \.rule.key)
+        return .list(items, next: next)
+    }
+
+    private func explain(_ request: APIRequest) async throws -> APIReply {
+        let name = try BundleRoutes.agent(request)
+        let user = try Self.user(request.queryValue("user"))
+        let base = try await service.base(name, exchange.storage)
+        return .json(
+            try await exchange.storage.read {
+                try service.explain(request.parameter("key"), base, user: user, in: $0)
+            }.json)
+    }
+
+    private func set(_ request: APIRequest) async throws -> APIReply {
+        let fields = try request.fields()
+        let layer = try Self.layer(fields.optionalString("layer", max: 20))
+        let user = try Self.user(fields.optionalString("user", max: .max))
+        guard let value = fields.value("value") else { throw Problem.invalid("value", "it is missing") }
+        return try await change(request, value, layer, user)
+    }
+
+    private func remove(_ request: APIRequest) async throws -> APIReply {
+        try await change(
+            request, nil, Self.layer(request.queryValue("layer")), Self.user(request.queryValue("user")))
+    }
+
+    private func change(
+        _ request: APIRequest, _ value: JSONValue?, _ layer: ConfigLayer, _ user: String?
+    ) async throws -> APIReply {
+        let base = try await service.base(request.parameter("name"), exchange.storage)
+        return try await exchange.commit(request) { transaction in
+            .json(
+                try service.set(
+                    request.parameter("key"), value, in: layer, user: user, base, by: request.principal,
+                    in: transaction
+                ).json)
+        }
+    }
+
+    public static let schemas: [(name: String, schema: JSONValue)] = [
+        (
+            "EffectiveValue",
+            [
+                "type": "object", "required": ["key", "value", "layer", "rule", "layers"],
+                "properties": [
+                    "key": ["type": "string"], "value": [:], "layer": layers, "version": ["type": ["string", "null"]],
+                    "author": ["type": ["string", "null"]], "flag": ["type": ["string", "null"]],
+                    "rule": ["type": "string"], "explanation": ["type": "string"],
+                    "merge": ["type": "string", "enum": ["replace", "minimum"]],
+                    "highest": layers,
+                    "layers": [
+                        "type": "array",
+                        "items": ["type": "object", "properties": ["layer": layers, "value": [:]]],
+                    ],
+                ],
+            ]
+        ),
+        (
+            "ConfigValueDraft",
+            [
+                "type": "object", "required": ["layer", "value"],
+                "properties": [
+                    "layer": ["type": "string", "enum": ["environment", "user"]],
+                    "user": ["type": ["string", "null"]], "value": [:],
+                ],
+            ]
+        ),
+    ]
+
+    private static let layers: JSONValue = ["type": "string", "enum": .list(ConfigLayer.allCases.map(\.rawValue))]
+}

@@ -1,0 +1,96 @@
+import ArgumentParser
+import Kernel
+import Runner
+
+/// Where values are set above a bundle.
+enum ConfigLayerOption: String, ExpressibleByArgument, CaseIterable {
+    case environment, user
+}
+
+/// Which layer, and whose.
+struct ConfigLayerOptions: ParsableArguments {
+    @Option(help: "environment for the agent, or user for one of its users.")
+    var layer: ConfigLayerOption
+
+    @Option(help: "The user, with --layer user.")
+    var user: String?
+
+    func validate() throws {
+        guard (layer == .user) == (user != nil) else {
+            throw ValidationError(layer == .user ? "Name the user with --user." : "--user goes with --layer user.")
+        }
+    }
+}
+
+enum ConfigValueAnswer {
+    /// One value with where it comes from.
+    static func answer(_ key: String, _ found: JSONValue) -> Answer {
+        var text = "\(key) = \(found["value"]?.text ?? "null"), from \(found["layer"]?.string ?? "")"
+        for (name, words) in [("flag", "flag"), ("version", "version"), ("author", "by")] {
+            if let value = found[name]?.string { text += ", \(words) \(value.prefix(40))" }
+        }
+        text += "\n\(found["explanation"]?.string ?? "")"
+        for layer in found["layers"]?.array ?? [] {
+            text += "\n  \(layer["layer"]?.string ?? ""): \(layer["value"]?.text ?? "")"
+        }
+        return Answer(json: found, text: text)
+    }
+}
+
+struct ConfigExplain: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain", abstract: "Say what a key's value is, and which layer says so.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: "The agent's name.") var agent: String
+    @Argument(help: "The key, such as models.main or limits.maxTokens.") var key: String
+    @Option(help: "With what holds for this user.") var user: String?
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        let path = BundleArgument.path(agent, "config", "values", key, query: [("user", user)])
+        return ConfigValueAnswer.answer(key, try await reeve.get(path))
+    }
+}
+
+struct ConfigSet: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set", abstract: "Set a key for an agent or for one of its users, above the bundle.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var place: ConfigLayerOptions
+    @Argument(help: "The agent's name.") var agent: String
+    @Argument(help: "The key, such as models.main or limits.maxTokens.") var key: String
+    @Argument(help: "The value, as JSON or as plain text.") var value: String
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        let parsed = (try? JSONParser.parse(Array(value.utf8))) ?? .string(value)
+        var body = JSONObject()
+        body["layer"] = .string(place.layer.rawValue)
+        body["value"] = parsed
+        body.add("user", place.user)
+        return ConfigValueAnswer.answer(
+            key, try await reeve.put(BundleArgument.path(agent, "config", "values", key), .object(body)))
+    }
+}
+
+struct ConfigUnset: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unset", abstract: "Take back what was set for an agent or for one of its users.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var place: ConfigLayerOptions
+    @Argument(help: "The agent's name.") var agent: String
+    @Argument(help: "The key.") var key: String
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        let path = BundleArgument.path(
+            agent, "config", "values", key, query: [("layer", place.layer.rawValue), ("user", place.user)])
+        return ConfigValueAnswer.answer(key, try await reeve.delete(path))
+    }
+}
