@@ -5,8 +5,8 @@ import Foundation
 /// Copies that Swift makes elsewhere, such as of a text that becomes a reply, are out of its reach; so a value becomes
 /// text as late as possible.
 public struct SecretBytes: Sendable {
-    /// Unchecked: the memory is written in `init`, before anybody else has a reference, and in `deinit`, after the last
-    /// one is gone; between the two it is only read.
+    /// `@unchecked Sendable`: the memory is written in `init`, before anybody else has a reference, and in `deinit`,
+    /// after the last one is gone; between the two it is only read.
     private final class Memory: @unchecked Sendable {
         let bytes: UnsafeMutableRawBufferPointer
 
