@@ -84,6 +84,20 @@ public struct App: Sendable {
     }
 }
 
+/// The key of secrets, and what whoever starts Reeve should know of it.
+private func sealing(
+    _ settings: Settings, _ directory: DataDirectory, _ storage: any Storage, _ world: World
+) async throws -> SecretSealing {
+    let source = try settings.secrets.source(dataDirectory: directory.path)
+    let sealing = try await SecretSealing.open(source, storage: storage, world: world)
+    let logger = Logger(label: "reeve.secrets")
+    if let path = sealing.madeAt {
+        logger.warning("made \(path), the key that seals secrets: keep a copy of it away from this machine")
+    }
+    if let fault = sealing.fault { logger.error("secrets cannot be read or written: \(fault.detail) \(fault.hint)") }
+    return sealing
+}
+
 /// Makes a Reeve: takes the data directory, opens and migrates the store, makes every feature, sees to the admin key.
 ///
 /// - Parameter relay: What Reeve itself logs, on its way to all other logs.
@@ -120,13 +134,14 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
                 days: settings.telemetry.metricsDays, world: world
             ) { telemetryLogger.warning("\($0)") }, folder: directory.telemetryPath, world: world
         ) { telemetryLogger.warning("\($0)") }
+        let sealing = try await sealing(settings, directory, storage, world)
         let features = Features(
             storage: storage, blobs: DirectoryBlobs(root: directory.blobsPath), settings: settings,
             catalogue: scripted.settings, world: world,
             journal: try HoldJournal(
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans,
-            metrics: metrics, plan: plan)
+            metrics: metrics, plan: plan, sealing: sealing)
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.goOn()
         let logger = Logger(label: "reeve.gateway")

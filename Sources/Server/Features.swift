@@ -40,6 +40,8 @@ public struct Features: Sendable {
     /// Claims that wait for work.
     public let wakeups = Wakeups()
 
+    /// What agents and clients need to reach others, sealed.
+    public let secrets: SecretService
     let connections = ConnectionSet()
     let requests = RequestMeters()
 
@@ -72,16 +74,20 @@ public struct Features: Sendable {
     ///   - spans: What takes spans in.
     ///   - metrics: What takes metrics in.
     ///   - plan: What the settings say of alerts and of what is done about them.
+    ///   - sealing: What secrets are sealed with.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
         world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil,
-        metrics: MetricIngest? = nil, plan: AlertPlan = AlertPlan()
+        metrics: MetricIngest? = nil, plan: AlertPlan = AlertPlan(), sealing: SecretSealing = .absent
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         exchange = Exchange(storage: storage, world: world)
         vault = StoredBudgetVault(storage: storage, events: events)
+        secrets = SecretService(
+            sealing: sealing, watch: SecretWatch(entropy: world.entropy), events: events, audit: audit,
+            storage: storage, world: world)
         access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
         let (book, rounds) = (BudgetBook(journal: journal), journal?.records ?? RecordRounds())
         agents = AgentService(
@@ -185,6 +191,7 @@ public struct Features: Sendable {
         try await fleetTasks.look()
         try await dispatch.resume(gateway.catalogue)
         try await erasures?.goOn()
+        try await secrets.learn()
         try await alerting.resume()
     }
 
@@ -197,7 +204,7 @@ public struct Features: Sendable {
             + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
             + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
             + AlertSchema.sourceMigrations + FileChangeSchema.migrations + BundleSchema.migrations
-            + ConfigValueSchema.migrations
+            + ConfigValueSchema.migrations + SecretSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -213,7 +220,7 @@ public struct Features: Sendable {
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
         + ContainmentShapes.schemas + RunbookShapes.schemas + NoticeParts.schemas
-        + BacktestRoutes.schemas + BundleShapes.schemas + ConfigValueRoutes.schemas
+        + BacktestRoutes.schemas + BundleShapes.schemas + ConfigValueRoutes.schemas + SecretRoutes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -251,6 +258,7 @@ public struct Features: Sendable {
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
             OnCallRoutes(service: onCall, exchange: exchange, world: world).routes,
+            SecretRoutes(service: secrets).routes, VaultRoutes(service: secrets).routes,
             metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
             metrics.map { metricRoutes($0) } ?? [],
             alerting.routes, assets.routes,
@@ -328,7 +336,7 @@ public struct Features: Sendable {
 
     public var loops: [Loop] {
         let parts: [[Loop]] = [
-            access.loops, eventRoutes.loops,
+            access.loops, eventRoutes.loops, secrets.loops,
             AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
             TaskLoops(
                 service: tasks, storage: storage, blobs: blobs,

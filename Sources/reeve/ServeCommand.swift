@@ -34,6 +34,7 @@ struct ServeCommand: AsyncParsableCommand {
             LogLines.bootstrap(
                 level: settings.log.level, style: settings.log.style, time: World.live.time, relay: relay)
             OpenFiles.raiseLimit()
+            CoreDumps.switchOff()
             // Whatever is made from here on is its owner's alone.
             umask(0o077)
             try await serve(settings, relay)
@@ -95,5 +96,19 @@ private enum OpenFiles {
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max
         _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
+
+/// What the process leaves behind when it crashes.
+private enum CoreDumps {
+    /// Leaves no memory behind, as keys and secrets stand in it. Handlers that read dumps from a pipe do not ask for
+    /// the limit (core(5)), so what would be dumped is emptied too.
+    static func switchOff() {
+        var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
+        let filter = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC)
+        guard filter >= 0 else { return }
+        _ = write(filter, "0", 1)
+        close(filter)
     }
 }

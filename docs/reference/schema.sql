@@ -662,3 +662,27 @@ ALTER TABLE agents ADD COLUMN config_revision INTEGER NOT NULL DEFAULT 0;
 
 -- 0128_task_attempts_bundle
 ALTER TABLE task_attempts ADD COLUMN bundle TEXT;
+-- 0120_secrets
+CREATE TABLE secrets (
+  path TEXT NOT NULL PRIMARY KEY,
+  scope TEXT NOT NULL CHECK (scope IN ('user', 'org', 'project', 'platform')), owner TEXT,
+  version INTEGER NOT NULL CHECK (version >= 0), versions_max INTEGER NOT NULL,
+  is_cas_required INTEGER NOT NULL CHECK (is_cas_required IN (0, 1)), custom TEXT NOT NULL,
+  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, written_at INTEGER,
+  CHECK ((owner IS NOT NULL) = (scope IN ('user', 'project')))) STRICT;
+CREATE TABLE secret_versions (
+  path TEXT NOT NULL, version INTEGER NOT NULL CHECK (version > 0), sealed BLOB,
+  master_version INTEGER NOT NULL, created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+  deleted_at INTEGER, is_destroyed INTEGER NOT NULL CHECK (is_destroyed IN (0, 1)),
+  PRIMARY KEY (path, version), CHECK ((sealed IS NULL) = (is_destroyed = 1))) STRICT;
+CREATE INDEX secret_versions_created ON secret_versions (created_at);
+CREATE INDEX secret_versions_master ON secret_versions (master_version);
+CREATE TABLE secret_grants (
+  path TEXT NOT NULL, agent TEXT NOT NULL, granted_at INTEGER NOT NULL, granted_by TEXT NOT NULL,
+  PRIMARY KEY (path, agent)) STRICT;
+CREATE INDEX secret_grants_agent ON secret_grants (agent);
+CREATE TABLE secret_uses (
+  path TEXT NOT NULL, actor TEXT NOT NULL, agent TEXT, version INTEGER NOT NULL,
+  used_at INTEGER NOT NULL, PRIMARY KEY (path, actor)) STRICT;
+CREATE TABLE secret_master_keys (
+  version INTEGER NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, seen_at INTEGER NOT NULL) STRICT;

@@ -6,6 +6,8 @@ public struct APIRequest: Sendable {
         case put = "PUT"
         case patch = "PATCH"
         case delete = "DELETE"
+        /// Vault's own.
+        case list = "LIST"
     }
 
     public let method: Method

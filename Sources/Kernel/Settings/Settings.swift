@@ -19,6 +19,7 @@ public struct Settings: Sendable {
     public var telemetry = Telemetry()
     public var alerts = Alerts()
     public var oncall = OnCall()
+    public var secrets = Secrets()
 
     public init() {}
 
@@ -43,6 +44,16 @@ public struct Settings: Sendable {
         public var document: JSONValue = .null
         /// The file that they came from; paths in them begin beside it.
         public var file = ""
+
+        public init() {}
+    }
+
+    /// Where the key that seals secrets comes from: one of them, or the data directory.
+    public struct Secrets: Sendable {
+        public var masterKeyFile: String?
+        /// `0` for none: no key comes on standard input.
+        public var masterKeyDescriptor = 0
+        public var masterKeyCommand: String?
 
         public init() {}
     }

@@ -149,6 +149,23 @@ extension SettingsEntry {
             })
     }
 
+    /// A shell command that may be absent. It is never shown, as it may hold a token.
+    static func command(
+        _ path: String, _ field: any WritableKeyPath<Settings, String?> & Sendable, _ summary: String
+    ) -> SettingsEntry {
+        SettingsEntry(
+            path: path, type: "text", unit: "", allowed: "a shell command, or nothing", summary: summary,
+            effect: .restart, isSecret: true,
+            show: { $0[keyPath: field] == nil ? .null : "***" },
+            apply: { settings, input in
+                if case .collection = input { return false }
+                let value = input.string.flatMap { $0.isEmpty ? nil : $0 }
+                guard value?.contains("\0") != true else { return false }
+                settings[keyPath: field] = value
+                return true
+            })
+    }
+
     /// An address that may be absent: nothing, or an empty text, leaves it so.
     static func address(
         _ path: String, _ field: any WritableKeyPath<Settings, String?> & Sendable, schemes: [String],

@@ -178,10 +178,10 @@ struct SettingsReading {
 
     /// A path in a settings file begins beside it.
     private mutating func placeFiles(besides name: String) {
-        guard let path = loaded.settings.oncall.file, !path.hasPrefix("/"), let slash = name.lastIndex(of: "/") else {
-            return
-        }
-        loaded.settings.oncall.file = name[...slash] + path
+        guard let slash = name.lastIndex(of: "/") else { return }
+        func placed(_ path: String) -> String { path.hasPrefix("/") ? path : name[...slash] + path }
+        loaded.settings.oncall.file = loaded.settings.oncall.file.map(placed)
+        loaded.settings.secrets.masterKeyFile = loaded.settings.secrets.masterKeyFile.map(placed)
     }
 
     private mutating func readCatalogue(_ section: String, _ node: Node, _ name: String) {

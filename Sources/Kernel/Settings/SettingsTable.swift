@@ -3,7 +3,7 @@
 public enum SettingsTable {
     public static let entries: [SettingsEntry] =
         http + storage + log + limits + agents + tasks + events
-        + calls + batches + telemetry + incidents + oncall
+        + calls + batches + telemetry + incidents + oncall + secrets
 
     private static let byPath = Dictionary(uniqueKeysWithValues: entries.map { ($0.path, $0) })
     private static let byEnvironment = Dictionary(uniqueKeysWithValues: entries.map { ($0.environmentName, $0) })
@@ -224,6 +224,19 @@ public enum SettingsTable {
         .int(
             "telemetry.liveSilenceSeconds", \.telemetry.liveSilenceSeconds, 1...604_800, "seconds",
             "After how long without a sign of life a span that runs counts as lost."),
+    ]
+
+    private static let secrets: [SettingsEntry] = [
+        .file(
+            "secrets.masterKeyFile", \.secrets.masterKeyFile,
+            "The file of the key that seals secrets, with mode 0400; a relative path begins beside the settings file. "
+                + "Where none of the three is set it is `master.key` in the data directory."),
+        .int(
+            "secrets.masterKeyDescriptor", \.secrets.masterKeyDescriptor, 0...1_023, "",
+            "The open file that the key is read from, such as `3`; `0` for none."),
+        .command(
+            "secrets.masterKeyCommand", \.secrets.masterKeyCommand,
+            "The shell command that prints the key, such as one that asks a KMS."),
     ]
 
     private static let oncall: [SettingsEntry] = [

@@ -175,6 +175,20 @@ public struct ListView: Sendable {
             ("MADE", age("createdAt")), ("USED", age("lastUsedAt")), ("REVOKED", age("revokedAt")),
         ])
 
+    public static let secrets = ListView(
+        empty: "There are no such secrets. `reeve secrets set PATH < FILE` writes one.",
+        [
+            ("SECRET", plain("path")), ("VERSION", plain("version")),
+            ("AGE", { item, _ in item["age"]?.double.map { Words.span($0) } ?? "-" }),
+            ("HOLDERS", { item, _ in String(item["holders"]?.array?.count ?? 0) }),
+            (
+                "DUE",
+                { item, now in
+                    item["rotation"]?["due"]?.bool == true ? "now" : Words.age(item["rotation"]?["dueAt"], at: now)
+                }
+            ),
+        ])
+
     public static let alerts = ListView(
         empty: "There are no such alerts.",
         [

@@ -26,6 +26,8 @@ public struct DataDirectory: Sendable {
     public var databasePath: String { "\(path)/reeve.db" }
     /// Where holds of budgets are written before their calls are sent.
     public var budgetsPath: String { "\(path)/budgets" }
+    /// The key that seals secrets, where no other is named.
+    public static let masterKeyName = "master.key"
     public var blobsPath: String { "\(path)/blobs" }
     /// Traces and logs, a file for each category and day.
     public var telemetryPath: String { "\(path)/telemetry" }

@@ -26,6 +26,8 @@ final class HeadMemory: ChannelInboundHandler {
     static let headBytesMax = 4 << 10
     /// Digits of a Content-Length that are read here.
     static let digitsMax = 10
+    private static let list = Array("LIST ".utf8)
+    private static let link = Array("LINK ".utf8)
 
     private struct Known {
         let bytes: [UInt8]
@@ -92,11 +94,13 @@ final class HeadMemory: ChannelInboundHandler {
             if missing == 0 { connection.arrive(.end) }
             return
         }
-        guard let length = bytes.withUnsafeReadableBytes(Self.headLength), let head = bytes.readSlice(length: length)
+        guard let length = bytes.withUnsafeReadableBytes(Self.headLength), var head = bytes.readSlice(length: length)
         else {
             place = .lost
             return
         }
+        // NIO's decoder does not know Vault's LIST. It knows LINK, which nobody else uses and which is as long.
+        if head.readableBytesView.starts(with: Self.list) { head.setBytes(Self.link, at: head.readerIndex) }
         decode(head, context)
         let decoded = connection.decoded
         // What the decoder made of these bytes says whether they were a head, and what follows it.

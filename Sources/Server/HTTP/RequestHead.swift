@@ -33,8 +33,9 @@ final class RequestHead: Sendable {
     var isHead: Bool { methodName == "HEAD" }
 
     init(_ head: HTTPRequestHead) {
-        methodName = head.method.rawValue
-        method = APIRequest.Method(rawValue: head.method == .HEAD ? "GET" : head.method.rawValue)
+        // What ``HeadMemory`` hands the decoder for Vault's LIST.
+        methodName = head.method == .LINK ? "LIST" : head.method.rawValue
+        method = APIRequest.Method(rawValue: head.method == .HEAD ? "GET" : methodName)
         let target = Self.originForm(head.uri)
         let question = target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
         path = String(target[..<question])

@@ -8,6 +8,6 @@ enum ClientCommands {
         ReviewsCommand.self, EventsCommand.self, AuditCommand.self, KeysCommand.self, SchedulesCommand.self,
         CallsCommand.self, CostsCommand.self, LogsCommand.self, TraceCommand.self, TelemetryCommand.self,
         IncidentsCommand.self, RunbooksCommand.self, OnCallCommand.self, DrillCommand.self, TopCommand.self,
-        LoginCommand.self,
+        SecretsCommand.self, LoginCommand.self,
     ]
 }

@@ -1,12 +1,20 @@
 /// What is taken out of texts.
-struct RedactionRules: Sendable, Equatable {
-    var secrets = SecretFormat.all
+public struct RedactionRules: Sendable, Equatable {
+    public var secrets: [SecretFormat]
     /// JSON web tokens and PEM private keys, which have shapes of their own.
-    var hasTokensAndKeys = true
-    var personal: Set<PersonalData> = []
+    public var hasTokensAndKeys: Bool
+    public var personal: Set<PersonalData>
 
-    static let secretsOnly = RedactionRules()
-    static let all = RedactionRules(personal: Set(PersonalData.allCases))
+    public init(
+        secrets: [SecretFormat] = SecretFormat.all, hasTokensAndKeys: Bool = true, personal: Set<PersonalData> = []
+    ) {
+        self.secrets = secrets
+        self.hasTokensAndKeys = hasTokensAndKeys
+        self.personal = personal
+    }
+
+    public static let secretsOnly = RedactionRules()
+    public static let all = RedactionRules(personal: Set(PersonalData.allCases))
 }
 
 /// Takes secrets, and where wanted personal data, out of a text that comes in pieces, and puts `[redacted:name]` in
@@ -15,9 +23,9 @@ struct RedactionRules: Sendable, Equatable {
 /// What might be the beginning of a secret is held back until that is decided, which is after ``holdMax`` bytes at the
 /// latest; so a secret that is split over pieces is caught like any other, and a text gives the same in one piece as
 /// in many. Matching is done by hand-written scanners that never go back: the work for each byte is bounded.
-struct Redactor: Sendable {
+public struct Redactor: Sendable {
     /// Bytes that are held back at most.
-    static let holdMax = 2_048
+    public static let holdMax = 2_048
     /// Bytes of a prefixed secret that are looked at before it is judged; the rest of it goes with it.
     static let tokenMax = 256
 
@@ -48,7 +56,7 @@ struct Redactor: Sendable {
         case key(KeyBody)
     }
 
-    let rules: RedactionRules
+    public let rules: RedactionRules
     /// What may begin with each byte.
     private let starts: [Starts]
     /// Whether anything may: most bytes need no further look.
@@ -58,7 +66,7 @@ struct Redactor: Sendable {
     private var previous: UInt8 = 0
     private var rest = Rest.nothing
     /// How often each name was found. There are as many names as there are rules.
-    private(set) var findings: [String: Int] = [:]
+    public private(set) var findings: [String: Int] = [:]
 
     private struct Starts: Sendable {
         var formats: [Int] = []
@@ -69,7 +77,7 @@ struct Redactor: Sendable {
         var isEmpty: Bool { formats.isEmpty && !isToken && !isKey && personal.isEmpty }
     }
 
-    init(_ rules: RedactionRules = .secretsOnly) {
+    public init(_ rules: RedactionRules = .secretsOnly) {
         self.rules = rules
         var starts = [Starts](repeating: Starts(), count: 256)
         for (index, format) in rules.secrets.enumerated() {
@@ -87,19 +95,19 @@ struct Redactor: Sendable {
     }
 
     /// A text in one piece.
-    static func redact(_ text: String, _ rules: RedactionRules = .secretsOnly) -> String {
+    public static func redact(_ text: String, _ rules: RedactionRules = .secretsOnly) -> String {
         var redactor = Redactor(rules)
         return redactor.push(text) + redactor.finish()
     }
 
     /// Takes the next piece and gives what is decided.
-    mutating func push(_ text: String) -> String {
+    public mutating func push(_ text: String) -> String {
         held.append(contentsOf: text.utf8)
         return run(isFinal: false)
     }
 
     /// Gives what is still held back; the next text begins anew.
-    mutating func finish() -> String {
+    public mutating func finish() -> String {
         defer {
             previous = 0
             rest = .nothing
@@ -108,7 +116,7 @@ struct Redactor: Sendable {
     }
 
     /// Bytes that wait for what follows.
-    var heldBytes: Int { held.count }
+    public var heldBytes: Int { held.count }
 
     private mutating func run(isFinal: Bool) -> String {
         var output: [UInt8] = []

@@ -1,6 +1,6 @@
 /// Data about people that may be taken out of texts. Each has a checksum or a narrow shape, as a pattern that is too
 /// wide destroys the very answers it is to protect.
-enum PersonalData: String, Sendable, CaseIterable {
+public enum PersonalData: String, Sendable, CaseIterable {
     /// An address with a name of RFC 5321's plain form, in ASCII.
     case email
     /// A payment card: ISO/IEC 7812, its issuer's range and length, and the Luhn digit.

@@ -36,7 +36,7 @@ struct ByteSet: Sendable, Equatable {
 /// Prefixes, alphabets and lengths are facts from the default rules of gitleaks (`config/gitleaks.toml`) and from the
 /// issuers' own pages, which each entry names. Lengths are least lengths where an issuer has changed them before, so
 /// that the next change is still caught.
-struct SecretFormat: Sendable, Equatable {
+public struct SecretFormat: Sendable, Equatable {
     /// What tells a secret from a long word.
     enum Proof: Sendable, Equatable {
         case none
@@ -45,7 +45,7 @@ struct SecretFormat: Sendable, Equatable {
     }
 
     /// Stands in the place of what was found, and in the counts.
-    let name: String
+    public let name: String
     let prefix: [UInt8]
     let alphabet: ByteSet
     /// Characters behind the prefix.
@@ -93,7 +93,7 @@ struct SecretFormat: Sendable, Equatable {
     private static let aws = "AWS IAM user guide, \"Unique identifiers\""
 
     /// All that are looked for. An earlier entry gives the name where two fit.
-    static let all: [SecretFormat] = [
+    public static let all: [SecretFormat] = [
         .init("anthropic_key", "sk-ant-", .base64URL, min: 20, source: gitleaks),
         .init("openrouter_key", "sk-or-", .base64URL, min: 20, proof: .random, source: "OpenRouter docs"),
         // OpenAI's of every kind (`sk-`, `sk-proj-`, `sk-svcacct-`), and those of the many that took its shape.

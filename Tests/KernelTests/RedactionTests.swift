@@ -1,6 +1,7 @@
+import TestSupport
 import Testing
 
-@testable import Gateway
+@testable import Kernel
 
 /// What is taken out of answers, in one piece and in many. Examples are put together here, so that no scanner of this
 /// repository takes them for lost keys.
@@ -150,15 +151,16 @@ import Testing
             "Z",
             String(repeating: "x", count: 300), Self.jwt, Self.pemBody, "(415) ", "555-2671", "_", "0",
         ]
-        var choice = SeededChoice(seed: seed)
+        let entropy = SeededEntropy(seed: seed)
+        func below(_ limit: Int) -> Int { Int(entropy.next() % UInt64(limit)) }
         for _ in 0..<150 {
-            let text = (0..<choice.below(30)).map { _ in choice.pick(fragments) }.joined()
+            let text = (0..<below(30)).map { _ in fragments[below(fragments.count)] }.joined()
             for rules in [RedactionRules.secretsOnly, .all] {
                 var redactor = Redactor(rules)
                 var shown = ""
                 var rest = text.unicodeScalars[...]
                 while !rest.isEmpty {
-                    let piece = rest.prefix(1 + choice.below(40))
+                    let piece = rest.prefix(1 + below(40))
                     rest = rest.dropFirst(piece.count)
                     shown += redactor.push(String(piece))
                     #expect(redactor.heldBytes <= Redactor.holdMax)

@@ -1,0 +1,440 @@
+import Kernel
+import Synchronization
+
+/// Keeps secrets: writes them sealed, lets those read who may, and writes every reading down.
+///
+/// The row of the audit is written in the transaction that finds the value, and the value is opened only after that
+/// was kept: where nothing can be written down, nothing is read.
+public struct SecretService: Sendable {
+    /// Sealed values that are looked at in one go.
+    static let pageRows = 200
+    /// How far back values are looked for that another replica may have written meanwhile.
+    static let overlap = Span.minutes(1)
+    /// Names that one listing shows.
+    static let namesMax = 10_000
+
+    let store = SecretStore()
+    let sealing: SecretSealing
+    /// Where values are known from, once they were written or read from the store.
+    public let watch: SecretWatch
+    private let events: Events
+    private let audit: AuditService
+    private let storage: any Storage
+    let world: World
+    private let mark = Mark()
+
+    /// Up to when the values of the store are known.
+    private final class Mark: Sendable {
+        let time = Mutex<Timestamp?>(nil)
+    }
+
+    public init(
+        sealing: SecretSealing, watch: SecretWatch, events: Events, audit: AuditService, storage: any Storage,
+        world: World
+    ) {
+        (self.sealing, self.watch, self.events, self.audit) = (sealing, watch, events, audit)
+        (self.storage, self.world) = (storage, world)
+    }
+
+    // MARK: reading
+
+    /// A version of a secret, opened.
+    struct Reading: Sendable {
+        let secret: KeptSecret
+        let version: SecretVersion
+        /// `nil` where the version was deleted or destroyed.
+        let data: JSONObject?
+    }
+
+    private enum Found: Sendable {
+        case refused
+        case none
+        case gone(KeptSecret, SecretVersion)
+        case sealed(KeptSecret, SecretVersion, [UInt8])
+    }
+
+    /// - Parameter number: The newest one where it is `nil`.
+    func read(_ path: SecretPath, version number: Int? = nil, by principal: Principal) async throws -> Reading {
+        let sealer = try sealing.sealer()
+        switch try await storage.write({ try find(path, number, by: principal, in: $0) }) {
+        case .refused: throw Self.refused(path)
+        case .none: throw Problem.notFound("secret", path.description)
+        case .gone(let secret, let version): return Reading(secret: secret, version: version, data: nil)
+        case .sealed(let secret, let version, let bytes):
+            let value = try sealer.open(bytes, Self.context(path, version.number))
+            return Reading(secret: secret, version: version, data: try Self.document(value, path))
+        }
+    }
+
+    private func find(
+        _ path: SecretPath, _ number: Int?, by principal: Principal, in transaction: Transaction
+    ) throws -> Found {
+        let target = "secret:\(path)"
+        guard try maySee(path, principal, in: transaction) else {
+            try audit.record("secret.refused", by: principal, target: target, in: transaction)
+            return .refused
+        }
+        guard let secret = try store.find(path, in: transaction),
+            let (version, sealed) = try store.version(number ?? secret.version, of: path, in: transaction)
+        else { return .none }
+        guard version.isReadable, let sealed else { return .gone(secret, version) }
+        try audit.record(
+            "secret.read", by: principal, target: target, detail: ["version": version.number.json], in: transaction)
+        try store.markUsed(path, version: version.number, by: principal, at: world.now, in: transaction)
+        return .sealed(secret, version, sealed)
+    }
+
+    /// Whether somebody may know of a secret, and read it.
+    private func maySee(_ path: SecretPath, _ principal: Principal, in transaction: Transaction) throws -> Bool {
+        switch principal.role {
+        case .admin, .operator_: true
+        case .agent: try store.isGranted(path, to: principal.agent ?? "", in: transaction)
+        case .viewer, .ingest: false
+        }
+    }
+
+    private static func refused(_ path: SecretPath) -> Problem {
+        Problem(
+            .forbidden, "permission denied: this key may not read \(path).",
+            hint: "An operator grants it with PUT /api/v1/secrets/\(path)/grants.")
+    }
+
+    private static func context(_ path: SecretPath, _ version: Int) -> SealContext {
+        SealContext(path: path.description, version: version, field: "data")
+    }
+
+    private static func document(_ value: SecretBytes, _ path: SecretPath) throws -> JSONObject {
+        let bytes = value.withBytes { Array($0) }
+        guard let object = try? JSONParser.parse(bytes, depthMax: Limits.jsonDepthStored).object else {
+            throw Problem(.sealBroken, "\(path) holds no document.", hint: "Write the secret anew.")
+        }
+        return object
+    }
+
+    // MARK: writing
+
+    /// What a change makes of the newest version's data.
+    enum Change: Sendable {
+        case put(JSONObject)
+        /// A merge patch (RFC 7396).
+        case merge(JSONObject)
+    }
+
+    /// Adds a version.
+    ///
+    /// - Parameter cas: The version that the newest one has to be; 0 where there must be none.
+    func write(
+        _ path: SecretPath, _ change: Change, cas: Int? = nil, by principal: Principal
+    ) async throws -> (secret: KeptSecret, version: SecretVersion) {
+        let sealer = try sealing.sealer()
+        let (secret, version, data) = try await storage.write { transaction in
+            try write(path, change, cas: cas, by: principal, with: sealer, in: transaction)
+        }
+        watch.add(Self.values(of: .object(data)).map { (path.description, $0) })
+        return (secret, version)
+    }
+
+    private func write(
+        _ path: SecretPath, _ change: Change, cas: Int?, by principal: Principal, with sealer: Sealer,
+        in transaction: Transaction
+    ) throws -> (KeptSecret, SecretVersion, JSONObject) {
+        let now = world.now
+        let found = try store.find(path, in: transaction)
+        guard try found != nil || store.count(in: transaction) < Int64(KeptSecret.secretsMax) else {
+            throw Problem(
+                .conflict, "There are \(KeptSecret.secretsMax) secrets; more are not kept.",
+                hint: "Delete those that nobody uses.")
+        }
+        var secret = found ?? KeptSecret(path: path, at: now)
+        try Self.check(cas, secret)
+        let data = try changed(secret, by: change, with: sealer, in: transaction)
+        let bytes = JSONValue.object(data).bytes
+        guard bytes.count <= KeptSecret.dataBytesMax else {
+            throw Problem.invalid("data", "a secret has at most \(KeptSecret.dataBytesMax) bytes as JSON")
+        }
+        secret.version += 1
+        (secret.updatedAt, secret.writtenAt) = (now, now)
+        var copy = bytes
+        let sealed = try sealer.seal(SecretBytes(taking: &copy), Self.context(path, secret.version))
+        let version = SecretVersion(
+            number: secret.version, createdAt: now, createdBy: principal.actor, deletedAt: nil, isDestroyed: false)
+        try store.put(secret, in: transaction)
+        try store.insert(version, of: path, sealed: sealed, masterVersion: sealer.version, in: transaction)
+        try store.prune(path, through: secret.version - secret.versionsMax, in: transaction)
+        try record("secret.written", path, ["version": secret.version.json], by: principal, in: transaction)
+        return (secret, version, data)
+    }
+
+    private static func check(_ cas: Int?, _ secret: KeptSecret) throws {
+        guard cas != nil || !secret.isCASRequired else {
+            throw Problem.invalid("options/cas", "check-and-set parameter required for this call")
+        }
+        guard cas == nil || cas == secret.version else {
+            throw Problem(
+                .conflict, "check-and-set parameter did not match the current version",
+                hint: "The newest version is \(secret.version): read it, then write again with that as cas.",
+                members: JSONObject([.init(name: "currentVersion", value: secret.version.json)]))
+        }
+    }
+
+    private func changed(
+        _ secret: KeptSecret, by change: Change, with sealer: Sealer, in transaction: Transaction
+    ) throws -> JSONObject {
+        switch change {
+        case .put(let data): return data
+        case .merge(let patch):
+            guard let (version, sealed) = try store.version(secret.version, of: secret.path, in: transaction),
+                version.isReadable, let sealed
+            else { throw Problem.notFound("secret", secret.path.description) }
+            let value = try sealer.open(sealed, Self.context(secret.path, version.number))
+            return Self.merged(try Self.document(value, secret.path), patch)
+        }
+    }
+
+    static func merged(_ target: JSONObject, _ patch: JSONObject) -> JSONObject {
+        var merged = target
+        for member in patch.members {
+            switch member.value {
+            case .null: merged[member.name] = nil
+            case .object(let inner):
+                merged[member.name] = .object(Self.merged(merged[member.name]?.object ?? JSONObject(), inner))
+            default: merged[member.name] = member.value
+            }
+        }
+        return merged
+    }
+
+    private func record(
+        _ what: String, _ path: SecretPath, _ detail: JSONValue, by principal: Principal, in transaction: Transaction
+    ) throws {
+        var data = JSONObject([.init(name: "path", value: .string(path.description))])
+        for member in detail.object?.members ?? [] { data[member.name] = member.value }
+        try audit.record(what, by: principal, target: "secret:\(path)", detail: detail, in: transaction)
+        try events.append(EventDraft(what, actor: principal.actor, data: .object(data)), in: transaction)
+    }
+
+    // MARK: versions
+
+    /// What is done to versions of a secret.
+    enum Act: String, Sendable {
+        case deleted
+        case undeleted
+        case destroyed
+    }
+
+    /// - Parameter numbers: The newest one where it is empty. Versions that are not there are passed over, as in Vault.
+    func act(_ act: Act, on path: SecretPath, versions numbers: [Int], by principal: Principal) async throws {
+        let now = world.now
+        try await storage.write { transaction in
+            guard let secret = try store.find(path, in: transaction) else {
+                throw Problem.notFound("secret", path.description)
+            }
+            let numbers = numbers.isEmpty ? [secret.version] : numbers
+            let changed =
+                switch act {
+                case .deleted: try store.setDeleted(numbers, of: path, at: now, in: transaction)
+                case .undeleted: try store.setDeleted(numbers, of: path, at: nil, in: transaction)
+                case .destroyed: try store.destroy(numbers, of: path, in: transaction)
+                }
+            guard changed > 0 else { return }
+            try record("secret.\(act.rawValue)", path, ["versions": .list(numbers)], by: principal, in: transaction)
+        }
+    }
+
+    /// Forgets a secret with all its versions.
+    func remove(_ path: SecretPath, by principal: Principal) async throws {
+        try await storage.write { transaction in
+            guard try store.find(path, in: transaction) != nil else {
+                throw Problem.notFound("secret", path.description)
+            }
+            try store.remove(path, in: transaction)
+            try record("secret.removed", path, [:], by: principal, in: transaction)
+        }
+    }
+
+    // MARK: what is known of them
+
+    /// A secret and its versions, without values.
+    func describe(
+        _ path: SecretPath, by principal: Principal
+    ) async throws -> (secret: KeptSecret, versions: [SecretVersion], holders: [SecretHolder]) {
+        try await storage.read { transaction in
+            guard try maySee(path, principal, in: transaction) else { throw Self.refused(path) }
+            guard let secret = try store.find(path, in: transaction) else {
+                throw Problem.notFound("secret", path.description)
+            }
+            return (
+                secret, try store.versions(of: path, in: transaction),
+                try store.holders(of: path, limit: KeptSecret.holdersMax, in: transaction)
+            )
+        }
+    }
+
+    /// What may be said of a secret beside its values. What is `nil` stays.
+    struct Terms: Sendable {
+        var versionsMax: Int?
+        var isCASRequired: Bool?
+        var custom: JSONObject?
+        /// Whether ``custom`` is merged into what there is.
+        var isPatch = false
+    }
+
+    func set(_ terms: Terms, of path: SecretPath, by principal: Principal) async throws {
+        let now = world.now
+        try await storage.write { transaction in
+            let found = try store.find(path, in: transaction)
+            guard found != nil || !terms.isPatch else { throw Problem.notFound("secret", path.description) }
+            guard try found != nil || store.count(in: transaction) < Int64(KeptSecret.secretsMax) else {
+                throw Problem(.conflict, "There are \(KeptSecret.secretsMax) secrets; more are not kept.")
+            }
+            var secret = found ?? KeptSecret(path: path, at: now)
+            secret.versionsMax = terms.versionsMax ?? secret.versionsMax
+            secret.isCASRequired = terms.isCASRequired ?? secret.isCASRequired
+            if let custom = terms.custom {
+                secret.custom = terms.isPatch ? Self.merged(secret.custom, custom) : custom
+            }
+            guard secret.custom.count <= KeptSecret.customMax else {
+                throw Problem.invalid("custom_metadata", "at most \(KeptSecret.customMax) members are allowed")
+            }
+            secret.updatedAt = now
+            try store.put(secret, in: transaction)
+            try store.prune(path, through: secret.version - secret.versionsMax, in: transaction)
+            try record("secret.described", path, [:], by: principal, in: transaction)
+        }
+    }
+
+    /// One more than the page's limit where there are more.
+    func list(
+        scope: SecretPath.Scope?, owner: String?, page: Page, by principal: Principal
+    ) async throws -> [SecretView] {
+        let agent = principal.role == .agent ? principal.agent ?? "" : nil
+        let now = world.now
+        return try await storage.read { transaction in
+            try store.list(
+                scope: scope?.rawValue, owner: owner, agent: agent, after: page.after ?? "", limit: page.limit + 1,
+                in: transaction
+            ).map { secret in
+                // An agent learns of itself alone.
+                let holders = try store.holders(of: secret.path, limit: KeptSecret.holdersMax, in: transaction)
+                return SecretView(
+                    secret: secret, holders: holders.filter { agent == nil || $0.agent == agent }, now: now)
+            }
+        }
+    }
+
+    /// What stands right below a folder: names of secrets, and of folders with a `/` behind them.
+    func names(below folder: String, by principal: Principal) async throws -> [String] {
+        let prefix = folder.isEmpty || folder.hasSuffix("/") ? folder : folder + "/"
+        let agent = principal.role == .agent ? principal.agent ?? "" : nil
+        let paths = try await storage.read {
+            try store.paths(below: prefix, agent: agent, limit: Self.namesMax, in: $0)
+        }
+        var names: [String] = []
+        for path in paths {
+            let rest = path.dropFirst(prefix.count)
+            let name = rest.firstIndex(of: "/").map { String(rest[...$0]) } ?? String(rest)
+            if names.last != name { names.append(name) }
+        }
+        return names
+    }
+
+    // MARK: grants
+
+    func grants(of path: SecretPath) async throws -> [String] {
+        try await storage.read { transaction in
+            guard try store.find(path, in: transaction) != nil else {
+                throw Problem.notFound("secret", path.description)
+            }
+            return try store.grants(of: path, in: transaction)
+        }
+    }
+
+    /// Lets these agents read a secret, and no others.
+    func grant(_ path: SecretPath, to agents: [String], by principal: Principal) async throws -> [String] {
+        let now = world.now
+        return try await storage.write { transaction in
+            guard try store.find(path, in: transaction) != nil else {
+                throw Problem.notFound("secret", path.description)
+            }
+            let before = try store.grants(of: path, in: transaction)
+            let after = agents.sorted()
+            guard before != after else { return after }
+            try store.setGrants(of: path, to: after, at: now, by: principal.actor, in: transaction)
+            try record(
+                "secret.granted", path, ["from": .list(before), "to": .list(after)], by: principal, in: transaction)
+            return after
+        }
+    }
+
+    // MARK: upkeep
+
+    /// Learns what values the store holds: all of them at the start, later what other replicas wrote.
+    public func learn() async throws {
+        guard let sealer = try? sealing.sealer() else { return }
+        let now = world.now
+        var since = mark.time.withLock { $0 }.map { $0 - Self.overlap } ?? Timestamp(microseconds: -1)
+        var (path, version) = ("", 0)
+        while true {
+            let (start, after, number) = (since, path, version)
+            let page = try await storage.read {
+                try store.sealed(since: start, after: after, number, limit: Self.pageRows, in: $0)
+            }
+            for sealed in page {
+                // What does not open is told to whoever reads it.
+                guard let value = try? sealer.open(sealed.bytes, Self.context(sealed.path, sealed.version)),
+                    let data = try? Self.document(value, sealed.path)
+                else { continue }
+                watch.add(Self.values(of: .object(data)).map { (sealed.path.description, $0) })
+            }
+            guard let last = page.last, page.count == Self.pageRows else { break }
+            (since, path, version) = (last.createdAt, last.path.description, last.version)
+        }
+        mark.time.withLock { $0 = now }
+    }
+
+    /// Seals anew what older versions of the master key sealed; how many values that were.
+    @discardableResult
+    public func rewrap() async throws -> Int {
+        guard let sealer = try? sealing.sealer() else { return 0 }
+        var (path, version, count) = ("", 0, 0)
+        while true {
+            let (after, number) = (path, version)
+            let page = try await storage.read {
+                try store.sealed(otherThan: sealer.version, after: after, number, limit: Self.pageRows, in: $0)
+            }
+            let anew = page.compactMap { sealed in
+                (try? sealer.rewrap(sealed.bytes, Self.context(sealed.path, sealed.version))).map { (sealed, $0) }
+            }
+            if !anew.isEmpty {
+                try await storage.write { transaction in
+                    for (sealed, bytes) in anew {
+                        try store.reseal(sealed, as: bytes, masterVersion: sealer.version, in: transaction)
+                    }
+                    let detail: JSONValue = ["values": anew.count.json, "masterVersion": sealer.version.json]
+                    try audit.record(
+                        "secret.rewrapped", by: .system, target: "secrets", detail: detail, in: transaction)
+                }
+            }
+            count += anew.count
+            guard let last = page.last, page.count == Self.pageRows else { return count }
+            (path, version) = (last.path.description, last.version)
+        }
+    }
+
+    /// The texts of a document, which are what must not turn up anywhere.
+    static func values(of document: JSONValue) -> [SecretBytes] {
+        switch document {
+        case .string(let text): text.utf8.count < KnownSecrets.valueMin ? [] : [SecretBytes(text)]
+        case .array(let items): items.flatMap(values)
+        case .object(let object): object.members.flatMap { values(of: $0.value) }
+        case .null, .bool, .int, .double: []
+        }
+    }
+
+    public var loops: [Loop] {
+        [
+            Loop("secrets.learn", every: .seconds(10)) { try await learn() },
+            Loop("secrets.rewrap", every: .minutes(1)) { try await rewrap() },
+        ]
+    }
+}
