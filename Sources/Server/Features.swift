@@ -13,6 +13,8 @@ public struct Features: Sendable {
     public let exchange: Exchange
     public let audit: AuditService
     public let access: AccessService
+    /// Flags, and their evaluation.
+    public let flags: FlagService
     public let agents: AgentService
     public let queues: QueueService
     public let tasks: TaskService
@@ -79,6 +81,7 @@ public struct Features: Sendable {
         exchange = Exchange(storage: storage, world: world)
         vault = StoredBudgetVault(storage: storage, events: events)
         access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
+        flags = FlagService(storage: storage, events: events, audit: audit, world: world)
         let (book, rounds) = (BudgetBook(journal: journal), journal?.records ?? RecordRounds())
         agents = AgentService(
             world: world, events: events, audit: audit, workload: taskStore,
@@ -175,6 +178,7 @@ public struct Features: Sendable {
         try await house.meters.look()
         try await fleetTasks.look()
         try await dispatch.resume(gateway.catalogue)
+        try await flags.book.open()
         try await erasures?.goOn()
         try await alerting.resume()
     }
@@ -187,7 +191,7 @@ public struct Features: Sendable {
             + ModelOutageSchema.migrations + RetentionSchema.migrations + AlertSchema.migrations
             + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
             + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
-            + AlertSchema.sourceMigrations + FileChangeSchema.migrations
+            + AlertSchema.sourceMigrations + FileChangeSchema.migrations + FlagSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -203,7 +207,7 @@ public struct Features: Sendable {
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
         + ContainmentShapes.schemas + RunbookShapes.schemas + NoticeParts.schemas
-        + BacktestRoutes.schemas
+        + BacktestRoutes.schemas + FlagShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -237,6 +241,10 @@ public struct Features: Sendable {
             spans.map(telemetryRoutes) ?? [],
             TimelineRoutes(sources: timeline).routes,
             OnCallRoutes(service: onCall, exchange: exchange, world: world).routes,
+            FlagRoutes(service: flags, exchange: exchange).routes,
+            OFREPRoutes(
+                service: flags, access: access, publicURL: settings.http.publicURL, limits: settings.limits
+            ).routes,
             metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
             metrics.map { metricRoutes($0) } ?? [],
             alerting.routes, assets.routes,
@@ -245,7 +253,7 @@ public struct Features: Sendable {
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
                 alerts: alerting.alertPages, incidents: alerting.incidentPages, onCall: onCall,
-                runbooks: alerting.plan.runbooks,
+                runbooks: alerting.plan.runbooks, flags: flags,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -321,6 +329,7 @@ public struct Features: Sendable {
                 sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
+            FlagLoops(service: flags).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: DeliverableStore()).loops,
             ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
@@ -372,7 +381,10 @@ public struct Features: Sendable {
         own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
         return MetricsRoutes(
             house: house,
-            sources: [gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, connections, requests]
+            sources: [
+                gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, flags.meters, connections,
+                requests,
+            ]
                 + own)
     }
 

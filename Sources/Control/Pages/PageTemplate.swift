@@ -45,7 +45,7 @@ struct PageLibrary: Sendable {
             CostPageTemplates.all, ModelPageTemplates.all, BudgetPageTemplates.all,
             TracePageTemplates.all, SessionPageTemplates.all, RetentionPageTemplates.all, LogPageTemplates.all,
             OverviewPageTemplates.all, IncidentPageTemplates.all, OnCallPageTemplates.all,
-            ContainmentTemplates.all, AlertPageTemplates.all, RunbookPageTemplates.all,
+            ContainmentTemplates.all, AlertPageTemplates.all, RunbookPageTemplates.all, FlagPageTemplates.all,
         ]
         do {
             return try PageLibrary(templates.flatMap(\.self))

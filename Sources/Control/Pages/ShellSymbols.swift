@@ -31,6 +31,7 @@ extension ShellTemplates {
         <symbol id="i-budgets" viewBox="0 0 24 24"><path
           d="M4.5 8h13a2 2 0 0 1 2 2v7.5a2 2 0 0 1-2 2h-12a2 2 0 0 1-2-2V6.5a2 2 0 0 1 2-2h10.5V8M15.5 13.7h.01"/>
         </symbol>
+        <symbol id="i-flags" viewBox="0 0 24 24"><path d="M5.5 20.5V4.5h12l-2.5 4 2.5 4h-12"/></symbol>
         <symbol id="i-overview" viewBox="0 0 24 24"><path d="M4 4v16h16M8 15l3.5-4 3 2.5L20 7"/></symbol>
         <symbol id="i-logs" viewBox="0 0 24 24"><path d="M4 6h16M4 10h10M4 14h16M4 18h7"/></symbol>
         <symbol id="i-alerts" viewBox="0 0 24 24"><path

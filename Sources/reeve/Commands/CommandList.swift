@@ -5,8 +5,8 @@ enum ClientCommands {
     static let all: [any ParsableCommand.Type] = [
         RunCommand.self, WorkCommand.self, AgentsCommand.self, TasksCommand.self, QueuesCommand.self,
         ReviewsCommand.self, EventsCommand.self, AuditCommand.self, KeysCommand.self, SchedulesCommand.self,
-        CallsCommand.self, CostsCommand.self, LogsCommand.self, TraceCommand.self, TelemetryCommand.self,
-        IncidentsCommand.self, RunbooksCommand.self, OnCallCommand.self, DrillCommand.self, TopCommand.self,
+        FlagsCommand.self, CallsCommand.self, CostsCommand.self, LogsCommand.self, TraceCommand.self,
+        TelemetryCommand.self, IncidentsCommand.self, RunbooksCommand.self, OnCallCommand.self, DrillCommand.self, TopCommand.self,
         LoginCommand.self,
     ]
 }
