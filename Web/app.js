@@ -406,7 +406,7 @@
   }
 
   // --- Keyboard ---------------------------------------------------------------------------------------------------
-  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", x: "/traces", v: "/overview", l: "/logs", i: "/incidents" };
+  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", w: "/flags", x: "/traces", v: "/overview", l: "/logs", i: "/incidents" };
   let isGoing = false;
 
   const rows = () => $$("[data-row]");

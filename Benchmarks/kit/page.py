@@ -14,6 +14,7 @@ TITLES = {
     "scrape": "Scraping",
     "trace-page": "A large trace",
     "rules": "Alert rules",
+    "flags": "Changes of flags",
     "footprint": "Memory, idleness and start",
 }
 

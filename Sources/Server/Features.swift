@@ -13,6 +13,8 @@ public struct Features: Sendable {
     public let exchange: Exchange
     public let audit: AuditService
     public let access: AccessService
+    /// Flags, and their evaluation.
+    public let flags: FlagService
     public let agents: AgentService
     public let queues: QueueService
     public let tasks: TaskService
@@ -89,6 +91,7 @@ public struct Features: Sendable {
             sealing: sealing, watch: SecretWatch(entropy: world.entropy), events: events, audit: audit,
             storage: storage, world: world)
         access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
+        flags = FlagService(storage: storage, events: events, audit: audit, world: world)
         let (book, rounds) = (BudgetBook(journal: journal), journal?.records ?? RecordRounds())
         agents = AgentService(
             world: world, events: events, audit: audit, workload: taskStore,
@@ -190,6 +193,7 @@ public struct Features: Sendable {
         try await house.meters.look()
         try await fleetTasks.look()
         try await dispatch.resume(gateway.catalogue)
+        try await flags.book.open()
         try await erasures?.goOn()
         try await secrets.learn()
         try await alerting.resume()
@@ -204,7 +208,7 @@ public struct Features: Sendable {
             + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
             + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
             + AlertSchema.sourceMigrations + FileChangeSchema.migrations + BundleSchema.migrations
-            + ConfigValueSchema.migrations + SecretSchema.migrations
+            + ConfigValueSchema.migrations + SecretSchema.migrations + FlagSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -221,6 +225,7 @@ public struct Features: Sendable {
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
         + ContainmentShapes.schemas + RunbookShapes.schemas + NoticeParts.schemas
         + BacktestRoutes.schemas + BundleShapes.schemas + ConfigValueRoutes.schemas + SecretRoutes.schemas
+        + FlagShapes.schemas
 
     private var interfaceRoutes: [Route] {
         let assets = Assets()
@@ -259,6 +264,10 @@ public struct Features: Sendable {
             TimelineRoutes(sources: timeline).routes,
             OnCallRoutes(service: onCall, exchange: exchange, world: world).routes,
             SecretRoutes(service: secrets).routes, VaultRoutes(service: secrets).routes,
+            FlagRoutes(service: flags, exchange: exchange).routes,
+            OFREPRoutes(
+                service: flags, access: access, publicURL: settings.http.publicURL, limits: settings.limits
+            ).routes,
             metrics.map { MetricIngestRoutes(ingest: $0, room: spans?.room ?? BodyRoom()).routes } ?? [],
             metrics.map { metricRoutes($0) } ?? [],
             alerting.routes, assets.routes,
@@ -267,7 +276,7 @@ public struct Features: Sendable {
                 workload: taskStore, calls: calls, costs: costs, budgets: budgets, models: gateway, access: access,
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
                 alerts: alerting.alertPages, incidents: alerting.incidentPages, onCall: onCall,
-                runbooks: alerting.plan.runbooks, bundles: bundles,
+                runbooks: alerting.plan.runbooks, bundles: bundles, flags: flags,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]
@@ -344,6 +353,7 @@ public struct Features: Sendable {
                 sweepEvery: .milliseconds(Int64(settings.tasks.sweepMilliseconds))
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
+            FlagLoops(service: flags).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: BlobUses(DeliverableStore(), bundles.blobUse)).loops,
             ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
@@ -395,7 +405,10 @@ public struct Features: Sendable {
         own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
         return MetricsRoutes(
             house: house,
-            sources: [gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, connections, requests]
+            sources: [
+                gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, flags.meters, connections,
+                requests,
+            ]
                 + own)
     }
 

@@ -11,6 +11,7 @@ struct PageFixture: Sendable {
     let routes: [Route]
     let calls: CallService
     let budgets: BudgetService
+    let flags: FlagService
 
     static let admin = Principal(keyID: "key_admin", name: "ada", role: .admin)
     static let viewer = Principal(keyID: "key_viewer", name: "vera", role: .viewer)
@@ -21,7 +22,7 @@ struct PageFixture: Sendable {
     /// The addresses of all pages that take no placeholder.
     static let lists = [
         "/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/keys", "/schedules", "/calls",
-        "/costs", "/models", "/budgets",
+        "/costs", "/models", "/budgets", "/flags",
     ]
 
     static func with(
@@ -32,6 +33,7 @@ struct PageFixture: Sendable {
             IdempotencySchema.migrations, EventSchema.migrations, AccessSchema.migrations, AuditSchema.migrations,
             AgentSchema.migrations, QueueSchema.migrations, TaskSchema.migrations,
             ScheduleSchema.migrations, CallSchema.migrations, BudgetSchema.migrations,
+            FlagSchema.migrations,
         ]
         let world = World.test()
         try await TestStorage.withFolder { folder in
@@ -62,10 +64,11 @@ struct PageFixture: Sendable {
         calls = CallService(live: live, retentionDays: 90, events: events, audit: audit, world: world)
         let costs = CostService(work: DeliverableStore(), world: world)
         budgets = BudgetService(memory: NoBudgetMemory(), events: events, audit: audit, world: world)
+        flags = FlagService(storage: storage, events: events, audit: audit, world: world)
         let pages = Pages(
             storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
             workload: store, calls: calls, costs: costs, budgets: budgets, models: models, access: access, audit: audit,
-            assets: PageAssets(),
+            flags: flags, assets: PageAssets(),
             world: world)
         let parts: [[Route]] = [
             pages.routes, TaskRoutes(service: tasks, exchange: exchange).routes,
@@ -74,6 +77,7 @@ struct PageFixture: Sendable {
             QueueRoutes(service: queues, workload: store, exchange: exchange, world: world).routes,
             AgentRoutes(service: agents, exchange: exchange).routes,
             AccessRoutes(service: access, exchange: exchange).routes,
+            FlagRoutes(service: flags, exchange: exchange).routes,
         ]
         routes = parts.flatMap(\.self)
     }

@@ -686,3 +686,24 @@ CREATE TABLE secret_uses (
   used_at INTEGER NOT NULL, PRIMARY KEY (path, actor)) STRICT;
 CREATE TABLE secret_master_keys (
   version INTEGER NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, seen_at INTEGER NOT NULL) STRICT;
+-- 0130_flags
+CREATE TABLE flags (
+  key TEXT NOT NULL PRIMARY KEY, definition TEXT NOT NULL, shares TEXT NOT NULL,
+  version INTEGER NOT NULL, revision INTEGER NOT NULL, created_at INTEGER NOT NULL,
+  created_by TEXT NOT NULL, updated_at INTEGER NOT NULL, updated_by TEXT NOT NULL,
+  removed_at INTEGER) STRICT;
+CREATE INDEX flags_revision ON flags (revision);
+CREATE TABLE flag_versions (
+  flag TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL,
+  act TEXT NOT NULL, reason TEXT, definition TEXT NOT NULL, PRIMARY KEY (flag, version)) STRICT;
+CREATE TABLE flag_clock (
+  id INTEGER NOT NULL PRIMARY KEY, revision INTEGER NOT NULL, changed_at INTEGER NOT NULL,
+  secret TEXT NOT NULL) STRICT;
+
+-- 0131_flag_pins
+CREATE TABLE flag_pins (
+  session_id TEXT NOT NULL, flag TEXT NOT NULL, variant TEXT NOT NULL, value TEXT NOT NULL,
+  reason TEXT NOT NULL, rule TEXT, flag_version INTEGER NOT NULL, pinned_at INTEGER NOT NULL,
+  used_at INTEGER NOT NULL, PRIMARY KEY (session_id, flag)) STRICT;
+CREATE INDEX flag_pins_used ON flag_pins (used_at);
+CREATE INDEX flag_pins_flag ON flag_pins (flag, variant);

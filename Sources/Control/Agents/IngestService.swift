@@ -90,7 +90,8 @@ public struct IngestService: Sendable {
 
     private static let reservedFamilies: Set<String> = [
         "alert", "audit", "batch", "budget", "bundle", "call", "change", "config", "configuration", "containment",
-        "deliverable", "deployment", "drill", "evaluation", "incident", "key", "login", "login_link", "model", "oncall",
+        "deliverable", "deployment", "drill", "evaluation", "flag",
+        "incident", "key", "login", "login_link", "model", "oncall",
         "project",
         "queue", "readiness", "reeve", "release", "review", "runbook", "schedule", "secret", "session", "setting",
         "silence", "task",

@@ -33,7 +33,8 @@ public struct PageAssets: PageView {
 
 /// The places of the navigation.
 public enum PagePlace: String, Sendable, CaseIterable {
-    case fleet, overview, agents, bundles, tasks, queues, reviews, schedules, calls, models, costs, budgets, traces,
+    case fleet, overview, agents, bundles, tasks, queues, reviews, schedules, calls, models, costs, budgets, flags,
+        traces,
         sessions,
         logs, alerts, incidents, oncall
     case events, audit, keys

@@ -46,6 +46,7 @@ struct PageLibrary: Sendable {
             TracePageTemplates.all, SessionPageTemplates.all, RetentionPageTemplates.all, LogPageTemplates.all,
             OverviewPageTemplates.all, IncidentPageTemplates.all, OnCallPageTemplates.all,
             ContainmentTemplates.all, AlertPageTemplates.all, RunbookPageTemplates.all, BundlePageTemplates.all,
+            FlagPageTemplates.all,
         ]
         do {
             return try PageLibrary(templates.flatMap(\.self))

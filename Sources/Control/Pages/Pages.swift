@@ -13,7 +13,8 @@ public struct Pages: Sendable {
         traces: (any TraceReading)? = nil, logs: (any LogReading)? = nil,
         sessions: SessionService? = nil, retention: RetentionService? = nil,
         alerts: AlertPages.Parts? = nil, incidents: IncidentPages.Parts? = nil, onCall: OnCallService? = nil,
-        runbooks: RunbookShelf = RunbookShelf(.shipped), bundles: BundleService? = nil, assets: PageAssets,
+        runbooks: RunbookShelf = RunbookShelf(.shipped), bundles: BundleService? = nil, flags: FlagService? = nil,
+        assets: PageAssets,
         world: World
     ) {
         // A template that does not parse ends the start, not somebody's visit.
@@ -47,6 +48,7 @@ public struct Pages: Sendable {
             incidents.map { IncidentPages(shell: shell, storage: storage, parts: $0).routes } ?? [],
             sessions.map { SessionPages(shell: shell, service: $0).routes } ?? [],
             logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],
+            flags.map { FlagPages(shell: shell, storage: storage, flags: $0).routes } ?? [],
             onCall.map { OnCallPages(shell: shell, storage: storage, service: $0).routes } ?? [],
         ]
         routes = parts.flatMap(\.self)

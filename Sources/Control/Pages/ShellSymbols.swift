@@ -33,6 +33,7 @@ extension ShellTemplates {
         </symbol>
         <symbol id="i-bundles" viewBox="0 0 24 24"><path
           d="M12 3 4 7v10l8 4 8-4V7zM4 7l8 4 8-4M12 11v10"/></symbol>
+        <symbol id="i-flags" viewBox="0 0 24 24"><path d="M5.5 20.5V4.5h12l-2.5 4 2.5 4h-12"/></symbol>
         <symbol id="i-overview" viewBox="0 0 24 24"><path d="M4 4v16h16M8 15l3.5-4 3 2.5L20 7"/></symbol>
         <symbol id="i-logs" viewBox="0 0 24 24"><path d="M4 6h16M4 10h10M4 14h16M4 18h7"/></symbol>
         <symbol id="i-alerts" viewBox="0 0 24 24"><path

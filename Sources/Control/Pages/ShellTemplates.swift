@@ -122,6 +122,7 @@ enum ShellTemplates {
               <div>Costs <span><kbd>g</kbd> <kbd>m</kbd></span></div>
             <div>Models <span><kbd>g</kbd> <kbd>o</kbd></span></div>
               <div>Budgets <span><kbd>g</kbd> <kbd>b</kbd></span></div>
+              <div>Flags <span><kbd>g</kbd> <kbd>w</kbd></span></div>
             <div>Traces <span><kbd>g</kbd> <kbd>x</kbd></span></div>
               <div>Overview <span><kbd>g</kbd> <kbd>v</kbd></span></div>
             <div>Logs <span><kbd>g</kbd> <kbd>l</kbd></span></div>

@@ -30,6 +30,8 @@ public struct Limits: Sendable {
     public var deliverablesPerTask = 1_000
     /// Live streams (SSE) at one time.
     public var eventStreams = 1_000
+    /// Programs that wait for changes of flags (SSE) at one time.
+    public var flagStreams = 10_000
     /// Events that a stream may lag behind before it is dropped with a resume point.
     public var eventStreamLag = 10_000
 

@@ -85,6 +85,9 @@ public enum SettingsTable {
             "limits.eventStreams", \.limits.eventStreams, 1...1_000_000, "streams",
             "The most live event streams at one time."),
         .int(
+            "limits.flagStreams", \.limits.flagStreams, 1...1_000_000, "streams",
+            "Programs that wait for changes of flags at one time."),
+        .int(
             "limits.eventStreamLag", \.limits.eventStreamLag, 1...10_000_000, "events",
             "How far a live stream may lag behind before it is dropped with a place to resume from."),
     ]

@@ -123,6 +123,28 @@ public struct ListView: Sendable {
         return TextWidth.cut("\(count): \(names.prefix(5).joined(separator: ", "))", to: 50)
     }
 
+    public static let flags = ListView(
+        empty: "There are no flags yet. `reeve flags set FILE` makes one.",
+        [
+            ("FLAG", plain("key")), ("ON", { item, _ in item["enabled"]?.bool == true ? "on" : "off" }),
+            ("TYPE", plain("type")), ("MODE", plain("mode")), ("DEFAULT", plain("defaultVariant")),
+            ("RULES", { item, _ in String(item["rules"]?.array?.count ?? 0) }), ("VERSION", plain("version")),
+            ("CHANGED", age("updatedAt")), ("BY", plain("updatedBy")),
+        ])
+
+    public static let flagVersions = ListView(
+        empty: "Nobody has changed it.",
+        [
+            ("VERSION", plain("version")), ("WHEN", age("at")), ("BY", plain("author")), ("WHAT", plain("act")),
+            (
+                "CHANGED",
+                { item, _ in
+                    let paths = (item["changes"]?.array ?? []).compactMap { $0["path"]?.string }
+                    return paths.isEmpty ? "-" : TextWidth.cut(paths.joined(separator: ", "), to: 50)
+                }
+            ), ("REASON", short("reason", 60)),
+        ])
+
     public static let reviews = ListView(
         empty: "Nothing waits for a reviewer.",
         [

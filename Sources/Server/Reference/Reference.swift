@@ -76,7 +76,7 @@ public struct Reference {
     static let allMetrics =
         HouseMetrics.metrics + ModelGateway.metrics + AgentMeters.metrics + RequestMeters.metrics
         + [ConnectionSet.metric, OwnSpans.metric] + LedgerMetrics.metrics + KafkaMetrics.metrics
-        + RuleMeters.metrics + AlertMeters.metrics + IncidentMeters.metrics
+        + FlagMeters.metrics + RuleMeters.metrics + AlertMeters.metrics + IncidentMeters.metrics
 
     private var metrics: String {
         var text = "# Metrics\n\n\(Self.notice)\n| name | kind | labels | what it says |\n|---|---|---|---|\n"

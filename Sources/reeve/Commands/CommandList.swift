@@ -6,8 +6,8 @@ enum ClientCommands {
         RunCommand.self, WorkCommand.self, AgentsCommand.self, ConfigCommand.self, TasksCommand.self,
         QueuesCommand.self,
         ReviewsCommand.self, EventsCommand.self, AuditCommand.self, KeysCommand.self, SchedulesCommand.self,
-        CallsCommand.self, CostsCommand.self, LogsCommand.self, TraceCommand.self, TelemetryCommand.self,
-        IncidentsCommand.self, RunbooksCommand.self, OnCallCommand.self, DrillCommand.self, TopCommand.self,
-        SecretsCommand.self, LoginCommand.self,
+        FlagsCommand.self, CallsCommand.self, CostsCommand.self, LogsCommand.self, TraceCommand.self,
+        TelemetryCommand.self, IncidentsCommand.self, RunbooksCommand.self, OnCallCommand.self, DrillCommand.self,
+        TopCommand.self, SecretsCommand.self, LoginCommand.self,
     ]
 }
