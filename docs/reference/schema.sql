@@ -600,3 +600,11 @@ CREATE INDEX file_change_parts_changed ON file_change_parts (part, changed_at);
 
 -- 0111_incident_alerts
 ALTER TABLE incident_alerts ADD COLUMN active_at INTEGER;
+
+-- 0114_file_change_origins
+ALTER TABLE file_change_parts ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE file_change_parts ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
+UPDATE file_change_parts SET seen_at = changed_at;
+DELETE FROM file_change_parts WHERE part IN ('provider', 'receiver', 'oncall');
+CREATE TABLE file_change_key (
+  id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT;
