@@ -7,8 +7,8 @@ import Telemetry
 /// Runs what features do by themselves, each in a task of its own, until the server stops. A round that fails is
 /// logged, and the next one comes all the same.
 ///
-/// Loops wake together, on one beat: a process without traffic then wakes a dozen times a second, not once for each loop,
-/// and a thread that is awake serves them all.
+/// Loops wake together, on one beat: a process without traffic then wakes a dozen times a second, not once for each
+/// loop, and a thread that is awake serves them all.
 struct LoopRunner: ServiceLifecycle.Service {
     /// Between two moments at which loops wake; those with shorter intervals keep their own.
     static let beat = Span.milliseconds(50)

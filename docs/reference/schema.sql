@@ -707,3 +707,10 @@ CREATE TABLE flag_pins (
   used_at INTEGER NOT NULL, PRIMARY KEY (session_id, flag)) STRICT;
 CREATE INDEX flag_pins_used ON flag_pins (used_at);
 CREATE INDEX flag_pins_flag ON flag_pins (flag, variant);
+-- 0114_file_change_origins
+ALTER TABLE file_change_parts ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE file_change_parts ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
+UPDATE file_change_parts SET seen_at = changed_at;
+DELETE FROM file_change_parts WHERE part IN ('provider', 'receiver', 'oncall');
+CREATE TABLE file_change_key (
+  id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT;

@@ -75,8 +75,8 @@ extension ContainmentService: IncidentFollower {
         guard !earlier.contains(where: { $0.state == .refused }) else { return }
         let key = try freshKey(name, incident, in: transaction)
         guard try store.containment(key: key, of: incident.id.text, in: transaction) == nil else { return }
-        // A drill has a policy and an allowance of its own: it takes nothing from the fleet's, and nothing of it acts on
-        // the fleet without a person's yes.
+        // A drill has a policy and an allowance of its own: it takes nothing from the fleet's, and nothing of it acts
+        // on the fleet without a person's yes.
         var (stance, reasons) =
             incident.drill == nil
             ? try stance(on: plan, mode, about, by: alert, in: transaction)
