@@ -142,8 +142,8 @@ def test_bulk_etag_and_the_stream_of_changes(client, admin, server):
     stream = first.json()["eventStreams"][0]
     assert stream["type"] == "sse" and stream["inactivityDelaySec"] == 120
 
-    def listen(told, opened, **options):
-        with requests.get(stream["url"], stream=True, timeout=30, **options) as reply:
+    def listen(told, opened, url, **options):
+        with requests.get(url, stream=True, timeout=30, **options) as reply:
             opened.append(reply.status_code)
             for line in reply.iter_lines():
                 if line.startswith(b"data:"):
@@ -151,9 +151,11 @@ def test_bulk_etag_and_the_stream_of_changes(client, admin, server):
                     return
 
     listeners = []
-    for options in ({"headers": headers}, {}):  # by the key, and by the ticket in the address
+    own = f"{server.url}/ofrep/v1/stream"
+    # By the address that was given, with the key and without; and by the key alone.
+    for url, options in ((stream["url"], {"headers": headers}), (stream["url"], {}), (own, {"headers": headers})):
         told, opened = [], []
-        thread = threading.Thread(target=listen, args=(told, opened), kwargs=options)
+        thread = threading.Thread(target=listen, args=(told, opened, url), kwargs=options)
         thread.start()
         listeners.append((thread, told, opened))
     for _, _, opened in listeners:
@@ -168,7 +170,8 @@ def test_bulk_etag_and_the_stream_of_changes(client, admin, server):
         again = bulk(tag, f"?flagConfigEtag={message['etag']}", targetingKey="a")
         assert again.status_code == 200
         assert {flag["key"]: flag for flag in again.json()["flags"]}[key]["reason"] == "DISABLED"
-    assert requests.get(f"{server.url}/ofrep/v1/stream", timeout=10).status_code == 401
+    for url in (own, f"{own}/ticket", stream["url"] + "0"):
+        assert requests.get(url, timeout=10).status_code == 401
 
 
 def test_the_command_line(server, admin, tmp_path):

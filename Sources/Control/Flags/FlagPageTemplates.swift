@@ -47,7 +47,7 @@ enum FlagPageTemplates {
         "flag",
         #"""
         {{#row}}
-        <div class="head"><h1 class="mono">{{key}}</h1>{{> state}}<span class="sub">{{#about}}{{about}}{{/about}}</span>
+        <div class="head"><h1>{{key}}</h1>{{> state}}<span class="sub">{{#about}}{{about}}{{/about}}</span>
           <div class="actions">{{> flag-switch}}</div></div>
         {{/row}}
         <div class="columns">

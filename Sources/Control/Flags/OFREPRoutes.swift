@@ -29,13 +29,18 @@ public struct OFREPRoutes: Sendable {
                 .post, "/ofrep/v1/evaluate/flags", .read, "Evaluate all flags (OFREP); takes If-None-Match",
                 shape: .one("OFREPDecisions", body: "OFREPQuestion", isBodyRequired: false, query: Self.hints),
                 bodyBytesMax: Self.bodyBytesMax, refusal: OFREPReply.refusal, handler: all),
-            // Open, as browsers' EventSource can send no key: their addresses carry a ticket. The handler looks itself.
             Route(
-                .get, "/ofrep/v1/stream", .open, "Changes of flags (server-sent events); takes a key, or a ticket",
+                .get, "/ofrep/v1/stream", .read, "Changes of flags (server-sent events)",
+                shape: RouteShape(contentType: "text/event-stream"), refusal: OFREPReply.refusal
+            ) { try stream($0, for: $0.principal.keyID) },
+            // Open, as browsers' EventSource can send no key: the handler looks at the ticket itself.
+            Route(
+                .get, "/ofrep/v1/stream/ticket", .open, "The same, at the address that a bulk evaluation gives",
                 shape: RouteShape(
-                    query: [("ticket", ["type": "string"], "What a bulk evaluation's address carries")],
+                    query: [("ticket", ["type": "string"], "What that address carries")],
                     contentType: "text/event-stream"),
-                refusal: OFREPReply.refusal, handler: stream),
+                refusal: OFREPReply.refusal
+            ) { try stream($0, for: await keyID(ofTicketIn: $0)) },
         ]
     }
 
@@ -98,7 +103,7 @@ public struct OFREPRoutes: Sendable {
         if let known = request.headers["if-none-match"], Self.names(known, tag) {
             return APIReply(status: 304, headers: headers)
         }
-        let url = "\(origin(request))/ofrep/v1/stream?ticket=\(ticket.text(secret: edition.secret))"
+        let url = "\(origin(request))/ofrep/v1/stream/ticket?ticket=\(ticket.text(secret: edition.secret))"
         let stream: JSONValue = [
             "type": "sse", "url": .string(url), "inactivityDelaySec": .int(Self.inactivitySeconds),
         ]
@@ -134,8 +139,7 @@ public struct OFREPRoutes: Sendable {
 
     // MARK: Telling
 
-    private func stream(_ request: APIRequest) async throws -> APIReply {
-        let keyID = try await listener(request)
+    private func stream(_ request: APIRequest, for keyID: String) throws -> APIReply {
         guard let slot = streams.take() else {
             throw Problem(
                 .overloaded, "All \(request.limits.flagStreams) places for streams of flags are taken.",
@@ -156,38 +160,17 @@ public struct OFREPRoutes: Sendable {
             })
     }
 
-    /// Whose key it is, from a header or from the ticket that a bulk evaluation gave. A key that comes and is no good
-    /// is refused, whatever ticket stands beside it.
-    private func listener(_ request: APIRequest) async throws -> String {
-        if let key = Self.key(request.headers) {
-            guard let principal = try await access.authenticate(key: key) else { throw Self.unauthenticated }
-            guard Permission.read.admits(principal.role) else {
-                throw Problem(
-                    .forbidden, "A key with the role \"\(principal.role.rawValue)\" may not do this.",
-                    hint: "Use a key with one of the roles: admin, agent, operator, viewer.")
-            }
-            return principal.keyID
-        }
+    /// Whose key the ticket was given to.
+    private func keyID(ofTicketIn request: APIRequest) async throws -> String {
         let secret = service.book.edition.secret
         guard let text = request.queryValue("ticket"),
             let keyID = FlagTicket.keyID(of: text, secret: secret, at: service.world.now),
             try await access.isInForce(keyID: keyID)
-        else { throw Self.unauthenticated }
-        return keyID
-    }
-
-    private static func key(_ headers: RequestHeaders) -> String? {
-        if let text = headers["authorization"] {
-            let parts = text.split(separator: " ", maxSplits: 1)
-            // Of another scheme it is a wrong key, not none.
-            return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : ""
+        else {
+            throw Problem(
+                .unauthenticated, "This address needs the ticket that a bulk evaluation gave of late.",
+                hint: "Evaluate in bulk again for a new address, or take /ofrep/v1/stream with a key.")
         }
-        return headers["x-api-key"]
-    }
-
-    private static var unauthenticated: Problem {
-        Problem(
-            .unauthenticated, "This address needs a key, or the ticket that a bulk evaluation gave of late.",
-            hint: "Send the header \"Authorization: Bearer <key>\", or evaluate in bulk again for a new address.")
+        return keyID
     }
 }
