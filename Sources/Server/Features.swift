@@ -134,10 +134,7 @@ public struct Features: Sendable {
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, budgets: budgets, meters: fleet, events: events,
             storage: storage, world: world)
-        bundles = BundleService(
-            agents: agents, lint: BundleLint(secrets: .known, pins: catalogue.isPinned), blobs: blobs, events: events,
-            audit: audit, world: world)
-        configValues = ConfigValueService(bundles: bundles, events: events, audit: audit, world: world)
+        (bundles, configValues) = Self.bundles(agents, catalogue, blobs, (events, audit), world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
         batchRunner = Self.batchRunner(batches, gateway, access, storage, blobs, world)
         eventRoutes = EventRoutes(
@@ -164,6 +161,19 @@ public struct Features: Sendable {
             spans: spans, metrics: telemetry.metrics, keepers: [agents], ownSpans: telemetry.own,
             retention: RetentionService(events: records.events, audit: records.audit, world: world), places: places,
             audit: records.audit, storage: storage, replica: replicaID, world: world)
+    }
+
+    private static func bundles(
+        _ agents: AgentService, _ catalogue: GatewaySettings, _ blobs: any Blobs,
+        _ records: (events: Events, audit: AuditService), _ world: World
+    ) -> (BundleService, ConfigValueService) {
+        let bundles = BundleService(
+            agents: agents, lint: BundleLint(secrets: .known, pins: catalogue.isPinned), blobs: blobs,
+            events: records.events, audit: records.audit, world: world)
+        return (
+            bundles,
+            ConfigValueService(bundles: bundles, events: records.events, audit: records.audit, world: world)
+        )
     }
 
     private static func batchRunner(

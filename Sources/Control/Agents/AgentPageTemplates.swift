@@ -12,7 +12,8 @@ enum AgentPageTemplates {
           <tbody>
             {{#agents}}
             <tr id="agent-{{name}}" data-agent="{{name}}" data-state="{{state}}" data-row>
-              <td class="title"><a class="open" href="{{path}}">{{name}}</a><span class="second">{{project}}{{#isBehind}} <b
+              <td class="title"><a class="open" href="{{path}}">{{name}}</a><span
+                class="second">{{project}}{{#isBehind}} <b
                 class="behind">upgrade pending</b>{{/isBehind}}</span></td>
               <td>{{> state}}</td>
               <td class="wide">{{#task}}<a href="{{path}}">{{title}}</a>{{#more}} <span

@@ -271,7 +271,8 @@ public struct TaskStore: Sendable, CorrelatedTasks {
             INSERT INTO task_attempts (task_id, fence, number, agent, key_id, bundle, state, claimed_at, heartbeat_at,
               usage)
             VALUES (\(attempt.taskID), \(attempt.fence), \(attempt.number), \(attempt.agent), \(attempt.keyID),
-              \(attempt.bundle), \(attempt.state.rawValue), \(attempt.claimedAt), \(attempt.heartbeatAt), \(attempt.usage.stored))
+              \(attempt.bundle), \(attempt.state.rawValue),
+              \(attempt.claimedAt), \(attempt.heartbeatAt), \(attempt.usage.stored))
             """)
     }
 
