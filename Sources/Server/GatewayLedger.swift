@@ -58,10 +58,7 @@ struct GatewayLedger: Sendable {
     /// Writes the records of calls that a killed process left together with their money.
     static func riders(_ calls: [ReplayedCall]) -> [BudgetRider] {
         let late = calls.compactMap(CallNote.record).map(Call.init)
-        return stride(from: 0, to: late.count, by: batchMax).map { start in
-            let batch = Array(late[start..<min(start + batchMax, late.count)])
-            return { try CallService.recordLate(batch, in: $0) }
-        }
+        return late.chunks(of: batchMax).map { batch in { try CallService.recordLate(Array(batch), in: $0) } }
     }
 
     var loops: [Loop] { [Loop("gateway.records", every: Self.interval) { try await flush() }] }

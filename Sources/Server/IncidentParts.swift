@@ -43,6 +43,7 @@ struct IncidentParts: Sendable {
             ContainmentService(
                 agents: ground.agents, tasks: ground.tasks, queues: ground.queues, budgets: ground.budgets,
                 models: ContainedModels(gateway: ground.gateway), holds: ground.gateway, policy: plan.containment,
+                runbooks: plan.runbooks,
                 alerts: AlertService(events: records.events, world: world), incidents: incidents,
                 events: records.events, audit: records.audit, world: world)
         }

@@ -26,7 +26,8 @@ struct NoticeParts: Sendable {
         self.service = service
         intake = AlertEventService(
             alerts: service, events: events, follower: acknowledging, world: world)
-        heart = AlertHeart(alerts: service, storage: storage, replica: replicaID, world: world)
+        heart = AlertHeart(
+            alerts: service, storage: storage, replica: replicaID, externalURL: { address.url }, world: world)
         notification = NotificationService(
             settings: receivers, alerts: service,
             silences: SilenceService(events: events, audit: audit, world: world), courier: NotificationTransport(),

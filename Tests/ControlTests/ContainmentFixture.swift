@@ -25,7 +25,8 @@ struct ContainmentFixture {
     init(
         storage: any Storage, policy: ContainmentPolicy = ContainmentPolicy(),
         doors: ContainmentDoors = ContainmentDoors(), models: StillModels = StillModels(), seed: UInt64 = 1,
-        verifications: [any IncidentVerification] = [], followers: [any IncidentFollower] = []
+        verifications: [any IncidentVerification] = [], followers: [any IncidentFollower] = [],
+        runbooks: RunbookShelf = RunbookShelf(.shipped)
     ) {
         base = TaskFixture(storage: storage, seed: seed)
         self.models = models
@@ -40,7 +41,7 @@ struct ContainmentFixture {
         func containments(_ incidents: IncidentService) -> ContainmentService {
             ContainmentService(
                 agents: base.agents, tasks: base.tasks, queues: base.queues, budgets: budgets, models: models,
-                holds: NoRunHolds(), doors: doors, policy: policy,
+                holds: NoRunHolds(), doors: doors, policy: policy, runbooks: runbooks,
                 alerts: AlertService(events: base.events, world: base.world), incidents: incidents,
                 events: base.events, audit: audit, world: base.world)
         }
@@ -54,13 +55,13 @@ struct ContainmentFixture {
         _ engine: TestEngine, policy: ContainmentPolicy = ContainmentPolicy(),
         doors: ContainmentDoors = ContainmentDoors(), models: StillModels = StillModels(),
         verifications: [any IncidentVerification] = [], followers: [any IncidentFollower] = [],
-        _ body: (ContainmentFixture) async throws -> Void
+        runbooks: RunbookShelf = RunbookShelf(.shipped), _ body: (ContainmentFixture) async throws -> Void
     ) async throws {
         try await withStorage(engine, migrations: migrations) { storage in
             try await body(
                 ContainmentFixture(
                     storage: storage, policy: policy, doors: doors, models: models, verifications: verifications,
-                    followers: followers))
+                    followers: followers, runbooks: runbooks))
         }
     }
 

@@ -46,6 +46,32 @@ struct ContainmentPolicyTests {
         #expect(problem?.field == row.2, "\(row.0)")
     }
 
+    @Test("an alert's own stance counts before its mode's, and both before the default")
+    func alertStances() throws {
+        let policy = try ContainmentPolicy([
+            "containment": [
+                "modes": ["llm-outage": "act"], "alerts": ["AgentDown": "act", "HighErrorRate": ["critical": "ask"]],
+            ]
+        ])
+        #expect(policy.stance(of: nil, .warning, alert: "AgentDown") == .act)
+        #expect(policy.stance(of: .llmOutage, .critical, alert: "HighErrorRate") == .ask)
+        #expect(policy.stance(of: .llmOutage, .warning, alert: "HighErrorRate") == .act)
+        #expect(policy.stance(of: nil, .warning, alert: "HighErrorRate") == .suggest)
+        for (value, field) in [
+            ("often", "alerts/containment/alerts/AgentDown"),
+            (["grave": "act"], "alerts/containment/alerts/AgentDown/grave"),
+        ] as [(JSONValue, String)] {
+            let problem = #expect(throws: Problem.self) {
+                try ContainmentPolicy(["containment": ["alerts": ["AgentDown": value]]])
+            }
+            #expect(problem?.field == field)
+        }
+        let many = (0...ContainmentPolicy.alertsMax).map { JSONObject.Member(name: "A\($0)", value: "ask") }
+        #expect(throws: Problem.self) {
+            try ContainmentPolicy(["containment": ["alerts": .object(JSONObject(many))]])
+        }
+    }
+
     @Test("each mode and severity has its stance")
     func stances() throws {
         let policy = try ContainmentPolicy([

@@ -209,6 +209,9 @@ struct DrillServiceTests {
                 _ = try agents.register(draft, by: Self.ada, in: $0)
                 _ = try agents.direct(.pause, worker, reason: "by mistake", by: Self.ada, in: $0)
             }
+            _ = try await bench.base.base.create([
+                "queue": .string("\(drill.prefix)piles"), "project": .string(drill.project),
+            ])
             let incident = try await bench.base.fire(
                 "DrillQueueBackup", [("queue", "\(drill.prefix)piles"), ("drill", drill.id.text)])
             try await bench.sweep()

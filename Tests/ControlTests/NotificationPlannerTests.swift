@@ -15,6 +15,8 @@ private final class PlannerBench {
     private var firing: [Alert] = []
     private var ended: [Alert] = []
     private var silences: [Silence] = []
+    /// Who leaned on the providers that are out.
+    var dependents = ProviderDependents()
     /// Whether attempts go well.
     var isUp = true
     private var ids = 0
@@ -65,7 +67,8 @@ private final class PlannerBench {
     private func round() {
         let standings = AlertStandings(
             firing: firing, silences: silences.filter { $0.state(at: now) == .active },
-            inhibitions: settings.inhibitions)
+            inhibitions: settings.inhibitions,
+            dependents: Dictionary(firing.map { ($0.id, dependents) }) { first, _ in first })
         let plan = NotificationPlanner(settings: settings, receiver: receiver, standings: standings, now: now)
             .plan(firing: firing, ended: ended, groups: groups)
         groups += plan.added
@@ -220,11 +223,15 @@ struct NotificationPlannerTests {
         let bench = try PlannerBench(Self.document(route: ["groupWait": "10s", "groupInterval": "60s"]))
         bench.fire("ProviderOutage", [("provider", "acme")])
         // An agent does not say which provider it leans on; timeouts name theirs.
+        bench.dependents.agents = ["writer"]
         bench.fire("HighErrorRate", [("agent", "writer")])
         bench.fire("ModelTimeouts", [("provider", "acme")])
         bench.fire("ModelTimeouts", [("provider", "other")])
+        // It never called that provider: its failure is its own.
+        bench.fire("HighErrorRate", [("agent", "loner"), ("agent_type", "other")])
         bench.run(12)
-        #expect(bench.told == ["10 first ModelTimeouts", "10 first ProviderOutage"])
+        #expect(
+            bench.told == ["10 first HighErrorRate", "10 first ModelTimeouts", "10 first ProviderOutage"])
         let without = try PlannerBench(
             Self.document(route: ["groupWait": "10s"], more: [("shippedInhibitions", false)]))
         without.fire("ProviderOutage", [("provider", "acme")])

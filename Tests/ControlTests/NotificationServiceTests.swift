@@ -376,7 +376,9 @@ struct AlertHeartTests {
         let world = World.test(time: time)
         let alerts = AlertService(events: Events(world: world), world: world)
         try await withStorage(engine, migrations: AlertSchema.migrations + EventSchema.migrations) { storage in
-            let heart = AlertHeart(alerts: alerts, storage: storage, replica: "one", world: world)
+            let heart = AlertHeart(
+                alerts: alerts, storage: storage, replica: "one", externalURL: { "https://reeve.example" }, world: world
+            )
             func names() async throws -> [String] {
                 try await heart.listen()
                 return try await storage.read { try alerts.firing(in: $0).map(\.name) }
@@ -391,6 +393,9 @@ struct AlertHeartTests {
             time.advance(by: .seconds(1))
             let seen3 = try await names()
             #expect(seen3 == [AlertHeart.alertName])
+            let runbook = try await storage.read { try alerts.firing(in: $0).first?.annotations["runbook_url"] }
+            #expect(runbook == "https://reeve.example/runbooks/\(AlertHeart.alertName)")
+            #expect(RunbookLibrary.shipped.runbook(AlertHeart.alertName)?.alerts == [AlertHeart.alertName])
             heart.beat()
             time.advance(by: .seconds(15))
             let seen4 = try await names()

@@ -28,13 +28,15 @@ final class SimulatedFleet {
         let pace: Double
         let failing: Double
         var restsAtWeekends = false
+        /// Whether its metrics say of which type it is.
+        var isTyped = true
     }
 
     private static let agents = [
         Agent(name: "ann", type: "writer", model: "large", pace: 6, failing: 0.02),
         Agent(name: "bob", type: "writer", model: "large", pace: 1.5, failing: 0.03),
         Agent(name: "cat", type: "coder", model: "small", pace: 1.5, failing: 0.02),
-        Agent(name: "dan", type: "coder", model: "small", pace: 5, failing: 0.01),
+        Agent(name: "dan", type: "coder", model: "small", pace: 5, failing: 0.01, isTyped: false),
         Agent(name: "eve", type: "clerk", model: "small", pace: 0.07, failing: 0.05),
         Agent(name: "fay", type: "clerk", model: "large", pace: 1, failing: 0.03, restsAtWeekends: true),
     ]
@@ -172,7 +174,7 @@ final class SimulatedFleet {
 extension SimulatedFleet {
     private func step(_ agent: Agent) {
         let name = [("agent", agent.name)]
-        let typed = name + [("agent_type", agent.type)]
+        let typed = name + (agent.isTyped ? [("agent_type", agent.type)] : [])
         let seconds = Double(Self.start / 1_000) + Double(now * 60)
         let isSilent = agent.name == "eve" && isOn("AgentDown") || isDeploying
         set("agent_last_heartbeat_timestamp_seconds", typed, isSilent ? nil : seconds - 30 * chance())

@@ -53,6 +53,11 @@ public struct AgentService: Sendable {
         try store.statusCounts(project: project, in: transaction)
     }
 
+    /// Agents that somebody paused, by name, ``rosterMax`` of them at most.
+    func paused(in transaction: Transaction) throws -> [(name: String, project: String?)] {
+        try store.paused(limit: Self.rosterMax, in: transaction)
+    }
+
     /// Every agent's part in metrics, ``rosterMax`` of them at most.
     func roster(in transaction: Transaction) throws -> [RosterEntry] {
         try store.roster(limit: Self.rosterMax, in: transaction)

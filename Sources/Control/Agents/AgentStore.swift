@@ -160,6 +160,11 @@ struct AgentStore: Sendable {
         return counts
     }
 
+    func paused(limit: Int, in transaction: Transaction) throws -> [(name: String, project: String?)] {
+        try transaction.rows("SELECT name, project FROM agents WHERE is_paused = 1 ORDER BY name LIMIT \(limit)")
+            .map { ($0.text("name"), $0.optionalText("project")) }
+    }
+
     /// Every agent's part in metrics, by name.
     func roster(limit: Int, in transaction: Transaction) throws -> [RosterEntry] {
         try transaction.rows("SELECT name, labels, status, last_heartbeat_at FROM agents ORDER BY name LIMIT \(limit)")
@@ -181,9 +186,8 @@ struct AgentStore: Sendable {
     /// The labels of those of the names that are registered.
     func labels(of names: [String], in transaction: Transaction) throws -> [String: [String: String]] {
         var found: [String: [String: String]] = [:]
-        for start in stride(from: 0, to: names.count, by: Self.lookupMax) {
-            let some = Array(names[start..<min(start + Self.lookupMax, names.count)])
-            for row in try transaction.rows("SELECT name, labels FROM agents WHERE name IN \(list: some)") {
+        for some in names.chunks(of: Self.lookupMax) {
+            for row in try transaction.rows("SELECT name, labels FROM agents WHERE name IN \(list: Array(some))") {
                 found[row.text("name")] = AgentLabels.parse(row.json("labels"))
             }
         }

@@ -59,10 +59,9 @@ public struct AlertService: Sendable {
             if let endsAt = post.endsAt, endsAt <= now {
                 waiting[post.labels] = nil
                 guard let known else { continue }
-                let isClaimed = try store.isClaimed(known.id, by: source, in: transaction)
-                let change = try end(known, by: source, at: endsAt, in: transaction)
+                let (change, wasClaimed) = try end(known, by: source, at: endsAt, in: transaction)
                 if let change { intake.changes.append(change) }
-                room.free(isAlert: change != nil && known.origin == origin, isClaim: isClaimed)
+                room.free(isAlert: change != nil && known.origin == origin, isClaim: wasClaimed)
                 continue
             }
             guard let post = post.fitted else {
@@ -133,18 +132,19 @@ public struct AlertService: Sendable {
         return .fired(alert)
     }
 
+    /// - Returns: That it ended, unless others say that it fires; and whether the source said so until now.
     private func end(
         _ alert: Alert, by source: String, at time: Timestamp, in transaction: Transaction
-    ) throws -> AlertChange? {
-        try store.release(alert.id, by: source, in: transaction)
-        guard try !store.isClaimed(alert.id, in: transaction) else { return nil }
+    ) throws -> (change: AlertChange?, wasClaimed: Bool) {
+        let wasClaimed = try store.release(alert.id, by: source, in: transaction)
+        guard try !store.isClaimed(alert.id, in: transaction) else { return (nil, wasClaimed) }
         var alert = alert
         alert.endsAt = max(time, alert.startsAt)
         alert.updatedAt = world.now
         try store.update(alert, in: transaction)
         try note("alert.resolved", alert, in: transaction)
         try follower?.resolved(alert, in: transaction)
-        return .resolved(alert)
+        return (.resolved(alert), wasClaimed)
     }
 
     /// Ends what nobody has spoken of for too long.
@@ -155,7 +155,7 @@ public struct AlertService: Sendable {
                 try store.release(claim.id, by: claim.source, in: transaction)
                 return nil
             }
-            return try end(alert, by: claim.source, at: claim.at, in: transaction)
+            return try end(alert, by: claim.source, at: claim.at, in: transaction).change
         }
     }
 
@@ -212,6 +212,13 @@ public struct AlertService: Sendable {
     /// Those that ended since a moment, the newest end first.
     public func ended(since: Timestamp, limit: Int, in transaction: Transaction) throws -> [Alert] {
         try store.ended(since: since, limit: limit, in: transaction)
+    }
+
+    /// Those of one name: what fires, and what ended since a moment.
+    func alerts(
+        named name: String, endedSince since: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> (firing: [Alert], ended: [Alert]) {
+        try store.alerts(named: name, endedSince: since, limit: limit, in: transaction)
     }
 
     /// Alerts that have a text in what is said of them.

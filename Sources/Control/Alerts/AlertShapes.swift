@@ -19,7 +19,7 @@ public enum AlertShapes {
                     "origin": ["type": "string", "enum": .list(Alert.Origin.allCases.map(\.rawValue))],
                     "activeAt": time, "startsAt": optionalText, "endsAt": optionalText,
                     "value": ["type": ["number", "string", "null"]], "incident": optionalText,
-                    "silencedBy": names, "inhibitedBy": names, "generatorURL": text,
+                    "silencedBy": names, "inhibitedBy": names, "because": names, "generatorURL": text,
                 ],
                 "required": ["labels", "annotations", "state", "activeAt", "value", "incident"],
             ]

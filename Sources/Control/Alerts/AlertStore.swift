@@ -72,6 +72,26 @@ struct AlertStore: Sendable {
         ).map(alert)
     }
 
+    /// Those of one name that fire, the oldest first, and those that ended since a moment, the newest end first: the
+    /// others are passed over where they lie.
+    func alerts(
+        named name: String, endedSince since: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> (firing: [Alert], ended: [Alert]) {
+        // As it stands in the labels' JSON; whatever else has the same text is sorted out here.
+        let pair = "\"alertname\":\(JSONValue.string(name).text)"
+        let firing = try transaction.rows(
+            """
+            SELECT * FROM alerts WHERE ends_at IS NULL AND replace(labels, \(pair), '') <> labels
+            ORDER BY starts_at, id LIMIT \(Alert.firingMax)
+            """)
+        let ended = try transaction.rows(
+            """
+            SELECT * FROM alerts WHERE ends_at >= \(since) AND replace(labels, \(pair), '') <> labels
+            ORDER BY ends_at DESC, id DESC LIMIT \(limit)
+            """)
+        return (firing.map(alert).filter { $0.name == name }, ended.map(alert).filter { $0.name == name })
+    }
+
     func alerts(ofIncident id: String, limit: Int, in transaction: Transaction) throws -> [Alert] {
         try transaction.rows(
             "SELECT * FROM alerts WHERE incident_id = \(id) ORDER BY starts_at, id LIMIT \(limit)"
@@ -149,8 +169,10 @@ struct AlertStore: Sendable {
             """)
     }
 
-    func release(_ id: Identifier<Alert>, by source: String, in transaction: Transaction) throws {
-        try transaction.run("DELETE FROM alert_claims WHERE alert_id = \(id) AND source = \(source)")
+    /// - Returns: Whether the source said so until now.
+    @discardableResult
+    func release(_ id: Identifier<Alert>, by source: String, in transaction: Transaction) throws -> Bool {
+        try transaction.run("DELETE FROM alert_claims WHERE alert_id = \(id) AND source = \(source)") > 0
     }
 
     func releaseAll(_ id: Identifier<Alert>, in transaction: Transaction) throws {
@@ -159,11 +181,6 @@ struct AlertStore: Sendable {
 
     func isClaimed(_ id: Identifier<Alert>, in transaction: Transaction) throws -> Bool {
         try transaction.first("SELECT 1 AS one FROM alert_claims WHERE alert_id = \(id) LIMIT 1") != nil
-    }
-
-    func isClaimed(_ id: Identifier<Alert>, by source: String, in transaction: Transaction) throws -> Bool {
-        try transaction.first(
-            "SELECT 1 AS one FROM alert_claims WHERE alert_id = \(id) AND source = \(source)") != nil
     }
 
     func isClaimed(

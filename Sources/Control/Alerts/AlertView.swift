@@ -64,6 +64,7 @@ extension AlertView: JSONConvertible {
         object["incident"] = .of(alert?.incidentID)
         object["silencedBy"] = .list(quiet.silencedBy)
         object["inhibitedBy"] = .list(quiet.inhibitedBy)
+        object["because"] = .list(quiet.because)
         object["generatorURL"] = .string(alert?.generatorURL ?? "")
         return .object(object)
     }

@@ -76,8 +76,8 @@ public struct CallStore: Sendable {
     private static func known(_ calls: [Call], in transaction: Transaction) throws -> Set<String> {
         try transaction.addWaiting()
         var known: Set<String> = []
-        for start in stride(from: 0, to: calls.count, by: lookupMax) {
-            let ids = calls[start..<min(start + lookupMax, calls.count)].map(\.id.text)
+        for some in calls.chunks(of: lookupMax) {
+            let ids = some.map(\.id.text)
             let rows = try transaction.rows("SELECT id FROM calls WHERE id IN \(list: ids)")
             known.formUnion(rows.map { $0.text("id") })
         }

@@ -40,6 +40,9 @@ public enum ContainmentAction: String, Sendable, CaseIterable {
         return "Which version still got it right golden sets would say, which Reeve does not run yet: name one by hand."
     }
 
+    /// Whether it takes back what a person did, which Reeve never does without asking.
+    var undoesPerson: Bool { self == .resumeAgent }
+
     /// What it is called on pages.
     public var title: String {
         switch self {

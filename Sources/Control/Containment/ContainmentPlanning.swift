@@ -59,13 +59,45 @@ extension ContainmentService: IncidentFollower {
         try tell("expired", containment, by: .system, in: transaction)
     }
 
-    /// The plan for the mode of failure, once for each set of orders: an alert that joins may bring further subjects.
+    /// What a plan is made of.
+    private enum PlanGround {
+        case mode(FailureMode)
+        /// The typed actions of an alert's runbook.
+        case runbook(Runbook, FailureMode?)
+
+        var mode: FailureMode? {
+            switch self {
+            case .mode(let mode): mode
+            case .runbook(_, let mode): mode
+            }
+        }
+
+        var name: String {
+            switch self {
+            case .mode(let mode): mode.rawValue
+            case .runbook(let runbook, _): runbook.name
+            }
+        }
+    }
+
+    /// What somebody wrote for the alert counts first, then the mode of failure that the alert tells of, then what the
+    /// shipped runbook of an alert without a mode would do.
+    private func ground(for incident: Incident, by alert: Alert?) -> PlanGround? {
+        let mode = alert.flatMap(IncidentGrouping.mode)
+        let runbook = alert.flatMap { runbooks?.library.runbook(ofAlert: Drill.Kind.runbookAlert(of: $0)) }
+        if let runbook, !runbook.actions.isEmpty, !runbook.isShipped || (mode == nil && runbook.mode == nil) {
+            return .runbook(runbook, mode ?? runbook.mode)
+        }
+        return (mode ?? incident.mode).map(PlanGround.mode)
+    }
+
+    /// The plan for the mode of failure, or by the alert's runbook, once for each set of orders: an alert that joins
+    /// may bring further subjects.
     private func proposePlan(for incident: Incident, by alert: Alert?, in transaction: Transaction) throws {
-        guard let mode = alert.flatMap(IncidentGrouping.mode) ?? incident.mode, incident.isOpen else { return }
+        guard incident.isOpen, let ground = ground(for: incident, by: alert) else { return }
         try goOn(incident, in: transaction)
         let about = Self.narrowed(incident, to: alert)
-        let evidence = alert.map { $0.summary.isEmpty ? $0.name : $0.summary } ?? incident.title
-        let plan = try plans.plan(for: mode, about, evidence: evidence, in: transaction)
+        let plan = try plan(by: ground, about, alert, in: transaction)
         guard !plan.orders.isEmpty else {
             throw Problem(.conflict, "\(alert?.name ?? incident.title) names nothing that could be contained.")
         }
@@ -79,13 +111,27 @@ extension ContainmentService: IncidentFollower {
         // on the fleet without a person's yes.
         var (stance, reasons) =
             incident.drill == nil
-            ? try stance(on: plan, mode, about, by: alert, in: transaction)
-            : (min(policy.stance(of: mode, incident.severity), .ask), [])
+            ? try stance(on: plan, ground.mode, about, by: alert, in: transaction)
+            : (min(policy.stance(of: ground.mode, incident.severity, alert: alert?.name), .ask), [])
         if !plan.findings.isEmpty { reasons.append(plan.findings) }
         let containment = try insert(
-            incident, origin: .plan, name: mode.rawValue, mode: mode, orders: plan.orders, key: key, stance: stance,
-            reason: reasons.joined(separator: " "), by: .system, in: transaction)
+            incident, origin: .plan, name: ground.name, mode: ground.mode, orders: plan.orders, key: key,
+            stance: stance, reason: reasons.joined(separator: " "), by: .system, in: transaction)
         if stance == .act { try record("approved", containment, by: .system, in: transaction) }
+    }
+
+    private func plan(
+        by ground: PlanGround, _ incident: Incident, _ alert: Alert?, in transaction: Transaction
+    ) throws -> ContainmentPlan {
+        switch ground {
+        case .mode(let mode):
+            let evidence = alert.map { $0.summary.isEmpty ? $0.name : $0.summary } ?? incident.title
+            return try plans.plan(for: mode, incident, evidence: evidence, in: transaction)
+        case .runbook(let runbook, let mode):
+            var incident = incident
+            incident.mode = mode
+            return try plans.plan(by: runbook, incident, in: transaction)
+        }
     }
 
     /// What is in force is wanted again: its condition came back.
@@ -99,10 +145,10 @@ extension ContainmentService: IncidentFollower {
 
     /// How far a plan goes by itself, and what holds it back.
     private func stance(
-        on plan: ContainmentPlan, _ mode: FailureMode, _ incident: Incident, by alert: Alert?,
+        on plan: ContainmentPlan, _ mode: FailureMode?, _ incident: Incident, by alert: Alert?,
         in transaction: Transaction
     ) throws -> (stance: ContainmentPolicy.Stance, reasons: [String]) {
-        let stance = policy.stance(of: mode, incident.severity)
+        let stance = policy.stance(of: mode, incident.severity, alert: alert?.name)
         guard stance > .suggest else { return (stance, []) }
         let present = plan.orders.filter { $0.action.absence($0, doors) == nil }
         // Whom it reaches is much to ask, and matters only where it acts or where agents have bounds of their own.
@@ -129,6 +175,9 @@ extension ContainmentService: IncidentFollower {
             try alert.map { $0.origin == .external }
             ?? alerts.alerts(ofIncident: incident.id.text, in: transaction).contains { $0.origin == .external }
         if isTold { reasons.append("Another system told of it.") }
+        if present.contains(where: \.action.undoesPerson) {
+            reasons.append("A person paused it: a person takes that back.")
+        }
         if let wide = present.first(where: \.isAboutAll) {
             reasons.append("\(wide.action.title) would be about all that there is, as the incident names nobody.")
         }

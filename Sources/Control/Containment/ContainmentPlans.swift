@@ -27,7 +27,7 @@ struct ContainmentPlans: Sendable {
     let holds: any RunHolds
 
     /// What is shared: who uses it is what an incident is about that names it.
-    private static let sharedKinds = ["provider", "model", "scope", "project", "session", "queue"]
+    static let sharedKinds = ["provider", "model", "scope", "project", "session", "queue"]
 
     /// The steps of a plan; none where the incident names nothing to act on.
     func plan(

@@ -7,6 +7,7 @@ import Telemetry
 ///       containment:
 ///         default: suggest
 ///         modes: {llm-outage: act, budget-runaway: {critical: act, warning: ask}}
+///         alerts: {AgentDown: act}
 ///         actions: {quarantineAgent: ask}
 ///         agents: [{labels: {env: production}, stance: ask}]
 ///         never: [agent:payer, queue:payroll]
@@ -38,6 +39,8 @@ public struct ContainmentPolicy: Sendable, Equatable {
 
     public var fallback = Stance.suggest
     var modes: [FailureMode: [Incident.Severity: Stance]] = [:]
+    /// By the names of alerts; they count before the mode.
+    var alerts: [String: [Incident.Severity: Stance]] = [:]
     /// How far actions go at most, whatever the mode.
     var actions: [ContainmentAction: Stance] = [:]
     /// The same, of what reaches such agents.
@@ -56,6 +59,8 @@ public struct ContainmentPolicy: Sendable, Equatable {
 
     /// Names in `never`.
     public static let neverMax = 1_000
+    /// Names in `alerts`.
+    public static let alertsMax = 1_000
     /// Bounds in `agents`.
     public static let boundsMax = 100
 
@@ -72,9 +77,12 @@ public struct ContainmentPolicy: Sendable, Equatable {
         }
         let fields = Fields(object, limits: limits, path: "alerts/containment")
         try fields.refuseOthers(
-            than: ["default", "modes", "actions", "agents", "never", "limits", "askMinutes", "rampBackSeconds"])
+            than: [
+                "default", "modes", "alerts", "actions", "agents", "never", "limits", "askMinutes", "rampBackSeconds",
+            ])
         fallback = try fields.optionalChoice("default", Stance.self) ?? fallback
         if let modes = try fields.optionalFields("modes") { try read(modes: modes, given["modes"] ?? .null, limits) }
+        if let names = try fields.optionalFields("alerts") { try read(alerts: names, given["alerts"] ?? .null, limits) }
         if let actions = try fields.optionalFields("actions") {
             try actions.refuseOthers(than: ContainmentAction.allCases.map(\.rawValue))
             for action in ContainmentAction.allCases {
@@ -103,19 +111,36 @@ public struct ContainmentPolicy: Sendable, Equatable {
         try fields.refuseOthers(than: FailureMode.allCases.map(\.rawValue))
         for mode in FailureMode.allCases {
             guard let value = given[mode.rawValue] else { continue }
-            var stances: [Incident.Severity: Stance] = [:]
-            if let object = value.object {
-                let severities = Fields(object, limits: limits, path: fields.path(mode.rawValue))
-                try severities.refuseOthers(than: Incident.Severity.allCases.map(\.rawValue))
-                for severity in Incident.Severity.allCases {
-                    stances[severity] = try severities.optionalChoice(severity.rawValue, Stance.self)
-                }
-            } else {
-                let stance = try fields.choice(mode.rawValue, Stance.self)
-                for severity in Incident.Severity.allCases { stances[severity] = stance }
-            }
-            modes[mode] = stances
+            modes[mode] = try Self.stances(fields, mode.rawValue, value, limits)
         }
+    }
+
+    private mutating func read(alerts fields: Fields, _ given: JSONValue, _ limits: Limits) throws {
+        let members = given.object?.members ?? []
+        guard members.count <= Self.alertsMax else {
+            throw Problem.invalid("alerts/containment/alerts", "it has at most \(Self.alertsMax) names")
+        }
+        for member in members {
+            alerts[member.name] = try Self.stances(fields, member.name, member.value, limits)
+        }
+    }
+
+    /// One for all, or one for each severity.
+    private static func stances(
+        _ fields: Fields, _ name: String, _ value: JSONValue, _ limits: Limits
+    ) throws -> [Incident.Severity: Stance] {
+        var stances: [Incident.Severity: Stance] = [:]
+        guard let object = value.object else {
+            let stance = try fields.choice(name, Stance.self)
+            for severity in Incident.Severity.allCases { stances[severity] = stance }
+            return stances
+        }
+        let severities = Fields(object, limits: limits, path: fields.path(name))
+        try severities.refuseOthers(than: Incident.Severity.allCases.map(\.rawValue))
+        for severity in Incident.Severity.allCases {
+            stances[severity] = try severities.optionalChoice(severity.rawValue, Stance.self)
+        }
+        return stances
     }
 
     private static func bound(_ fields: Fields) throws -> AgentBound {
@@ -126,8 +151,11 @@ public struct ContainmentPolicy: Sendable, Equatable {
         return AgentBound(labels: labels, stance: try fields.choice("stance", Stance.self))
     }
 
-    public func stance(of mode: FailureMode, _ severity: Incident.Severity) -> Stance {
-        modes[mode]?[severity] ?? fallback
+    /// - Parameters:
+    ///   - mode: `nil` where only the runbook of an alert says what would be done.
+    ///   - alert: Its name, where one brought the plan about.
+    public func stance(of mode: FailureMode?, _ severity: Incident.Severity, alert: String? = nil) -> Stance {
+        alert.flatMap { alerts[$0]?[severity] } ?? mode.flatMap { modes[$0]?[severity] } ?? fallback
     }
 
     /// How far these orders may go by what they do and whom they reach, and what says so; `nil` where nothing holds

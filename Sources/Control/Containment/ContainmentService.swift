@@ -16,6 +16,8 @@ public struct ContainmentService: Sendable {
     let plans: ContainmentPlans
     let doors: ContainmentDoors
     let policy: ContainmentPolicy
+    /// What would be done about alerts without a mode of failure; `nil` where nobody knows of runbooks.
+    let runbooks: RunbookShelf?
     let alerts: AlertService
     let incidents: IncidentService
     let events: Events
@@ -27,9 +29,10 @@ public struct ContainmentService: Sendable {
     public init(
         agents: AgentService, tasks: TaskService, queues: QueueService, budgets: BudgetService,
         models: any LiveModels, holds: any RunHolds, doors: ContainmentDoors = ContainmentDoors(),
-        policy: ContainmentPolicy = ContainmentPolicy(), alerts: AlertService, incidents: IncidentService,
-        events: Events, audit: AuditService, world: World
+        policy: ContainmentPolicy = ContainmentPolicy(), runbooks: RunbookShelf? = nil, alerts: AlertService,
+        incidents: IncidentService, events: Events, audit: AuditService, world: World
     ) {
+        self.runbooks = runbooks
         hands = ContainmentHands(
             agents: agents, tasks: tasks, queues: queues, budgets: budgets, models: models, policy: policy,
             world: world)
@@ -234,6 +237,16 @@ public struct ContainmentService: Sendable {
         try record("reversal_ordered", containment, by: principal, in: transaction)
         try enter("reversal_ordered", containment, by: principal, in: transaction)
         return containment
+    }
+
+    /// Puts to a person what was only proposed.
+    func ask(_ containment: Containment, in transaction: Transaction) throws {
+        guard containment.state == .proposed else { return }
+        var containment = containment
+        containment.state = .asked
+        containment.expiresAt = world.now + policy.askTime
+        try store.save(containment, in: transaction)
+        try tell("asked", containment, by: .system, in: transaction)
     }
 
     private func check(_ containment: Containment, isIn states: [Containment.State], _ verb: String) throws {

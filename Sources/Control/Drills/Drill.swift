@@ -73,6 +73,25 @@ extension Drill.Kind {
         }
     }
 
+    /// The alert that finds the same in a fleet: what its runbook would do there is done here.
+    var counterpart: String {
+        switch self {
+        case .modelOutage: "ProviderOutage"
+        case .hungAgent: "AgentDown"
+        case .loopingAgent: "ToolStorm"
+        case .badDeliverable: "DeliverablesRejected"
+        case .costSpike: "CostSpike"
+        case .queueBackup: "QueueBackup"
+        case .toolTimeout: "ToolTimeouts"
+        }
+    }
+
+    /// The alert whose runbook counts.
+    static func runbookAlert(of alert: Alert) -> String {
+        guard alert.drill != nil else { return alert.name }
+        return allCases.first { $0.alert == alert.name }?.counterpart ?? alert.name
+    }
+
     /// How fleets fail so; `nil` for what has no containment of its own.
     var mode: FailureMode? {
         switch self {

@@ -2,11 +2,13 @@ import Kernel
 import Telemetry
 
 /// What Reeve may do against the fault of a drill: all that reaches nobody but the drill's own, at once, whatever the
-/// settings say of the fleet. What would reach others waits for a person.
+/// settings say of the fleet. What would reach others waits for a person, as the settings have it. What is done is
+/// planned as it is for the fleet.
 extension DrillService {
     /// One thing that is to be done.
     enum Deed: Sendable {
-        case propose(ContainmentOrder, Incident)
+        /// A person is asked, as it takes back what a person did.
+        case ask(Containment)
         case approve(String)
     }
 
@@ -14,15 +16,11 @@ extension DrillService {
     /// killed in between goes on with it.
     func contain(in transaction: Transaction) throws {
         guard let drill = try store.running(in: transaction), drill.expiresAt > world.now else { return }
-        // What was proposed now may be approved now.
-        for _ in 0..<2 {
-            for deed in try deeds(against: drill, in: transaction) {
-                _ = try transaction.isAllowed {
-                    switch deed {
-                    case .propose(let order, let incident):
-                        _ = try propose(order, against: drill, incident, in: transaction)
-                    case .approve(let id): _ = try containments.approve(id, by: drill.policy, in: transaction)
-                    }
+        for deed in try deeds(against: drill, in: transaction) {
+            _ = try transaction.isAllowed {
+                switch deed {
+                case .ask(let containment): try containments.ask(containment, in: transaction)
+                case .approve(let id): _ = try containments.approve(id, by: drill.policy, in: transaction)
                 }
             }
         }
@@ -36,13 +34,14 @@ extension DrillService {
             acts += planned.count { $0.decidedBy == drill.policy.actor }
             // Whoever took it back has mended the fault.
             guard !planned.contains(where: { $0.state == .reversing || $0.state == .reversed }) else { continue }
-            if planned.isEmpty, let order = try order(against: drill, incident, in: transaction) {
-                deeds.append(.propose(order, incident))
-            }
-            guard !drill.kind.asksPerson else { continue }
             for one in planned where one.state.isOpen && one.origin == .plan {
                 let reach = try containments.hands.reach(of: one.steps.map(\.order), in: transaction)
-                if try owns(drill, reach, in: transaction) { deeds.append(.approve(one.id.text)) }
+                guard try owns(drill, reach, in: transaction) else { continue }
+                guard one.steps.contains(where: \.order.action.undoesPerson) else {
+                    deeds.append(.approve(one.id.text))
+                    continue
+                }
+                if one.state == .proposed { deeds.append(.ask(one)) }
             }
         }
         return acts < Drill.actsMax ? deeds : []
@@ -58,39 +57,6 @@ extension DrillService {
             return try containments.hands.tasks.store.task(id, in: transaction)?.project == drill.project
         }
     }
-
-    /// What is done where the mode of failure has no plan of its own.
-    private func order(
-        against drill: Drill, _ incident: Incident, in transaction: Transaction
-    ) throws -> ContainmentOrder? {
-        switch drill.kind {
-        case .hungAgent, .toolTimeout:
-            let named = incident.subjects(of: "agent").filter { $0.hasPrefix(drill.prefix) }
-            return ContainmentOrder(.pauseAgent, [.agents: named])
-        case .queueBackup:
-            let agents = containments.hands.agents
-            let own = try agents.list(
-                AgentFilter(project: drill.project), page: Page(limit: Drill.listMax), in: transaction)
-            let paused = own.items.map(\.agent).filter(\.isPaused).map(\.name)
-            return ContainmentOrder(.resumeAgent, [.agents: paused])
-        case .modelOutage, .loopingAgent, .badDeliverable, .costSpike: return nil
-        }
-    }
-
-    private func propose(
-        _ order: ContainmentOrder, against drill: Drill, _ incident: Incident, in transaction: Transaction
-    ) throws -> Containment {
-        try containments.insert(
-            incident, origin: .plan, name: drill.kind.rawValue, mode: nil, orders: [order],
-            key: "drill:\(drill.id.text)", stance: drill.kind.asksPerson ? .ask : .suggest,
-            reason: drill.kind.asksPerson ? "A person paused it: a person takes that back." : "", by: .system,
-            in: transaction)
-    }
-}
-
-extension Drill.Kind {
-    /// Whether what helps takes back what a person did, which Reeve never does by itself.
-    var asksPerson: Bool { self == .queueBackup }
 }
 
 extension Drill {

@@ -90,6 +90,8 @@ extension IncidentService {
         let alerts = try links.alerts(of: incident.id, limit: Incident.alertsMax, in: transaction)
         var facts = IncidentFacts(detectedAt: incident.begin, subjects: incident.subjects)
         facts.modes = alerts.compactMap { FailureMode(rawValue: $0.labels["failure_mode"]) }
+        facts.natures = alerts.filter { $0.labels["failure_mode"].isEmpty }
+            .compactMap { FailureKind(rawValue: $0.labels[IncidentGrouping.natureLabel]) }
         facts.firstAlertAt = alerts.map(\.firstAt).min()
         facts.entries = try entries(of: incident.id, in: transaction)
         let agents = Array(incident.subjects(of: "agent").prefix(IncidentSurroundings.agentsMax))
@@ -128,8 +130,10 @@ extension IncidentService {
         var facts = try facts(incident, in: transaction)
         facts.entries = facts.entries.map(sight.seen)
         var assessment = IncidentAssessment.of(facts)
-        // A mode says it too, but as evidence; only a kind that differs from the mode's own is a person's word.
-        if let kind = incident.kind, kind != incident.mode?.kind { assessment.saidBy = kind }
+        // A mode and alerts say it too, but as evidence; only a kind that none of them says is a person's word.
+        if let kind = incident.kind, kind != incident.mode?.kind, !facts.natures.contains(kind) {
+            assessment.saidBy = kind
+        }
         return IncidentAnalysis(
             assessment: assessment, candidates: RootCauseRanking.candidates(facts),
             impact: try impact(incident, in: transaction),

@@ -37,6 +37,9 @@ struct IncidentAssessment: Sendable, Equatable {
         for mode in Set(facts.modes).sorted(by: { $0.rawValue < $1.rawValue }) {
             add(mode.kind, 1, count: 1, "an alert says \(mode.rawValue)")
         }
+        for kind in Set(facts.natures).sorted(by: { $0.rawValue < $1.rawValue }) {
+            add(kind, 1, count: 1, "an alert says \(kind.rawValue)")
+        }
         let opened = Set(facts.entries("model.breaker_opened", "model.outage.began").map(\.target))
         add(.infrastructure, 1, count: opened.count, "breakers opened: \(RootCauseRanking.list(Array(opened)))")
         let provider = facts.failures.filter { providerFailures.contains($0.failure) }

@@ -122,10 +122,7 @@ struct IncidentEntryStore: Sendable {
     func move(
         _ numbers: [Int64], from id: Identifier<Incident>, to other: Identifier<Incident>, in transaction: Transaction
     ) throws {
-        var rest = numbers.sorted()[...]
-        while !rest.isEmpty {
-            let some = Array(rest.prefix(Self.chunk))
-            rest = rest.dropFirst(Self.chunk)
+        for some in numbers.sorted().chunks(of: Self.chunk).map(Array.init) {
             let last = try count(other, in: transaction)
             try transaction.run(
                 """

@@ -8,6 +8,8 @@ struct IncidentFacts: Sendable {
     var subjects: [String]
     /// How its alerts say that it fails.
     var modes: [FailureMode] = []
+    /// As alerts say it that tell of no mode.
+    var natures: [FailureKind] = []
     /// When its first alert began.
     var firstAlertAt: Timestamp?
     /// What happened, the oldest first.

@@ -43,6 +43,14 @@ enum IncidentGrouping {
         FailureMode(rawValue: alert.labels["failure_mode"])
     }
 
+    /// Whose fault it is likely to be, by its mode or as whoever posts it says: it decides who is called.
+    static func kind(of alert: Alert) -> FailureKind? {
+        mode(of: alert)?.kind ?? FailureKind(rawValue: alert.labels[natureLabel])
+    }
+
+    /// `infrastructure` or `behavioural`.
+    static let natureLabel = "nature"
+
     /// What agents and tasks depend on, and what depends on them.
     ///
     /// - Parameters:

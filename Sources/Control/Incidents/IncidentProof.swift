@@ -232,7 +232,8 @@ enum AlertTraffic: String, CaseIterable {
     /// - Parameter time: `offset 60s`, or nothing for now.
     func query(_ names: [String], at time: String) -> String {
         let pattern = names.map(Self.escaped).joined(separator: "|")
-        let any = "\(pattern)".replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+        // Further signs stand around it, within the same quotes.
+        let any = QueryText.quoted(pattern).dropFirst().dropLast()
         let range = "[\(Self.within)] \(time)"
         return switch self {
         case .agent:

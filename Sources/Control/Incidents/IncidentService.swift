@@ -59,8 +59,9 @@ public struct IncidentService: Sendable, AlertFollower {
         }
         var incident = Incident(
             id: Identifier(world), title: Self.title(of: alert), severity: severity,
-            mode: IncidentGrouping.mode(of: alert), groupKey: IncidentGrouping.key(of: alert),
-            subjects: IncidentGrouping.subjects(of: alert), milestones: [.detected: world.now],
+            mode: IncidentGrouping.mode(of: alert), kind: IncidentGrouping.kind(of: alert),
+            groupKey: IncidentGrouping.key(of: alert), subjects: IncidentGrouping.subjects(of: alert),
+            milestones: [.detected: world.now],
             openedBy: Principal.system.actor)
         try insert(&incident, near: near, in: transaction)
         try take(alert, into: incident.id, in: transaction)
@@ -146,6 +147,7 @@ public struct IncidentService: Sendable, AlertFollower {
             incident.mode = mode
             incident.kind = incident.kind ?? mode.kind
         }
+        incident.kind = incident.kind ?? IncidentGrouping.kind(of: alert)
         incident.quietSince = nil
         let isBack = incident.milestones[.mitigated] != nil
         for milestone in [Incident.Milestone.mitigated, .verified] { incident.milestones[milestone] = nil }

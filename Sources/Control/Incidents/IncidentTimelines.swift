@@ -181,9 +181,8 @@ public final class IncidentTimelines: Sendable {
     ) throws -> [String: Set<String>] {
         let all = subjects.sorted()
         var near: [String: Set<String>] = [:]
-        for from in stride(from: 0, to: all.count, by: Self.namesMax) {
-            let some = Array(all[from..<min(from + Self.namesMax, all.count)])
-            for (id, subject) in try service.links.near(ids, to: some, in: transaction) {
+        for some in all.chunks(of: Self.namesMax) {
+            for (id, subject) in try service.links.near(ids, to: Array(some), in: transaction) {
                 near[id, default: []].insert(subject)
             }
         }

@@ -16,10 +16,16 @@ public final class AlertHeart: Sendable {
     private let alerts: AlertService
     private let storage: any Storage
     private let replica: String
+    private let externalURL: @Sendable () -> String
     private let world: World
 
-    public init(alerts: AlertService, storage: any Storage, replica: String, world: World) {
+    /// - Parameter externalURL: Where links to Reeve's pages begin.
+    public init(
+        alerts: AlertService, storage: any Storage, replica: String,
+        externalURL: @escaping @Sendable () -> String = { "" }, world: World
+    ) {
         (self.alerts, self.storage, self.replica, self.world) = (alerts, storage, replica, world)
+        self.externalURL = externalURL
     }
 
     /// Called by what evaluates, at the end of each of its rounds. Until the first nothing is expected.
@@ -44,6 +50,7 @@ public final class AlertHeart: Sendable {
                 "summary": "No alert rule was evaluated for \(Int((now - last).seconds)) s.",
                 "description":
                     "The loop that evaluates rules does not finish a round. Look for its errors in Reeve's log.",
+                "runbook_url": "\(externalURL())/runbooks/\(Self.alertName)",
             ], startsAt: isStill ? last + Self.silence : nil, endsAt: isStill ? nil : now)
         try await storage.write { [alerts] in
             _ = try alerts.take([post], origin: .rule, from: "heart", in: $0)

@@ -56,7 +56,7 @@ public struct AlertPages: Sendable {
             )
         }
         let canOperate = Permission.operate.admits(request.principal.role)
-        let rows = firing.map { AlertRowView($0, standings.standing(of: $0.labels), canOperate: canOperate, now: now) }
+        let rows = firing.map { AlertRowView($0, standings.standing(of: $0), canOperate: canOperate, now: now) }
         let loud = rows.filter { $0.state == "failed" }.enumerated().sorted { left, right in
             (Self.rank(left.element.severity), left.offset) < (Self.rank(right.element.severity), right.offset)
         }.map(\.element)
@@ -212,8 +212,9 @@ struct AlertRowView: PageView {
     }
 
     private static func reason(_ standing: AlertStanding) -> String? {
-        if !standing.silencedBy.isEmpty { return "silenced" }
-        return standing.inhibitedBy.isEmpty ? nil : "inhibited by what causes it"
+        guard let first = standing.because.first else { return nil }
+        let others = standing.because.count - 1
+        return PageText.clipped(first, 200) + (others > 0 ? ", and \(others) more" : "")
     }
 
     /// Only what a browser may go to: the address came from outside.

@@ -94,9 +94,15 @@ public struct AlertInhibition: Sendable {
     public let equal: [String]
     /// Whether only alerts of Reeve's own rules are causes: what somebody posts under their names keeps nobody quiet.
     public let isOwn: Bool
+    /// Whether only what leaned on the cause's provider is kept quiet; see ``ProviderDependents``.
+    public let isByProvider: Bool
 
-    public init(sources: [LabelMatcher], targets: [LabelMatcher], equal: [String], isOwn: Bool = false) {
-        (self.sources, self.targets, self.equal, self.isOwn) = (sources, targets, equal, isOwn)
+    public init(
+        sources: [LabelMatcher], targets: [LabelMatcher], equal: [String], isOwn: Bool = false,
+        isByProvider: Bool = false
+    ) {
+        (self.sources, self.targets, self.equal) = (sources, targets, equal)
+        (self.isOwn, self.isByProvider) = (isOwn, isByProvider)
     }
 
     /// Whether an alert that fires may keep others quiet. One of a drill does not: they would be real.

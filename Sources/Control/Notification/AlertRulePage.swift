@@ -5,8 +5,8 @@ import Telemetry
 /// All about the alerts of one name: the rules that lead to them with their expressions, what fires, and what did.
 /// Where `generatorURL` leads.
 extension AlertPages {
-    /// Of those that ended lately, the ones that are looked at for the name.
-    private static let rulePageEndedMax = 5_000
+    /// Of those of the name that ended lately, the ones that are counted.
+    private static let rulePageEndedMax = 1_000
 
     /// Where the alerts of a name are shown.
     public static func path(ofAlert name: String) -> String { "/alerts/rules/\(PagePath.encoded(name))" }
@@ -14,17 +14,15 @@ extension AlertPages {
     func showRule(_ request: APIRequest) async throws -> APIReply {
         let (name, now) = (request.parameter("name"), shell.world.now)
         let (alerts, notification, pending) = (alerts, notification, pending)
-        let (all, ended, waiting, standings) = try await notification.storage.read { transaction in
-            let firing = try alerts.firing(in: transaction)
+        let (firing, ended, waiting, standings) = try await notification.storage.read { transaction in
+            let (firing, ended) = try alerts.alerts(
+                named: name, endedSince: now - Self.endedSince, limit: Self.rulePageEndedMax, in: transaction)
             return (
-                firing,
-                try alerts.ended(since: now - Self.endedSince, limit: Self.rulePageEndedMax, in: transaction)
-                    .filter { $0.name == name },
-                try pending?.pending(in: transaction).filter { $0.labels["alertname"] == name } ?? [],
-                try notification.standings(of: firing, in: transaction)
+                firing, ended, try pending?.pending(in: transaction).filter { $0.labels["alertname"] == name } ?? [],
+                // What keeps them quiet is among all that fire.
+                try notification.standings(firing, in: transaction)
             )
         }
-        let firing = all.filter { $0.name == name }
         let rules = await rules().entries.flatMap { entry in
             entry.group.rules.filter { $0.alert != nil && $0.name == name }.map { AlertRuleView($0, in: entry) }
         }
@@ -36,7 +34,7 @@ extension AlertPages {
             AlertSectionView(
                 "firing", "Firing",
                 firing.map {
-                    AlertRowView($0, standings.standing(of: $0.labels), canOperate: canOperate, now: now)
+                    AlertRowView($0, standings[$0.id] ?? AlertStanding(), canOperate: canOperate, now: now)
                 }, max: Self.rowsMax),
             AlertSectionView(
                 "pending", "Pending", waiting.map { AlertRowView($0, canOperate: canOperate, now: now) },

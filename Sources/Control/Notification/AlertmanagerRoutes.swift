@@ -77,10 +77,9 @@ public struct AlertmanagerRoutes: Sendable {
         for case .failure(let fault) in read where fault.isOfSize { alerts.meters.count(.size) }
         var lack: Problem?
         // Not in one piece: the store has one writer for all.
-        for start in stride(from: 0, to: posts.count, by: AlertmanagerPost.togetherMax) {
-            let part = Array(posts[start..<min(posts.count, start + AlertmanagerPost.togetherMax)])
+        for part in posts.chunks(of: AlertmanagerPost.togetherMax) {
             let intake = try await exchange.storage.write { [alerts] transaction in
-                try alerts.takeWhatFits(part, origin: .external, from: source, in: transaction)
+                try alerts.takeWhatFits(Array(part), origin: .external, from: source, in: transaction)
             }
             lack = lack ?? intake.problem
         }
@@ -111,7 +110,7 @@ public struct AlertmanagerRoutes: Sendable {
         }
         return firing.compactMap { alert in
             guard AlertmanagerReply.isMatch(alert.labels.pairs, matchers) else { return nil }
-            let standing = standings.standing(of: alert.labels)
+            let standing = standings.standing(of: alert)
             let isShown =
                 (active || standing.isSuppressed) && (silenced || standing.silencedBy.isEmpty)
                 && (inhibited || standing.inhibitedBy.isEmpty)

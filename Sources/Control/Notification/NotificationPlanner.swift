@@ -71,7 +71,7 @@ struct NotificationPlanner: Sendable {
             && own.firing.contains { $0.startsAt + own.route.groupWait <= now }
         guard group.nextAt <= now || isOverdue else { return }
         let isMuted = settings.isMuted(own.route, at: now)
-        let told = isMuted ? [] : own.firing.filter { !standings.standing(of: $0.labels).isSuppressed }
+        let told = isMuted ? [] : own.firing.filter { !standings.standing(of: $0).isSuppressed }
         let ends = isMuted ? [] : ends(of: group, own)
         let firing = Dictionary(told.map { ($0.labels.fingerprint, $0.id.text) }, uniquingKeysWith: { $1 })
         let resolved = Set(ends.map(\.labels.fingerprint))
@@ -111,7 +111,7 @@ struct NotificationPlanner: Sendable {
             guard !firing.contains(fingerprint) else { continue }
             if group.told[fingerprint] == nil {
                 guard alert.updatedAt > group.flushedAt ?? group.createdAt,
-                    !standings.standing(of: alert.labels).isSuppressed
+                    !standings.standing(of: alert).isSuppressed
                 else { continue }
             }
             if let other = latest[fingerprint], other.startsAt > alert.startsAt { continue }
@@ -146,7 +146,7 @@ extension NotificationPlanner {
         let told = firing.filter { alert in
             settings.routes(for: alert).contains {
                 $0.receiver == receiver.name && !settings.isMuted($0, at: now)
-            } && !standings.standing(of: alert.labels).isSuppressed
+            } && !standings.standing(of: alert).isSuppressed
         }
         let firingNow = Set(firing.map(\.labels.fingerprint))
         var ends: [UInt64: Alert] = [:]

@@ -37,6 +37,7 @@ public struct NotificationService: Sendable {
     private let replica: String
     private let onWarning: @Sendable (String) -> Void
     private let looks = NotificationLooks()
+    private let dependence = AlertDependence()
 
     /// - Parameters:
     ///   - externalURL: Where links to Reeve's pages begin.
@@ -68,7 +69,9 @@ public struct NotificationService: Sendable {
     public func standings(of firing: [Alert], in transaction: Transaction) throws -> AlertStandings {
         AlertStandings(
             firing: firing, silences: try silences.store.active(at: world.now, in: transaction),
-            inhibitions: settings.inhibitions)
+            inhibitions: settings.inhibitions,
+            dependents: try dependence.dependents(
+                among: firing, settings.inhibitions, at: world.now, in: transaction))
     }
 
     /// What keeps alerts from being told, by the alert's id; those that nothing does are left out.
@@ -79,7 +82,7 @@ public struct NotificationService: Sendable {
         let standings = try standings(of: firing, in: transaction)
         var found: [Identifier<Alert>: AlertStanding] = [:]
         for alert in alerts where alert.isFiring {
-            let standing = standings.standing(of: alert.labels)
+            let standing = standings.standing(of: alert)
             if standing.isSuppressed { found[alert.id] = standing }
         }
         return found

@@ -138,7 +138,8 @@ public struct NotificationSettings: Sendable {
             (try? LabelMatcher("alertname", .matches, names.joined(separator: "|"))).map { [$0] }
         }
         guard let sources = named(entry.sources), let targets = named(entry.targets) else { return nil }
-        return AlertInhibition(sources: sources, targets: targets, equal: entry.equal, isOwn: true)
+        return AlertInhibition(
+            sources: sources, targets: targets, equal: entry.equal, isOwn: true, isByProvider: entry.isByProvider)
     }
 }
 

@@ -10,7 +10,8 @@ extension NotificationSettings {
         object.append(
             "inhibit_rules",
             .array(
-                inhibitions.map { rule in
+                // Alertmanager's words have none for who leans on whom.
+                inhibitions.filter { !$0.isByProvider }.map { rule in
                     [
                         "source_matchers": Self.list(rule.sources), "target_matchers": Self.list(rule.targets),
                         "equal": .list(rule.equal),

@@ -90,8 +90,7 @@ struct ReceiverVoice: Sendable {
     ) async throws(ReceiverSecret.Missing) -> NotificationOutcome {
         var outcome = NotificationOutcome(.delivered)
         let end = world.now + NotificationService.roundFor
-        for start in stride(from: 0, to: items.count, by: AlertFormats.streamMax) {
-            let part = items[start..<min(items.count, start + AlertFormats.streamMax)]
+        for part in items.chunks(of: AlertFormats.streamMax) {
             outcome = await courier.send(
                 try dressed(AlertFormats.alertmanager(part, url: url, now: world.now), &secrets))
             guard outcome.state == .delivered else { break }

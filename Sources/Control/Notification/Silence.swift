@@ -81,6 +81,8 @@ public struct AlertStanding: Sendable, Equatable {
     public var silencedBy: [String] = []
     /// Fingerprints of alerts.
     public var inhibitedBy: [String] = []
+    /// Each of them in words: by whom or what, and why.
+    public var because: [String] = []
 
     public init() {}
 
@@ -94,11 +96,17 @@ public struct AlertStandings: Sendable {
 
     private let silences: [Silence]
     private let inhibitions: [(rule: AlertInhibition, sources: [String: [Alert]])]
+    private let dependents: [Identifier<Alert>: ProviderDependents]
 
     /// - Parameters:
     ///   - silences: Those that are in force.
-    public init(firing: [Alert], silences: [Silence], inhibitions: [AlertInhibition]) {
+    ///   - dependents: Who leaned on the providers that alerts are about, by the alert's id.
+    public init(
+        firing: [Alert], silences: [Silence], inhibitions: [AlertInhibition],
+        dependents: [Identifier<Alert>: ProviderDependents] = [:]
+    ) {
         self.silences = silences
+        self.dependents = dependents
         self.inhibitions = inhibitions.compactMap { rule in
             let sources = Dictionary(
                 grouping: firing.filter(rule.isCause), by: { Self.key(rule, $0.labels) })
@@ -110,16 +118,35 @@ public struct AlertStandings: Sendable {
         rule.equal.map { labels[$0] }.joined(separator: "\0")
     }
 
-    public func standing(of labels: LabelSet) -> AlertStanding {
+    public func standing(of alert: Alert) -> AlertStanding {
+        let labels = alert.labels
         var standing = AlertStanding()
-        standing.silencedBy = silences.filter { $0.matchers.match(labels) }.map(\.id)
+        for silence in silences where silence.matchers.match(labels) {
+            standing.silencedBy.append(silence.id)
+            standing.because.append(
+                "silenced by \(silence.createdBy)\(silence.comment.isEmpty ? "" : ": \(silence.comment)")")
+        }
         for (rule, sources) in inhibitions where rule.targets.match(labels) {
             let causes = sources[Self.key(rule, labels)] ?? []
             for cause in causes where rule.mutes(labels, by: cause.labels) {
                 guard standing.inhibitedBy.count < Self.inhibitorsMax else { break }
-                if !standing.inhibitedBy.contains(cause.fingerprint) { standing.inhibitedBy.append(cause.fingerprint) }
+                guard !standing.inhibitedBy.contains(cause.fingerprint),
+                    let why = reason(alert, follows: cause, by: rule)
+                else { continue }
+                standing.inhibitedBy.append(cause.fingerprint)
+                standing.because.append(why)
             }
         }
         return standing
+    }
+
+    /// Why a rule has an alert follow from a cause that its labels allow; `nil` where it does not.
+    private func reason(_ alert: Alert, follows cause: Alert, by rule: AlertInhibition) -> String? {
+        let said = cause.summary.isEmpty ? cause.name : "\(cause.name) fires (\(cause.summary))"
+        guard !rule.isByProvider else {
+            return dependents[cause.id]?.reason(alert, follows: cause).map { "\(said), and \($0)" }
+        }
+        let same = rule.equal.filter { !alert.labels[$0].isEmpty }.map { "\($0) \(alert.labels[$0])" }
+        return same.isEmpty ? said : "\(said), with the same \(same.joined(separator: " and "))"
     }
 }

@@ -44,15 +44,16 @@ extension FailureMode {
     }
 }
 
-extension RunbookService {
-    func aim(
-        of runbook: Runbook, _ incident: Incident, in transaction: Transaction
-    ) throws -> RunbookAim {
-        let hands = containments.hands
+extension RunbookAim {
+    /// How far back the work on a queue says who would do it.
+    static let workedWithin = Span.hours(24)
+
+    init(
+        of runbook: Runbook, _ incident: Incident, _ plans: ContainmentPlans, in transaction: Transaction
+    ) throws {
+        let hands = plans.hands
         let mode = runbook.mode ?? incident.mode
-        let plan = try mode.map {
-            try containments.plans.plan(for: $0, incident, evidence: incident.title, in: transaction)
-        }
+        let plan = try mode.map { try plans.plan(for: $0, incident, evidence: incident.title, in: transaction) }
         let orders = plan?.orders ?? []
         func names(_ parameter: ContainmentParameter) -> [String] { orders.flatMap { $0[parameter] } }
         func within(_ kind: String) -> [String] { IncidentFacts.names(of: kind, in: names(.scopes)) }
@@ -71,15 +72,36 @@ extension RunbookService {
             ("agent", agents), ("task", tasks), ("scope", names(.scopes)), ("project", within("project")),
             ("model", names(.models)), ("provider", names(.providers)), ("queue", names(.queues)),
             ("session", names(.sessions)),
+            (Self.paused, try Self.paused(agents, incident.subjects(of: "queue"), hands, in: transaction)),
         ]
         let subjects = kinds.flatMap { kind, names in names.map { "\(kind):\($0)" } }
-        return RunbookAim(
-            subjects: Array(IncidentGrouping.merged([], subjects).prefix(RunbookAim.subjectsMax)),
-            orders: orders.compactMap { order in
-                // By then an earlier step has taken them.
-                guard order.action == .reassign else { return order }
-                return ContainmentOrder(.reassign, order.values.merging([.tasks: tasks]) { $1 })
-            })
+        self.subjects = Array(IncidentGrouping.merged([], subjects).prefix(Self.subjectsMax))
+        self.orders = orders.compactMap { order in
+            // By then an earlier step has taken them.
+            guard order.action == .reassign else { return order }
+            return ContainmentOrder(.reassign, order.values.merging([.tasks: tasks]) { $1 })
+        }
+    }
+
+    /// What stands for those of its agents that are paused: `{{paused}}`. Of a queue they are those who worked for it
+    /// lately, and those of the projects whose tasks wait in it.
+    static let paused = "paused"
+
+    private static func paused(
+        _ agents: [String], _ queues: [String], _ hands: ContainmentHands, in transaction: Transaction
+    ) throws -> [String] {
+        guard !agents.isEmpty || !queues.isEmpty else { return [] }
+        let paused = try hands.agents.paused(in: transaction)
+        guard !paused.isEmpty else { return [] }
+        var meant = Set(agents)
+        if !queues.isEmpty {
+            let store = hands.tasks.store
+            let since = hands.world.now - workedWithin
+            meant.formUnion(try store.workers(ofQueues: queues, since: since, in: transaction))
+            let projects = Set(try store.projects(waitingIn: queues, in: transaction))
+            meant.formUnion(paused.filter { $0.project.map(projects.contains) ?? false }.map(\.name))
+        }
+        return paused.map(\.name).filter(meant.contains)
     }
 
     /// Of the types of tasks that an incident names, the one of each of its agents that began first: what else they
@@ -90,5 +112,22 @@ extension RunbookService {
         let first = Dictionary(grouping: held.filter { types.contains($0.type) }) { $0.owner ?? "" }
             .compactMapValues { $0.min { ($0.startedAt ?? $0.updatedAt) < ($1.startedAt ?? $1.updatedAt) } }
         return first.values.map(\.id.text).sorted()
+    }
+}
+
+extension ContainmentPlans {
+    /// What a runbook's typed actions come to on an incident; those that find nobody to act on are left out.
+    func plan(by runbook: Runbook, _ incident: Incident, in transaction: Transaction) throws -> ContainmentPlan {
+        let aim = try RunbookAim(of: runbook, incident, self, in: transaction)
+        let subjects = RunbookSubjects(incident: incident, aim: aim)
+        var orders: [ContainmentOrder] = []
+        for order in runbook.actions.flatMap(subjects.orders) where !orders.contains(where: { $0.key == order.key }) {
+            if try !hands.aim(order, in: transaction).targets.isEmpty { orders.append(order) }
+        }
+        let about = incident.subjects + aim.subjects
+        let agents = IncidentFacts.names(of: "agent", in: about) + IncidentFacts.names(of: RunbookAim.paused, in: about)
+        var plan = ContainmentPlan(orders: orders, agents: Set(agents))
+        plan.isAboutAllReached = Self.sharedKinds.contains { !incident.subjects(of: $0).isEmpty }
+        return plan
     }
 }

@@ -129,10 +129,12 @@ public struct RunbookLibrary: Sendable {
 
     public func runbook(_ name: String) -> Runbook? { runbooks.first { $0.name == name } }
 
+    func runbook(ofAlert name: String) -> Runbook? { runbooks.first { $0.alerts.contains(name) } }
+
     /// The one for an incident: of the alert that weighs most, or of its mode.
     func runbook(for incident: Incident, alerts: [IncidentAlert]) -> Runbook? {
         for alert in alerts.sorted(by: Self.weighsMore) {
-            if let found = runbooks.first(where: { $0.alerts.contains(alert.name) }) { return found }
+            if let found = runbook(ofAlert: alert.name) { return found }
         }
         return incident.mode.flatMap { runbook($0.rawValue) }
     }

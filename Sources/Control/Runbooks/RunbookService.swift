@@ -91,7 +91,7 @@ public struct RunbookService: Sendable {
         var run = RunbookRun(
             id: Identifier(world), incidentID: incident.id.text, runbook: runbook.name, document: runbook.source,
             state: .running, reason: "", startedBy: principal.actor, approves: approves, startedAt: world.now)
-        run.aim = try aim(of: runbook, incident, in: transaction)
+        run.aim = try RunbookAim(of: runbook, incident, containments.plans, in: transaction)
         let steps: [(RunbookStep.Kind, String)] =
             runbook.diagnosis.map { (.diagnosis, $0.title) } + runbook.actions.map { (.action, $0.action.title) }
             + runbook.verify.map { (.verify, $0.title) } + runbook.checks.map { (.check, $0) }

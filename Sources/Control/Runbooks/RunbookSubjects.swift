@@ -1,3 +1,5 @@
+import Telemetry
+
 /// Puts what an incident is about into the texts of a runbook.
 struct RunbookSubjects: Sendable {
     static let kinds = [
@@ -33,7 +35,8 @@ struct RunbookSubjects: Sendable {
             guard let value else { return nil }
             switch place {
             case .query:
-                filled += value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: " ")
+                // It stands within quotes already.
+                filled += QueryText.quoted(value).dropFirst().dropLast()
             case .path: filled += PagePath.encoded(value)
             }
             rest = rest[close.upperBound...]
@@ -51,6 +54,7 @@ struct RunbookSubjects: Sendable {
                     all("scope") + all("agent").map { "agent:\($0)" } + all("project").map { "project:\($0)" }
                 return all.enumerated().filter { !all[..<$0].contains($1) }.map(\.element)
             }
+            if word == RunbookAim.paused { return IncidentFacts.names(of: word, in: aim.subjects) }
             let isOne = Self.kinds.contains(word)
             let all = all(isOne ? word : String(word.dropLast()))
             return isOne ? Array(all.prefix(1)) : all
@@ -63,11 +67,12 @@ struct RunbookSubjects: Sendable {
         return [ContainmentOrder(action.action, action.parameters.mapValues(names))].compactMap(\.self)
     }
 
-    /// Whether a parameter's text stands for names of the incident, and for which: `{{agents}}`, `{{scopes}}`.
+    /// Whether a parameter's text stands for names of the incident, and for which: `{{agents}}`, `{{scopes}}`,
+    /// `{{paused}}`.
     static func isPlace(_ text: String) -> Bool {
         guard text.hasPrefix("{{"), text.hasSuffix("}}"), places(in: text).count == 1 else { return false }
         let word = text.dropFirst(2).dropLast(2)[...].bare
-        return word == scopes || kinds.contains(word)
+        return word == scopes || word == RunbookAim.paused || kinds.contains(word)
             || (word.hasSuffix("s") && kinds.contains(String(word.dropLast())))
     }
 

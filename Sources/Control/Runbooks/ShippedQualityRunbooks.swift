@@ -176,6 +176,8 @@ extension ShippedRunbooks {
           - title: Calls of ten minutes by agent and status
             query: 'sum by (agent, status) (increase(agent_tool_calls_total{tool="{{tool}}"}[10m]))'
           - {title: Errors of the last hour, logs: "level=error&limit=20"}
+        actions:
+          - {action: pauseAgent, parameters: {agents: "{{agents}}"}}
         verify:
           - title: No call of it runs out of time
             query: >-

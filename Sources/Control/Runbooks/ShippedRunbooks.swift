@@ -70,6 +70,8 @@ enum ShippedRunbooks {
           - {title: What waits, tasks: "queue={{queue}}&status=ready&limit=20"}
           - {title: Agents by what they do, query: "max by (status) (reeve_agents)"}
           - {title: Models and their breakers, api: /api/v1/models}
+        actions:
+          - {action: resumeAgent, parameters: {agents: "{{paused}}"}}
         verify:
           - title: Ten tasks wait at most
             query: 'max by (queue) (agent_queue_depth{queue="{{queue}}",state="unassigned"})'
@@ -386,6 +388,29 @@ enum ShippedRunbooks {
             expect: "> 0"
         checks:
           - Resume the agents once what they were paused for is over
+        """,
+        """
+        name: AlertEvaluationStalled
+        title: Rules are not evaluated
+        alerts: [AlertEvaluationStalled]
+        summary: >-
+          No round of rules came to its end for three minutes, so no rule tells of anything. What others post, and what
+          fires already, is told all the same.
+        diagnosis:
+          - {title: Reeve's own errors, logs: "level=error&limit=30"}
+          - title: Seconds since each group was evaluated
+            query: time() - max by (rule_group) (reeve_rule_group_last_evaluation_timestamp_seconds)
+          - title: Groups that took longest
+            query: topk(10, max by (rule_group) (reeve_rule_group_last_duration_seconds))
+        verify:
+          - title: A group was evaluated within the last three minutes
+            query: time() - max(reeve_rule_group_last_evaluation_timestamp_seconds)
+            expect: "<= 180"
+        verifyWithin: 30m
+        checks:
+          - Look whether the disk has room, and whether the database answers
+          - Look for a rule that asks too much, by how long its group took, and take it out
+          - Start the process again where its loop does not go on
         """,
         """
         name: Watchdog

@@ -50,6 +50,18 @@ extension TaskStore {
         return found.union(try awaited("queue", queues, in: transaction)).sorted()
     }
 
+    /// Projects of the ready tasks of queues; the first ``workedMax`` by name.
+    func projects(waitingIn queues: [String], in transaction: Transaction) throws -> [String] {
+        guard !queues.isEmpty else { return [] }
+        return try transaction.rows(
+            """
+            SELECT DISTINCT project FROM tasks
+            WHERE queue IN \(list: queues) AND state = 'ready' AND project IS NOT NULL
+            ORDER BY project LIMIT \(Self.workedMax)
+            """
+        ).map { $0.text("project") }
+    }
+
     /// Agents that ready tasks wait for which ask for one of these models, by all names that tasks have for them.
     func awaited(models: [String], in transaction: Transaction) throws -> [String] {
         try awaited("model", models, in: transaction)
@@ -136,5 +148,12 @@ extension TaskStore {
         SELECT id FROM tasks_finished WHERE owner = \(agent) AND owner IS NOT NULL AND finished_at >= \(time)
           AND state IN ('failed', 'done') ORDER BY finished_at DESC LIMIT \(limit)
         """
+    }
+}
+
+extension TaskService {
+    /// Agents that work for a queue, as ``TaskStore/workers(ofQueues:since:in:)`` has them.
+    static func workers(ofQueue queue: String, since time: Timestamp, in transaction: Transaction) throws -> [String] {
+        try TaskStore().workers(ofQueues: [queue], since: time, in: transaction)
     }
 }

@@ -88,8 +88,6 @@ struct HungAgentFault: DrillFault {
 
     func provoke(_ fleet: DrillFleet) async throws {}
 
-    func order(_ fleet: DrillFleet) -> JSONValue? { Self.pause(faulty, fleet) }
-
     func mend(_ fleet: DrillFleet) async throws { try await fleet.beat("hung") }
 }
 
@@ -183,10 +181,6 @@ struct QueueBackupFault: DrillFault {
     }
 
     func provoke(_ fleet: DrillFleet) async throws { try await fleet.beat("worker") }
-
-    func order(_ fleet: DrillFleet) -> JSONValue? {
-        ["action": "resumeAgent", "parameters": ["agents": .list(faulty.map(fleet.name))]]
-    }
 
     func mend(_ fleet: DrillFleet) async throws {
         try await fleet.beat("worker")

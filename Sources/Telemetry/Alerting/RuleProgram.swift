@@ -93,23 +93,35 @@ public struct RuleReader {
     }
 
     private mutating func group(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> RuleProgram.Group {
-        let members = try node.members(["name", "interval", "limit", "rules"])
+        let members = try node.members(["name", "interval", "limit", "query_offset", "labels", "rules"])
         let name = try members["name"]?.text() ?? ""
         guard !name.isEmpty else { throw node.fault("Groupname must not be empty") }
         let interval = try members["interval"]?.duration() ?? 0
         if interval != 0, interval < RuleBook.intervalMin, let member = members["interval"] {
             faults.append(member.fault("the interval \"\(try member.text())\" is below 1s, the shortest there is"))
         }
+        if let member = members["query_offset"], try member.duration() != 0 {
+            faults.append(
+                member.fault("only a query_offset of 0s is taken: write `offset` behind the expression's series"))
+        }
+        // What is wrong with them is told once, and not with each rule.
+        let known = faults.count
+        _ = templates(members["labels"], isAlert: true, isLabel: true)
+        let shared = faults.count == known ? members["labels"] : nil
         var rules: [RuleProgram.Rule] = []
         for node in try members["rules"]?.elements() ?? [] {
-            if let rule = noting({ reader throws(MarkedYAML.Fault) in try reader.rule(node) }) { rules.append(rule) }
+            let rule = noting { reader throws(MarkedYAML.Fault) in try reader.rule(node, groupLabels: shared) }
+            if let rule { rules.append(rule) }
         }
         return RuleProgram.Group(
             name: name, interval: interval == 0 ? nil : interval, limit: try members["limit"]?.integer() ?? 0,
             rules: rules)
     }
 
-    private mutating func rule(_ node: MarkedYAML) throws(MarkedYAML.Fault) -> RuleProgram.Rule {
+    /// - Parameter groupLabels: Of all rules of the group, which a rule's own of the same name replace (Prometheus 3).
+    private mutating func rule(
+        _ node: MarkedYAML, groupLabels: MarkedYAML?
+    ) throws(MarkedYAML.Fault) -> RuleProgram.Rule {
         rules += 1
         guard rules <= Self.rulesMax else { throw node.fault("a file has at most \(Self.rulesMax) rules") }
         let members = try node.members([
@@ -128,7 +140,10 @@ public struct RuleReader {
         let query = noting { reader throws(MarkedYAML.Fault) in try Self.query(expression) }
         let isAlert = record.isEmpty
         if !isAlert { try forbidInRecording(members, record) }
-        let labels = templates(members["labels"], isAlert: isAlert, isLabel: true)
+        let own = templates(members["labels"], isAlert: isAlert, isLabel: true)
+        let labels =
+            templates(groupLabels, isAlert: isAlert, isLabel: true)
+            .filter { label in !own.contains { $0.name == label.name } } + own
         let annotations = templates(members["annotations"], isAlert: isAlert, isLabel: false)
         let holdsFor = try members["for"]?.duration() ?? 0
         let keepsFiringFor = try members["keep_firing_for"]?.duration() ?? 0

@@ -48,7 +48,9 @@ public struct AlertmanagerExport: Sendable {
         ]
     }
 
-    private static let inhibitions: [JSONValue] = ShippedInhibitions.entries.map { entry in
+    /// Those that labels decide: an Alertmanager does not know who calls which provider, and would keep the whole fleet
+    /// quiet.
+    private static let inhibitions: [JSONValue] = ShippedInhibitions.entries.filter { !$0.isByProvider }.map { entry in
         var rule = JSONObject()
         rule["source_matchers"] = .array([named(entry.sources)])
         rule["target_matchers"] = .array([named(entry.targets)])

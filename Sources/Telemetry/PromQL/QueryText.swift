@@ -1,6 +1,7 @@
 /// Numbers and texts as Prometheus writes them.
-enum QueryText {
-    static func quoted(_ text: String) -> String {
+public enum QueryText {
+    /// A text within quotes, as a label's value stands in a query.
+    public static func quoted(_ text: String) -> String {
         var output = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

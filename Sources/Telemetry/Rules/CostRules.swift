@@ -15,17 +15,21 @@ enum CostRules {
             ]),
         cases: spikeCases + budgetCases)
 
+    /// By type; agents that have none stand for themselves, or the alert would be about nobody. It has kept its name,
+    /// and so its history.
     private static let daily = RecordingRule(
         name: "agent_type:agent_cost_usd:increase1d",
-        expression: "sum by (agent_type) (increase(agent_cost_usd_total[1d]))")
+        expression: #"sum by (agent_type) (increase(agent_cost_usd_total{agent_type!=""}[1d])) "#
+            + #"or sum by (agent) (increase(agent_cost_usd_total{agent_type=""}[1d]))"#)
 
     /// The average leaves the last day out, or a spike would hide itself; and it needs a history of three days.
     static let costSpike = AlertRule(
         name: "CostSpike", severity: .warning, nature: .behavioural, mode: .budgetRunaway,
         expression: "\(daily.name) > 2 * avg_over_time(\(daily.name)[7d] offset 1d) and \(daily.name) > 5 "
             + "and present_over_time(\(daily.name)[1d] offset 3d)",
-        summary: "Agents of the type {{ $labels.agent_type }} cost more than twice what they usually do",
-        detail: "They cost ${{ $value | humanize }} in the last 24 hours: more than twice the average day of the week "
+        summary: "{{ $labels.agent_type }}{{ $labels.agent }} costs more than twice what is usual",
+        detail: "The agents of the type {{ $labels.agent_type }}, or the agent {{ $labels.agent }} where it has no "
+            + "type, cost ${{ $value | humanize }} in the last 24 hours: more than twice the average day of the week "
             + "before, and more than $5.",
         action: "The page of costs says which agent, task and model it was. A budget holds them to a sum.")
 
@@ -72,12 +76,21 @@ enum CostRules {
 
     private static let cost = #"agent_cost_usd_total{agent="ann",agent_type="writer",model="m"}"#
 
+    private static let untypedCost = #"agent_cost_usd_total{agent="ann",model="m"}"#
+
     /// A day is 24 samples.
     private static let spikeCases: [RuleCase] = [
         RuleCase(
             title: "from 12 dollars a day to 48", alert: "CostSpike", interval: "1h",
             series: [(cost, "0+0.5x120 62+2x24")], at: "145h",
             firing: [.init(labels: [("agent_type", "writer")], shown: ["48"])]),
+        RuleCase(
+            title: "an agent without a type, beside one that spends as ever", alert: "CostSpike", interval: "1h",
+            series: [
+                (untypedCost, "0+0.5x120 62+2x24"),
+                (#"agent_cost_usd_total{agent="cyd",model="m"}"#, "0+0.5x144"),
+                (#"agent_cost_usd_total{agent="dan",agent_type="writer",model="m"}"#, "0+0.5x144"),
+            ], at: "145h", firing: [.init(labels: [("agent", "ann")], shown: ["48"])]),
         RuleCase(
             title: "from 2 cents a day to 48 cents", alert: "CostSpike", interval: "1h",
             series: [(cost, "0+0.001x120 0.14+0.02x24")], at: "144h"),

@@ -17,7 +17,7 @@ enum ModelRules {
                         + [.recording(usualErrors), .alert(errorRateSpike)]),
                 RuleGroup(
                     name: "reeve.models.providers",
-                    rules: [.alert(providerOutage)]
+                    rules: [.recording(lanes), .alert(providerOutage)]
                         + providerGuard.rules(
                             part: byProvider(#"increase(reeve_model_attempts_total{result=~"silent|stalled"}[5m])"#),
                             whole: byProvider("increase(reeve_model_attempts_total[5m])"))
@@ -70,16 +70,26 @@ enum ModelRules {
             + "deployed last.")
 
     /// A breaker that lets a call through to see, and opens again, was never closed. One that opens for less than a
-    /// minute is seen for two.
+    /// minute is seen for two. Of several replicas the one that sees it open counts: another that nobody asks goes on
+    /// to think that all is well.
+    private static let lanes = RecordingRule(
+        name: "model_target:reeve_model_breaker_state:max1m",
+        expression: "max by (model, target) (max_over_time(reeve_model_breaker_state[1m]))")
+
+    /// A breaker is closed before it was ever tried, so a closed one that nobody asked proves nothing.
+    private static let tried =
+        "\(lanes.name) > 0 or (\(lanes.name) "
+        + "and on (target) sum by (target) (increase(reeve_model_attempts_total[10m])) > 0 "
+        + "and on (model) sum by (model) (increase(reeve_model_calls_total[10m])) > 0)"
+
     static let providerOutage = AlertRule(
         name: "ProviderOutage", severity: .critical, nature: .infrastructure, mode: .llmOutage,
-        expression: #"min by (provider) (label_replace(max_over_time(reeve_model_breaker_state[1m]), "#
+        expression: "min by (provider) (label_replace(\(tried), "
             + #""provider", "$1", "target", "([^/]+)/.*")) == 2"#,
         holdsFor: "2m",
         summary: "Provider {{ $labels.provider }} is out",
-        detail: "The breakers of all its targets are open. Calls go to other targets where a model has some; "
-            + "tasks that "
-            + "ask for a model without any wait and spend no attempts.",
+        detail: "The breakers of all its targets that were asked are open. Calls go to other targets where a model "
+            + "has some; tasks that ask for a model without any wait and spend no attempts.",
         action: "Look at the provider's own status page. Add a target of another provider if this lasts.")
 
     private static let usualTimeouts = RecordingRule(
@@ -143,8 +153,13 @@ extension ModelRules {
             ], at: "120m"),
     ]
 
-    private static func breaker(_ target: String) -> String {
-        "reeve_model_breaker_state{model=\"m\",target=\"\(target)\"}"
+    private static func breaker(_ target: String, at replica: String? = nil) -> String {
+        let instance = replica.map { ",instance=\"\($0)\"" } ?? ""
+        return "reeve_model_breaker_state{model=\"m\",target=\"\(target)\"\(instance)}"
+    }
+
+    private static func answered(_ target: String) -> String {
+        "reeve_model_attempts_total{target=\"\(target)\",result=\"ok\"}"
     }
 
     private static let outageCases: [RuleCase] = [
@@ -157,6 +172,24 @@ extension ModelRules {
             title: "it is tried now and then, and is still out", alert: "ProviderOutage", interval: "30s",
             series: [(breaker("main/large"), "2 2 1 2 2 1 2 2 1 2 2")], at: "3m",
             firing: [.init(labels: [("provider", "main")])]),
+        RuleCase(
+            title: "another replica, which nobody asks, has it closed", alert: "ProviderOutage",
+            series: [(breaker("main/large", at: "a"), "2x5"), (breaker("main/large", at: "b"), "0x5")], at: "3m",
+            firing: [.init(labels: [("provider", "main")])]),
+        RuleCase(
+            title: "of its two targets one is out, and nobody asks the other", alert: "ProviderOutage",
+            series: [
+                (breaker("main/large"), "0x10 2x5"), (breaker("main/small"), "0x15"),
+                (answered("main/large"), "0+1x10 10x5"), (answered("main/small"), "5x15"),
+                (calls(#"agent="ann",model="m""#, "done"), "0+1x15"),
+            ], at: "14m", firing: [.init(labels: [("provider", "main")])]),
+        RuleCase(
+            title: "of its two targets one is out, and the other answers", alert: "ProviderOutage",
+            series: [
+                (breaker("main/large"), "0x10 2x5"), (breaker("main/small"), "0x15"),
+                (answered("main/large"), "0+1x10 10x5"), (answered("main/small"), "0+1x15"),
+                (calls(#"agent="ann",model="m""#, "done"), "0+1x15"),
+            ], at: "14m"),
         RuleCase(
             title: "its only target is out for a moment", alert: "ProviderOutage",
             series: [(breaker("backup/large"), "0 0 0 2 0x9")], at: "4m"),
