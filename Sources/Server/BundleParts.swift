@@ -1,5 +1,5 @@
 import Control
-import Gateway
+import Kernel
 
 extension SecretShapes {
     /// The shapes that the gateway takes out of texts.

@@ -32,7 +32,7 @@ struct IncidentNatureTests {
                 let incident = try await Self.fire("A\(number)", row.0 + [("agent", "a\(number)")], on: bench)
                 #expect(incident.kind == row.1, "\(row.0)")
                 let assessment = try await bench.storage.read { [incidents = bench.incidents] in
-                    try incidents.analysis(incident, in: $0).assessment
+                    try incidents.analysis(incident, .whole, in: $0).assessment
                 }
                 #expect(assessment.saidBy == nil && assessment.kind == row.1, "\(row.0)")
             }

@@ -15,7 +15,7 @@ extension CallStore {
 
     /// Agents, or models, with a call among the newest of a time that a provider was asked for last.
     ///
-    /// Steps from name to name in the index, as ``callers(_:since:depth:limit:)`` does: whoever floods hides nobody.
+    /// Steps from name to name in the index: whoever floods hides nobody.
     static func leaning(
         _ kind: Leaning, on provider: String, _ times: Range<Timestamp>, depth: Int, limit: Int
     ) -> SQLText {
@@ -40,13 +40,16 @@ extension CallStore {
 }
 
 extension CallService {
-    /// Agents, or models, that leaned on a provider within a time: one of the newest ``callerDepth`` calls of each went
+    /// Calls of each agent, and of each model, that are looked at: the newest.
+    static let leaningDepth = 1_000
+
+    /// Agents, or models, that leaned on a provider within a time: one of the newest ``leaningDepth`` calls of each went
     /// there.
     static func leaning(
         _ kind: CallStore.Leaning, on provider: String, _ times: Range<Timestamp>, in transaction: Transaction
     ) throws -> Set<String> {
         let rows = try transaction.rows(
-            CallStore.leaning(kind, on: provider, times, depth: callerDepth, limit: callersMax))
+            CallStore.leaning(kind, on: provider, times, depth: leaningDepth, limit: callersMax))
         return Set(rows.map { $0.text("name") })
     }
 }
