@@ -636,6 +636,40 @@ CREATE INDEX containment_late_plans_due ON containment_late_plans (due_at);
 
 -- 0112_lanes_model
 CREATE INDEX lanes_model ON lanes (model, agent) WHERE model <> '';
+
+-- 0114_file_change_origins
+ALTER TABLE file_change_parts ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE file_change_parts ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
+UPDATE file_change_parts SET seen_at = changed_at;
+DELETE FROM file_change_parts WHERE part IN ('provider', 'receiver', 'oncall');
+CREATE TABLE file_change_key (
+  id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT;
+
+-- 0120_secrets
+CREATE TABLE secrets (
+  path TEXT NOT NULL PRIMARY KEY,
+  scope TEXT NOT NULL CHECK (scope IN ('user', 'org', 'project', 'platform')), owner TEXT,
+  version INTEGER NOT NULL CHECK (version >= 0), versions_max INTEGER NOT NULL,
+  is_cas_required INTEGER NOT NULL CHECK (is_cas_required IN (0, 1)), custom TEXT NOT NULL,
+  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, written_at INTEGER,
+  CHECK ((owner IS NOT NULL) = (scope IN ('user', 'project')))) STRICT;
+CREATE TABLE secret_versions (
+  path TEXT NOT NULL, version INTEGER NOT NULL CHECK (version > 0), sealed BLOB,
+  master_version INTEGER NOT NULL, created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+  deleted_at INTEGER, is_destroyed INTEGER NOT NULL CHECK (is_destroyed IN (0, 1)),
+  PRIMARY KEY (path, version), CHECK ((sealed IS NULL) = (is_destroyed = 1))) STRICT;
+CREATE INDEX secret_versions_created ON secret_versions (created_at);
+CREATE INDEX secret_versions_master ON secret_versions (master_version);
+CREATE TABLE secret_grants (
+  path TEXT NOT NULL, agent TEXT NOT NULL, granted_at INTEGER NOT NULL, granted_by TEXT NOT NULL,
+  PRIMARY KEY (path, agent)) STRICT;
+CREATE INDEX secret_grants_agent ON secret_grants (agent);
+CREATE TABLE secret_uses (
+  path TEXT NOT NULL, actor TEXT NOT NULL, agent TEXT, version INTEGER NOT NULL,
+  used_at INTEGER NOT NULL, PRIMARY KEY (path, actor)) STRICT;
+CREATE TABLE secret_master_keys (
+  version INTEGER NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, seen_at INTEGER NOT NULL) STRICT;
+
 -- 0125_bundles
 CREATE TABLE bundle_versions (
   agent TEXT NOT NULL, version TEXT NOT NULL, number INTEGER NOT NULL, parent TEXT,
@@ -662,30 +696,7 @@ ALTER TABLE agents ADD COLUMN config_revision INTEGER NOT NULL DEFAULT 0;
 
 -- 0128_task_attempts_bundle
 ALTER TABLE task_attempts ADD COLUMN bundle TEXT;
--- 0120_secrets
-CREATE TABLE secrets (
-  path TEXT NOT NULL PRIMARY KEY,
-  scope TEXT NOT NULL CHECK (scope IN ('user', 'org', 'project', 'platform')), owner TEXT,
-  version INTEGER NOT NULL CHECK (version >= 0), versions_max INTEGER NOT NULL,
-  is_cas_required INTEGER NOT NULL CHECK (is_cas_required IN (0, 1)), custom TEXT NOT NULL,
-  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, written_at INTEGER,
-  CHECK ((owner IS NOT NULL) = (scope IN ('user', 'project')))) STRICT;
-CREATE TABLE secret_versions (
-  path TEXT NOT NULL, version INTEGER NOT NULL CHECK (version > 0), sealed BLOB,
-  master_version INTEGER NOT NULL, created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
-  deleted_at INTEGER, is_destroyed INTEGER NOT NULL CHECK (is_destroyed IN (0, 1)),
-  PRIMARY KEY (path, version), CHECK ((sealed IS NULL) = (is_destroyed = 1))) STRICT;
-CREATE INDEX secret_versions_created ON secret_versions (created_at);
-CREATE INDEX secret_versions_master ON secret_versions (master_version);
-CREATE TABLE secret_grants (
-  path TEXT NOT NULL, agent TEXT NOT NULL, granted_at INTEGER NOT NULL, granted_by TEXT NOT NULL,
-  PRIMARY KEY (path, agent)) STRICT;
-CREATE INDEX secret_grants_agent ON secret_grants (agent);
-CREATE TABLE secret_uses (
-  path TEXT NOT NULL, actor TEXT NOT NULL, agent TEXT, version INTEGER NOT NULL,
-  used_at INTEGER NOT NULL, PRIMARY KEY (path, actor)) STRICT;
-CREATE TABLE secret_master_keys (
-  version INTEGER NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, seen_at INTEGER NOT NULL) STRICT;
+
 -- 0130_flags
 CREATE TABLE flags (
   key TEXT NOT NULL PRIMARY KEY, definition TEXT NOT NULL, shares TEXT NOT NULL,
@@ -707,10 +718,3 @@ CREATE TABLE flag_pins (
   used_at INTEGER NOT NULL, PRIMARY KEY (session_id, flag)) STRICT;
 CREATE INDEX flag_pins_used ON flag_pins (used_at);
 CREATE INDEX flag_pins_flag ON flag_pins (flag, variant);
--- 0114_file_change_origins
-ALTER TABLE file_change_parts ADD COLUMN origin TEXT NOT NULL DEFAULT '';
-ALTER TABLE file_change_parts ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
-UPDATE file_change_parts SET seen_at = changed_at;
-DELETE FROM file_change_parts WHERE part IN ('provider', 'receiver', 'oncall');
-CREATE TABLE file_change_key (
-  id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT;
