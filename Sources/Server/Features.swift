@@ -87,11 +87,8 @@ public struct Features: Sendable {
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         exchange = Exchange(storage: storage, world: world)
         vault = StoredBudgetVault(storage: storage, events: events)
-        secrets = SecretService(
-            sealing: sealing, watch: SecretWatch(entropy: world.entropy), events: events, audit: audit,
-            storage: storage, world: world)
+        (secrets, flags) = Self.kept(sealing, (events, audit), storage, world)
         access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
-        flags = FlagService(storage: storage, events: events, audit: audit, world: world)
         let (book, rounds) = (BudgetBook(journal: journal), journal?.records ?? RecordRounds())
         agents = AgentService(
             world: world, events: events, audit: audit, workload: taskStore,
@@ -140,6 +137,16 @@ public struct Features: Sendable {
         eventRoutes = EventRoutes(
             events: events, tasks: taskStore, storage: storage, access: access, world: world,
             limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
+    }
+
+    /// What people set while Reeve runs, and Reeve keeps: secrets and flags.
+    private static func kept(
+        _ sealing: SecretSealing, _ log: (events: Events, audit: AuditService), _ storage: any Storage, _ world: World
+    ) -> (SecretService, FlagService) {
+        let secrets = SecretService(
+            sealing: sealing, watch: SecretWatch(entropy: world.entropy), events: log.events, audit: log.audit,
+            storage: storage, world: world)
+        return (secrets, FlagService(storage: storage, events: log.events, audit: log.audit, world: world))
     }
 
     /// Whether the spans of model calls tell what was said.

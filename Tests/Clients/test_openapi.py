@@ -69,6 +69,12 @@ ensure_resource_availability.enabled = false
 [[operations]]
 include-path = "/api/events/ingest"
 checks.negative_data_rejection.enabled = false
+
+# Vault answers 403 where there is no token, and has the method LIST, which OpenAPI cannot describe.
+[[operations]]
+include-path-regex = "^/v1/(secret|auth|sys)/"
+checks.missing_required_header.enabled = false
+checks.allow_header_conformance.enabled = false
 """
 HOOKS = """
 import ast

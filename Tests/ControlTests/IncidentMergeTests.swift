@@ -88,7 +88,8 @@ struct IncidentMergeTests {
     @Test("all that belongs to the one is the other's, and what contains it stays", arguments: TestEngine.available)
     func merges(_ engine: TestEngine) async throws {
         try await Self.on(engine) { bench in
-            let (first, second) = (try await bench.fire("AgentDown", "a"), try await bench.fire("AgentDown", "b"))
+            // What its runbook would do needs a task, which is not named: nothing is planned.
+            let (first, second) = (try await bench.fire("TaskStuck", "a"), try await bench.fire("TaskStuck", "b"))
             let pause = try await bench.base.propose(.pauseAgent, [.agents: ["b"]], for: second)
             try await bench.base.act()
             let run = try await bench.run(on: second)
@@ -115,11 +116,11 @@ struct IncidentMergeTests {
             // The incident of the containment is over, and its alerts are not: it stays in force.
             try await bench.base.loop.rampBack()
             #expect(try await bench.base.agent("b").isPaused)
-            try await bench.end("AgentDown", "a")
+            try await bench.end("TaskStuck", "a")
             bench.base.time.advance(by: .hours(1))
             try await bench.base.loop.rampBack()
             #expect(try await bench.base.containment(pause.id).overAt == nil)
-            try await bench.end("AgentDown", "b")
+            try await bench.end("TaskStuck", "b")
             #expect(try await bench.read { try $0.known(first, in: $1).state } == .mitigated)
             // What is told of it late is told where it went.
             try await bench.base.storage.write { [incidents = bench.incidents] in
@@ -135,7 +136,7 @@ struct IncidentMergeTests {
     func plans(_ engine: TestEngine) async throws {
         try await Self.on(engine) { bench in
             let second = try await bench.fire("ToolStorm", "b", mode: .infiniteLoop)
-            let first = try await bench.fire("AgentDown", "a")
+            let first = try await bench.fire("Unwell", "a")
             try await bench.base.act()
             let plan = try #require(try await bench.base.containments(second).first)
             #expect(try await bench.base.containment(plan.id).state == .acted)
@@ -148,7 +149,7 @@ struct IncidentMergeTests {
             #expect(try await bench.fire("ToolStorm", "b", mode: .infiniteLoop) == first)
             #expect(try await bench.base.containments(first).map(\.id) == [plan.id])
             try await bench.end("ToolStorm", "b", mode: .infiniteLoop)
-            try await bench.end("AgentDown", "a")
+            try await bench.end("Unwell", "a")
             bench.base.time.advance(by: .hours(2))
             try await bench.base.loop.rampBack()
             try await bench.base.act()
@@ -159,7 +160,7 @@ struct IncidentMergeTests {
     @Test("a part that is split off takes along what is about it alone", arguments: TestEngine.available)
     func splits(_ engine: TestEngine) async throws {
         try await Self.on(engine) { bench in
-            let (first, second) = (try await bench.fire("AgentDown", "a"), try await bench.fire("TaskStuck", "b"))
+            let (first, second) = (try await bench.fire("Unwell", "a"), try await bench.fire("TaskStuck", "b"))
             _ = try await bench.merge(second, into: first)
             let mine = try await bench.base.propose(.pauseAgent, [.agents: ["a"]], for: first)
             let theirs = try await bench.base.propose(.pauseAgent, [.agents: ["b"]], for: first)

@@ -148,6 +148,10 @@ struct RunbookVerificationTests {
             ill: [(#"agent_tool_calls_total{agent="ann",tool="search",status="timeout"}"#, "0+1x40")],
             well: [(#"agent_tool_calls_total{agent="ann",tool="search",status="timeout"}"#, "9x40")]),
         Row(
+            names: ["AlertEvaluationStalled"],
+            ill: [(#"reeve_rule_group_last_evaluation_timestamp_seconds{rule_group="own"}"#, "0x40")],
+            well: [(#"reeve_rule_group_last_evaluation_timestamp_seconds{rule_group="own"}"#, "0+60x40")]),
+        Row(
             names: ["PostmortemOverdue"], ill: [("reeve_incident_postmortems_overdue", "1x5")],
             well: [("reeve_incident_postmortems_overdue", "0x5")]),
     ]

@@ -83,7 +83,7 @@ struct SecretRotationTests {
     }
 
     @Test(
-        "the old value stays while something that began with it runs, or was used within the overlap, or a deployment runs"
+        "the old value stays while something runs with it, or used it within the overlap, or is deployed"
     )
     func draining() throws {
         var rotation = try Self.rotation(.draining)

@@ -5,7 +5,8 @@ import Testing
 
 /// A release that goes out to 5 % for half an hour, 25 % for two hours and half for four, and what becomes of it.
 ///
-/// Sessions come by chance, are given to an arm by chance, and end an hour later on average; 5 % of the old version's fail.
+/// Sessions come by chance, are given to an arm by chance, and end an hour later on average; 5 % of the old version's
+/// fail.
 struct RollOutLadder {
     static let steps: [(share: Double, minutes: Double)] = [(0.05, 30), (0.25, 120), (0.5, 240)]
     static let baseline = 0.05

@@ -43,8 +43,8 @@ extension CallService {
     /// Calls of each agent, and of each model, that are looked at: the newest.
     static let leaningDepth = 1_000
 
-    /// Agents, or models, that leaned on a provider within a time: one of the newest ``leaningDepth`` calls of each went
-    /// there.
+    /// Agents, or models, that leaned on a provider within a time: one of the newest ``leaningDepth`` calls of each
+    /// went there.
     static func leaning(
         _ kind: CallStore.Leaning, on provider: String, _ times: Range<Timestamp>, in transaction: Transaction
     ) throws -> Set<String> {

@@ -1,7 +1,7 @@
 import Kernel
 
-/// The change of a secret's value without anyone noticing: for a while both are good, and the old one goes only when nobody
-/// uses it any more.
+/// The change of a secret's value without anyone noticing: for a while both are good, and the old one goes only when
+/// nobody uses it any more.
 ///
 /// ```
 /// staged ─ verify ─► verified ─ issue ─► overlap ─ 24 h ─► draining ─ unused ─► retired
