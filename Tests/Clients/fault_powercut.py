@@ -57,7 +57,8 @@ class Disk:
                 shutil.copyfile(content, target / name)
             else:
                 (target / name).touch()
-            (target / name).chmod(0o600)
+            # The mode is not recorded; the master key is refused with any other.
+            (target / name).chmod(0o400 if name == "master.key" else 0o600)
 
     def syncs(self):
         """How often each kind of file was synced, by its ending or its folder."""
