@@ -355,7 +355,7 @@ struct DrillServiceTests {
                 try await bench.containments(bench.base.fire(name, labels, mode: .infiniteLoop))
             }
             // The settings let nothing of a drill act: its own policy does, a moment later.
-            #expect(try await fire("DrillLoopingAgent", Self.labels(drill, agent: agent)).map(\.state) == [.asked])
+            #expect(try await fire("DrillLoopingAgent", Self.labels(drill, agent: agent)).map(\.state) == [.proposed])
             try await bench.sweep()
             try await bench.base.act()
             #expect(try await bench.base.agent(agent).isPaused)

@@ -107,12 +107,11 @@ extension ContainmentService: IncidentFollower {
         guard !earlier.contains(where: { $0.state == .refused }) else { return }
         let key = try freshKey(name, incident, in: transaction)
         guard try store.containment(key: key, of: incident.id.text, in: transaction) == nil else { return }
-        // A drill has a policy and an allowance of its own: it takes nothing from the fleet's, and nothing of it acts
-        // on the fleet without a person's yes.
+        // A drill has a policy and an allowance of its own, which decides what acts and what asks: it takes nothing
+        // from the fleet's, and nothing of it acts on the fleet without a person's yes.
         var (stance, reasons) =
             incident.drill == nil
-            ? try stance(on: plan, ground.mode, about, by: alert, in: transaction)
-            : (min(policy.stance(of: ground.mode, incident.severity, alert: alert?.name), .ask), [])
+            ? try stance(on: plan, ground.mode, about, by: alert, in: transaction) : (.suggest, [])
         if !plan.findings.isEmpty { reasons.append(plan.findings) }
         let containment = try insert(
             incident, origin: .plan, name: ground.name, mode: ground.mode, orders: plan.orders, key: key,

@@ -36,7 +36,11 @@ extension DrillService {
             guard !planned.contains(where: { $0.state == .reversing || $0.state == .reversed }) else { continue }
             for one in planned where one.state.isOpen && one.origin == .plan {
                 let reach = try containments.hands.reach(of: one.steps.map(\.order), in: transaction)
-                guard try owns(drill, reach, in: transaction) else { continue }
+                guard try owns(drill, reach, in: transaction) else {
+                    let stance = containments.policy.stance(of: one.mode, incident.severity, alert: nil)
+                    if stance > .suggest, one.state == .proposed { deeds.append(.ask(one)) }
+                    continue
+                }
                 guard one.steps.contains(where: \.order.action.undoesPerson) else {
                     deeds.append(.approve(one.id.text))
                     continue
