@@ -59,7 +59,7 @@ public struct App: Sendable {
             host: settings.http.host, port: settings.http.port,
             responder: Responder(
                 admission: admission, limits: settings.limits, gateway: features.gateway,
-                meters: features.requests, world: world, logger: logger),
+                meters: features.requests, watch: features.secrets.watch, world: world, logger: logger),
             connections: features.connections
         ) { [address = features.alerting.address] port in
             address.listens(on: port)
@@ -100,9 +100,14 @@ private func sealing(
 
 /// Makes a Reeve: takes the data directory, opens and migrates the store, makes every feature, sees to the admin key.
 ///
-/// - Parameter relay: What Reeve itself logs, on its way to all other logs.
+/// - Parameters:
+///   - relay: What Reeve itself logs, on its way to all other logs.
+///   - watch: Whose values must not turn up anywhere.
 /// - Throws: ``Problem``, in words for whoever starts it.
-public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay? = nil) async throws -> App {
+public func buildApp(
+    _ settings: Settings, world: World = .live, relay: LogRelay? = nil, watch: SecretWatch? = nil
+) async throws -> App {
+    let watch = watch ?? SecretWatch(entropy: world.entropy)
     let catalogue = try ModelGateway.settings(settings.catalogue)
     let plan = try AlertPlan(settings)
     let kafkaAddress = try settings.telemetry.kafka.map(KafkaAddress.init)
@@ -126,7 +131,7 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
         let spans = try TelemetryIngest(
             folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
             diskQuota: settings.telemetry.diskQuota, world: world,
-            clickHouse: clickHouse.map { ($0, HTTPClickHouse()) }, kafka: kafka,
+            clickHouse: clickHouse.map { ($0, HTTPClickHouse()) }, kafka: kafka, watch: watch,
             onWarning: { telemetryLogger.warning("\($0)") }, onNotice: { telemetryLogger.notice("\($0)") })
         let metrics = MetricIngest(
             store: try SeriesStore(
@@ -141,7 +146,7 @@ public func buildApp(_ settings: Settings, world: World = .live, relay: LogRelay
             journal: try HoldJournal(
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans,
-            metrics: metrics, plan: plan, sealing: sealing)
+            metrics: metrics, plan: plan, sealing: sealing, watch: watch)
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.goOn()
         let logger = Logger(label: "reeve.gateway")

@@ -77,17 +77,19 @@ public struct Features: Sendable {
     ///   - metrics: What takes metrics in.
     ///   - plan: What the settings say of alerts and of what is done about them.
     ///   - sealing: What secrets are sealed with.
+    ///   - watch: Whose values must not turn up anywhere.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
         world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil,
-        metrics: MetricIngest? = nil, plan: AlertPlan = AlertPlan(), sealing: SecretSealing = .absent
+        metrics: MetricIngest? = nil, plan: AlertPlan = AlertPlan(), sealing: SecretSealing = .absent,
+        watch: SecretWatch = SecretWatch(entropy: SystemEntropy())
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
-        (self.metrics, events, audit) = (metrics, Events(world: world), AuditService(world: world))
+        (self.metrics, events, audit) = (metrics, Events(world: world, watch: watch), AuditService(world: world))
         ownSpans = settings.telemetry.ownSpans ? spans.map { OwnSpans(intake: $0, bindings: $0.bindings) } : nil
         exchange = Exchange(storage: storage, world: world)
         vault = StoredBudgetVault(storage: storage, events: events)
-        (secrets, flags) = Self.kept(sealing, (events, audit), storage, world)
+        (secrets, flags) = Self.kept(sealing, watch, (events, audit), storage, world)
         access = AccessService(storage: storage, audit: audit, events: events, world: world, limits: settings.limits)
         let (book, rounds) = (BudgetBook(journal: journal), journal?.records ?? RecordRounds())
         agents = AgentService(
@@ -106,9 +108,7 @@ public struct Features: Sendable {
         let fleet = FleetMeters(tasks: tasks, events: events, storage: storage, world: world)
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
-        budgetClerk = BudgetClerk(
-            book: book, vault: vault, replicaID: replicaID, world: world, onReplay: GatewayLedger.riders,
-            onWarning: { Logger(label: "reeve.budgets").warning("\($0)") })
+        budgetClerk = Self.clerk(book, vault, replicaID, world)
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
             projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
@@ -131,7 +131,7 @@ public struct Features: Sendable {
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, budgets: budgets, meters: fleet, events: events,
             storage: storage, world: world)
-        (bundles, configValues) = Self.bundles(agents, catalogue, blobs, (events, audit), world)
+        (bundles, configValues) = Self.bundles(agents, flags, catalogue, blobs, (events, audit), world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
         batchRunner = Self.batchRunner(batches, gateway, access, storage, blobs, world)
         eventRoutes = EventRoutes(
@@ -139,13 +139,21 @@ public struct Features: Sendable {
             limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
     }
 
+    private static func clerk(
+        _ book: BudgetBook, _ vault: StoredBudgetVault, _ replicaID: String, _ world: World
+    ) -> BudgetClerk {
+        BudgetClerk(
+            book: book, vault: vault, replicaID: replicaID, world: world, onReplay: GatewayLedger.riders,
+            onWarning: { Logger(label: "reeve.budgets").warning("\($0)") })
+    }
+
     /// What people set while Reeve runs, and Reeve keeps: secrets and flags.
     private static func kept(
-        _ sealing: SecretSealing, _ log: (events: Events, audit: AuditService), _ storage: any Storage, _ world: World
+        _ sealing: SecretSealing, _ watch: SecretWatch, _ log: (events: Events, audit: AuditService),
+        _ storage: any Storage, _ world: World
     ) -> (SecretService, FlagService) {
         let secrets = SecretService(
-            sealing: sealing, watch: SecretWatch(entropy: world.entropy), events: log.events, audit: log.audit,
-            storage: storage, world: world)
+            sealing: sealing, watch: watch, events: log.events, audit: log.audit, storage: storage, world: world)
         return (secrets, FlagService(storage: storage, events: log.events, audit: log.audit, world: world))
     }
 
@@ -171,15 +179,16 @@ public struct Features: Sendable {
     }
 
     private static func bundles(
-        _ agents: AgentService, _ catalogue: GatewaySettings, _ blobs: any Blobs,
+        _ agents: AgentService, _ flags: FlagService, _ catalogue: GatewaySettings, _ blobs: any Blobs,
         _ records: (events: Events, audit: AuditService), _ world: World
     ) -> (BundleService, ConfigValueService) {
         let bundles = BundleService(
-            agents: agents, lint: BundleLint(secrets: .known, pins: catalogue.isPinned), blobs: blobs,
+            agents: agents, lint: BundleLint(pins: catalogue.isPinned), blobs: blobs,
             events: records.events, audit: records.audit, world: world)
         return (
             bundles,
-            ConfigValueService(bundles: bundles, events: records.events, audit: records.audit, world: world)
+            ConfigValueService(
+                bundles: bundles, flags: flags, events: records.events, audit: records.audit, world: world)
         )
     }
 
@@ -363,6 +372,7 @@ public struct Features: Sendable {
     public var loops: [Loop] {
         let parts: [[Loop]] = [
             access.loops, eventRoutes.loops, secrets.loops,
+            SecretAlarm(watch: secrets.watch, alerts: alerting.alerts, storage: storage, world: world).loops,
             AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
             TaskLoops(
                 service: tasks, storage: storage, blobs: blobs,

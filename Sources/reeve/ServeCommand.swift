@@ -31,13 +31,14 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             let settings = try loadSettings()
             let relay = LogRelay()
+            let watch = SecretWatch(entropy: World.live.entropy)
             LogLines.bootstrap(
-                level: settings.log.level, style: settings.log.style, time: World.live.time, relay: relay)
+                level: settings.log.level, style: settings.log.style, time: World.live.time, relay: relay, watch: watch)
             OpenFiles.raiseLimit()
             CoreDumps.switchOff()
             // Whatever is made from here on is its owner's alone.
             umask(0o077)
-            try await serve(settings, relay)
+            try await serve(settings, relay, watch)
         } catch let problem as Problem {
             Self.complain(problem)
             throw ExitCode(problem.code == .notFound ? 2 : 1)
@@ -56,8 +57,8 @@ struct ServeCommand: AsyncParsableCommand {
         return try SettingsLoader.load(file: path, environment: environment, flags: flags)
     }
 
-    private func serve(_ settings: Settings, _ relay: LogRelay) async throws {
-        let app = try await buildApp(settings, relay: relay)
+    private func serve(_ settings: Settings, _ relay: LogRelay, _ watch: SecretWatch) async throws {
+        let app = try await buildApp(settings, relay: relay, watch: watch)
         if let advice = app.adminKey.advice { Self.say(advice, to: .standardError) }
         let services = app.services(stoppingAt: [.sigterm, .sigint]) { port in
             let address = settings.http.publicURL ?? "http://\(settings.http.linkHost):\(port)"

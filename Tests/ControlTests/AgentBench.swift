@@ -101,7 +101,7 @@ struct AgentBench: Sendable {
             world: world, events: events, audit: AuditService(world: world), workload: workload, policy: policy)
         let exchange = Exchange(storage: storage, world: world)
         bundles = BundleService(
-            agents: agents, lint: BundleLint(secrets: SecretShapes { _ in nil }),
+            agents: agents, lint: BundleLint(),
             blobs: DirectoryBlobs(root: "\(NSTemporaryDirectory())bundle-blobs"), events: events,
             audit: AuditService(world: world), world: world)
         let values = ConfigValueService(

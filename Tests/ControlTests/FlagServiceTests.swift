@@ -169,6 +169,34 @@ struct FlagServiceTests {
         }
     }
 
+    @Test("as a layer of configuration a flag says what its key is, and nothing once it is off")
+    func configuration() async throws {
+        try await FlagFixture.on(.sqlite) { fixture in
+            func said(_ key: String, user: String? = nil) -> ConfigLayerValue? {
+                fixture.service.value(of: key, agent: "writer", user: user)
+            }
+            let flag: JSONValue = [
+                "type": "string", "mode": "live", "configKey": "parameters.style", "defaultVariant": "formal",
+                "variants": ["formal": "formal", "plain": "plain"],
+                "rules": [["id": "ann", "when": ["user": ["in": ["ann"]]], "variant": "plain"]],
+            ]
+            try await fixture.put("style", flag)
+            #expect(said("parameters.other") == nil)
+            let everybody = try #require(said("parameters.style"))
+            #expect((everybody.layer, everybody.value, everybody.rule) == (.flag, "formal", nil))
+            #expect((everybody.flag, everybody.version, everybody.author) == ("style", "1", "operator:olga"))
+            let ann = try #require(said("parameters.style", user: "ann"))
+            #expect((ann.value, ann.rule) == ("plain", "ann"))
+            var off = try #require(flag.object)
+            off["enabled"] = false
+            try await fixture.put("style", .object(off))
+            #expect(said("parameters.style") == nil)
+            off["offVariant"] = "plain"
+            try await fixture.put("style", .object(off))
+            #expect(said("parameters.style")?.value == "plain")
+        }
+    }
+
     @Test("pins go some time after the session's last question", arguments: TestEngine.available)
     func pruning(_ engine: TestEngine) async throws {
         try await FlagFixture.on(engine) { fixture in

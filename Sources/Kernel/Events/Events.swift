@@ -6,15 +6,20 @@ public struct Events: Sendable {
     public let store = EventStore()
     public let bus: EventBus
     private let world: World
+    private let watch: SecretWatch?
 
-    public init(world: World, bus: EventBus = EventBus()) {
+    /// - Parameter watch: What must not stand in any event.
+    public init(world: World, bus: EventBus = EventBus(), watch: SecretWatch? = nil) {
         self.world = world
         self.bus = bus
+        self.watch = watch
     }
 
     /// Appends in the caller's transaction; listeners hear of it once that is durable.
     @discardableResult
     public func append(_ draft: EventDraft, in transaction: Transaction) throws -> Event {
+        var draft = draft
+        if let watch { draft.data = watch.clean(draft.data, at: "events") }
         let event = try store.append(draft, at: world.now, in: transaction)
         let bus = bus
         transaction.afterCommit { bus.publish(event) }

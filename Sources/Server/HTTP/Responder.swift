@@ -12,13 +12,15 @@ struct Responder: Sendable {
     /// What answers model calls.
     let gateway: ModelGateway
     let meters: RequestMeters
+    private let watch: SecretWatch?
     private let world: World
     private let logger: Logger
 
     init(
-        admission: Admission, limits: Limits, gateway: ModelGateway, meters: RequestMeters, world: World,
-        logger: Logger
+        admission: Admission, limits: Limits, gateway: ModelGateway, meters: RequestMeters,
+        watch: SecretWatch? = nil, world: World, logger: Logger
     ) {
+        self.watch = watch
         self.meters = meters
         self.admission = admission
         self.limits = limits
@@ -29,11 +31,23 @@ struct Responder: Sendable {
 
     func reply(to visit: Admission.Visit, body: [UInt8]) async -> APIReply {
         guard let route = visit.route else { preconditionFailure("a visit without a route was admitted") }
+        let body = clean(body, route)
         do {
             return try await route.handler(admission.request(visit, route: route, body: body)).packed(for: visit)
         } catch {
             return refusal(of: error, visit)
         }
+    }
+
+    /// What agents and others send to Reeve's own addresses is kept and shown, so no value of a secret gets in. The
+    /// doors of records look for themselves, as bodies may be packed there; what is said to models is theirs.
+    private func clean(_ body: [UInt8], _ route: Route) -> [UInt8] {
+        guard let watch, !body.isEmpty, route.path.hasPrefix("/api/"), !route.path.hasPrefix("/api/v1/secrets") else {
+            return body
+        }
+        let parts = route.path.split(separator: "/")
+        let noun = parts.contains("deliverables") ? "deliverables" : parts.count > 2 ? parts[2] : "requests"
+        return watch.clean(body, at: noun == "ingest" ? "events" : String(noun))
     }
 
     /// What the client hears of whatever stopped its request. What went wrong inside stands in the log alone, under the
@@ -52,7 +66,7 @@ struct Responder: Sendable {
                     hint: "Report the requestId to whoever runs Reeve.", cause: error)
             }
         if !(error is CancellationError) { logCause(of: problem, visit) }
-        return admission.refusal(problem, visit)
+        return admission.refusal(watch.map { problem.clean($0) } ?? problem, visit)
     }
 
     private func logCause(of problem: Problem, _ visit: Admission.Visit) {
@@ -96,4 +110,15 @@ struct Responder: Sendable {
     }
 
     var now: Timestamp { world.now }
+}
+
+extension Problem {
+    /// Without values of secrets, which a client may have sent as a name and would read again here.
+    fileprivate func clean(_ watch: SecretWatch) -> Problem {
+        Problem(
+            code, watch.clean(detail, at: "errors"), hint: watch.clean(hint, at: "errors"),
+            field: field.map { watch.clean($0, at: "errors") },
+            members: watch.clean(.object(members), at: "errors").object ?? members,
+            retryAfterSeconds: retryAfterSeconds, cause: cause)
+    }
 }

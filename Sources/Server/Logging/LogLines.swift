@@ -18,25 +18,34 @@ public struct LogLines: LogHandler {
     private let style: Style
     private let time: any TimeSource
     private let relay: LogRelay?
+    private let watch: SecretWatch?
     private let write: @Sendable ([UInt8]) -> Void
 
     init(
         label: String, level: Logger.Level, style: Style, time: any TimeSource, relay: LogRelay? = nil,
+        watch: SecretWatch? = nil,
         write: @escaping @Sendable ([UInt8]) -> Void = LogLines.writeToStandardError
     ) {
         self.label = label
         self.style = style
         self.time = time
         self.relay = relay
+        self.watch = watch
         self.write = write
         logLevel = level
     }
 
     /// Makes every logger of the process write such lines. Once a process.
     ///
-    /// - Parameter relay: Gets them too, as JSON.
-    public static func bootstrap(level: Logger.Level, style: Style, time: any TimeSource, relay: LogRelay? = nil) {
-        LoggingSystem.bootstrap { LogLines(label: $0, level: level, style: style, time: time, relay: relay) }
+    /// - Parameters:
+    ///   - relay: Gets them too, as JSON.
+    ///   - watch: What must not stand in any line.
+    public static func bootstrap(
+        level: Logger.Level, style: Style, time: any TimeSource, relay: LogRelay? = nil, watch: SecretWatch? = nil
+    ) {
+        LoggingSystem.bootstrap {
+            LogLines(label: $0, level: level, style: style, time: time, relay: relay, watch: watch)
+        }
     }
 
     /// What suits the standard error: text on a terminal, JSON elsewhere.
@@ -49,12 +58,14 @@ public struct LogLines: LogHandler {
 
     public func log(event: LogEvent) {
         let fields = event.metadata.map { metadata.merging($0) { _, new in new } } ?? metadata
-        let document = style == .json || relay != nil ? json(event, fields) : []
+        let document = clean(style == .json || relay != nil ? json(event, fields) : [])
         relay?.take(document)
-        var line = style == .json ? document : text(event, fields)
+        var line = style == .json ? document : clean(text(event, fields))
         line.append(UInt8(ascii: "\n"))
         write(line)
     }
+
+    private func clean(_ line: [UInt8]) -> [UInt8] { watch?.clean(line, at: "log") ?? line }
 
     private func json(_ event: LogEvent, _ fields: Logger.Metadata) -> [UInt8] {
         var object = JSONObject()

@@ -78,6 +78,7 @@ public final class TelemetryIngest: Sendable {
     public let room: BodyRoom
     private let folder: String
     private let diskQuota: DiskQuota
+    private let watch: SecretWatch?
     private let world: World
     private let waitingBytesMax: Int
     /// The last entry that an earlier process left.
@@ -96,6 +97,7 @@ public final class TelemetryIngest: Sendable {
     ///   - quota: Bytes that the spool may take.
     ///   - diskQuota: Bytes that all telemetry may take before some of it is shed; see ``DiskQuota``.
     ///   - room: For the bodies of requests while they are read.
+    ///   - watch: What must not stand in any record.
     ///   - onWarning: Hears of what cannot be read, and when the store goes away.
     ///   - onNotice: Hears when the store that was away is back.
     ///   - kafka: Gets every log record that is kept.
@@ -104,10 +106,11 @@ public final class TelemetryIngest: Sendable {
         folder: String, quota: Int, diskQuota: Int = .max, world: World,
         clickHouse: (address: ClickHouseAddress, transport: any ClickHouseTransport)? = nil, kafka: KafkaOutlet? = nil,
         waitingBytesMax: Int = TelemetryIngest.waitingBytesMax, room: BodyRoom = BodyRoom(),
+        watch: SecretWatch? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in },
         onNotice: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
-        (self.kafka, self.waitingBytesMax) = (kafka, waitingBytesMax)
+        (self.kafka, self.waitingBytesMax, self.watch) = (kafka, waitingBytesMax, watch)
         (self.folder, self.diskQuota, self.world) = (folder, DiskQuota(quota: diskQuota), world)
         (self.room, self.onNotice, self.onWarning) = (room, onNotice, onWarning)
         for part in ["", "/spool", "/kafka"] { DurableFile.clear(folder + part) }
@@ -158,6 +161,7 @@ public final class TelemetryIngest: Sendable {
         _ body: [UInt8], agent: String?, refusedBefore: [RecordFlaw: Int] = [:]
     ) async throws(Fault) -> [RecordFlaw: Int] {
         let spans: ReceivedSpans
+        let body = watch.map { SecretSweep.clean(spans: body, $0) } ?? body
         do { spans = try ReceivedSpans(body) } catch { throw .malformed }
         let refused = spans.refused.merging(refusedBefore, uniquingKeysWith: +)
         return try await take(.spans(spans, agent: agent), refused: refused)
@@ -169,7 +173,8 @@ public final class TelemetryIngest: Sendable {
     /// - Returns: Those, and what is shed.
     @discardableResult
     public func take(_ logs: LogRows, refused: [RecordFlaw: Int]) async throws(Fault) -> [RecordFlaw: Int] {
-        try await take(.logs(logs), refused: refused)
+        let logs = watch.map { SecretSweep.clean(logs, $0) } ?? logs
+        return try await take(.logs(logs), refused: refused)
     }
 
     /// Takes Reeve's own lines, each a JSON object; one that is none is counted.

@@ -1,0 +1,88 @@
+import Kernel
+
+/// Takes the values of known secrets out of records before they are kept, wherever they came in.
+struct SecretSweep {
+    /// What a message of Protocol Buffers is, as far as there are texts in it. What is not among its fields here is a
+    /// text, or bytes that are looked through as one.
+    private enum Shape {
+        case row, request, resourceSpans, resource, scopeSpans, scope, span, event, link, attribute, value, list, pairs
+
+        /// The message that a field holds; `nil` where it holds none.
+        func message(_ field: Int) -> Shape? {
+            switch (self, field) {
+            case (.request, 1): .resourceSpans
+            case (.resourceSpans, 1): .resource
+            case (.resourceSpans, 2): .scopeSpans
+            case (.resource, 1), (.span, 9), (.event, 3), (.link, 4), (.scope, 3), (.pairs, 1): .attribute
+            case (.scopeSpans, 1): .scope
+            case (.scopeSpans, 2): .span
+            case (.span, 11): .event
+            case (.span, 13): .link
+            // A status: its message is a text.
+            case (.span, 15): .row
+            case (.attribute, 2): .value
+            case (.value, 5): .list
+            case (.value, 6): .pairs
+            case (.list, 1): .value
+            default: nil
+            }
+        }
+    }
+
+    /// Deeper values are refused by the door anyway.
+    private static let depthMax = 12 + 2 * AttributeValue.depthMax
+
+    private let known: KnownSecrets
+    private var paths: Set<String> = []
+
+    private init(_ known: KnownSecrets) { self.known = known }
+
+    /// Rows of logs.
+    static func clean(_ rows: LogRows, _ watch: SecretWatch) -> LogRows {
+        let known = watch.current
+        // One look at all of them: nearly always there is nothing.
+        guard !known.isEmpty, !known.redact(rows.bytes).paths.isEmpty else { return rows }
+        var sweep = SecretSweep(known)
+        var clean = LogRows()
+        do {
+            try rows.each { row in clean.append(try sweep.message(row, .row, depth: 0)) }
+        } catch { return rows }
+        watch.note(sweep.paths, at: "logs")
+        return clean
+    }
+
+    /// The bytes of an OTLP `ExportTraceServiceRequest`.
+    static func clean(spans body: [UInt8], _ watch: SecretWatch) -> [UInt8] {
+        let known = watch.current
+        guard !known.isEmpty, !known.redact(body).paths.isEmpty else { return body }
+        var sweep = SecretSweep(known)
+        // What cannot be read is refused by whoever reads it next.
+        guard let clean = try? body.withUnsafeBytes({ try sweep.message($0, .request, depth: 0) }) else { return body }
+        watch.note(sweep.paths, at: "spans")
+        return clean
+    }
+
+    private mutating func message(
+        _ bytes: UnsafeRawBufferPointer, _ shape: Shape, depth: Int
+    ) throws(ProtobufReader.Malformed) -> [UInt8] {
+        guard depth <= Self.depthMax else { throw ProtobufReader.Malformed() }
+        var reader = ProtobufReader(bytes)
+        var writer = ProtobufWriter()
+        while let field = try reader.next() {
+            switch field.value {
+            case .varint(let value): writer.varint(field.number, value)
+            case .fixed64(let value): writer.fixed64(field.number, value)
+            case .fixed32(let value): writer.fixed32(field.number, value)
+            case .bytes(let inner):
+                if let shape = shape.message(field.number) {
+                    writer.bytes(field.number, try message(inner, shape, depth: depth + 1))
+                } else {
+                    let (clean, found) = known.redact(Array(inner))
+                    paths.formUnion(found)
+                    writer.bytes(field.number, clean)
+                }
+            }
+        }
+        return writer.bytes
+    }
+}
