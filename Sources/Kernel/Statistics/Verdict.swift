@@ -62,7 +62,9 @@ public struct Gate: Sendable, Equatable {
         guard !evidence.isEnough(alpha: alpha) else { return .regressed }
         let accepted = max(margin, relativeMargin * old.rate)
         let bounds = new.difference(from: old, z: Distributions.normalQuantile(tail: tail))
-        return verdict(bounds, accepted: accepted, units: min(new.trials, old.trials == 0 ? 0 : new.trials))
+        // Of a few units the interval promises more than it holds: two failures of five may well be chance.
+        let isByChance = new.chanceOfMore(than: old) >= tail
+        return verdict(bounds, accepted: accepted, units: old.trials == 0 ? 0 : new.trials, isByChance: isByChance)
     }
 
     /// What measures of both versions say, none of which is below 0, such as latencies and costs: by their
@@ -78,9 +80,11 @@ public struct Gate: Sendable, Equatable {
         return verdict(bounds, accepted: accepted, units: newLogs.count)
     }
 
-    private func verdict(_ bounds: ClosedRange<Double>, accepted: Double, units: Int) -> Verdict {
+    private func verdict(
+        _ bounds: ClosedRange<Double>, accepted: Double, units: Int, isByChance: Bool = false
+    ) -> Verdict {
         guard units > 0 else { return .insufficient }
-        if bounds.lowerBound > accepted { return .regressed }
+        if bounds.lowerBound > accepted, !isByChance { return .regressed }
         guard units >= unitsMin else { return .insufficient }
         guard bounds.upperBound <= accepted else { return .inconclusive }
         return bounds.lowerBound > 0 ? .degradedWithinMargin : .nonInferior
