@@ -32,8 +32,8 @@ struct BundleLintTests {
             query: {type: string}
         """
 
-    /// A line that begins as a key of OpenAI does, put together here so that no scanner takes this file for a leak.
-    private static let shapes = SecretShapes { $0.contains("sk" + "-live") ? "openai_key" : nil }
+    /// Like a key of OpenAI's, put together here so that no scanner takes this file for a leak.
+    private static let key = "sk" + "-q7Xv2LmP9sKd4RtY8wBn3ZcH"
 
     static func bundle(_ manifest: String = manifest, tool: String = tool, more: [BundleFile] = []) throws
         -> AgentBundle
@@ -47,7 +47,7 @@ struct BundleLintTests {
     }
 
     static func findings(_ bundle: AgentBundle, pins: Set<String> = []) -> [BundleFinding] {
-        BundleLint(secrets: shapes) { pins.contains($0) }.findings(bundle)
+        BundleLint { pins.contains($0) }.findings(bundle)
     }
 
     @Test("a good bundle has no findings")
@@ -77,7 +77,7 @@ struct BundleLintTests {
             ("tools/search.yaml", "../search.yaml", .schema, 6),
             ("prompts/system.md", "prompts/other.md", .schema, 4),
             ("  style: formal", "  style: \"sk\" + \"-live\"", .schema, 9),
-            ("  style: formal", "  style: sk" + "-live-1", .secretValue, 9),
+            ("  style: formal", "  style: \(key)", .secretValue, 9),
             // The YAML library tells of a repeated key at its mapping.
             ("  style: formal", "  temperature: 1", .schema, 8),
         ])

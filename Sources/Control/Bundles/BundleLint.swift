@@ -5,12 +5,10 @@ public struct BundleLint: Sendable {
     /// Findings that are told; what follows is as likely the same fault again.
     public static let findingsMax = 200
 
-    let secrets: SecretShapes
     /// Names of models that stay what they are though their name has no date, as a catalogue of one's own may have.
     let pins: @Sendable (String) -> Bool
 
-    public init(secrets: SecretShapes, pins: @escaping @Sendable (String) -> Bool = { _ in false }) {
-        self.secrets = secrets
+    public init(pins: @escaping @Sendable (String) -> Bool = { _ in false }) {
         self.pins = pins
     }
 
@@ -23,7 +21,7 @@ public struct BundleLint: Sendable {
         found += lines
         // A value that is told for its shape need not be told for its key too.
         let told = Set(lines.map { "\($0.path):\($0.line)" })
-        found += self.secrets(manifest).filter { !told.contains("\($0.path):\($0.line)") }
+        found += secrets(manifest).filter { !told.contains("\($0.path):\($0.line)") }
         return Array(
             found.sorted { ($0.path, $0.line, $0.column) < ($1.path, $1.line, $1.column) }.prefix(Self.findingsMax))
     }
@@ -164,7 +162,7 @@ public struct BundleLint: Sendable {
         var found: [BundleFinding] = []
         for (index, line) in file.content.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             guard found.count < Self.findingsMax else { break }
-            guard let name = secrets.first(String(line)) else { continue }
+            guard let name = SecretShape.first(in: String(line)) else { continue }
             found.append(
                 BundleFinding(
                     .secretValue, file.path, line: index + 1,

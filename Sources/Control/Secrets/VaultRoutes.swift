@@ -25,7 +25,11 @@ public struct VaultRoutes: Sendable {
 
     private static let body = RouteShape(body: ["type": "object"], reply: ["type": "object"])
     private static let changed = RouteShape(body: ["type": "object"], success: 204)
-    private static let hidden = RouteShape(reply: ["type": "object"], isPage: true)
+    private static let hidden = {
+        var shape = RouteShape(reply: ["type": "object"])
+        shape.isDescribed = false
+        return shape
+    }()
 
     private var dataRoutes: [Route] {
         let path = "\(Self.root)/data/{path*}"

@@ -66,6 +66,8 @@ public struct RouteShape: Sendable {
     public var otherTypes: [String] = []
     /// Kept out of `openapi.json`: pages for people.
     public var isPage: Bool
+    /// Stands in `openapi.json`; what it has no words for, such as a protocol's own methods, does not.
+    public var isDescribed = true
 
     public init(
         query: [(name: String, schema: JSONValue, summary: String)] = [], body: JSONValue? = nil,

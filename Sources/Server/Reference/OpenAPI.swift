@@ -39,7 +39,7 @@ struct OpenAPI: Sendable {
 
     var document: JSONValue {
         var paths = JSONObject()
-        for route in described where !route.shape.isPage {
+        for route in described where !route.shape.isPage && route.shape.isDescribed {
             var item = paths[route.path]?.object ?? JSONObject()
             item[route.method.rawValue.lowercased()] = operation(route)
             paths[route.path] = .object(item)

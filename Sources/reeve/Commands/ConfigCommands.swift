@@ -76,7 +76,7 @@ struct ConfigLint: ParsableCommand {
     /// A folder that cannot be a bundle at all is a finding too, so that a report says so.
     private func findings() throws -> [BundleFinding] {
         do {
-            return BundleLint(secrets: .known).findings(try AgentBundle(try BundleFolder.read(folder)))
+            return BundleLint().findings(try AgentBundle(try BundleFolder.read(folder)))
         } catch let problem as Problem where problem.code == .notFound {
             throw ValidationError("\(problem.detail) \(problem.hint)")
         } catch let problem as Problem {

@@ -70,7 +70,7 @@ public struct ConfigRule: Sendable, Equatable {
                 throw Problem.invalid("value", "\(key): a \(type) is expected, as in the bundle")
             }
         }
-        if form != .secret, let text = value.string, let name = lint.secrets.first(text) {
+        if form != .secret, let text = value.string, let name = SecretShape.first(in: text) {
             throw Problem.invalid(
                 "value", "\(key): this looks like a secret (\(name)): keep it as a secret, and refer to it")
         }
