@@ -110,6 +110,7 @@ public func buildApp(
     let watch = watch ?? SecretWatch(entropy: world.entropy)
     let catalogue = try ModelGateway.settings(settings.catalogue)
     let plan = try AlertPlan(settings)
+    let calendar = try settings.secrets.rotationWindows.map { try RotationCalendar($0) } ?? .always
     let kafkaAddress = try settings.telemetry.kafka.map(KafkaAddress.init)
     let clickHouse = try settings.telemetry.storeURL.map(ClickHouseAddress.init)
     let directory = try DataDirectory(settings.storage.dataDirectory)
@@ -146,7 +147,7 @@ public func buildApp(
             journal: try HoldJournal(
                 folder: directory.budgetsPath, boot: HoldJournal.systemBoot, records: RecordRounds()),
             replicaID: try HoldJournal.identity(in: directory.budgetsPath, world: world), spans: spans,
-            metrics: metrics, plan: plan, sealing: sealing, watch: watch)
+            metrics: metrics, plan: plan, sealing: sealing, watch: watch, calendar: calendar)
         // Agents that held tasks before this start may call as soon as it listens.
         try await features.goOn()
         let logger = Logger(label: "reeve.gateway")

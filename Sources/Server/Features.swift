@@ -44,6 +44,8 @@ public struct Features: Sendable {
 
     /// What agents and clients need to reach others, sealed.
     public let secrets: SecretService
+    /// How their values are replaced.
+    let rotations: SecretRotationService
     let connections = ConnectionSet()
     let requests = RequestMeters()
 
@@ -78,11 +80,12 @@ public struct Features: Sendable {
     ///   - plan: What the settings say of alerts and of what is done about them.
     ///   - sealing: What secrets are sealed with.
     ///   - watch: Whose values must not turn up anywhere.
+    ///   - calendar: When secrets may be rotated.
     public init(
         storage: any Storage, blobs: any Blobs, settings: Settings, catalogue: GatewaySettings = GatewaySettings(),
         world: World, journal: HoldJournal? = nil, replicaID: String = "replica", spans: TelemetryIngest? = nil,
         metrics: MetricIngest? = nil, plan: AlertPlan = AlertPlan(), sealing: SecretSealing = .absent,
-        watch: SecretWatch = SecretWatch(entropy: SystemEntropy())
+        watch: SecretWatch = SecretWatch(entropy: SystemEntropy()), calendar: RotationCalendar = .always
     ) {
         (self.storage, self.spans, self.blobs, self.settings, self.world) = (storage, spans, blobs, settings, world)
         (self.metrics, events, audit) = (metrics, Events(world: world, watch: watch), AuditService(world: world))
@@ -126,6 +129,7 @@ public struct Features: Sendable {
         alerting = AlertParts(
             plan, metrics, .init(tasks, agents, queues, budgets, access, gateway, calls), (events, audit), storage,
             replicaID, settings, world)
+        rotations = Self.rotations(secrets, alerting.alerts, spans, calendar, settings)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
         house = HouseMetrics(
@@ -155,6 +159,18 @@ public struct Features: Sendable {
         let secrets = SecretService(
             sealing: sealing, watch: watch, events: log.events, audit: log.audit, storage: storage, world: world)
         return (secrets, FlagService(storage: storage, events: log.events, audit: log.audit, world: world))
+    }
+
+    private static func rotations(
+        _ secrets: SecretService, _ alerts: AlertService, _ spans: TelemetryIngest?, _ calendar: RotationCalendar,
+        _ settings: Settings
+    ) -> SecretRotationService {
+        SecretRotationService(
+            secrets: secrets,
+            ground: .init(
+                users: TaskStore(), sessions: { spans?.live.startsByAgent ?? [:] },
+                window: DeploymentWindows([calendar]),
+                prober: HTTPSecretProber(allowPrivate: settings.secrets.probePrivate), alerts: alerts))
     }
 
     /// Whether the spans of model calls tell what was said.
@@ -251,6 +267,7 @@ public struct Features: Sendable {
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
         + ContainmentShapes.schemas + RunbookShapes.schemas + NoticeParts.schemas
         + BacktestRoutes.schemas + BundleShapes.schemas + ConfigValueRoutes.schemas + SecretRoutes.schemas
+        + SecretRotationRoutes.schemas
         + FlagShapes.schemas
 
     private var interfaceRoutes: [Route] {
@@ -290,6 +307,7 @@ public struct Features: Sendable {
             TimelineRoutes(sources: timeline).routes,
             OnCallRoutes(service: onCall, exchange: exchange, world: world).routes,
             SecretRoutes(service: secrets).routes, VaultRoutes(service: secrets).routes,
+            SecretRotationRoutes(service: rotations).routes,
             FlagRoutes(service: flags, exchange: exchange).routes,
             OFREPRoutes(
                 service: flags, access: access, publicURL: settings.http.publicURL, limits: settings.limits
@@ -371,7 +389,7 @@ public struct Features: Sendable {
 
     public var loops: [Loop] {
         let parts: [[Loop]] = [
-            access.loops, eventRoutes.loops, secrets.loops,
+            access.loops, eventRoutes.loops, secrets.loops, rotations.loops,
             SecretAlarm(watch: secrets.watch, alerts: alerting.alerts, storage: storage, world: world).loops,
             AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
             TaskLoops(

@@ -31,11 +31,19 @@ public struct NotificationTransport: NotificationCourier {
     private func send(
         _ request: NotificationRequest, to place: ReceiverPlace, at address: SocketAddress
     ) async -> NotificationOutcome {
+        let client = Self.client(place, at: address, caFile: request.caFile)
+        let outcome = await Self.exchange(request, client)
+        try? await client.shutdown()
+        return outcome
+    }
+
+    /// Connects to one address, and to no other. Follows no redirect.
+    static func client(_ place: ReceiverPlace, at address: SocketAddress, caFile: String? = nil) -> HTTPClient {
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow, decompression: .disabled)
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
         // TLS and the header Host are still about the name.
-        if let file = request.caFile { configuration.tlsConfiguration = Self.trusting(file) }
+        if let file = caFile { configuration.tlsConfiguration = Self.trusting(file) }
         configuration.dnsOverride = [place.host: address.ipAddress ?? place.host]
         // Should the client read the name in another way than we did, it comes to nothing.
         configuration.http1_1ConnectionDebugInitializer = { channel in
@@ -45,10 +53,7 @@ public struct NotificationTransport: NotificationCourier {
             }
             return channel.eventLoop.makeSucceededVoidFuture()
         }
-        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        let outcome = await Self.exchange(request, client)
-        try? await client.shutdown()
-        return outcome
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
     /// The connection leads elsewhere than to the address that was looked at.

@@ -31,6 +31,7 @@ struct SettingsOptions: ParsableArguments {
                 file: path, environment: ProcessInfo.processInfo.environment)
             _ = try ModelGateway.settings(loaded.settings.catalogue)
             _ = try AlertPlan(loaded.settings)
+            _ = try loaded.settings.secrets.rotationWindows.map { try RotationCalendar($0) }
             return loaded
         } catch let problem as Problem {
             let findings = problem.members["findings"] ?? []

@@ -18,7 +18,7 @@ public struct SecretPath: Sendable, Hashable, CustomStringConvertible {
     /// Characters of an owner, and of a name.
     public static let partMax = 128
     /// What addresses have behind a path.
-    static let reserved: Set<String> = ["grants", "value"]
+    static let reserved: Set<String> = ["grants", "value", "rotation"]
 
     public let scope: Scope
     public let owner: String?
@@ -80,20 +80,30 @@ public struct KeptSecret: Sendable, Equatable {
     public static let rotationAge = Span.hours(90 * 24)
 
     public let path: SecretPath
-    /// The newest one; 0 where there is only what is said about it.
+    /// The one that is given out; 0 where there is only what is said about it.
     public var version: Int
+    /// The highest number that was ever given to a version: of one that is staged, or was taken back, too.
+    public var lastVersion: Int
     public var versionsMax: Int
     public var isCASRequired: Bool
     /// What its users say about it.
     public var custom: JSONObject
     public let createdAt: Timestamp
     public var updatedAt: Timestamp
-    /// When the newest version was written.
+    /// When the version that is given out was written.
     public var writtenAt: Timestamp?
+    /// How old its value may get; `nil` for ``rotationAge``.
+    public var rotateEvery: Span?
+    /// The call that tells whether a new value is good.
+    public var probe: SecretProbe?
+
+    /// When its value is due to be replaced.
+    public var dueAt: Timestamp? { writtenAt.map { $0 + (rotateEvery ?? Self.rotationAge) } }
 
     init(path: SecretPath, at now: Timestamp) {
         self.path = path
-        (version, versionsMax, isCASRequired, custom) = (0, Self.versionsDefault, false, JSONObject())
+        (version, lastVersion, versionsMax) = (0, 0, Self.versionsDefault)
+        (isCASRequired, custom) = (false, JSONObject())
         (createdAt, updatedAt, writtenAt) = (now, now, nil)
     }
 }
@@ -131,17 +141,22 @@ public struct SecretHolder: Sendable, Equatable, JSONConvertible {
 public struct SecretView: Sendable, JSONConvertible {
     let secret: KeptSecret
     let holders: [SecretHolder]
+    /// The rotation that is under way.
+    var rotation: SecretRotation?
     let now: Timestamp
 
     public var json: JSONValue {
         let age = secret.writtenAt.map { max(0, (now - $0).microseconds / 1_000_000) }
-        let due = secret.writtenAt.map { $0 + KeptSecret.rotationAge }
+        let due = secret.dueAt
         return [
             "path": .string(secret.path.description), "scope": .string(secret.path.scope.rawValue),
             "owner": .of(secret.path.owner), "name": .string(secret.path.name), "version": secret.version.json,
             "age": .of(age), "createdAt": secret.createdAt.json, "updatedAt": secret.updatedAt.json,
             "holders": .list(holders),
-            "rotation": ["dueAt": .of(due), "due": .bool(due.map { $0 <= now } ?? false)],
+            "rotation": [
+                "dueAt": .of(due), "due": .bool(due.map { $0 <= now } ?? false),
+                "state": .of(rotation?.state.rawValue),
+            ],
         ]
     }
 }

@@ -43,6 +43,22 @@ public struct SecretRotation: Sendable, Equatable {
         case probe(String)
         /// Where nothing can be called, a person.
         case word(of: String)
+
+        /// As it is kept and shown: how it was proven, and by whom or with what answer.
+        public var words: (kind: String, detail: String) {
+            switch self {
+            case .probe(let answer): ("probe", answer)
+            case .word(let actor): ("word", actor)
+            }
+        }
+
+        init?(kind: String, detail: String) {
+            switch kind {
+            case "probe": self = .probe(detail)
+            case "word": self = .word(of: detail)
+            default: return nil
+            }
+        }
     }
 
     /// How the old value is used.
@@ -63,8 +79,8 @@ public struct SecretRotation: Sendable, Equatable {
     public static let ageMax = Span.hours(24 * 90)
 
     public private(set) var state = State.staged
-    public let oldVersion: Int64
-    public let newVersion: Int64
+    public let oldVersion: Int
+    public let newVersion: Int
     /// For how long both are good, and for how long nobody may have used the old one when it goes.
     public let overlap: Span
     public let stagedAt: Timestamp
@@ -75,13 +91,28 @@ public struct SecretRotation: Sendable, Equatable {
     public private(set) var isCompromise = false
 
     /// - Parameter overlap: Raised to ``overlapMin`` and lowered to ``overlapMax``.
-    public init(oldVersion: Int64, newVersion: Int64, overlap: Span = Self.overlapMin, at now: Timestamp) {
+    public init(oldVersion: Int, newVersion: Int, overlap: Span = Self.overlapMin, at now: Timestamp) {
         (self.oldVersion, self.newVersion, self.stagedAt) = (oldVersion, newVersion, now)
         self.overlap = min(max(overlap, Self.overlapMin), Self.overlapMax)
     }
 
+    /// What a store kept.
+    struct Kept: Sendable {
+        let state: State
+        let proof: Proof?
+        let issuedAt: Timestamp?
+        let endedAt: Timestamp?
+        let isCompromise: Bool
+    }
+
+    init(oldVersion: Int, newVersion: Int, overlap: Span, at stagedAt: Timestamp, kept: Kept) {
+        self.init(oldVersion: oldVersion, newVersion: newVersion, overlap: overlap, at: stagedAt)
+        (state, proof, issuedAt, endedAt) = (kept.state, kept.proof, kept.issuedAt, kept.endedAt)
+        isCompromise = kept.isCompromise
+    }
+
     /// The version that is given to who asks now.
-    public var currentVersion: Int64 {
+    public var currentVersion: Int {
         switch state {
         case .staged, .verified, .returned: oldVersion
         case .overlap, .draining, .retired: newVersion
@@ -89,7 +120,7 @@ public struct SecretRotation: Sendable, Equatable {
     }
 
     /// Versions that are good, the one that is given out first.
-    public var acceptedVersions: [Int64] {
+    public var acceptedVersions: [Int] {
         switch state {
         case .staged, .verified, .returned: [oldVersion]
         case .overlap, .draining: [newVersion, oldVersion]
@@ -140,7 +171,32 @@ public struct SecretRotation: Sendable, Equatable {
     }
 
     private func isUnused(at now: Timestamp, _ use: Use, since issuedAt: Timestamp) -> Bool {
-        now >= max(use.lastAt ?? issuedAt, issuedAt) + overlap
+        now >= unusedAt(use, since: issuedAt)
+    }
+
+    private func unusedAt(_ use: Use, since issuedAt: Timestamp) -> Timestamp {
+        max(use.lastAt ?? issuedAt, issuedAt) + overlap
+    }
+
+    /// What it waits for before the old value goes, in words; empty where nothing is in its way.
+    ///
+    /// - Parameter closed: Why nothing that agents get may change now; `nil` where it may.
+    public func waitsFor(at now: Timestamp, use: Use, closed: String?) -> [String] {
+        switch state {
+        case .staged: return ["a proof that the new value is good: a probe call, or a person's word"]
+        case .verified: return ["somebody to issue it"] + (closed.map { [$0] } ?? [])
+        case .retired, .returned: return []
+        case .overlap, .draining: break
+        }
+        guard let issuedAt else { return [] }
+        var waits: [String] = []
+        if now < issuedAt + overlap { waits.append("the end of the overlap, \((issuedAt + overlap).rfc3339)") }
+        let unused = unusedAt(use, since: issuedAt)
+        if now < unused, unused > issuedAt + overlap {
+            waits.append("nobody to read the old value until \(unused.rfc3339)")
+        }
+        if use.running > 0 { waits.append("\(use.running) tasks and sessions that run with the old value to end") }
+        return waits + (closed.map { [$0] } ?? [])
     }
 
     /// The old value is the one again.

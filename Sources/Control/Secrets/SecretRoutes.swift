@@ -3,7 +3,7 @@ import Kernel
 /// Secrets over Reeve's own interface. A path has two or three segments, or comes as one with its slashes encoded.
 public struct SecretRoutes: Sendable {
     static let root = "/api/v1/secrets"
-    private static let paths = ["{path}", "{scope}/{name}", "{scope}/{owner}/{name}"]
+    static let paths = ["{path}", "{scope}/{name}", "{scope}/{owner}/{name}"]
 
     let service: SecretService
 
@@ -60,7 +60,9 @@ public struct SecretRoutes: Sendable {
         "properties": ["agents": ["type": "array", "items": ["type": "string"]]],
     ]
 
-    private func path(_ request: APIRequest) throws -> SecretPath {
+    private func path(_ request: APIRequest) throws -> SecretPath { try Self.path(request) }
+
+    static func path(_ request: APIRequest) throws -> SecretPath {
         if let path = request.parameters["path"] { return try SecretPath(path) }
         return try SecretPath(
             ["scope", "owner", "name"].compactMap { request.parameters[$0] }.joined(separator: "/"))
@@ -84,16 +86,18 @@ public struct SecretRoutes: Sendable {
 
     private func show(_ request: APIRequest) async throws -> APIReply {
         let path = try path(request)
-        let (secret, versions, holders) = try await service.describe(path, by: request.principal)
+        let found = try await service.describe(path, by: request.principal)
+        let secret = found.secret
         let agent = request.principal.agent
         let view = SecretView(
-            secret: secret, holders: holders.filter { agent == nil || $0.agent == agent }, now: service.world.now)
+            secret: secret, holders: found.holders.filter { agent == nil || $0.agent == agent },
+            rotation: found.rotation, now: service.world.now)
         var object = view.json.object ?? JSONObject()
         object["casRequired"] = .bool(secret.isCASRequired)
         object["versionsMax"] = secret.versionsMax.json
         object["metadata"] = .object(secret.custom)
         object["versions"] = .array(
-            versions.map { version in
+            found.versions.map { version in
                 [
                     "version": version.number.json, "createdAt": version.createdAt.json,
                     "createdBy": .string(version.createdBy), "deletedAt": .of(version.deletedAt),
@@ -108,16 +112,22 @@ public struct SecretRoutes: Sendable {
         let fields = try request.fields()
         try fields.refuseOthers(than: ["value", "data", "cas"])
         let cas = try fields.optionalInt("cas", in: 0...Int64(Int32.max)).map(Int.init)
-        let value = try fields.optionalString("value", max: KeptSecret.dataBytesMax)
-        let data = fields.value("data")
-        guard (value == nil) != (data == nil) else {
+        guard let object = try Self.data(fields) else {
             throw Problem.invalid("value", "either value or data is expected")
-        }
-        guard let object = data.map(\.object) ?? JSONObject([.init(name: "value", value: .of(value))]) else {
-            throw Problem.invalid("data", "an object is expected")
         }
         let (secret, _) = try await service.write(path, .put(object), cas: cas, by: request.principal)
         return .json(SecretView(secret: secret, holders: [], now: service.world.now).json)
+    }
+
+    /// A value from outside: one, or several by their names; `nil` where there is neither.
+    static func data(_ fields: Fields) throws -> JSONObject? {
+        let value = try fields.optionalString("value", max: KeptSecret.dataBytesMax)
+        guard let data = fields.value("data") else {
+            return value.map { JSONObject([.init(name: "value", value: .string($0))]) }
+        }
+        guard value == nil else { throw Problem.invalid("value", "either value or data is expected") }
+        guard let object = data.object else { throw Problem.invalid("data", "an object is expected") }
+        return object
     }
 
     private func remove(_ request: APIRequest) async throws -> APIReply {
@@ -183,7 +193,7 @@ public struct SecretRoutes: Sendable {
                 ],
             ],
         ],
-        "rotation": ["type": "object", "properties": ["dueAt": maybe, "due": ["type": "boolean"]]],
+        "rotation": ["type": "object", "properties": ["dueAt": maybe, "due": ["type": "boolean"], "state": maybe]],
     ]
 
     private static let required: JSONValue = [

@@ -14,12 +14,13 @@ public struct SecretService: Sendable {
     static let namesMax = 10_000
 
     let store = SecretStore()
+    let rotations = SecretRotationStore()
     let sealing: SecretSealing
     /// Where values are known from, once they were written or read from the store.
     public let watch: SecretWatch
     private let events: Events
-    private let audit: AuditService
-    private let storage: any Storage
+    let audit: AuditService
+    let storage: any Storage
     let world: World
     private let mark = Mark()
 
@@ -77,6 +78,11 @@ public struct SecretService: Sendable {
         guard let secret = try store.find(path, in: transaction),
             let (version, sealed) = try store.version(number ?? secret.version, of: path, in: transaction)
         else { return .none }
+        // A staged version is nobody's yet.
+        guard version.number <= secret.version || version.isDestroyed else { return .none }
+        if number != nil, version.number != secret.version {
+            try refuseNewReaders(of: version.number, path, principal, in: transaction)
+        }
         guard version.isReadable, let sealed else { return .gone(secret, version) }
         try audit.record(
             "secret.read", by: principal, target: target, detail: ["version": version.number.json], in: transaction)
@@ -84,8 +90,21 @@ public struct SecretService: Sendable {
         return .sealed(secret, version, sealed)
     }
 
+    /// While a value is on its way out, those agents alone get it that have it.
+    private func refuseNewReaders(
+        of number: Int, _ path: SecretPath, _ principal: Principal, in transaction: Transaction
+    ) throws {
+        guard principal.role == .agent, let rotation = try rotations.open(path, in: transaction)?.rotation,
+            rotation.oldVersion == number, rotation.currentVersion != number,
+            try !rotations.hasRead(path, number, principal.actor, in: transaction)
+        else { return }
+        throw Problem(
+            .conflict, "Version \(number) of \(path) is being replaced, and this agent has not read it before.",
+            hint: "Read it without a version: that gives version \(rotation.currentVersion).")
+    }
+
     /// Whether somebody may know of a secret, and read it.
-    private func maySee(_ path: SecretPath, _ principal: Principal, in transaction: Transaction) throws -> Bool {
+    func maySee(_ path: SecretPath, _ principal: Principal, in transaction: Transaction) throws -> Bool {
         switch principal.role {
         case .admin, .operator_: true
         case .agent: try store.isGranted(path, to: principal.agent ?? "", in: transaction)
@@ -93,17 +112,17 @@ public struct SecretService: Sendable {
         }
     }
 
-    private static func refused(_ path: SecretPath) -> Problem {
+    static func refused(_ path: SecretPath) -> Problem {
         Problem(
             .forbidden, "permission denied: this key may not read \(path).",
             hint: "An operator grants it with PUT /api/v1/secrets/\(path)/grants.")
     }
 
-    private static func context(_ path: SecretPath, _ version: Int) -> SealContext {
+    static func context(_ path: SecretPath, _ version: Int) -> SealContext {
         SealContext(path: path.description, version: version, field: "data")
     }
 
-    private static func document(_ value: SecretBytes, _ path: SecretPath) throws -> JSONObject {
+    static func document(_ value: SecretBytes, _ path: SecretPath) throws -> JSONObject {
         let bytes = value.withBytes { Array($0) }
         guard let object = try? JSONParser.parse(bytes, depthMax: Limits.jsonDepthStored).object else {
             throw Problem(.sealBroken, "\(path) holds no document.", hint: "Write the secret anew.")
@@ -147,22 +166,40 @@ public struct SecretService: Sendable {
         }
         var secret = found ?? KeptSecret(path: path, at: now)
         try Self.check(cas, secret)
+        try refuseWhileRotating(path, in: transaction)
         let data = try changed(secret, by: change, with: sealer, in: transaction)
-        let bytes = JSONValue.object(data).bytes
-        guard bytes.count <= KeptSecret.dataBytesMax else {
-            throw Problem.invalid("data", "a secret has at most \(KeptSecret.dataBytesMax) bytes as JSON")
-        }
-        secret.version += 1
+        secret.lastVersion += 1
+        secret.version = secret.lastVersion
         (secret.updatedAt, secret.writtenAt) = (now, now)
-        var copy = bytes
-        let sealed = try sealer.seal(SecretBytes(taking: &copy), Self.context(path, secret.version))
-        let version = SecretVersion(
-            number: secret.version, createdAt: now, createdBy: principal.actor, deletedAt: nil, isDestroyed: false)
         try store.put(secret, in: transaction)
-        try store.insert(version, of: path, sealed: sealed, masterVersion: sealer.version, in: transaction)
+        let version = try keep(data, as: secret.version, of: path, by: principal, with: sealer, in: transaction)
         try store.prune(path, through: secret.version - secret.versionsMax, in: transaction)
         try record("secret.written", path, ["version": secret.version.json], by: principal, in: transaction)
         return (secret, version, data)
+    }
+
+    /// Seals a value and keeps it as the version with a number.
+    func keep(
+        _ data: JSONObject, as number: Int, of path: SecretPath, by principal: Principal, with sealer: Sealer,
+        in transaction: Transaction
+    ) throws -> SecretVersion {
+        var bytes = JSONValue.object(data).bytes
+        guard bytes.count <= KeptSecret.dataBytesMax else {
+            throw Problem.invalid("data", "a secret has at most \(KeptSecret.dataBytesMax) bytes as JSON")
+        }
+        let sealed = try sealer.seal(SecretBytes(taking: &bytes), Self.context(path, number))
+        let version = SecretVersion(
+            number: number, createdAt: world.now, createdBy: principal.actor, deletedAt: nil, isDestroyed: false)
+        try store.insert(version, of: path, sealed: sealed, masterVersion: sealer.version, in: transaction)
+        return version
+    }
+
+    private func refuseWhileRotating(_ path: SecretPath, in transaction: Transaction) throws {
+        guard let open = try rotations.open(path, in: transaction) else { return }
+        throw Problem(
+            .conflict,
+            "\(path) is being rotated: version \(open.rotation.newVersion) is \(open.rotation.state.rawValue).",
+            hint: "Wait for its end, or take it back with POST /api/v1/secrets/\(path)/rotation/return.")
     }
 
     private static func check(_ cas: Int?, _ secret: KeptSecret) throws {
@@ -204,7 +241,7 @@ public struct SecretService: Sendable {
         return merged
     }
 
-    private func record(
+    func record(
         _ what: String, _ path: SecretPath, _ detail: JSONValue, by principal: Principal, in transaction: Transaction
     ) throws {
         var data = JSONObject([.init(name: "path", value: .string(path.description))])
@@ -229,7 +266,9 @@ public struct SecretService: Sendable {
             guard let secret = try store.find(path, in: transaction) else {
                 throw Problem.notFound("secret", path.description)
             }
-            let numbers = numbers.isEmpty ? [secret.version] : numbers
+            // A staged version is nobody's yet; the rotation's own verbs are for it.
+            let numbers = numbers.isEmpty ? [secret.version] : numbers.filter { $0 <= secret.version }
+            guard !numbers.isEmpty else { return }
             let changed =
                 switch act {
                 case .deleted: try store.setDeleted(numbers, of: path, at: now, in: transaction)
@@ -254,19 +293,28 @@ public struct SecretService: Sendable {
 
     // MARK: what is known of them
 
+    /// A secret and what belongs to it, without values.
+    struct SecretDescription: Sendable {
+        let secret: KeptSecret
+        let versions: [SecretVersion]
+        let holders: [SecretHolder]
+        let rotation: SecretRotation?
+    }
+
     /// A secret and its versions, without values.
     func describe(
         _ path: SecretPath, by principal: Principal
-    ) async throws -> (secret: KeptSecret, versions: [SecretVersion], holders: [SecretHolder]) {
+    ) async throws -> SecretDescription {
         try await storage.read { transaction in
             guard try maySee(path, principal, in: transaction) else { throw Self.refused(path) }
             guard let secret = try store.find(path, in: transaction) else {
                 throw Problem.notFound("secret", path.description)
             }
-            return (
-                secret, try store.versions(of: path, in: transaction),
-                try store.holders(of: path, limit: KeptSecret.holdersMax, in: transaction)
-            )
+            let versions = try store.versions(of: path, in: transaction)
+            return SecretDescription(
+                secret: secret, versions: versions.filter { $0.number <= secret.version || $0.isDestroyed },
+                holders: try store.holders(of: path, limit: KeptSecret.holdersMax, in: transaction),
+                rotation: try rotations.open(path, in: transaction)?.rotation)
         }
     }
 
@@ -298,7 +346,10 @@ public struct SecretService: Sendable {
             }
             secret.updatedAt = now
             try store.put(secret, in: transaction)
-            try store.prune(path, through: secret.version - secret.versionsMax, in: transaction)
+            // What is on its way out stays until its rotation is over.
+            let oldest = try rotations.open(path, in: transaction)?.rotation.oldVersion ?? secret.version
+            try store.prune(
+                path, through: min(oldest - 1, secret.version - secret.versionsMax), in: transaction)
             try record("secret.described", path, [:], by: principal, in: transaction)
         }
     }
@@ -317,7 +368,8 @@ public struct SecretService: Sendable {
                 // An agent learns of itself alone.
                 let holders = try store.holders(of: secret.path, limit: KeptSecret.holdersMax, in: transaction)
                 return SecretView(
-                    secret: secret, holders: holders.filter { agent == nil || $0.agent == agent }, now: now)
+                    secret: secret, holders: holders.filter { agent == nil || $0.agent == agent },
+                    rotation: try rotations.open(secret.path, in: transaction)?.rotation, now: now)
             }
         }
     }

@@ -15,14 +15,16 @@ struct SecretStore: Sendable {
     func put(_ secret: KeptSecret, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO secrets (path, scope, owner, version, versions_max, is_cas_required, custom, created_at,
-              updated_at, written_at)
+            INSERT INTO secrets (path, scope, owner, version, last_version, versions_max, is_cas_required, custom,
+              created_at, updated_at, written_at, rotate_every, probe)
             VALUES (\(secret.path.description), \(secret.path.scope.rawValue), \(secret.path.owner),
-              \(secret.version), \(secret.versionsMax), \(secret.isCASRequired), \(JSONValue.object(secret.custom)),
-              \(secret.createdAt), \(secret.updatedAt), \(secret.writtenAt))
+              \(secret.version), \(secret.lastVersion), \(secret.versionsMax), \(secret.isCASRequired),
+              \(JSONValue.object(secret.custom)), \(secret.createdAt), \(secret.updatedAt), \(secret.writtenAt),
+              \(secret.rotateEvery?.microseconds), \(secret.probe?.json.text))
             ON CONFLICT (path) DO UPDATE SET version = excluded.version, versions_max = excluded.versions_max,
               is_cas_required = excluded.is_cas_required, custom = excluded.custom, updated_at = excluded.updated_at,
-              written_at = excluded.written_at
+              written_at = excluded.written_at, last_version = excluded.last_version,
+              rotate_every = excluded.rotate_every, probe = excluded.probe
             """)
     }
 
@@ -51,10 +53,12 @@ struct SecretStore: Sendable {
         try transaction.run("DELETE FROM secret_versions WHERE path = \(path)")
         try transaction.run("DELETE FROM secret_grants WHERE path = \(path)")
         try transaction.run("DELETE FROM secret_uses WHERE path = \(path)")
+        try transaction.run("DELETE FROM secret_version_uses WHERE path = \(path)")
+        try transaction.run("DELETE FROM secret_rotations WHERE path = \(path)")
         try transaction.run("DELETE FROM secrets WHERE path = \(path)")
     }
 
-    private func secret(_ row: StoredRow) -> KeptSecret {
+    func secret(_ row: StoredRow) -> KeptSecret {
         var secret = KeptSecret(path: SecretPath(stored: row.text("path")), at: row.time("created_at"))
         secret.version = Int(row.int("version"))
         secret.versionsMax = Int(row.int("versions_max"))
@@ -62,6 +66,9 @@ struct SecretStore: Sendable {
         secret.custom = row.json("custom").object ?? JSONObject()
         secret.updatedAt = row.time("updated_at")
         secret.writtenAt = row.optionalTime("written_at")
+        secret.lastVersion = Int(row.int("last_version"))
+        secret.rotateEvery = row.optionalInt("rotate_every").map(Span.init(microseconds:))
+        secret.probe = row.optionalText("probe").flatMap(SecretProbe.init(stored:))
         return secret
     }
 
@@ -83,6 +90,8 @@ struct SecretStore: Sendable {
         guard version > 0 else { return }
         try transaction.run(
             "DELETE FROM secret_versions WHERE path = \(path.description) AND version <= \(version)")
+        try transaction.run(
+            "DELETE FROM secret_version_uses WHERE path = \(path.description) AND version <= \(version)")
     }
 
     func versions(of path: SecretPath, in transaction: Transaction) throws -> [SecretVersion] {
@@ -242,6 +251,12 @@ struct SecretStore: Sendable {
             INSERT INTO secret_uses (path, actor, agent, version, used_at)
             VALUES (\(path.description), \(principal.actor), \(principal.agent), \(version), \(now))
             ON CONFLICT (path, actor) DO UPDATE SET version = excluded.version, used_at = excluded.used_at
+            """)
+        try transaction.run(
+            """
+            INSERT INTO secret_version_uses (path, version, actor, agent, first_at, used_at)
+            VALUES (\(path.description), \(version), \(principal.actor), \(principal.agent), \(now), \(now))
+            ON CONFLICT (path, version, actor) DO UPDATE SET used_at = excluded.used_at
             """)
     }
 

@@ -208,8 +208,8 @@ public struct VaultRoutes: Sendable {
 
     private func metadata(_ request: APIRequest) async throws -> APIReply {
         if request.queryValue("list") == "true" { return try await names(request) }
-        let (secret, versions, _) = try await service.describe(try secretPath(request), by: request.principal)
-        return VaultReply.data(VaultReply.metadata(secret, versions), request)
+        let found = try await service.describe(try secretPath(request), by: request.principal)
+        return VaultReply.data(VaultReply.metadata(found.secret, found.versions), request)
     }
 
     private func describe(_ request: APIRequest, isPatch: Bool) async throws -> APIReply {

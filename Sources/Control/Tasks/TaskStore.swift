@@ -1,7 +1,7 @@
 import Kernel
 
 /// The only SQL on tasks, their holds, dependencies and attempts. Verbs without rules.
-public struct TaskStore: Sendable, CorrelatedTasks {
+public struct TaskStore: Sendable, CorrelatedTasks, SecretUsers {
     public init() {}
 
     // MARK: Tasks

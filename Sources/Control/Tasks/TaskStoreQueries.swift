@@ -360,6 +360,17 @@ extension TaskStore {
         ).map(AgentTask.init(row:))
     }
 
+    /// What these agents have in hand, and since when.
+    public func running(of agents: [String], limit: Int, in transaction: Transaction) throws -> [RunningUse] {
+        guard !agents.isEmpty else { return [] }
+        return try transaction.rows(
+            """
+            SELECT owner, started_at FROM tasks
+            WHERE owner IN \(list: agents) AND state IN ('claimed', 'running', 'waiting') LIMIT \(limit)
+            """
+        ).map { RunningUse(agent: $0.text("owner"), since: $0.optionalTime("started_at")) }
+    }
+
     /// Tasks of this agent that it was asked to stop.
     func cancelRequested(of agent: String, in transaction: Transaction) throws -> [TaskID] {
         try transaction.rows(

@@ -48,12 +48,16 @@ public struct Settings: Sendable {
         public init() {}
     }
 
-    /// Where the key that seals secrets comes from: one of them, or the data directory.
+    /// Where the key that seals secrets comes from: one of them, or the data directory; and how values are rotated.
     public struct Secrets: Sendable {
         public var masterKeyFile: String?
         /// `0` for none: no key comes on standard input.
         public var masterKeyDescriptor = 0
         public var masterKeyCommand: String?
+        /// When values may be rotated, and when not; nothing for at any time.
+        public var rotationWindows: String?
+        /// Whether probes may ask this machine and private networks, and without TLS.
+        public var probePrivate = false
 
         public init() {}
     }

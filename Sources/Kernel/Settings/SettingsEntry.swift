@@ -128,6 +128,23 @@ extension SettingsEntry {
             })
     }
 
+    /// A text that may be absent: nothing, or an empty text, leaves it so.
+    static func optionalText(
+        _ path: String, _ field: any WritableKeyPath<Settings, String?> & Sendable, _ summary: String,
+        effect: Effect = .restart
+    ) -> SettingsEntry {
+        SettingsEntry(
+            path: path, type: "text", unit: "", allowed: "a text, or nothing", summary: summary, effect: effect,
+            isSecret: false, show: { .of($0[keyPath: field]) },
+            apply: { settings, input in
+                if case .collection = input { return false }
+                let value = input.string.flatMap { $0.isEmpty ? nil : $0 }
+                guard value?.contains("\0") != true else { return false }
+                settings[keyPath: field] = value
+                return true
+            })
+    }
+
     /// The path of a file that may be absent: nothing, or an empty text, leaves it so.
     static func file(
         _ path: String, _ field: any WritableKeyPath<Settings, String?> & Sendable, _ summary: String,

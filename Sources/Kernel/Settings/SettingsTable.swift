@@ -240,6 +240,13 @@ public enum SettingsTable {
         .command(
             "secrets.masterKeyCommand", \.secrets.masterKeyCommand,
             "The shell command that prints the key, such as one that asks a KMS."),
+        .optionalText(
+            "secrets.rotationWindows", \.secrets.rotationWindows,
+            "When values are rotated and when not, with `;` between: `deny 0 9 * * mon-fri 8h Europe/Berlin; allow "
+                + "0 2 * * * 4h UTC`. What denies wins; where some allow, nothing is rotated outside of them."),
+        .flag(
+            "secrets.probePrivate", \.secrets.probePrivate,
+            "Whether the calls that prove new values may go to this machine and private networks, and without TLS."),
     ]
 
     private static let oncall: [SettingsEntry] = [

@@ -44,13 +44,18 @@ final class HeadMemory: ChannelInboundHandler {
         /// In the body of a request that the decoder reads.
         case decoding(Int)
         /// Only the decoder knows. It reads all that still comes.
-        case lost
+        ///
+        /// - Parameter isCounted: Whether it was handed whole requests before, so that as many ends as heads mean that
+        ///   no body is being read.
+        case lost(isCounted: Bool)
     }
 
     private let connection: ConnectionHandler
     private var place = Place.between
     private var known: [Known] = []
     private var count = 0
+    /// Up to four bytes that a LIST may begin with: the decoder is to see them with the fifth.
+    private var held: ByteBuffer?
 
     init(_ connection: ConnectionHandler) {
         self.connection = connection
@@ -59,6 +64,11 @@ final class HeadMemory: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         connection.hear()
+        if var start = held {
+            held = nil
+            start.writeBuffer(&bytes)
+            bytes = start
+        }
         while bytes.readableBytes > 0 {
             switch place {
             case .between: begin(&bytes, context)
@@ -72,12 +82,39 @@ final class HeadMemory: ChannelInboundHandler {
                 let piece = bytes.readSlice(length: min(missing, bytes.readableBytes)) ?? ByteBuffer()
                 let rest = missing - piece.readableBytes
                 decode(piece, context)
-                place = rest > 0 ? .decoding(rest) : connection.decoded.ends == 1 ? .between : .lost
-            case .lost:
+                place = rest > 0 ? .decoding(rest) : connection.decoded.ends == 1 ? .between : .lost(isCounted: false)
+            case .lost(let isCounted):
+                if isCounted, connection.decoded.heads == connection.decoded.ends {
+                    guard !hold(bytes) else { return }
+                    Self.rename(&bytes)
+                }
                 context.fireChannelRead(wrapInboundOut(bytes))
                 return
             }
         }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event, let held {
+            // Nothing comes any more: the decoder says what that was.
+            self.held = nil
+            context.fireChannelRead(wrapInboundOut(held))
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Keeps the beginning of what may be a LIST until the rest of the word is there.
+    private func hold(_ bytes: ByteBuffer) -> Bool {
+        guard bytes.readableBytes < Self.list.count, Self.list.starts(with: bytes.readableBytesView) else {
+            return false
+        }
+        held = bytes
+        return true
+    }
+
+    /// NIO's decoder does not know Vault's LIST. It knows LINK, which nobody else uses and which is as long.
+    private static func rename(_ head: inout ByteBuffer) {
+        if head.readableBytesView.starts(with: list) { head.setBytes(link, at: head.readerIndex) }
     }
 
     private func decode(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -96,18 +133,22 @@ final class HeadMemory: ChannelInboundHandler {
         }
         guard let length = bytes.withUnsafeReadableBytes(Self.headLength), var head = bytes.readSlice(length: length)
         else {
-            place = .lost
+            if hold(bytes) {
+                bytes.clear()
+            } else {
+                connection.decoded = ConnectionHandler.Decoded()
+                place = .lost(isCounted: true)
+            }
             return
         }
-        // NIO's decoder does not know Vault's LIST. It knows LINK, which nobody else uses and which is as long.
-        if head.readableBytesView.starts(with: Self.list) { head.setBytes(Self.link, at: head.readerIndex) }
+        Self.rename(&head)
         decode(head, context)
         let decoded = connection.decoded
         // What the decoder made of these bytes says whether they were a head, and what follows it.
         guard decoded.heads == 1, decoded.bodies == 0, let made = decoded.head, made.isFramedByLength,
             decoded.ends == ((made.declaredBytes ?? 0) == 0 ? 1 : 0)
         else {
-            place = .lost
+            place = .lost(isCounted: true)
             return
         }
         let missing = made.declaredBytes ?? 0

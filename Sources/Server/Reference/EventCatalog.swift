@@ -169,14 +169,35 @@ public enum EventCatalog {
         ("schedule.resumed", "A schedule makes tasks again"),
         ("schedule.run", "An operator let a schedule make its task now (audit log)"),
         ("schedule.skipped", "Ticks that were missed are left out"),
+        (
+            "secret.compromised",
+            "A version that others know was cut: `path`, `version`, `issued`, `reason`, `holders`"
+        ),
         ("secret.deleted", "Versions of a secret were deleted, and can be brought back: `path`, `versions`"),
         ("secret.described", "How a secret is kept changed: `path`"),
         ("secret.destroyed", "Versions of a secret were destroyed for good: `path`, `versions`"),
         ("secret.granted", "Which agents may read a secret changed: `path`, `from`, `to`"),
+        ("secret.probe_failed", "A new value was not accepted: `path`, `oldVersion`, `newVersion`, `reason`"),
+        ("secret.probed", "A call was made with a new value: `version`, `url` (audit log)"),
         ("secret.read", "Somebody read a secret: `version` (audit log)"),
         ("secret.refused", "An agent asked for a secret that it was not granted (audit log)"),
         ("secret.removed", "A secret was forgotten with all its versions: `path`"),
         ("secret.rewrapped", "Values were sealed under a newer master key: `values`, `masterVersion` (audit log)"),
+        (
+            "secret.rotation_draining",
+            "The overlap is over, and the old value is still used: `path`, `oldVersion`, `newVersion`"
+        ),
+        ("secret.rotation_issued", "A new value is given out beside the old one: `path`, `oldVersion`, `newVersion`"),
+        ("secret.rotation_retired", "An old value is given to nobody any more: `path`, `oldVersion`, `newVersion`"),
+        (
+            "secret.rotation_returned",
+            "The old value is given out again: `path`, `oldVersion`, `newVersion`, `reason`"
+        ),
+        ("secret.rotation_staged", "A new value is kept, and nobody gets it yet: `path`, `oldVersion`, `newVersion`"),
+        (
+            "secret.rotation_verified",
+            "A new value is known to be good: `path`, `oldVersion`, `newVersion`, `proof`, `reason`"
+        ),
         ("secret.undeleted", "Deleted versions of a secret were brought back: `path`, `versions`"),
         ("secret.written", "A secret has a new version: `path`, `version`"),
         ("session.closed", "A browser logged out (audit log)"),

@@ -206,6 +206,19 @@ public final class LiveSpans: Sendable {
         state.withLock { state in Set(state.runs.values.flatMap { $0.spans.values.compactMap(\.head.agent) }) }
     }
 
+    /// Since when something of each agent runs: its oldest span that has not ended, by the sender's clock.
+    public var startsByAgent: [String: Timestamp] {
+        state.withLock { state in
+            state.runs.values.reduce(into: [:]) { starts, run in
+                for span in run.spans.values {
+                    guard let agent = span.head.agent else { continue }
+                    let start = Timestamp(microseconds: span.head.startedAt / 1_000)
+                    starts[agent] = min(starts[agent] ?? start, start)
+                }
+            }
+        }
+    }
+
     // MARK: What is erased
 
     /// Forgets spans that are as said, unless they are only looked for, and says how many they are.
