@@ -298,7 +298,7 @@
     const text = await reply.text();
     let document = {};
     try { document = text ? JSON.parse(text) : {}; } catch { /* an empty or foreign body says nothing more */ }
-    if (!reply.ok) throw Object.assign(new Error(document.detail || `The server answered ${reply.status}.`), { hint: document.hint || "" });
+    if (!reply.ok) throw Object.assign(new Error(document.detail || document.errors?.join?.(" ") || `The server answered ${reply.status}.`), { hint: document.hint || "", status: reply.status });
     return document;
   }
 
@@ -315,6 +315,8 @@
       return reply;
     } catch (error) {
       toast(error.message, error.hint, true);
+      // Somebody else was faster: what is there now is what the next try begins with.
+      if (error.status === 412) await refresh(true);
       return null;
     } finally {
       element.removeAttribute("aria-busy");
@@ -323,21 +325,29 @@
 
   function formBody(form) {
     const body = {};
-    for (const [name, value] of new FormData(form)) if (value !== "") body[name] = value;
+    for (const [name, value] of new FormData(form)) {
+      if (value !== "") body[name] = form.elements[name]?.hasAttribute?.("data-json") ? parsed(value) : value;
+    }
     return body;
+  }
+
+  // What is no JSON is the text that it is: nobody has to quote a model's name.
+  function parsed(text) {
+    try { return JSON.parse(text); } catch { return text; }
   }
 
   async function submitForm(form) {
     if (form.dataset.put) {
-      // One field is the end of the address.
-      const name = new FormData(form).get(form.dataset.putName);
-      if (await act(form, "PUT", form.dataset.put + encodeURIComponent(name))) form.reset();
+      // One field is the end of the address; the others, if there are any, are what is sent there.
+      const { [form.dataset.putName]: name, ...body } = formBody(form);
+      const isEmpty = Object.keys(body).length === 0;
+      if (await act(form, "PUT", form.dataset.put + encodeURIComponent(name), isEmpty ? undefined : body)) form.reset();
       return;
     }
     const reply = await act(form, form.dataset.method || "POST", form.dataset.post, formBody(form), form.dataset.ifMatch);
     if (!reply) return;
-    // What was edited stays to be edited further.
-    if (!form.dataset.method) form.reset();
+    // What was edited stays to be edited further, unless nobody may see it again.
+    if (!form.dataset.method || form.hasAttribute("data-forget")) form.reset();
     if (form.dataset.secret && reply[form.dataset.secret]) showSecret($("[data-secret-slot]", form), reply[form.dataset.secret]);
   }
 
@@ -406,7 +416,7 @@
   }
 
   // --- Keyboard ---------------------------------------------------------------------------------------------------
-  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", w: "/flags", x: "/traces", v: "/overview", l: "/logs", i: "/incidents" };
+  const places = { f: "/", n: "/agents", t: "/tasks", q: "/queues", r: "/reviews", e: "/events", a: "/audit", s: "/schedules", k: "/keys", c: "/calls", m: "/costs", o: "/models", b: "/budgets", w: "/flags", y: "/secrets", x: "/traces", v: "/overview", l: "/logs", i: "/incidents" };
   let isGoing = false;
 
   const rows = () => $$("[data-row]");

@@ -321,6 +321,7 @@ public struct Features: Sendable {
                 audit: audit, traces: spans, logs: spans, sessions: sessions, retention: retention,
                 alerts: alerting.alertPages, incidents: alerting.incidentPages, onCall: onCall,
                 runbooks: alerting.plan.runbooks, bundles: bundles, flags: flags,
+                secrets: rotations, configValues: configValues,
                 assets: assets.pageAssets, world: world
             ).routes,
         ]

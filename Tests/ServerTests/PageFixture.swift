@@ -12,6 +12,8 @@ struct PageFixture: Sendable {
     let calls: CallService
     let budgets: BudgetService
     let flags: FlagService
+    let secrets: SecretService
+    let bundles: BundleService
 
     static let admin = Principal(keyID: "key_admin", name: "ada", role: .admin)
     static let viewer = Principal(keyID: "key_viewer", name: "vera", role: .viewer)
@@ -22,7 +24,7 @@ struct PageFixture: Sendable {
     /// The addresses of all pages that take no placeholder.
     static let lists = [
         "/", "/agents", "/tasks", "/queues", "/reviews", "/events", "/audit", "/keys", "/schedules", "/calls",
-        "/costs", "/models", "/budgets", "/flags",
+        "/costs", "/models", "/budgets", "/flags", "/bundles", "/secrets",
     ]
 
     static func with(
@@ -33,12 +35,12 @@ struct PageFixture: Sendable {
             IdempotencySchema.migrations, EventSchema.migrations, AccessSchema.migrations, AuditSchema.migrations,
             AgentSchema.migrations, QueueSchema.migrations, TaskSchema.migrations,
             ScheduleSchema.migrations, CallSchema.migrations, BudgetSchema.migrations,
-            FlagSchema.migrations,
+            FlagSchema.migrations, BundleSchema.migrations, ConfigValueSchema.migrations, SecretSchema.migrations,
         ]
         let world = World.test()
         try await TestStorage.withFolder { folder in
             try await withStorage(.sqlite, migrations: migrations.flatMap(\.self), world: world) { storage in
-                let fixture = PageFixture(
+                let fixture = try PageFixture(
                     storage, blobs: DirectoryBlobs(root: folder), world: world, live: live, models: models)
                 try await body(fixture)
             }
@@ -47,7 +49,7 @@ struct PageFixture: Sendable {
 
     private init(
         _ storage: any Storage, blobs: any Blobs, world: World, live: any LiveCalls, models: any LiveModels
-    ) {
+    ) throws {
         self.storage = storage
         self.world = world
         let events = Events(world: world)
@@ -65,10 +67,18 @@ struct PageFixture: Sendable {
         let costs = CostService(work: DeliverableStore(), world: world)
         budgets = BudgetService(memory: NoBudgetMemory(), events: events, audit: audit, world: world)
         flags = FlagService(storage: storage, events: events, audit: audit, world: world)
+        let ring = try MasterKeyRing(SecretBytes(String(repeating: "5a", count: 32)), from: "the test")
+        secrets = SecretService(
+            sealing: SecretSealing(Sealer(ring: ring, entropy: world.entropy)),
+            watch: SecretWatch(entropy: world.entropy), events: events, audit: audit, storage: storage, world: world)
+        bundles = BundleService(
+            agents: agents, lint: BundleLint(pins: { _ in true }), blobs: blobs, events: events, audit: audit,
+            world: world)
+        let values = ConfigValueService(bundles: bundles, flags: flags, events: events, audit: audit, world: world)
         let pages = Pages(
             storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
             workload: store, calls: calls, costs: costs, budgets: budgets, models: models, access: access, audit: audit,
-            flags: flags, assets: PageAssets(),
+            bundles: bundles, flags: flags, secrets: secrets, configValues: values, assets: PageAssets(),
             world: world)
         let parts: [[Route]] = [
             pages.routes, TaskRoutes(service: tasks, exchange: exchange).routes,
@@ -77,7 +87,10 @@ struct PageFixture: Sendable {
             QueueRoutes(service: queues, workload: store, exchange: exchange, world: world).routes,
             AgentRoutes(service: agents, exchange: exchange).routes,
             AccessRoutes(service: access, exchange: exchange).routes,
-            FlagRoutes(service: flags, exchange: exchange).routes,
+            FlagRoutes(service: flags, exchange: exchange).routes, SecretRoutes(service: secrets).routes,
+            VaultRoutes(service: secrets).routes,
+            BundleRoutes(service: bundles, values: values, exchange: exchange).routes,
+            ConfigValueRoutes(service: values, exchange: exchange).routes,
         ]
         routes = parts.flatMap(\.self)
     }
@@ -85,7 +98,8 @@ struct PageFixture: Sendable {
     // MARK: Calls
 
     func call(
-        _ method: APIRequest.Method, _ address: String, _ body: JSONValue? = nil, as principal: Principal = admin
+        _ method: APIRequest.Method, _ address: String, _ body: JSONValue? = nil, as principal: Principal = admin,
+        headers: [String: String] = [:]
     ) async throws -> APIReply {
         let parts = address.split(separator: "?", maxSplits: 1).map(String.init)
         let path = parts[0]
@@ -99,13 +113,15 @@ struct PageFixture: Sendable {
         #expect(route.permission.admits(principal.role), "\(principal.role) at \(path)")
         var parameters: [String: String] = [:]
         for (name, value) in zip(route.path.split(separator: "/"), segments) where name.hasPrefix("{") {
-            parameters[String(name.dropFirst().dropLast())] = PercentCoding.decode(Array(value.utf8))
+            parameters[String(name.dropFirst().dropLast().prefix { $0 != "*" })] = PercentCoding.decode(
+                Array(value.utf8))
         }
         let query = parts.count > 1 ? try #require(PercentCoding.pairs(Array(parts[1].utf8))) : []
         return try await route.handler(
             APIRequest(
                 method: method, route: route.path, path: path, parameters: parameters, query: query,
-                headers: ["host": "127.0.0.1:7070"], body: body?.bytes ?? [], principal: principal))
+                headers: RequestHeaders([("host", "127.0.0.1:7070")] + headers.map { ($0.key, $0.value) }),
+                body: body?.bytes ?? [], principal: principal))
     }
 
     /// The JSON of a reply that must succeed.

@@ -116,6 +116,7 @@ enum AgentPageTemplates {
               <dt>CPU</dt><dd>{{#cpuBar}}<svg class="meter" viewBox="0 0 100 6" preserveAspectRatio="none"
                 aria-hidden="true"><rect width="{{percent}}" height="6"/></svg> {{/cpuBar}}{{cpu}}</dd>
               <dt>Memory</dt><dd>{{memory}}</dd>
+              <dt>Configuration</dt><dd><a class="link" href="{{configPath}}">What holds, and why</a></dd>
               {{#facts}}<dt>{{name}}</dt><dd>{{value}}</dd>{{/facts}}
               {{#hasCapabilities}}<dt>Capabilities</dt><dd class="tags">{{#capabilities}}<span
                 class="tag">{{.}}</span>{{/capabilities}}</dd>{{/hasCapabilities}}

@@ -193,6 +193,7 @@ struct AgentPageView: PageView {
     let notices: [Notice]
     let tasksPath: String
     let eventsPath: String
+    let configPath: String
     let hasTasks: Bool
     let tasks: [TaskRowView]
     let noTasks: EmptyView
@@ -221,6 +222,7 @@ struct AgentPageView: PageView {
         notices = Self.notices(agent)
         tasksPath = PagePath.query("/tasks", [("agent", agent.name)])
         eventsPath = PagePath.query("/events", [("agent", agent.name)])
+        configPath = ConfigValuePageView.path(agent.name)
         hasTasks = !held.isEmpty
         tasks = held.map { TaskRowView($0, now: now) }
         noTasks = EmptyView(

@@ -43,6 +43,15 @@ public struct AuditService: Sendable {
         try store.latest(before: before, limit: limit, in: transaction)
     }
 
+    /// How many of the newest entries are looked through for those on one target: the table has no index by target, as
+    /// nothing but pages asks for that.
+    static let targetRows: Int64 = 20_000
+
+    /// Entries on a target among the newest ``targetRows``, newest first.
+    public func latest(on target: String, limit: Int, in transaction: Transaction) throws -> [AuditEntry] {
+        try store.latest(on: target, among: Self.targetRows, limit: limit, in: transaction)
+    }
+
     /// Walks the chain from its first row, a bounded number of rows at a time; works beside a running server as well as
     /// on a store that nobody serves.
     public func verify(_ storage: any Storage) async throws -> AuditReport {

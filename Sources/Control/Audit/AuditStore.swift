@@ -26,6 +26,16 @@ struct AuditStore: Sendable {
             entry)
     }
 
+    /// Entries on a target, newest first, among so many of the newest.
+    func latest(on target: String, among rows: Int64, limit: Int, in transaction: Transaction) throws -> [AuditEntry] {
+        try transaction.rows(
+            """
+            SELECT * FROM audit WHERE number > (SELECT COALESCE(MAX(number), 0) FROM audit) - \(rows)
+              AND target = \(target) ORDER BY number DESC LIMIT \(limit)
+            """
+        ).map(entry)
+    }
+
     private func entry(_ row: StoredRow) -> AuditEntry {
         AuditEntry(
             number: row.int("number"), at: row.time("at"), action: row.text("action"), actor: row.text("actor"),

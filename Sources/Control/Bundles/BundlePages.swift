@@ -64,7 +64,7 @@ public struct BundlePages: Sendable {
             diff = PageText.clipped(text, Self.diffBytesMax)
         }
         let view = BundleAgentView(
-            name: name, agentPath: PagePath.agent(name),
+            name: name, agentPath: PagePath.agent(name), configPath: ConfigValuePageView.path(name),
             state: BundleStateView(
                 AgentConfigState(
                     agent: name, desired: agent.configDesired, reported: agent.configReported,
@@ -155,6 +155,7 @@ struct BundleChangeView: PageView {
 struct BundleAgentView: PageView {
     let name: String
     let agentPath: String
+    let configPath: String
     let state: BundleStateView
     let hasVersions: Bool
     let versions: [BundleVersionView]
@@ -200,7 +201,7 @@ enum BundlePageTemplates {
         <div class="head" data-agent="{{name}}"><h1>Bundles of {{name}}</h1>{{#state}}<span class="state big"
           data-state="{{state}}">{{stateLabel}}</span><span class="sub">to run with <code>{{desired}}</code>, runs with
           <code>{{reported}}</code></span>{{/state}}<span class="actions"><a class="button tiny"
-          href="{{agentPath}}">The agent</a></span></div>
+          href="{{configPath}}">What holds</a><a class="button tiny" href="{{agentPath}}">The agent</a></span></div>
         <section class="panel" id="versions" aria-label="Versions"><header><h2>Versions</h2></header>
           {{#hasVersions}}<table class="table cards">
             <thead><tr><th>Version</th><th>Why</th><th>By</th><th>Content</th><th class="num">Pushed</th></tr></thead>

@@ -37,7 +37,7 @@ public enum PagePlace: String, Sendable, CaseIterable {
         traces,
         sessions,
         logs, alerts, incidents, oncall
-    case events, audit, keys
+    case events, audit, secrets, keys
 
     var path: String { self == .fleet ? "/" : "/\(rawValue)" }
     var label: String { self == .oncall ? "On-call" : PageText.label(rawValue) }
@@ -45,7 +45,7 @@ public enum PagePlace: String, Sendable, CaseIterable {
     /// Whom its page admits.
     public var permission: Permission {
         switch self {
-        case .audit: .operate
+        case .audit, .secrets: .operate
         case .overview, .bundles, .traces, .sessions, .logs, .alerts, .incidents, .oncall: .operateOrView
         case .keys: .administer
         default: .read

@@ -46,7 +46,7 @@ struct PageLibrary: Sendable {
             TracePageTemplates.all, SessionPageTemplates.all, RetentionPageTemplates.all, LogPageTemplates.all,
             OverviewPageTemplates.all, IncidentPageTemplates.all, OnCallPageTemplates.all,
             ContainmentTemplates.all, AlertPageTemplates.all, RunbookPageTemplates.all, BundlePageTemplates.all,
-            FlagPageTemplates.all,
+            FlagPageTemplates.all, SecretPageTemplates.all, ConfigValuePageTemplates.all,
         ]
         do {
             return try PageLibrary(templates.flatMap(\.self))

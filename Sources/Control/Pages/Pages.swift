@@ -14,6 +14,7 @@ public struct Pages: Sendable {
         sessions: SessionService? = nil, retention: RetentionService? = nil,
         alerts: AlertPages.Parts? = nil, incidents: IncidentPages.Parts? = nil, onCall: OnCallService? = nil,
         runbooks: RunbookShelf = RunbookShelf(.shipped), bundles: BundleService? = nil, flags: FlagService? = nil,
+        secrets: SecretRotationService? = nil, configValues: ConfigValueService? = nil,
         assets: PageAssets,
         world: World
     ) {
@@ -49,6 +50,8 @@ public struct Pages: Sendable {
             sessions.map { SessionPages(shell: shell, service: $0).routes } ?? [],
             logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],
             flags.map { FlagPages(shell: shell, storage: storage, flags: $0).routes } ?? [],
+            secrets.map { SecretPages(shell: shell, storage: storage, rotations: $0, audit: audit).routes } ?? [],
+            configValues.map { ConfigValuePages(shell: shell, storage: storage, service: $0).routes } ?? [],
             onCall.map { OnCallPages(shell: shell, storage: storage, service: $0).routes } ?? [],
         ]
         routes = parts.flatMap(\.self)

@@ -46,6 +46,8 @@ extension ShellTemplates {
             3.5 6 1.5 1.5 0 0 1 5 4.5zM15 4.5a5 5 0 0 1 4.5 4.5"/></symbol>
         <symbol id="i-incidents" viewBox="0 0 24 24"><path
           d="M12 4 2.8 19.5h18.4zM12 10v4.5M12 17h.01"/></symbol>
+        <symbol id="i-secrets" viewBox="0 0 24 24"><rect x="4.5" y="10.5" width="15" height="10" rx="2"/><path
+          d="M8 10.5V7.5a4 4 0 0 1 8 0v3M12 14.5v2.5"/></symbol>
         <symbol id="i-keys" viewBox="0 0 24 24"><circle cx="8" cy="15" r="4.5"/><path
           d="m11.5 11.5 8-8M16 7l3 3M13.5 9.5l2 2"/></symbol>
         <symbol id="i-search" viewBox="0 0 24 24"><circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/></symbol>

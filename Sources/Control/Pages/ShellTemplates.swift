@@ -118,6 +118,7 @@ enum ShellTemplates {
               <div>Schedules <span><kbd>g</kbd> <kbd>s</kbd></span></div>
             <div>Events <span><kbd>g</kbd> <kbd>e</kbd></span></div>
               <div>Audit <span><kbd>g</kbd> <kbd>a</kbd></span></div>
+            <div>Secrets <span><kbd>g</kbd> <kbd>y</kbd></span></div>
             <div>Calls <span><kbd>g</kbd> <kbd>c</kbd></span></div>
               <div>Costs <span><kbd>g</kbd> <kbd>m</kbd></span></div>
             <div>Models <span><kbd>g</kbd> <kbd>o</kbd></span></div>

@@ -4,6 +4,8 @@ import Kernel
 public struct SecretRoutes: Sendable {
     static let root = "/api/v1/secrets"
     static let paths = ["{path}", "{scope}/{name}", "{scope}/{owner}/{name}"]
+    /// Those whose end cannot be taken for a part of the path.
+    private static let plainPaths = paths.dropFirst()
 
     let service: SecretService
 
@@ -28,7 +30,20 @@ public struct SecretRoutes: Sendable {
                 shape: RouteShape(
                     query: [("all", ["type": "string", "enum": ["true", "false"]], "Whether nothing is kept of it")],
                     success: 204), handler: remove),
-        ] + Self.paths.flatMap(below)
+        ] + Self.paths.flatMap(below) + Self.plainPaths.flatMap(belowGrants)
+    }
+
+    private func belowGrants(_ path: String) -> [Route] {
+        let shape = RouteShape(reply: Self.grantSchema)
+        return [
+            Route(
+                .put, "\(Self.root)/\(path)/grants/{agent}", .operate, "Let one more agent read a secret", shape: shape
+            ) { try await change($0, SecretService.grant) },
+            Route(
+                .delete, "\(Self.root)/\(path)/grants/{agent}", .operate, "Let an agent no longer read a secret",
+                shape: shape
+            ) { try await change($0, SecretService.revoke) },
+        ]
     }
 
     private func below(_ path: String) -> [Route] {
@@ -60,24 +75,25 @@ public struct SecretRoutes: Sendable {
         "properties": ["agents": ["type": "array", "items": ["type": "string"]]],
     ]
 
-    private func path(_ request: APIRequest) throws -> SecretPath { try Self.path(request) }
-
     static func path(_ request: APIRequest) throws -> SecretPath {
         if let path = request.parameters["path"] { return try SecretPath(path) }
         return try SecretPath(
             ["scope", "owner", "name"].compactMap { request.parameters[$0] }.joined(separator: "/"))
     }
 
+    static func scope(_ request: APIRequest) throws -> SecretPath.Scope? {
+        guard let text = request.queryValue("scope"), !text.isEmpty else { return nil }
+        guard let scope = SecretPath.Scope(rawValue: text) else {
+            throw Problem.invalid("scope", "user, org, project or platform is expected")
+        }
+        return scope
+    }
+
     // MARK: secrets
 
     private func list(_ request: APIRequest) async throws -> APIReply {
         let page = try request.page()
-        let scope = try request.queryValue("scope").map { text in
-            guard let scope = SecretPath.Scope(rawValue: text) else {
-                throw Problem.invalid("scope", "user, org, project or platform is expected")
-            }
-            return scope
-        }
+        let scope = try Self.scope(request)
         let views = try await service.list(
             scope: scope, owner: request.queryValue("owner"), page: page, by: request.principal)
         let (items, next) = page.cut(views, cursor: { $0.secret.path.description })
@@ -85,7 +101,7 @@ public struct SecretRoutes: Sendable {
     }
 
     private func show(_ request: APIRequest) async throws -> APIReply {
-        let path = try path(request)
+        let path = try Self.path(request)
         let found = try await service.describe(path, by: request.principal)
         let secret = found.secret
         let agent = request.principal.agent
@@ -108,7 +124,7 @@ public struct SecretRoutes: Sendable {
     }
 
     private func put(_ request: APIRequest) async throws -> APIReply {
-        let path = try path(request)
+        let path = try Self.path(request)
         let fields = try request.fields()
         try fields.refuseOthers(than: ["value", "data", "cas"])
         let cas = try fields.optionalInt("cas", in: 0...Int64(Int32.max)).map(Int.init)
@@ -131,7 +147,7 @@ public struct SecretRoutes: Sendable {
     }
 
     private func remove(_ request: APIRequest) async throws -> APIReply {
-        let path = try path(request)
+        let path = try Self.path(request)
         if request.queryValue("all") == "true" {
             try await service.remove(path, by: request.principal)
         } else {
@@ -141,7 +157,7 @@ public struct SecretRoutes: Sendable {
     }
 
     private func value(_ request: APIRequest) async throws -> APIReply {
-        let path = try path(request)
+        let path = try Self.path(request)
         let number = try request.queryValue("version").map { text in
             guard let number = Int(text), number > 0 else {
                 throw Problem.invalid("version", "a whole number above zero is expected")
@@ -164,15 +180,23 @@ public struct SecretRoutes: Sendable {
     // MARK: grants
 
     private func grants(_ request: APIRequest) async throws -> APIReply {
-        .json(["agents": .list(try await service.grants(of: path(request)))])
+        .json(["agents": .list(try await service.grants(of: Self.path(request)))])
     }
 
     private func setGrants(_ request: APIRequest) async throws -> APIReply {
-        let path = try path(request)
+        let path = try Self.path(request)
         guard let agents = try request.fields().optionalNames("agents", max: KeptSecret.grantsMax) else {
             throw Problem.invalid("agents", "it is missing")
         }
         return .json(["agents": .list(try await service.grant(path, to: agents, by: request.principal))])
+    }
+
+    private func change(
+        _ request: APIRequest,
+        _ verb: (SecretService) -> (SecretPath, String, Principal) async throws -> [String]
+    ) async throws -> APIReply {
+        let agent = try Fields.checkedName(request.parameter("agent"), path: "agent", limits: request.limits)
+        return .json(["agents": .list(try await verb(service)(Self.path(request), agent, request.principal))])
     }
 
     // MARK: shapes

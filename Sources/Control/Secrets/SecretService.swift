@@ -403,19 +403,24 @@ public struct SecretService: Sendable {
 
     /// Lets these agents read a secret, and no others.
     func grant(_ path: SecretPath, to agents: [String], by principal: Principal) async throws -> [String] {
-        let now = world.now
-        return try await storage.write { transaction in
+        try await storage.write { transaction in
             guard try store.find(path, in: transaction) != nil else {
                 throw Problem.notFound("secret", path.description)
             }
-            let before = try store.grants(of: path, in: transaction)
-            let after = agents.sorted()
-            guard before != after else { return after }
-            try store.setGrants(of: path, to: after, at: now, by: principal.actor, in: transaction)
-            try record(
-                "secret.granted", path, ["from": .list(before), "to": .list(after)], by: principal, in: transaction)
-            return after
+            return try setGrants(
+                of: path, from: store.grants(of: path, in: transaction), to: agents.sorted(), by: principal,
+                in: transaction)
         }
+    }
+
+    func setGrants(
+        of path: SecretPath, from before: [String], to after: [String], by principal: Principal,
+        in transaction: Transaction
+    ) throws -> [String] {
+        guard before != after else { return after }
+        try store.setGrants(of: path, to: after, at: world.now, by: principal.actor, in: transaction)
+        try record("secret.granted", path, ["from": .list(before), "to": .list(after)], by: principal, in: transaction)
+        return after
     }
 
     // MARK: upkeep

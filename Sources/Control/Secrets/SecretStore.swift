@@ -225,6 +225,15 @@ struct SecretStore: Sendable {
         }
     }
 
+    func granted(_ path: SecretPath, limit: Int, in transaction: Transaction) throws -> [SecretGrant] {
+        try transaction.rows(
+            "SELECT * FROM secret_grants WHERE path = \(path.description) ORDER BY agent LIMIT \(limit)"
+        ).map { row in
+            SecretGrant(
+                agent: row.text("agent"), grantedAt: row.time("granted_at"), grantedBy: row.text("granted_by"))
+        }
+    }
+
     func setGrants(
         of path: SecretPath, to agents: [String], at now: Timestamp, by actor: String, in transaction: Transaction
     ) throws {

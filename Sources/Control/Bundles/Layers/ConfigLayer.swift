@@ -193,6 +193,9 @@ public struct EffectiveValue: Sendable, Equatable {
 }
 
 extension EffectiveValue: JSONConvertible {
+    /// Another one as soon as any layer says something else, or another layer decides.
+    public var etag: String { "\"\(Digest.sha256(json.text).prefix(20))\"" }
+
     public var json: JSONValue {
         [
             "key": .string(rule.key), "value": winner.value, "layer": .string(winner.layer.rawValue),

@@ -23,10 +23,11 @@ public struct ConfigValueRoutes: Sendable {
                 .get, "\(path)/{key}", .read, "The value that holds for a key, and why",
                 shape: .one("EffectiveValue", query: [user]), handler: explain),
             Route(
-                .put, "\(path)/{key}", .operate, "Sets a key for the agent or for one of its users",
+                .put, "\(path)/{key}", .operate, "Sets a key for the agent or for one of its users; takes If-Match",
                 shape: .one("EffectiveValue", body: "ConfigValueDraft"), handler: set),
             Route(
-                .delete, "\(path)/{key}", .operate, "Takes back what was set for the agent or for one of its users",
+                .delete, "\(path)/{key}", .operate,
+                "Takes back what was set for the agent or for one of its users; takes If-Match",
                 shape: .one(
                     "EffectiveValue",
                     query: [("layer", ["type": "string", "enum": ["environment", "user"]], "Whose"), user]),
@@ -34,7 +35,7 @@ public struct ConfigValueRoutes: Sendable {
         ]
     }
 
-    private static func user(_ text: String?) throws -> String? {
+    static func user(_ text: String?) throws -> String? {
         guard let text else { return nil }
         guard !text.isEmpty, text.unicodeScalars.count <= ConfigValueService.userCharactersMax else {
             throw Problem.invalid("user", "1 to \(ConfigValueService.userCharactersMax) characters are expected")
@@ -63,10 +64,16 @@ public struct ConfigValueRoutes: Sendable {
         let name = try BundleRoutes.agent(request)
         let user = try Self.user(request.queryValue("user"))
         let base = try await service.base(name, exchange.storage)
-        return .json(
+        return Self.reply(
             try await exchange.storage.read {
                 try service.explain(request.parameter("key"), base, user: user, in: $0)
-            }.json)
+            })
+    }
+
+    private static func reply(_ value: EffectiveValue) -> APIReply {
+        var reply = APIReply.json(value.json)
+        reply.headers.append(("etag", value.etag))
+        return reply
     }
 
     private func set(_ request: APIRequest) async throws -> APIReply {
@@ -74,24 +81,25 @@ public struct ConfigValueRoutes: Sendable {
         let layer = try Self.layer(fields.optionalString("layer", max: 20))
         let user = try Self.user(fields.optionalString("user", max: .max))
         guard let value = fields.value("value") else { throw Problem.invalid("value", "it is missing") }
-        return try await change(request, value, layer, user)
+        return try await change(request, fields, value, layer, user)
     }
 
     private func remove(_ request: APIRequest) async throws -> APIReply {
         try await change(
-            request, nil, Self.layer(request.queryValue("layer")), Self.user(request.queryValue("user")))
+            request, request.optionalFields(), nil, Self.layer(request.queryValue("layer")),
+            Self.user(request.queryValue("user")))
     }
 
     private func change(
-        _ request: APIRequest, _ value: JSONValue?, _ layer: ConfigLayer, _ user: String?
+        _ request: APIRequest, _ fields: Fields, _ value: JSONValue?, _ layer: ConfigLayer, _ user: String?
     ) async throws -> APIReply {
+        let reason = try fields.optionalString("reason", max: ConfigValueService.reasonMax)
         let base = try await service.base(request.parameter("name"), exchange.storage)
         return try await exchange.commit(request) { transaction in
-            .json(
+            Self.reply(
                 try service.set(
-                    request.parameter("key"), value, in: layer, user: user, base, by: request.principal,
-                    in: transaction
-                ).json)
+                    request.parameter("key"), value, in: layer, user: user, base, reason: reason,
+                    ifMatch: request.headers["if-match"], by: request.principal, in: transaction))
         }
     }
 
@@ -120,6 +128,7 @@ public struct ConfigValueRoutes: Sendable {
                 "properties": [
                     "layer": ["type": "string", "enum": ["environment", "user"]],
                     "user": ["type": ["string", "null"]], "value": [:],
+                    "reason": ["type": "string", "maxLength": ConfigValueService.reasonMax.json],
                 ],
             ]
         ),

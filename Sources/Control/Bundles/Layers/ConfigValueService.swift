@@ -6,6 +6,7 @@ public struct ConfigValueService: Sendable {
     public static let valuesMax: Int64 = 10_000
     public static let valueBytesMax = 16 << 10
     public static let userCharactersMax = 200
+    public static let reasonMax = 500
 
     private let store = ConfigValueStore()
     let bundles: BundleService
@@ -97,9 +98,11 @@ public struct ConfigValueService: Sendable {
     }
 
     /// Sets a key in a layer, or takes the layer's word on it back where `value` is `nil`.
+    ///
+    /// - Parameter ifMatch: The tag of what held, for the same user, when it was read.
     func set(
-        _ key: String, _ value: JSONValue?, in layer: ConfigLayer, user: String?, _ base: Base,
-        by principal: Principal, in transaction: Transaction
+        _ key: String, _ value: JSONValue?, in layer: ConfigLayer, user: String?, _ base: Base, reason: String? = nil,
+        ifMatch: String? = nil, by principal: Principal, in transaction: Transaction
     ) throws -> EffectiveValue {
         let rule = try base.schema.rule(key)
         guard layer == .environment || layer == .user else {
@@ -110,6 +113,8 @@ public struct ConfigValueService: Sendable {
         guard (layer == .user) == (user != nil) else {
             throw Problem.invalid("user", layer == .user ? "it is missing" : "only the layer user has one")
         }
+        let held = try explain(key, base, user: user, in: transaction)
+        try EntityTag.check(ifMatch, against: held.etag, of: "the value of \(key)")
         if let value {
             try rule.check(value, in: layer, lint: bundles.lint)
             guard value.bytes.count <= Self.valueBytesMax else {
@@ -123,21 +128,25 @@ public struct ConfigValueService: Sendable {
                 subject: user ?? "", at: world.now, in: transaction)
         } else {
             guard try store.remove(layer, of: key, agent: base.agent, subject: user ?? "", in: transaction) else {
-                return try explain(key, base, user: user, in: transaction)
+                return held
             }
         }
         if layer == .environment { try bundles.agents.configRevised(base.agent, in: transaction) }
-        try note(key, value, in: layer, user: user, agent: base.agent, by: principal, transaction)
+        try note(key, value, in: layer, user: user, agent: base.agent, reason: reason, by: principal, transaction)
         return try explain(key, base, user: user, in: transaction)
     }
 
     private func note(
-        _ key: String, _ value: JSONValue?, in layer: ConfigLayer, user: String?, agent: String,
+        _ key: String, _ value: JSONValue?, in layer: ConfigLayer, user: String?, agent: String, reason: String?,
         by principal: Principal, _ transaction: Transaction
     ) throws {
-        let data: JSONValue = [
-            "key": .string(key), "layer": .string(layer.rawValue), "user": .of(user), "value": value ?? .null,
-        ]
+        var object = JSONObject()
+        object["key"] = .string(key)
+        object["layer"] = .string(layer.rawValue)
+        object["user"] = .of(user)
+        object["value"] = value ?? .null
+        if let reason { object["reason"] = .string(reason) }
+        let data = JSONValue.object(object)
         let type = value == nil ? "bundle.value_removed" : "bundle.value_set"
         try events.append(EventDraft(type, actor: principal.actor, agent: agent, data: data), in: transaction)
         try audit.record(type, by: principal, target: "agent:\(agent)", detail: data, in: transaction)
