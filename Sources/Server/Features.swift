@@ -33,6 +33,11 @@ public struct Features: Sendable {
     public let bundles: BundleService
     /// What holds for agents and users above that.
     public let configValues: ConfigValueService
+    /// Bundles that are given out step by step.
+    public var rollouts: BundleTrialService {
+        BundleTrialService(
+            bundles: bundles, tasks: taskStore, alerts: alerting.alerts, events: events, audit: audit, world: world)
+    }
     /// Where spans come in; `nil` where none do, as in simulations.
     public let spans: TelemetryIngest?
     /// Where metrics come in, and are found; `nil` where none are, as in simulations.
@@ -250,7 +255,8 @@ public struct Features: Sendable {
             + IncidentSchema.migrations + NotificationSchema.migrations + DrillSchema.migrations
             + OnCallSchema.migrations + ContainmentSchema.migrations + RunbookSchema.migrations
             + AlertSchema.sourceMigrations + FileChangeSchema.migrations + BundleSchema.migrations
-            + ConfigValueSchema.migrations + SecretSchema.migrations + FlagSchema.migrations
+            + BundleTrialSchema.migrations + ConfigValueSchema.migrations + SecretSchema.migrations
+            + FlagSchema.migrations
     }
 
     /// Every address of the interface, `openapi.json` among them.
@@ -266,8 +272,8 @@ public struct Features: Sendable {
         + AlertShapes.schemas + DrillShapes.schemas + SessionShapes.schemas + TimelineRoutes.schemas
         + RetentionShapes.schemas + OnCallShapes.schemas + IncidentShapes.schemas
         + ContainmentShapes.schemas + RunbookShapes.schemas + NoticeParts.schemas
-        + BacktestRoutes.schemas + BundleShapes.schemas + ConfigValueRoutes.schemas + SecretRoutes.schemas
-        + SecretRotationRoutes.schemas
+        + BacktestRoutes.schemas + BundleShapes.schemas + BundleTrialShapes.schemas + ConfigValueRoutes.schemas
+        + SecretRoutes.schemas + SecretRotationRoutes.schemas
         + FlagShapes.schemas
 
     private var interfaceRoutes: [Route] {
@@ -277,7 +283,8 @@ public struct Features: Sendable {
             AccessRoutes(service: access, exchange: exchange).routes,
             AuditRoutes(service: audit, storage: storage).routes,
             AgentRoutes(service: agents, exchange: exchange).routes,
-            BundleRoutes(service: bundles, values: configValues, exchange: exchange).routes,
+            BundleRoutes(service: bundles, values: configValues, trials: rollouts, exchange: exchange).routes,
+            BundleTrialRoutes(service: rollouts, exchange: exchange).routes,
             ConfigValueRoutes(service: configValues, exchange: exchange).routes,
             IngestRoutes(service: IngestService(agents: agents, events: events), exchange: exchange).routes,
             QueueRoutes(service: queues, workload: taskStore, exchange: exchange, world: world).routes,
@@ -400,6 +407,7 @@ public struct Features: Sendable {
             ).loops,
             ScheduleLoops(service: schedules, storage: storage).loops,
             FlagLoops(service: flags).loops,
+            BundleTrialLoop(service: rollouts, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: BlobUses(DeliverableStore(), bundles.blobUse)).loops,
             ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,

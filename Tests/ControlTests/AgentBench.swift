@@ -77,7 +77,8 @@ final class ScriptedFlags: FlagValues {
 struct AgentBench: Sendable {
     static let migrations =
         IdempotencySchema.migrations + EventSchema.migrations + AuditSchema.migrations + AgentSchema.migrations
-        + BundleSchema.migrations + ConfigValueSchema.migrations
+        + BundleSchema.migrations + BundleTrialSchema.migrations + ConfigValueSchema.migrations
+        + QueueSchema.migrations + TaskSchema.migrations
 
     let storage: any Storage
     let time: ManualTime
@@ -88,6 +89,8 @@ struct AgentBench: Sendable {
     let probe = ScriptedProbe()
     let agents: AgentService
     let bundles: BundleService
+    let tasks: TaskService
+    let rollouts: BundleTrialService
     let routes: [Route]
     let policy: AgentPolicy
 
@@ -106,9 +109,21 @@ struct AgentBench: Sendable {
             audit: AuditService(world: world), world: world)
         let values = ConfigValueService(
             bundles: bundles, flags: flags, events: events, audit: AuditService(world: world), world: world)
+        let wakeups = Wakeups()
+        tasks = TaskService(
+            store: TaskStore(),
+            queues: QueueService(events: events, audit: AuditService(world: world), wakeups: wakeups, world: world),
+            agents: agents, audit: AuditService(world: world), events: events, wakeups: wakeups, policy: TaskPolicy(),
+            limits: Limits(), world: world)
+        rollouts = BundleTrialService(
+            bundles: bundles, tasks: TaskStore(), alerts: nil, events: events, audit: AuditService(world: world),
+            world: world)
         routes =
-            AgentRoutes(service: agents, exchange: exchange).routes
-            + BundleRoutes(service: bundles, values: values, exchange: exchange).routes
+            TaskWorkRoutes(service: tasks, exchange: exchange, wakeups: wakeups, world: world).routes
+            + TaskRoutes(service: tasks, exchange: exchange).routes
+            + BundleTrialRoutes(service: rollouts, exchange: exchange).routes
+            + AgentRoutes(service: agents, exchange: exchange).routes
+            + BundleRoutes(service: bundles, values: values, trials: rollouts, exchange: exchange).routes
             + ConfigValueRoutes(service: values, exchange: exchange).routes
             + IngestRoutes(service: IngestService(agents: agents, events: events), exchange: exchange).routes
     }

@@ -6,10 +6,10 @@ import Testing
 
 @Suite("A bundle's roll-out")
 struct BundleRolloutTests {
-    private static let start = Timestamp(microseconds: 1_800_000_000_000_000)
+    static let start = Timestamp(microseconds: 1_800_000_000_000_000)
 
     /// Numbers that a seed determines (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-    private struct Dice {
+    struct Dice {
         var state: UInt64
 
         mutating func unit() -> Double {
@@ -144,7 +144,7 @@ struct BundleRolloutTests {
     }
 
     /// Tasks come by chance, fail by chance and end at once. Returns what became of it, before anybody was asked.
-    private static func end(ratio: Double, perHour: Double, _ dice: inout Dice) -> BundleRollout.State {
+    static func end(ratio: Double, perHour: Double, _ dice: inout Dice) -> BundleRollout.State {
         var rollout = BundleRollout(measures: [.failures], at: start)
         var now = start
         while rollout.state == .running {

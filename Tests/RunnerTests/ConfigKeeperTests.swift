@@ -96,8 +96,8 @@ struct ConfigKeeperTests {
         let files: [[JSONValue]] = [
             [["path": "../x.md", "content": "x"]], [["path": "/tmp/x.md", "content": "x"]],
             [["path": "a.md", "content": "x"], ["path": ".version", "content": "x"]], [["path": "a.md"]],
-            Array(repeating: ["path": "a.md", "content": ""], count: ConfigKeeper.filesMax + 1),
-            [["path": "a.md", "content": .string(String(repeating: "x", count: ConfigKeeper.bytesMax + 1))]],
+            Array(repeating: ["path": "a.md", "content": ""], count: BundleFiles.filesMax + 1),
+            [["path": "a.md", "content": .string(String(repeating: "x", count: BundleFiles.bytesMax + 1))]],
         ]
         for list in files {
             bench.server.set(["version": "bb", "etag": "e2", "files": .array(list)])

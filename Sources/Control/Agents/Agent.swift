@@ -18,6 +18,8 @@ public struct Agent: Sendable, Equatable {
     public var configReported: String?
     /// Counts what was set above the wanted configuration, for its ``configETag``.
     public var configRevision: Int64 = 0
+    /// The roll-out that it is in.
+    public var configRollout: String?
     public var statusMessage: String?
     public var lastHeartbeatAt: Timestamp?
     /// The last sign of life: a heartbeat, a claim or a task's heartbeat.

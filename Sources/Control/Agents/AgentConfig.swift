@@ -6,7 +6,7 @@ extension AgentService {
     func want(
         _ version: String, of name: String, by principal: Principal, in transaction: Transaction
     ) throws -> Agent {
-        guard try store.agent(named: name, in: transaction) != nil else {
+        guard let agent = try store.agent(named: name, in: transaction) else {
             var draft = AgentDraft(name: name, project: Agent.projectDefault)
             draft.configDesired = version
             _ = try register(draft, by: principal, in: transaction)
@@ -14,8 +14,18 @@ extension AgentService {
         }
         var edit = AgentEdit()
         edit.configDesired = .some(version)
-        _ = try self.edit(name, edit, ifMatch: nil, by: principal, in: transaction)
+        _ = try change(agent, edit, by: principal, in: transaction)
         return try known(name, in: transaction)
+    }
+
+    /// Agents that are looked at for those of one type.
+    static let typedMax = 20_000
+
+    /// Agents whose label `type` is this, by name; one more than `limit` where there are more.
+    func names(ofType type: String, limit: Int, in transaction: Transaction) throws -> [String] {
+        let names = try store.names(limit: Self.typedMax, in: transaction)
+        let labels = try store.labels(of: names, in: transaction)
+        return Array(names.filter { labels[$0]?["type"] == type }.prefix(limit + 1))
     }
 
     /// Agents that are to run with something or say that they do, by name.
@@ -27,6 +37,15 @@ extension AgentService {
 }
 
 extension AgentService: AgentBundles {
+    /// Its claims ask the roll-out from now on.
+    func joinRollout(_ rollout: String, _ name: String, in transaction: Transaction) throws {
+        try store.joinRollout(rollout, name, in: transaction)
+    }
+
+    func leaveRollout(_ rollout: String, _ name: String, in transaction: Transaction) throws {
+        try store.leaveRollout(rollout, name, in: transaction)
+    }
+
     /// Something was set above what the agent is to run with.
     func configRevised(_ name: String, in transaction: Transaction) throws {
         try store.countConfigRevision(of: name, in: transaction)

@@ -12,6 +12,8 @@ public struct AgentStanding: Sendable, Equatable {
     /// What it said last that it runs with.
     let configReported: String?
     let configRevision: Int64
+    /// The roll-out that it is in.
+    let configRollout: String?
     let messagesWaiting: Int
 }
 
@@ -30,7 +32,8 @@ struct AgentBeat: Sendable, Equatable {
 struct AgentPresenceStore: Sendable {
     private static let columns: SQLText = """
         name, project, capabilities, status, last_contact_at, heartbeat_seconds, is_paused, is_draining,
-        is_quarantined, due_at, config_desired, config_reported, config_revision, messages_waiting
+        is_quarantined, due_at, config_desired, config_reported, config_revision, config_rollout,
+        messages_waiting
         """
 
     /// Keeps a heartbeat's state: one statement, no index, no event. `nil` for an agent that is not known.
@@ -132,6 +135,7 @@ struct AgentPresenceStore: Sendable {
             capabilities: row.json("capabilities").array?.compactMap(\.string) ?? [], facts: facts,
             dueAt: row.optionalTime("due_at"), configDesired: row.optionalText("config_desired"),
             configReported: row.optionalText("config_reported"), configRevision: row.int("config_revision"),
+            configRollout: row.optionalText("config_rollout"),
             messagesWaiting: Int(row.int("messages_waiting")))
     }
 }

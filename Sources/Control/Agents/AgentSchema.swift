@@ -47,5 +47,7 @@ public enum AgentSchema {
         Migration(
             "0127_agents_config_revision",
             ["ALTER TABLE agents ADD COLUMN config_revision INTEGER NOT NULL DEFAULT 0"]),
+        // With the rest that a claim reads, so that an agent in no roll-out costs its claims nothing.
+        Migration("0133_agents_config_rollout", ["ALTER TABLE agents ADD COLUMN config_rollout TEXT"]),
     ]
 }

@@ -239,6 +239,23 @@ extension AgentService {
     ) throws -> AgentView {
         let agent = try known(name, in: transaction)
         try EntityTag.check(ifMatch, against: agent.etag, of: "the agent \"\(name)\"")
+        if let desired = edit.configDesired, desired != agent.configDesired { try refuseInRollout(agent) }
+        return try change(agent, edit, by: principal, in: transaction)
+    }
+
+    /// What an agent runs with is a roll-out's to say while it is in one.
+    private func refuseInRollout(_ agent: Agent) throws {
+        guard agent.configRollout != nil else { return }
+        throw Problem(
+            .conflict, "The agent \"\(agent.name)\" is in a roll-out, which says what it is to run with.",
+            hint: "Promote it or cancel it first: `reeve config rollout \(agent.name) --promote` or --cancel.")
+    }
+
+    /// Changes what operators decide of an agent, and tells of it.
+    func change(
+        _ agent: Agent, _ edit: AgentEdit, by principal: Principal, in transaction: Transaction
+    ) throws -> AgentView {
+        let name = agent.name
         let (edited, changed) = edit.applied(to: agent)
         guard !changed.isEmpty else { return try view(agent, in: transaction) }
         let saved = try save(edited, from: agent, in: transaction)
@@ -272,6 +289,7 @@ extension AgentService {
                 .agentBusy, "The agent \"\(name)\" holds \(held.leased + held.waiting) tasks.",
                 hint: "Drain it and wait until it is done, or reassign its tasks; then remove it.", members: counts)
         }
+        try refuseInRollout(agent)
         try store.delete(name, in: transaction)
         try append("agent.deleted", agent, actor: principal.actor, in: transaction)
         try audit.record("agent.deleted", by: principal, target: "agent:\(name)", detail: [:], in: transaction)

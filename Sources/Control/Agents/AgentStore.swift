@@ -56,6 +56,15 @@ struct AgentStore: Sendable {
         try transaction.run("UPDATE agents SET config_revision = config_revision + 1 WHERE name = \(name)")
     }
 
+    func joinRollout(_ rollout: String, _ name: String, in transaction: Transaction) throws {
+        try transaction.run("UPDATE agents SET config_rollout = \(rollout) WHERE name = \(name)")
+    }
+
+    func leaveRollout(_ rollout: String, _ name: String, in transaction: Transaction) throws {
+        try transaction.run(
+            "UPDATE agents SET config_rollout = NULL WHERE name = \(name) AND config_rollout = \(rollout)")
+    }
+
     /// What those of the agents say that they run with who say anything.
     func configReported(by names: [String], in transaction: Transaction) throws -> [String: String] {
         var found: [String: String] = [:]
@@ -210,7 +219,7 @@ struct AgentStore: Sendable {
             capabilities: row.json("capabilities").array?.compactMap(\.string) ?? [],
             release: row.optionalText("release_name"), healthURL: row.optionalText("health_url"),
             configDesired: row.optionalText("config_desired"), configReported: row.optionalText("config_reported"),
-            configRevision: row.int("config_revision"),
+            configRevision: row.int("config_revision"), configRollout: row.optionalText("config_rollout"),
             statusMessage: row.optionalText("status_message"), lastHeartbeatAt: row.optionalTime("last_heartbeat_at"),
             lastContactAt: row.optionalTime("last_contact_at"), cpuPercent: row.optionalReal("cpu_percent"),
             memoryBytes: row.optionalInt("memory_bytes"), isPaused: row.bool("is_paused"),

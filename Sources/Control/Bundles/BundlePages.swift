@@ -46,12 +46,16 @@ public struct BundlePages: Sendable {
 
     private func show(_ request: APIRequest) async throws -> APIReply {
         let (now, name, page) = (shell.world.now, request.parameter("name"), try request.page())
-        let (agent, versions, next, changes) = try await storage.read { transaction in
+        let (agent, versions, next, changes, trial, late) = try await storage.read { transaction in
             guard let agent = try service.agents.agent(named: name, in: transaction) else {
                 throw Problem.notFound("agent", name)
             }
             let (items, next) = try service.versions(of: name, page: page, in: transaction)
-            return (agent, items, next, try service.changes(of: name, limit: 20, in: transaction))
+            let trial = try service.rollout(of: name, in: transaction)
+            return (
+                agent, items, next, try service.changes(of: name, limit: 20, in: transaction), trial,
+                try trial.map { try service.laggards(of: $0, in: transaction) } ?? []
+            )
         }
         let shown = request.queryValue("version") ?? agent.configDesired
         var diff: String?
@@ -69,6 +73,11 @@ public struct BundlePages: Sendable {
                 AgentConfigState(
                     agent: name, desired: agent.configDesired, reported: agent.configReported,
                     lastHeartbeatAt: agent.lastHeartbeatAt), now: now),
+            rollout: trial.map {
+                BundleTrialView(
+                    $0, of: name, laggards: late, canOperate: Permission.operate.admits(request.principal.role),
+                    now: now)
+            },
             hasVersions: !versions.isEmpty,
             versions: versions.map { BundleVersionView($0, desired: agent.configDesired, now: now) },
             noVersions: EmptyView(
@@ -124,6 +133,8 @@ struct BundleVersionView: PageView {
     let author: String
     let files: String
     let isDesired: Bool
+    /// Why a roll-out took it back.
+    let takenBack: String?
     let at: TimeView
 
     init(_ version: BundleVersion, desired: String?, now: Timestamp) {
@@ -133,6 +144,7 @@ struct BundleVersionView: PageView {
         author = version.author
         files = "\(PageText.plural(version.files, "file")), \(PageText.bytes(version.bytes))"
         isDesired = version.version == desired
+        takenBack = version.takenBack?.reason
         at = .ago(version.createdAt, now: now)
     }
 }
@@ -157,6 +169,7 @@ struct BundleAgentView: PageView {
     let agentPath: String
     let configPath: String
     let state: BundleStateView
+    let rollout: BundleTrialView?
     let hasVersions: Bool
     let versions: [BundleVersionView]
     let noVersions: EmptyView
@@ -170,7 +183,7 @@ struct BundleAgentView: PageView {
 // MARK: - Templates
 
 enum BundlePageTemplates {
-    static let all = [list, one]
+    static let all = [list, one, BundleTrialView.template]
 
     static let list = PageTemplate(
         "bundles",
@@ -202,12 +215,14 @@ enum BundlePageTemplates {
           data-state="{{state}}">{{stateLabel}}</span><span class="sub">to run with <code>{{desired}}</code>, runs with
           <code>{{reported}}</code></span>{{/state}}<span class="actions"><a class="button tiny"
           href="{{configPath}}">What holds</a><a class="button tiny" href="{{agentPath}}">The agent</a></span></div>
+        {{> bundle-rollout}}
         <section class="panel" id="versions" aria-label="Versions"><header><h2>Versions</h2></header>
           {{#hasVersions}}<table class="table cards">
             <thead><tr><th>Version</th><th>Why</th><th>By</th><th>Content</th><th class="num">Pushed</th></tr></thead>
             <tbody>{{#versions}}<tr data-row><td class="title"><a class="open"
               href="{{path}}"><code>{{name}}</code></a>{{#isDesired}}<span class="second">to run
-              with</span>{{/isDesired}}</td><td class="wide" data-label="Why">{{message}}</td><td
+              with</span>{{/isDesired}}{{#takenBack}}<span class="second" data-taken-back>taken
+              back: {{takenBack}}</span>{{/takenBack}}</td><td class="wide" data-label="Why">{{message}}</td><td
               data-label="By">{{author}}</td><td data-label="Content">{{files}}</td><td class="num nowrap"
               data-label="Pushed">{{#at}}{{> time}}{{/at}}</td></tr>{{/versions}}</tbody>
           </table>{{/hasVersions}}

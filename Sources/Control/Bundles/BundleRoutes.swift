@@ -7,10 +7,13 @@ public struct BundleRoutes: Sendable {
 
     let service: BundleService
     let values: ConfigValueService
+    let trials: BundleTrialService
     let exchange: Exchange
 
-    public init(service: BundleService, values: ConfigValueService, exchange: Exchange) {
-        self.service = service
+    public init(
+        service: BundleService, values: ConfigValueService, trials: BundleTrialService, exchange: Exchange
+    ) {
+        (self.service, self.trials) = (service, trials)
         self.values = values
         self.exchange = exchange
     }
@@ -21,11 +24,17 @@ public struct BundleRoutes: Sendable {
             Route(
                 .get, "/api/v1/agents/{name}/config", .read,
                 "What an agent is to run with; takes If-None-Match",
-                shape: .one("BundleFiles"), handler: config),
+                shape: .one(
+                    "BundleFiles", query: [("version", ["type": "string"], "One of its versions, as a claim names it")]
+                ), handler: config),
             Route(
                 .post, path, .operate, "Makes files what an agent is to run with; the same content is the same version",
                 shape: .one("BundleVersion", body: "BundleDraft", success: 201), bodyBytesMax: Self.pushBytesMax,
                 handler: push),
+            Route(
+                .post, "/api/v1/bundles", .operate, "Makes files what several agents are to run with, all or none",
+                shape: .one("BundlePush", body: "BundleManyDraft", success: 201), bodyBytesMax: Self.pushBytesMax,
+                handler: pushMany),
             Route(
                 .get, path, .read, "Lists an agent's bundles, the newest first", shape: .list("BundleVersion"),
                 handler: list),
@@ -66,7 +75,7 @@ public struct BundleRoutes: Sendable {
 
     private func config(_ request: APIRequest) async throws -> APIReply {
         let name = try Self.agent(request)
-        let base = try await values.base(name, exchange.storage)
+        let base = try await values.base(name, version: request.queryValue("version"), exchange.storage)
         guard let version = base.version else {
             throw Problem(
                 .notFound, "Nobody has pushed a bundle for the agent \"\(name)\" to run with.",
@@ -92,7 +101,47 @@ public struct BundleRoutes: Sendable {
         if let kept = try await exchange.kept(request) { return kept }
         let name = try Fields.checkedName(request.parameter("name"), path: "name", limits: request.limits)
         let fields = try request.fields()
+        let push = try await read(fields)
+        return try await exchange.commit(request) { transaction in
+            let pushed = try trials.push(push, to: [name], by: request.principal, in: transaction)
+            guard let (version, isNew) = pushed.versions.first else { throw Problem.notFound("agent", name) }
+            var object = version.json.object ?? JSONObject()
+            if let trial = pushed.trial { object["rollout"] = trial.document(at: trials.world.now) }
+            return .json(.object(object), status: isNew ? 201 : 200)
+        }
+    }
+
+    private func pushMany(_ request: APIRequest) async throws -> APIReply {
+        if let kept = try await exchange.kept(request) { return kept }
+        let fields = try request.fields()
+        let named = try fields.optionalNames("agents", max: BundleTrial.membersMax)
+        let type = try fields.optionalName("type")
+        guard (named == nil) != (type == nil), named?.isEmpty != true else {
+            throw Problem.invalid("agents", "either agents or a type is expected")
+        }
+        let push = try await read(fields)
+        return try await exchange.commit(request) { transaction in
+            let names = try named.map { Array(Set($0)).sorted() } ?? trials.names(ofType: type ?? "", in: transaction)
+            let pushed = try trials.push(push, to: names, by: request.principal, in: transaction)
+            return .json(
+                [
+                    "version": .string(push.bundle.version), "message": .string(push.message),
+                    "author": .string(request.principal.actor), "agents": .list(names),
+                    "rollout": .of(pushed.trial?.document(at: trials.world.now)),
+                ], status: pushed.versions.contains(where: \.isNew) ? 201 : 200)
+        }
+    }
+
+    /// What is pushed, with its contents kept.
+    private func read(_ fields: Fields) async throws -> BundlePush {
         let message = try fields.optionalString("message", max: BundleService.messageCharactersMax) ?? ""
+        var rollout: BundleTrialDraft?
+        if fields.value("rollout")?.bool == nil, let asked = try fields.optionalFields("rollout") {
+            rollout = try BundleTrialDraft(asked)
+        } else if try fields.optionalBool("rollout") == true {
+            rollout = BundleTrialDraft()
+        }
+        rollout?.message = message
         let bundle = try AgentBundle(
             fields.objects("files", max: AgentBundle.filesMax).map { file in
                 BundleFile(
@@ -100,12 +149,8 @@ public struct BundleRoutes: Sendable {
                     content: try file.string("content", max: AgentBundle.fileBytesMax))
             })
         try service.check(bundle)
-        let files = try await service.keep(bundle)
-        return try await exchange.commit(request) { transaction in
-            let (version, isNew) = try service.push(
-                bundle, files: files, to: name, message: message, by: request.principal, in: transaction)
-            return .json(version.json, status: isNew ? 201 : 200)
-        }
+        return BundlePush(
+            bundle: bundle, files: try await service.keep(bundle), message: message, rollout: rollout)
     }
 
     private func rollback(_ request: APIRequest) async throws -> APIReply {
@@ -114,7 +159,7 @@ public struct BundleRoutes: Sendable {
         let message = try fields.optionalString("message", max: BundleService.messageCharactersMax) ?? ""
         return try await exchange.commit(request) { transaction in
             .json(
-                try service.rollback(
+                try trials.rollback(
                     request.parameter("name"), to: version, message: message, by: request.principal, in: transaction
                 ).json)
         }
@@ -190,7 +235,28 @@ public enum BundleShapes {
                 ["version": text, "etag": text, "files": files, "values": ["type": "object"]],
                 required: ["version", "files"])
         ),
-        ("BundleDraft", object(["files": files, "message": optionalText], required: ["files"])),
+        (
+            "BundleDraft",
+            object(
+                ["files": files, "message": optionalText, "rollout": BundleTrialShapes.draftOrFlag],
+                required: ["files"])
+        ),
+        (
+            "BundleManyDraft",
+            object(
+                [
+                    "files": files, "message": optionalText, "rollout": BundleTrialShapes.draftOrFlag,
+                    "agents": ["type": "array", "items": text], "type": text,
+                ], required: ["files"])
+        ),
+        (
+            "BundlePush",
+            object(
+                [
+                    "version": text, "message": text, "author": text, "agents": ["type": "array", "items": text],
+                    "rollout": ["anyOf": [RouteShape.ref("BundleRollout"), ["type": "null"]]],
+                ], required: ["version", "agents"])
+        ),
         ("BundleRollback", object(["version": text, "message": optionalText], required: ["version"])),
         ("BundleChange", object(change, required: ["version", "author", "message"])),
         ("BundleDiff", object(["from": text, "to": text, "diff": text], required: ["from", "to", "diff"])),
@@ -208,11 +274,12 @@ public enum BundleShapes {
     ]
     private static let version: JSONValue = [
         "version": text, "agent": text, "number": count, "parent": optionalText, "author": text, "message": text,
-        "files": count, "bytes": count, "createdAt": time,
+        "files": count, "bytes": count, "createdAt": time, "takenBack": ["type": ["object", "null"]],
     ]
     private static let versionFiles: JSONValue = [
         "version": text, "agent": text, "number": count, "parent": optionalText, "author": text, "message": text,
         "files": files, "fileCount": count, "bytes": count, "createdAt": time,
+        "takenBack": ["type": ["object", "null"]],
     ]
     private static let change: JSONValue = [
         "version": text, "message": text, "author": text, "agent": text,

@@ -11,6 +11,7 @@ public struct BundleService: Sendable {
     public static let shortestName = 6
 
     let store = BundleStore()
+    private let trials = BundleTrialStore()
     let agents: AgentService
     let lint: BundleLint
     let blobs: any Blobs
@@ -56,6 +57,20 @@ public struct BundleService: Sendable {
         _ bundle: AgentBundle, files: [(path: String, sha256: String, bytes: Int)], to agent: String, message: String,
         by principal: Principal, in transaction: Transaction
     ) throws -> (version: BundleVersion, isNew: Bool) {
+        let previous = try agents.agent(named: agent, in: transaction)?.configDesired
+        let (version, isNew) = try add(
+            bundle, files: files, to: agent, message: message, by: principal, in: transaction)
+        if previous != version.version {
+            try want(version, instead: previous, .push, message: message, by: principal, in: transaction)
+        }
+        return (version, isNew)
+    }
+
+    /// Makes a bundle a version of the agent, which goes on with what it has.
+    func add(
+        _ bundle: AgentBundle, files: [(path: String, sha256: String, bytes: Int)], to agent: String, message: String,
+        by principal: Principal, in transaction: Transaction
+    ) throws -> (version: BundleVersion, isNew: Bool) {
         guard files.allSatisfy({ blobs.contains($0.sha256) }) else {
             throw Problem(
                 .overloaded, "A file's content was removed with the last that had it, at this very moment.",
@@ -63,9 +78,6 @@ public struct BundleService: Sendable {
         }
         let previous = try agents.agent(named: agent, in: transaction)?.configDesired
         if let known = try store.version(bundle.version, of: agent, in: transaction) {
-            if previous != known.version {
-                try want(known, instead: previous, .push, message: message, by: principal, in: transaction)
-            }
             return (known, false)
         }
         let count = try store.versionCount(of: agent, in: transaction)
@@ -80,7 +92,6 @@ public struct BundleService: Sendable {
             createdAt: world.now)
         try store.insert(version, in: transaction)
         try store.insert(files, of: bundle.version, in: transaction)
-        try want(version, instead: previous, .push, message: message, by: principal, in: transaction)
         return (version, true)
     }
 
@@ -98,8 +109,9 @@ public struct BundleService: Sendable {
             version, instead: known.configDesired, .rollback, message: message, by: principal, in: transaction)
     }
 
+    /// Makes a version what its agent is to run with, and keeps who said so and why.
     @discardableResult
-    private func want(
+    func want(
         _ version: BundleVersion, instead previous: String?, _ kind: BundleChange.Kind, message: String,
         by principal: Principal, in transaction: Transaction
     ) throws -> BundleChange {
@@ -138,7 +150,10 @@ public struct BundleService: Sendable {
     public func versions(
         of agent: String, page: Page, in transaction: Transaction
     ) throws -> (items: [BundleVersion], next: String?) {
-        page.cut(try store.versions(of: agent, page: page, in: transaction)) { "\($0.number)" }
+        var versions = try store.versions(of: agent, page: page, in: transaction)
+        let takenBack = try trials.takenBack(of: agent, versions.map(\.version), in: transaction)
+        for index in versions.indices { versions[index].takenBack = takenBack[versions[index].version] }
+        return page.cut(versions) { "\($0.number)" }
     }
 
     /// What the agent was to run with, the newest first.
@@ -208,6 +223,19 @@ public struct BundleService: Sendable {
             chain.append(next)
         }
         return chain.reversed()
+    }
+
+    /// The latest roll-out that an agent had a part in.
+    func rollout(of agent: String, in transaction: Transaction) throws -> BundleTrial? {
+        try trials.latest(of: agent, in: transaction)
+    }
+
+    /// Agents of a roll-out that do not say yet that they run with what they are to run with.
+    func laggards(of trial: BundleTrial, in transaction: Transaction) throws -> [String] {
+        try trial.members.prefix(BundleTrialView.laggardsMax).filter { member in
+            guard let agent = try agents.agent(named: member.agent, in: transaction) else { return false }
+            return AgentConfigState.isBehind(desired: agent.configDesired, reported: agent.configReported)
+        }.map(\.agent)
     }
 
     /// Who is to run with what, and does.

@@ -14,6 +14,21 @@ public struct BundleVersion: Sendable, Equatable {
     public let files: Int64
     public let bytes: Int64
     public let createdAt: Timestamp
+    /// The last roll-out that took it back; `nil` where none did, or nobody asked.
+    public var takenBack: TakenBack?
+
+    /// That a version was worse than what it was to replace.
+    public struct TakenBack: Sendable, Equatable {
+        public let rollout: String
+        public let reason: String
+        public let at: Timestamp?
+    }
+}
+
+extension BundleVersion.TakenBack: JSONConvertible {
+    public var json: JSONValue {
+        ["rollout": .string(rollout), "reason": .string(reason), "at": .of(at)]
+    }
 }
 
 extension BundleVersion: JSONConvertible {
@@ -21,7 +36,7 @@ extension BundleVersion: JSONConvertible {
         [
             "version": .string(version), "agent": .string(agent), "number": .int(number), "parent": .of(parent),
             "author": .string(author), "message": .string(message), "files": .int(files), "bytes": .int(bytes),
-            "createdAt": createdAt.json,
+            "createdAt": createdAt.json, "takenBack": .of(takenBack),
         ]
     }
 }

@@ -173,8 +173,12 @@ public struct TaskAttempt: Sendable, Equatable {
     public let fence: Int64
     public let agent: String
     public let keyID: String
-    /// The version of its bundle that the agent said it ran with when it claimed the task.
+    /// The version of its bundle that it was given, or that the agent said it ran with when it claimed the task.
     public var bundle: String?
+    /// Which side of a roll-out it is on.
+    public var arm: TaskBundle.Arm?
+    /// What the roll-out gave the new version when this began.
+    public var armShare: Double?
     public var state: AttemptState
     public let claimedAt: Timestamp
     public var startedAt: Timestamp?

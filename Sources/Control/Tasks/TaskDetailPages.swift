@@ -271,6 +271,8 @@ struct AttemptView: PageView {
     let state: String
     let stateLabel: String
     let message: String
+    /// The version of its agent's bundle, and the side of a roll-out that it was on.
+    let bundle: String
     let tokens: String
     let took: String
     let at: TimeView
@@ -283,6 +285,8 @@ struct AttemptView: PageView {
         stateLabel = PageText.label(attempt.state.rawValue)
         let message = attempt.message.map { PageText.clipped($0, 400) }
         self.message = [attempt.failureClass, message].compactMap(\.self).joined(separator: ": ")
+        let side = attempt.arm.map { " (\($0.rawValue))" } ?? ""
+        bundle = attempt.bundle.map { AgentBundle.short($0) + side } ?? ""
         tokens = PageText.count(attempt.usage.inputTokens + attempt.usage.outputTokens)
         took = PageText.span((attempt.endedAt ?? now) - attempt.claimedAt)
         at = .ago(attempt.claimedAt, now: now)

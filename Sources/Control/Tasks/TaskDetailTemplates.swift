@@ -128,13 +128,15 @@ enum TaskDetailTemplates {
         #"""
         {{#hasAttempts}}
         <table class="table cards">
-          <thead><tr><th>#</th><th>Agent</th><th>Result</th><th>Message</th><th class="num">Tokens</th><th
+          <thead><tr><th>#</th><th>Agent</th><th>Result</th><th>Message</th><th>Bundle</th><th
+            class="num">Tokens</th><th
             class="num">Took</th><th class="num">Started</th></tr></thead>
           <tbody>{{#attemptRows}}
             <tr data-attempt="{{number}}" data-state="{{state}}"><td data-label="Attempt"
               title="Fence {{fence}}">{{number}}</td>
               <td>{{#agent}}<a href="{{path}}">{{label}}</a>{{/agent}}</td><td>{{> state}}</td>
-              <td class="wide">{{message}}</td><td class="num" data-label="Tokens">{{tokens}}</td>
+              <td class="wide">{{message}}</td><td data-label="Bundle"><code>{{bundle}}</code></td><td class="num"
+                data-label="Tokens">{{tokens}}</td>
               <td class="num nowrap" data-label="Took">{{took}}</td><td
                 class="num nowrap">{{#at}}{{> time}}{{/at}}</td></tr>{{/attemptRows}}
           </tbody>

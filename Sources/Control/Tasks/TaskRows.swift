@@ -190,6 +190,8 @@ extension TaskAttempt {
         self.init(
             taskID: row.id("task_id"), number: row.int("number"), fence: row.int("fence"), agent: row.text("agent"),
             keyID: row.text("key_id"), bundle: row.optionalText("bundle"),
+            arm: row.optionalText("bundle_arm").flatMap(TaskBundle.Arm.init),
+            armShare: row.optionalReal("bundle_share"),
             state: AttemptState(rawValue: row.text("state")) ?? .lost,
             claimedAt: row.time("claimed_at"), startedAt: row.optionalTime("started_at"),
             heartbeatAt: row.time("heartbeat_at"), endedAt: row.optionalTime("ended_at"),

@@ -178,5 +178,12 @@ public enum TaskSchema {
         Migration("0112_lanes_model", ["CREATE INDEX lanes_model ON lanes (model, agent) WHERE model <> ''"]),
         // What the agent ran with.
         Migration("0128_task_attempts_bundle", ["ALTER TABLE task_attempts ADD COLUMN bundle TEXT"]),
+        // Which side of a roll-out it was on, and what the new version was given then.
+        Migration(
+            "0134_task_attempts_arm",
+            [
+                "ALTER TABLE task_attempts ADD COLUMN bundle_arm TEXT",
+                "ALTER TABLE task_attempts ADD COLUMN bundle_share REAL",
+            ]),
     ]
 }

@@ -12,6 +12,8 @@ public struct TaskService: Sendable {
     let audit: AuditService
     /// What is known of the models that tasks ask for; `nil` where there is no gateway.
     let models: (any TaskModels)?
+    /// Which versions of bundles tasks are given to, while one is rolled out.
+    let bundles: any TaskBundles
     let policy: TaskPolicy
     let limits: Limits
     let world: World
@@ -22,11 +24,12 @@ public struct TaskService: Sendable {
 
     public init(
         store: TaskStore, queues: QueueService, agents: AgentService, audit: AuditService,
-        caps: (any TaskCaps)? = nil, models: (any TaskModels)? = nil, spans: TaskSpans? = nil, events: Events,
-        wakeups: Wakeups,
+        caps: (any TaskCaps)? = nil, models: (any TaskModels)? = nil, spans: TaskSpans? = nil,
+        bundles: any TaskBundles = BundleTrialArms(), events: Events, wakeups: Wakeups,
         policy: TaskPolicy, limits: Limits, world: World
     ) {
         self.models = models
+        self.bundles = bundles
         self.limits = limits
         self.store = store
         self.queues = queues

@@ -40,7 +40,7 @@ public enum TaskShapes {
             object([
                 "queues": ["type": "array", "items": name, "minItems": 1],
                 "limit": ["type": "integer", "minimum": 1, "maximum": 1_000],
-                "waitSeconds": ["type": "number", "minimum": 0, "maximum": 30], "agent": name,
+                "waitSeconds": ["type": "number", "minimum": 0, "maximum": 30], "agent": name, "takesBundle": flag,
             ])
         ),
         (
@@ -222,6 +222,8 @@ public enum TaskShapes {
             "Attempt",
             object([
                 "number": whole, "fence": whole, "agent": text, "bundle": textOrNull, "state": words(AttemptState.self),
+                "arm": ["type": ["string", "null"], "enum": ["new", "old", .null]],
+                "share": ["type": ["number", "null"]],
             ])
         ),
         (

@@ -268,10 +268,10 @@ public struct TaskStore: Sendable, CorrelatedTasks, SecretUsers {
     func insert(_ attempt: TaskAttempt, in transaction: Transaction) throws {
         try transaction.run(
             """
-            INSERT INTO task_attempts (task_id, fence, number, agent, key_id, bundle, state, claimed_at, heartbeat_at,
-              usage)
+            INSERT INTO task_attempts (task_id, fence, number, agent, key_id, bundle, bundle_arm, bundle_share, state,
+              claimed_at, heartbeat_at, usage)
             VALUES (\(attempt.taskID), \(attempt.fence), \(attempt.number), \(attempt.agent), \(attempt.keyID),
-              \(attempt.bundle), \(attempt.state.rawValue),
+              \(attempt.bundle), \(attempt.arm?.rawValue), \(attempt.armShare), \(attempt.state.rawValue),
               \(attempt.claimedAt), \(attempt.heartbeatAt), \(attempt.usage.stored))
             """)
     }

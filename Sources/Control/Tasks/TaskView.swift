@@ -97,7 +97,7 @@ struct ClaimView: Sendable, JSONConvertible {
             "leaseExpiresAt": .of(claim.task.leaseExpiresAt),
             "correlationId": .of(claim.task.correlationID),
             "traceparent": .string(claim.task.attemptContext(claim.task.fence).traceparent),
-            "tracestate": .of(claim.task.tracestate),
+            "tracestate": .of(claim.task.tracestate), "bundle": .of(claim.bundle),
         ]
     }
 
@@ -226,6 +226,7 @@ extension TaskAttempt: JSONConvertible {
             "number": .int(number), "fence": .int(fence), "agent": .string(agent), "state": .string(state.rawValue),
             "claimedAt": claimedAt.json, "startedAt": .of(startedAt), "endedAt": .of(endedAt),
             "class": .of(failureClass), "message": .of(message), "usage": usage.json, "bundle": .of(bundle),
+            "arm": .of(arm?.rawValue), "share": .of(armShare),
         ]
     }
 }

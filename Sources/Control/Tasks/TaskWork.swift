@@ -4,6 +4,8 @@ import Kernel
 public struct ClaimedTask: Sendable {
     public let task: AgentTask
     public let attempt: Int64
+    /// The version to run it with; `nil` where its agent has none.
+    public var bundle: TaskBundle?
 }
 
 /// A task that is worked on, with what was made and the edges of the graph at both of its sides.
@@ -109,11 +111,19 @@ extension TaskService {
 
     /// 5: hands out up to `limit` tasks of these queues. Queues are served in their order; within a queue projects by
     /// their shares, and within a project the task that was enqueued first, a priority of N counting as N seconds.
+    ///
+    /// - Parameter takesBundle: Whether the worker runs each task with the version that its claim names.
     public func claim(
-        queues names: [String], limit: Int, agent name: String, by principal: Principal, in transaction: Transaction
+        queues names: [String], limit: Int, agent name: String, takesBundle: Bool = false, by principal: Principal,
+        in transaction: Transaction
     ) throws -> [ClaimedTask] {
         let agent = try agents.contact(name, project: nil, in: transaction)
         guard agent.facts.refusal == nil else { return [] }
+        let taker = Taker(
+            agent: agent, takesBundle: takesBundle,
+            arms: try agent.configRollout.flatMap {
+                try bundles.arms(of: $0, agent: agent, takesBundle: takesBundle, in: transaction)
+            })
         let capabilities = Set(agent.capabilities)
         let heldBack = heldBackModels
         var claimed: [ClaimedTask] = []
@@ -121,7 +131,7 @@ extension TaskService {
             let (room, lanes) = try openings(
                 queue, limit: limit - claimed.count, agent: name, capabilities, heldBack, in: transaction)
             guard room > 0, !lanes.isEmpty else { continue }
-            claimed += try take(room, from: lanes, queue: queue, agent: agent, by: principal, in: transaction)
+            claimed += try take(room, from: lanes, queue: queue, by: taker, principal, in: transaction)
         }
         return claimed
     }
@@ -162,8 +172,22 @@ extension TaskService {
         return (room, try lanes.filter { try queues.project($0.project, in: transaction)?.pause == nil })
     }
 
+    /// Who claims, and which versions its tasks are given to.
+    private struct Taker {
+        let agent: AgentStanding
+        let takesBundle: Bool
+        let arms: (any TaskArms)?
+
+        /// The version to name, and the one that the attempt runs with as far as is known.
+        func bundle(_ task: AgentTask, in transaction: Transaction) throws -> (named: TaskBundle?, ran: String?) {
+            if let given = try arms?.bundle(for: task, in: transaction) { return (given, given.version) }
+            let named = agent.configDesired.map { TaskBundle(version: $0) }
+            return (named, takesBundle ? named?.version ?? agent.configReported : agent.configReported)
+        }
+    }
+
     private func take(
-        _ room: Int, from lanes: [OpenLane], queue: String, agent: AgentStanding, by principal: Principal,
+        _ room: Int, from lanes: [OpenLane], queue: String, by taker: Taker, _ principal: Principal,
         in transaction: Transaction
     ) throws -> [ClaimedTask] {
         var shares = try LaneShares(lanes, queue: queue, store: store, queues: queues, in: transaction)
@@ -177,13 +201,15 @@ extension TaskService {
             for var task in ready.prefix(allowed) {
                 let before = task
                 let now = world.now
-                task.claim(by: agent.name, now: now)
+                task.claim(by: taker.agent.name, now: now)
+                let bundle = try taker.bundle(task, in: transaction)
                 let attempt = TaskAttempt(
-                    taskID: task.id, number: task.claims, fence: task.fence, agent: agent.name, keyID: principal.keyID,
-                    bundle: agent.configReported, state: .claimed, claimedAt: now, heartbeatAt: now, usage: TaskUsage())
+                    taskID: task.id, number: task.claims, fence: task.fence, agent: taker.agent.name,
+                    keyID: principal.keyID, bundle: bundle.ran, arm: bundle.named?.arm, armShare: bundle.named?.share,
+                    state: .claimed, claimedAt: now, heartbeatAt: now, usage: TaskUsage())
                 try store.insert(attempt, in: transaction)
                 try journal.keep(&task, from: before, "task.claimed", by: principal.actor, in: transaction)
-                claimed.append(ClaimedTask(task: task, attempt: task.claims))
+                claimed.append(ClaimedTask(task: task, attempt: task.claims, bundle: bundle.named))
             }
             guard allowed > 0 || ready.isEmpty else {
                 shares.drop(lane)

@@ -55,9 +55,10 @@ public struct TaskWorkRoutes: Sendable {
         guard !queues.isEmpty else { throw Problem.invalid("queues", "at least one is expected") }
         let limit = Int(try fields.optionalInt("limit", in: 1...Int64(request.limits.batchItems)) ?? 1)
         let wait = try fields.optionalSpan("waitSeconds", in: 0...Double(request.limits.claimWaitSeconds)) ?? .zero
+        let takesBundle = try fields.optionalBool("takesBundle") ?? false
         let deadline = world.now + wait
         var generation = wakeups.generation(queues)
-        var reply = try await tryClaim(request, queues: queues, limit: limit, agent: agent)
+        var reply = try await tryClaim(request, queues: queues, limit: limit, agent: agent, takesBundle)
         var contactedAt = world.now
         while !reply.isKept {
             let left = deadline - world.now
@@ -68,7 +69,7 @@ public struct TaskWorkRoutes: Sendable {
             let hasWork = try await exchange.storage.read { try service.hasWork(queues: queues, agent: agent, in: $0) }
             // A waiting agent is not a silent one: now and then the claim itself says that it is there.
             if hasWork || world.now - contactedAt >= Self.contactEvery {
-                reply = try await tryClaim(request, queues: queues, limit: limit, agent: agent)
+                reply = try await tryClaim(request, queues: queues, limit: limit, agent: agent, takesBundle)
                 contactedAt = world.now
             }
         }
@@ -85,11 +86,12 @@ public struct TaskWorkRoutes: Sendable {
 
     /// A claim that found nothing is not kept under its idempotency key: sent again, it may find something.
     private func tryClaim(
-        _ request: APIRequest, queues: [String], limit: Int, agent: String
+        _ request: APIRequest, queues: [String], limit: Int, agent: String, _ takesBundle: Bool
     ) async throws -> APIReply {
         try await exchange.commit(request) { transaction in
             let claimed = try service.claim(
-                queues: queues, limit: limit, agent: agent, by: request.principal, in: transaction)
+                queues: queues, limit: limit, agent: agent, takesBundle: takesBundle, by: request.principal,
+                in: transaction)
             return try service.views(claimed, in: transaction)
         } reply: { claims in
             var reply = APIReply.json(["items": .list(claims)])

@@ -36,13 +36,6 @@ public enum ConfigReaction: Sendable, Equatable {
 /// Each version has a folder of its own, and `current` is a link to one of them that is moved in one step: a program
 /// sees the old files or the new ones, never some of each. While the server is away the last version stays.
 public final class ConfigKeeper: Sendable {
-    /// Files and bytes that are written at most, whatever the server sends.
-    static let filesMax = 1_000
-    static let bytesMax = 8 << 20
-    /// The file that names the version, and the one with the values that hold: bundles have no hidden files.
-    static let versionFile = ".version"
-    static let valuesFile = ".values.json"
-
     private struct State {
         /// What is in the folder.
         var version: String?
@@ -71,7 +64,7 @@ public final class ConfigKeeper: Sendable {
         self.log = log
         var state = State()
         // What an earlier run left, for a start while the server is away.
-        state.version = FileManager.default.contents(atPath: "\(root)/current/\(Self.versionFile)")
+        state.version = FileManager.default.contents(atPath: "\(root)/current/\(BundleFiles.versionFile)")
             .flatMap { String(validating: $0, as: UTF8.self) }
         self.state = Mutex(state)
     }
@@ -129,41 +122,17 @@ public final class ConfigKeeper: Sendable {
 
     /// Writes a version beside the others, and moves the link to it. `false` where that is in force already.
     func write(_ document: JSONValue) throws -> Bool {
-        guard let version = document["version"]?.string, let etag = document["etag"]?.string,
-            (1...200).contains(version.utf8.count), version.utf8.allSatisfy(Hexadecimal.isDigit),
-            (1...64).contains(etag.utf8.count), etag.utf8.allSatisfy(Hexadecimal.isDigit)
-        else { throw ClientFailure.unreadable("the configuration has no version") }
+        let bundle = try BundleFiles(document)
+        let (version, etag) = (bundle.version, bundle.etag)
         guard state.withLock({ $0.etag }) != etag else { return false }
-        let files = try Self.files(document)
         let name = "\(version.prefix(16))-\(etag)"
-        let place = "\(root)/versions/\(name)"
-        for file in files { try DurableFile.write(file.content, to: "\(place)/\(file.path)") }
-        try DurableFile.write(Array(version.utf8), to: "\(place)/\(Self.versionFile)")
-        try DurableFile.write(
-            Array((document["values"] ?? [:]).prettyText.utf8), to: "\(place)/\(Self.valuesFile)")
+        try bundle.write(to: "\(root)/versions/\(name)")
         try link(name)
         state.withLock { state in
             (state.version, state.etag) = (version, etag)
         }
         clear(besides: name)
         return true
-    }
-
-    private static func files(_ document: JSONValue) throws -> [(path: String, content: [UInt8])] {
-        let items = document["files"]?.array ?? []
-        guard items.count <= filesMax else { throw ClientFailure.unreadable("more than \(filesMax) files") }
-        var bytes = 0
-        return try items.map { item in
-            guard let path = item["path"]?.string, let content = item["content"]?.string else {
-                throw ClientFailure.unreadable("a file has a path and a content")
-            }
-            if let fault = RelativePath.fault(path) {
-                throw ClientFailure.unreadable("the path of a file is not acceptable: \(fault)")
-            }
-            bytes += content.utf8.count
-            guard bytes <= bytesMax else { throw ClientFailure.unreadable("more than \(bytesMax) bytes of files") }
-            return (path, Array(content.utf8))
-        }
     }
 
     /// A link is replaced by renaming another over it, which is one step.

@@ -81,6 +81,17 @@ public struct ListView: Sendable {
             ("MESSAGE", short("message", 70)),
         ])
 
+    public static let bundleRollouts = ListView(
+        empty: "Nothing was ever rolled out. `reeve config push DIR --agent NAME --rollout` does.",
+        [
+            ("ID", plain("id")), ("VERSION", { item, _ in String(Words.plain(item["version"]).prefix(12)) }),
+            (
+                "AGENTS",
+                { item, _ in (item["agents"]?.array ?? []).compactMap { $0["agent"]?.string }.joined(separator: ",") }
+            ),
+            ("STATE", plain("state")), ("STEP", plain("step")), ("SHARE", plain("share")), ("SAYS", plain("words")),
+        ])
+
     public static let configStates = ListView(
         empty: "Nobody has been given a configuration. `reeve config push DIR --agent NAME` does.",
         [

@@ -12,6 +12,10 @@ public struct Claim: Sendable, Equatable {
     public let correlationID: String?
     public let traceparent: String?
     public let tracestate: String?
+    /// The version of the agent's configuration to run it with.
+    public let bundle: String?
+    /// Whether a roll-out gave it the version that is on trial.
+    public let isOnTrial: Bool
 
     /// One item of a claim's reply; `nil` where it has not the form.
     public init?(_ item: JSONValue) {
@@ -23,6 +27,8 @@ public struct Claim: Sendable, Equatable {
         correlationID = item["correlationId"]?.string
         traceparent = item["traceparent"]?.string
         tracestate = item["tracestate"]?.string
+        bundle = item["bundle"]?["version"]?.string
+        isOnTrial = item["bundle"]?["arm"] == "new"
         self.leaseExpiresAt = item["leaseExpiresAt"]?.string.flatMap(Timestamp.init(rfc3339:))
     }
 
@@ -83,10 +89,24 @@ public struct WorkerDesk: Sendable {
     public func claim(queues: [String], limit: Int, key: String) async throws -> [Claim] {
         let body: JSONValue = [
             "queues": .list(queues), "limit": limit.json, "waitSeconds": .double(Self.waitSeconds),
+            "takesBundle": true,
         ]
         let reply = try await client.post(
             "/api/v1/tasks/claim", body, patience: .none, timeout: .seconds(Self.waitSeconds + 15), idempotencyKey: key)
         return (reply["items"]?.array ?? []).compactMap(Claim.init)
+    }
+
+    /// The files of the version that a claim names, with the values that hold; `nil` where it names none.
+    func bundle(of claim: Claim, agent: String) async throws -> BundleFiles? {
+        guard let version = claim.bundle else { return nil }
+        let path = ReeveClient.path("api", "v1", "agents", agent, "config")
+        do {
+            return try BundleFiles(
+                try await client.get(path + ReeveClient.path(query: [("version", version)]).dropFirst()))
+        } catch let failure as ClientFailure where failure.code == "not_found" {
+            // The registry names a version that no bundle has: it is none of ours.
+            return nil
+        }
     }
 
     /// One sign of life, tried once: the next comes soon enough.

@@ -41,6 +41,8 @@ public struct TaskFolder: Sendable {
     public let path: String
     public var taskFile: String { path + "/task.json" }
     public var outputPath: String { path + "/output" }
+    /// Where the files of the version stand that the task is run with.
+    public var configPath: String { path + "/config" }
 
     /// Makes the folder below `parent`, for this user alone.
     public static func make(_ claim: Claim, in parent: String, world: World) throws -> TaskFolder {

@@ -95,10 +95,19 @@ struct TaskRun: Sendable {
         } catch {
             return await report(.fail(class: "retryable", message: "no folder for the task: \(error)"), nil, nil)
         }
+        let config: String?
+        do {
+            config = try await takeUpBundle(in: folder)
+        } catch {
+            // None of the version's doing: the task is given back, and says nothing of it.
+            say(.warning, "the configuration was not taken up: \(error)")
+            folder.remove()
+            return await report(.of(.exited(EX_TEMPFAIL), stop: stop.current, lastWords: ""), nil, nil)
+        }
         let output = OutputLog(
             log, agent: settings.agent.name, taskID: claim.id, correlationID: claim.correlationID,
             keepBytes: settings.limits.fileBytes, world: world)
-        let (outcome, ran) = await outcome(in: folder, output)
+        let (outcome, ran) = await outcome(in: folder, config: config, output)
         let result = await report(outcome, folder, output)
         // The result comes first: its lease does not wait.
         if let ran {
@@ -112,16 +121,25 @@ struct TaskRun: Sendable {
         return result
     }
 
+    /// Writes what the task is run with beside it; returns the version, if there is one.
+    private func takeUpBundle(in folder: TaskFolder) async throws -> String? {
+        guard let bundle = try await desk.bundle(of: claim, agent: settings.agent.name) else { return nil }
+        try bundle.write(to: folder.configPath)
+        return bundle.version
+    }
+
     private typealias Ran = (program: ProgramSpan, end: ProcessEnd, at: Timestamp)
 
-    private func outcome(in folder: TaskFolder, _ output: OutputLog) async -> (TaskOutcome, Ran?) {
+    private func outcome(in folder: TaskFolder, config: String?, _ output: OutputLog) async -> (TaskOutcome, Ran?) {
         say(.info, "attempt \(claim.attempt): \(claim.title)")
         let child: ChildProcess
         let program = ProgramSpan(
             settings.words, agent: settings.agent.name, parent: claim.traceparent, tracestate: claim.tracestate,
             correlationID: claim.correlationID, more: [("task_id", claim.id)], world: world)
         do {
-            child = try await ChildProcess.start(command(folder, program), deathGuard: deathGuard, world: world) {
+            child = try await ChildProcess.start(
+                command(folder, config: config, program), deathGuard: deathGuard, world: world
+            ) {
                 output.take($0, $1)
             }
         } catch let failure as SpawnFailure {
@@ -161,7 +179,7 @@ struct TaskRun: Sendable {
         }
     }
 
-    private func command(_ folder: TaskFolder, _ program: ProgramSpan) -> ChildCommand {
+    private func command(_ folder: TaskFolder, config: String?, _ program: ProgramSpan) -> ChildCommand {
         var environment = ChildEnvironment.make(
             inherited: settings.inherited.merging(program.environment) { $1 }, url: desk.client.url,
             key: desk.client.key, agent: settings.agent.name,
@@ -171,6 +189,8 @@ struct TaskRun: Sendable {
         environment["REEVE_TASK_FENCE"] = String(claim.fence)
         environment["REEVE_TASK_ATTEMPT"] = String(claim.attempt)
         environment["REEVE_OUTPUT_DIR"] = folder.outputPath
+        environment["REEVE_CONFIG_DIR"] = config.map { _ in folder.configPath }
+        environment["REEVE_CONFIG_VERSION"] = config
         return ChildCommand(words: settings.words, environment: environment, inputPath: folder.taskFile)
     }
 

@@ -53,6 +53,8 @@ public final class WorkLoop: Sendable {
         var running: [String: Running] = [:]
         var usage = GroupUsage()
         var usageAt: Timestamp?
+        /// The version that the last claim named, roll-outs aside.
+        var configVersion: String?
         var results: [TaskResult] = []
     }
 
@@ -180,7 +182,10 @@ public final class WorkLoop: Sendable {
     private func take(_ claim: Claim, in group: inout TaskGroup<Void>, isStopping: Bool) {
         slots.take()
         let stop = Promise<TaskStop>()
-        state.withLock { $0.running[claim.id] = Running(title: claim.title, stop: stop) }
+        state.withLock { state in
+            state.running[claim.id] = Running(title: claim.title, stop: stop)
+            if let bundle = claim.bundle, !claim.isOnTrial { state.configVersion = bundle }
+        }
         let run = TaskRun(
             claim: claim, desk: desk.desk(for: claim), settings: settings, log: log, deathGuard: deathGuard, stop: stop,
             watching: { [self] child in state.withLock { $0.running[claim.id]?.child = child } })
@@ -236,7 +241,9 @@ public final class WorkLoop: Sendable {
             case 1: "working on \(titles[0])"
             default: "working on \(titles.count) tasks: \(titles.prefix(3).joined(separator: ", "))"
             }
-        return AgentReport(statusMessage: message, cpuPercent: cpu, memoryBytes: usage.memoryBytes)
+        return AgentReport(
+            statusMessage: message, cpuPercent: cpu, memoryBytes: usage.memoryBytes,
+            configVersion: state.withLock { $0.configVersion })
     }
 
     private func say(_ level: LogLine.Level, _ message: String) {

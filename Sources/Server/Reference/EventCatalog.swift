@@ -30,6 +30,32 @@ public enum EventCatalog {
         ),
         ("bundle.pushed", "An agent is to run with a new version of its bundle: `version`, `previous`, `message`"),
         (
+            "bundle.rolled_out",
+            "A roll-out ended, and the agent is to run with its version: `rollout`, `version`, `stable`, `unproven`"
+        ),
+        (
+            "bundle.rollout_advanced",
+            "A roll-out gives its version to more: `rollout`, `version`, `step`, `share`, `verdict`, `unproven`"
+        ),
+        ("bundle.rollout_canceled", "A roll-out was ended by somebody: `rollout`, `version`, `stable`, `reason`"),
+        (
+            "bundle.rollout_frozen",
+            "A roll-out stands still, as units were given otherwise than planned: `rollout`, `version`, `reason`"
+        ),
+        (
+            "bundle.rollout_held",
+            "A roll-out waits for somebody to decide: `rollout`, `version`, `verdict`, `reason`"
+        ),
+        ("bundle.rollout_resumed", "A roll-out that stood still counts anew: `rollout`, `version`, `share`"),
+        (
+            "bundle.rollout_started",
+            "A version is given to a part first: `rollout`, `version`, `stable`, `unit`, `share`, `message`"
+        ),
+        (
+            "bundle.taken_back",
+            "A version was worse than what it was to replace, which stays: `rollout`, `version`, `stable`, `reason`"
+        ),
+        (
             "bundle.rolled_back",
             "An agent is to run with an earlier version of its bundle: `version`, `previous`, `message`"
         ),

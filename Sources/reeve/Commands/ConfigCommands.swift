@@ -1,6 +1,7 @@
 import ArgumentParser
 import Control
 import Foundation
+import Gateway
 import Kernel
 import Runner
 import Server
@@ -12,7 +13,8 @@ struct ConfigCommand: AsyncParsableCommand {
         discussion: Failing.exits,
         subcommands: [
             ConfigLint.self, ConfigPush.self, ConfigPull.self, ConfigVersions.self, ConfigDiff.self, ConfigBlame.self,
-            ConfigRollback.self, ConfigStatus.self, ConfigExplain.self, ConfigSet.self, ConfigUnset.self,
+            ConfigRollback.self, ConfigRollout.self, ConfigRollouts.self, ConfigStatus.self, ConfigExplain.self,
+            ConfigSet.self, ConfigUnset.self,
         ])
 }
 
@@ -50,6 +52,12 @@ struct ConfigLint: ParsableCommand {
     @Argument(help: "The folder with agent.yaml.", completion: .directory)
     var folder: String
 
+    @Option(
+        help: """
+            A settings file of the server: names of its models count as pinned where all that stands behind them is.
+            """, completion: .file())
+    var settings: String?
+
     @Flag(help: "Print a SARIF 2.1.0 report, as code scanners exchange them.")
     var sarif = false
 
@@ -73,10 +81,23 @@ struct ConfigLint: ParsableCommand {
         if !findings.isEmpty { throw ExitCode(1) }
     }
 
+    /// The models that the server takes for pinned, by its settings; none without them.
+    private func pins() throws -> @Sendable (String) -> Bool {
+        guard let settings else { return { _ in false } }
+        do {
+            let catalogue = try ModelGateway.settings(
+                try SettingsLoader.loadWithOrigins(file: settings, environment: [:]).settings.catalogue)
+            return { catalogue.isPinned($0) }
+        } catch let problem as Problem {
+            // A folder's faults are findings; a settings file that cannot be read is a wrong call.
+            throw ValidationError("\(settings): \(problem.detail) \(problem.hint)")
+        }
+    }
+
     /// A folder that cannot be a bundle at all is a finding too, so that a report says so.
     private func findings() throws -> [BundleFinding] {
         do {
-            return BundleLint().findings(try AgentBundle(try BundleFolder.read(folder)))
+            return BundleLint(pins: try pins()).findings(try AgentBundle(try BundleFolder.read(folder)))
         } catch let problem as Problem where problem.code == .notFound {
             throw ValidationError("\(problem.detail) \(problem.hint)")
         } catch let problem as Problem {
@@ -87,10 +108,11 @@ struct ConfigLint: ParsableCommand {
 
 struct ConfigPush: ClientCommand {
     static let configuration = CommandConfiguration(
-        commandName: "push", abstract: "Make a folder what an agent is to run with.",
+        commandName: "push", abstract: "Make a folder what an agent is to run with, or several.",
         discussion: """
             The folder's version is the digest of its content: pushing it again changes nothing. What `reeve config \
-            lint` finds fault with is refused.
+            lint` finds fault with is refused. With --rollout the version is given to a part first, and taken back \
+            where it fails more often or costs more.
 
             """ + Failing.exits)
 
@@ -101,18 +123,48 @@ struct ConfigPush: ClientCommand {
     var folder: String
 
     @Option(help: "The agent's name.")
-    var agent: String
+    var agent: String?
+
+    @Option(help: "Several agents, separated by commas: all of them or none.")
+    var agents: String?
+
+    @Option(help: "All agents whose label type is this.")
+    var type: String?
 
     @Option(name: [.customShort("m"), .long], help: "Why, for the others and the audit log.")
     var message = ""
 
+    @Flag(help: "Give it to a part first, then to more, and take it back where it is worse.")
+    var rollout = false
+
+    @OptionGroup var options: RolloutOptions
+
+    func validate() throws {
+        guard [agent, agents, type].compactMap(\.self).count == 1 else {
+            throw ValidationError("one of --agent, --agents and --type says whose it is")
+        }
+        guard rollout || !options.isGiven else {
+            throw ValidationError("--unit, --step and --measure say how it is rolled out: with --rollout")
+        }
+    }
+
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         let files = try BundleArgument.read(folder)
-        let body: JSONValue = ["message": .string(message), "files": .list(files)]
+        var body = JSONObject()
+        body["message"] = .string(message)
+        body["files"] = .list(files)
+        if rollout { body["rollout"] = .object(try options.document()) }
+        if let agents { body["agents"] = .list(CommaList.names(agents)) }
+        if let type { body["type"] = .string(type) }
         do {
-            let version = try await reeve.post(BundleArgument.path(agent, "bundles"), body)
-            let name = version["version"]?.string ?? ""
-            return .details(version, text: "\(agent) is to run with \(AgentBundle.short(name))")
+            let path = agent.map { BundleArgument.path($0, "bundles") } ?? "/api/v1/bundles"
+            let version = try await reeve.post(path, .object(body))
+            let name = AgentBundle.short(version["version"]?.string ?? "")
+            let whose = agent ?? (version["agents"]?.array ?? []).compactMap(\.string).joined(separator: ", ")
+            guard let given = version["rollout"], given.object != nil else {
+                return .details(version, text: "\(whose) is to run with \(name)")
+            }
+            return .details(version, text: "\(name) is rolled out to \(whose)\n\(RolloutText.text(given))")
         } catch let failure as ClientFailure {
             if case .refused(let refusal) = failure, !output.isJSON, let found = refusal.document["findings"]?.array {
                 for finding in found { Screen.complain(Self.line(finding)) }

@@ -36,11 +36,14 @@ public struct ConfigValueService: Sendable {
     }
 
     /// Read before the transaction, as the bundle's contents are files.
-    func base(_ agent: String, _ storage: any Storage) async throws -> Base {
+    ///
+    /// - Parameter named: One of the agent's versions; what it is to run with, if not given.
+    func base(_ agent: String, version named: String? = nil, _ storage: any Storage) async throws -> Base {
         let (version, revision) = try await storage.read { transaction -> (BundleVersion?, Int64) in
             guard let known = try bundles.agents.agent(named: agent, in: transaction) else {
                 throw Problem.notFound("agent", agent)
             }
+            if let named { return (try bundles.version(named, of: agent, in: transaction), known.configRevision) }
             guard let desired = known.configDesired,
                 let version = try bundles.store.version(desired, of: agent, in: transaction),
                 version.version == desired
