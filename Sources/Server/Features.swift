@@ -174,7 +174,7 @@ public struct Features: Sendable {
             secrets: secrets,
             ground: .init(
                 users: TaskStore(), sessions: { spans?.live.startsByAgent ?? [:] },
-                window: DeploymentWindows([calendar]),
+                window: DeploymentWindows([calendar, BundleTrialWindow()]),
                 prober: HTTPSecretProber(allowPrivate: settings.secrets.probePrivate), alerts: alerts))
     }
 

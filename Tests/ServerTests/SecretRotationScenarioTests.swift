@@ -184,6 +184,33 @@ struct SecretRotationScenarioTests {
         await #expect(throws: Problem.self) { _ = try await buildApp(settings, world: .test()) }
     }
 
+    @Test("while a bundle is rolled out no new value is given out", arguments: TestEngine.available)
+    func deployments(_ engine: TestEngine) async throws {
+        try await Self.withSecret(engine) { client in
+            let admin = try await client.key(.admin)
+            let place = "\(Self.root)/org/github/rotation"
+            _ = try await client.post("\(place)/verify", ["reason": "called by hand"], key: admin)
+            func push(_ prompt: String, _ more: [(String, JSONValue)] = []) async throws {
+                var body = JSONObject(more.map { .init(name: $0.0, value: $0.1) })
+                body["message"] = .string("why \(prompt)")
+                body["files"] = [["path": "agent.yaml", "content": .string("prompts: {system: \(prompt)}\n")]]
+                let pushed = try await client.send(
+                    "POST", "/api/v1/agents/writer/bundles", key: admin, body: JSONValue.object(body).bytes)
+                #expect(pushed.status == 201, "\(pushed.text)")
+            }
+            try await push("one")
+            try await push("two", [("rollout", ["measures": ["failures"]])])
+            let refused = try await client.post("\(place)/issue", [:], key: admin)
+            #expect(refused.status == 409 && refused.code == "deployment_window", "\(refused.text)")
+            #expect(refused.text.contains("the end of the roll-out rollout_"))
+            #expect(try await client.get(place, key: admin)["state"] == "verified")
+            let canceled = try await client.post(
+                "/api/v1/agents/writer/config/rollout/cancel", ["reason": "enough"], key: admin)
+            #expect(canceled.status == 200, "\(canceled.text)")
+            #expect(try await client.post("\(place)/issue", [:], key: admin)["state"] == "overlap")
+        }
+    }
+
     @Test("a task that began with the old value keeps it, and the cut takes it", arguments: TestEngine.available)
     func tasks(_ engine: TestEngine) async throws {
         let time = ManualTime()
