@@ -123,7 +123,8 @@ public struct Features: Sendable {
             dispatch: models.ramps, agentMeters: agentMeters, keepsContent: Self.keepsContent(settings), world: world,
             eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
-            live: gateway, bundles: agents, retentionDays: settings.calls.retentionDays, events: events, audit: audit,
+            live: gateway, bundles: FleetBundles(agents: agents, attempts: taskStore),
+            retentionDays: settings.calls.retentionDays, events: events, audit: audit,
             world: world)
         ledger = GatewayLedger(gateway: gateway, calls: calls, storage: storage, rounds: rounds, spans: ownSpans)
         let outages = ModelOutageService(events: events, replica: replicaID)

@@ -22,7 +22,10 @@ struct BundleRolloutTableTests {
         for perHour in [60.0, 600] {
             for ratio in [1.0, 2, 3, 5] {
                 let count = ratio == 1 ? Self.runs.null : Self.runs.worse
-                let ends = (0..<count).map { _ in BundleRolloutTests.end(ratio: ratio, perHour: perHour, &dice) }
+                let ends = (0..<count).map { _ in
+                    BundleRolloutTests.end(
+                        ratio: ratio, perHour: perHour, lookingEvery: .seconds(60), &dice)
+                }
                 func share(_ state: BundleRollout.State) -> Double {
                     Double(ends.count { $0 == state }) / Double(count)
                 }

@@ -144,12 +144,17 @@ struct BundleRolloutTests {
     }
 
     /// Tasks come by chance, fail by chance and end at once. Returns what became of it, before anybody was asked.
-    static func end(ratio: Double, perHour: Double, _ dice: inout Dice) -> BundleRollout.State {
+    static func end(
+        ratio: Double, perHour: Double, lookingEvery pause: Span = .zero, _ dice: inout Dice
+    ) -> BundleRollout.State {
         var rollout = BundleRollout(measures: [.failures], at: start)
-        var now = start
+        var (now, next) = (start, start)
         while rollout.state == .running {
             now = now + .seconds(-log(1 - dice.unit()) * 3_600 / perHour)
-            _ = rollout.look(at: now)
+            if now >= next {
+                _ = rollout.look(at: now)
+                next = now + pause
+            }
             guard rollout.state == .running else { break }
             let share = rollout.share
             let isNew = dice.unit() < share

@@ -718,3 +718,32 @@ CREATE TABLE flag_pins (
   used_at INTEGER NOT NULL, PRIMARY KEY (session_id, flag)) STRICT;
 CREATE INDEX flag_pins_used ON flag_pins (used_at);
 CREATE INDEX flag_pins_flag ON flag_pins (flag, variant);
+
+-- 0132_bundle_rollouts
+CREATE TABLE bundle_rollouts (
+  id TEXT NOT NULL PRIMARY KEY, version TEXT NOT NULL,
+  unit TEXT NOT NULL CHECK (unit IN ('tasks', 'agents')), state TEXT NOT NULL, record TEXT NOT NULL,
+  cost_limit INTEGER, author TEXT NOT NULL, message TEXT NOT NULL, reason TEXT,
+  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, ended_at INTEGER,
+  swept INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX bundle_rollouts_open ON bundle_rollouts (id) WHERE ended_at IS NULL;
+CREATE INDEX bundle_rollouts_unswept ON bundle_rollouts (ended_at) WHERE swept = 0;
+CREATE TABLE bundle_rollout_agents (
+  rollout TEXT NOT NULL, place INTEGER NOT NULL, agent TEXT NOT NULL, stable TEXT NOT NULL,
+  PRIMARY KEY (rollout, place)) STRICT;
+CREATE INDEX bundle_rollout_agents_agent ON bundle_rollout_agents (agent, rollout);
+CREATE TABLE bundle_rollout_units (
+  rollout TEXT NOT NULL, task_id TEXT NOT NULL, fence INTEGER NOT NULL, step INTEGER NOT NULL,
+  is_new INTEGER NOT NULL CHECK (is_new IN (0, 1)), share REAL NOT NULL,
+  is_begun INTEGER NOT NULL CHECK (is_begun IN (0, 1)),
+  state TEXT NOT NULL CHECK (state IN ('open', 'counted', 'void')),
+  PRIMARY KEY (rollout, task_id)) STRICT;
+CREATE INDEX bundle_rollout_units_open ON bundle_rollout_units (rollout, task_id)
+WHERE state = 'open';
+
+-- 0133_agents_config_rollout
+ALTER TABLE agents ADD COLUMN config_rollout TEXT;
+
+-- 0134_task_attempts_arm
+ALTER TABLE task_attempts ADD COLUMN bundle_arm TEXT;
+ALTER TABLE task_attempts ADD COLUMN bundle_share REAL;

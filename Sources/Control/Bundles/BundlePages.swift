@@ -51,7 +51,7 @@ public struct BundlePages: Sendable {
                 throw Problem.notFound("agent", name)
             }
             let (items, next) = try service.versions(of: name, page: page, in: transaction)
-            let trial = try service.rollout(of: name, in: transaction)
+            let trial = try service.rollout(of: agent, in: transaction)
             return (
                 agent, items, next, try service.changes(of: name, limit: 20, in: transaction), trial,
                 try trial.map { try service.laggards(of: $0, in: transaction) } ?? []

@@ -11,7 +11,7 @@ public struct BundleService: Sendable {
     public static let shortestName = 6
 
     let store = BundleStore()
-    private let trials = BundleTrialStore()
+    private let trials = BundleTrialBook()
     let agents: AgentService
     let lint: BundleLint
     let blobs: any Blobs
@@ -225,9 +225,9 @@ public struct BundleService: Sendable {
         return chain.reversed()
     }
 
-    /// The latest roll-out that an agent had a part in.
-    func rollout(of agent: String, in transaction: Transaction) throws -> BundleTrial? {
-        try trials.latest(of: agent, in: transaction)
+    /// The roll-out that an agent is in, or else the latest that it had a part in.
+    func rollout(of agent: Agent, in transaction: Transaction) throws -> BundleTrial? {
+        try trials.current(agent, in: transaction)
     }
 
     /// Agents of a roll-out that do not say yet that they run with what they are to run with.

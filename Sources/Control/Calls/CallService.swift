@@ -4,6 +4,30 @@ import Kernel
 public protocol AgentBundles: Sendable {
     /// The version that each of the agents said last, where it said any.
     func bundles(of agents: [String], in transaction: Transaction) throws -> [String: String]
+    /// The version that the newest attempt of each of the tasks runs with, where that is known.
+    func bundles(ofTasks tasks: [String], in transaction: Transaction) throws -> [String: String]
+}
+
+extension AgentBundles {
+    public func bundles(ofTasks tasks: [String], in transaction: Transaction) throws -> [String: String] { [:] }
+}
+
+/// What agents run with as the registry has it, and their tasks as the claims said.
+public struct FleetBundles: AgentBundles {
+    private let agents: any AgentBundles
+    private let attempts: any TaskAttempts
+
+    public init(agents: any AgentBundles, attempts: any TaskAttempts) {
+        (self.agents, self.attempts) = (agents, attempts)
+    }
+
+    public func bundles(of agents: [String], in transaction: Transaction) throws -> [String: String] {
+        try self.agents.bundles(of: agents, in: transaction)
+    }
+
+    public func bundles(ofTasks tasks: [String], in transaction: Transaction) throws -> [String: String] {
+        try attempts.bundles(ofTasks: tasks, in: transaction)
+    }
 }
 
 /// Rules of calls: what is kept of them, who sees them, how long they stay, and what they cost by a later price.
@@ -45,15 +69,20 @@ public struct CallService: Sendable {
         try store.insert(named(calls, in: transaction), areNew: areNew, memory: callers, in: transaction)
     }
 
-    /// The calls with what their agents said last that they run with. Read once a commit for each agent.
+    /// The calls with what their tasks were given to run with, or else what their agents said last that they run with.
+    /// Read once a commit for each.
     private func named(_ calls: [Call], in transaction: Transaction) throws -> [Call] {
         let agents = Set(calls.compactMap { $0.bundle == nil ? $0.agent : nil })
         guard let bundles, !agents.isEmpty else { return calls }
         let known = try bundles.bundles(of: agents.sorted(), in: transaction)
-        guard !known.isEmpty else { return calls }
+        let tasks = Set(calls.compactMap { $0.bundle == nil ? $0.taskID : nil })
+        let given = tasks.isEmpty ? [:] : try bundles.bundles(ofTasks: tasks.sorted(), in: transaction)
+        guard !known.isEmpty || !given.isEmpty else { return calls }
         return calls.map { call in
             var named = call
-            if named.bundle == nil { named.bundle = call.agent.flatMap { known[$0] } }
+            if named.bundle == nil {
+                named.bundle = call.taskID.flatMap { given[$0] } ?? call.agent.flatMap { known[$0] }
+            }
             return named
         }
     }

@@ -193,7 +193,8 @@ struct WorkCommand: AsyncParsableCommand {
         discussion: """
             The command gets the task as JSON on standard input and in the file $REEVE_TASK_FILE. Files that it writes \
             into the folder $REEVE_OUTPUT_DIR become deliverables; where there are none, standard output becomes one \
-            (output.json where it is JSON, else output.txt). Standard error goes to the log.
+            (output.json where it is JSON, else output.txt). Standard error goes to the log. What the agent is to run \
+            this task with (`reeve config push`) stands in $REEVE_CONFIG_DIR, its version in $REEVE_CONFIG_VERSION.
 
             What its exit status says: 0 done (submitted where the task is reviewed, else completed); 75 not now, the \
             task goes back for a while; 64–78 otherwise a failure that another try would repeat; anything else a \

@@ -18,14 +18,14 @@ public struct BundleTrialService: Sendable {
 
     let store = BundleTrialStore()
     let bundles: BundleService
-    let tasks: TaskStore
+    let tasks: any TaskAttempts
     let alerts: AlertService?
     let events: Events
     let audit: AuditService
     let world: World
 
     public init(
-        bundles: BundleService, tasks: TaskStore, alerts: AlertService?, events: Events, audit: AuditService,
+        bundles: BundleService, tasks: any TaskAttempts, alerts: AlertService?, events: Events, audit: AuditService,
         world: World
     ) {
         (self.bundles, self.tasks, self.alerts, self.events) = (bundles, tasks, alerts, events)
@@ -177,10 +177,12 @@ public struct BundleTrialService: Sendable {
 
     // MARK: Looking
 
-    /// The latest roll-out of an agent.
+    /// The roll-out that an agent is in, or else its latest.
     func current(_ agent: String, in transaction: Transaction) throws -> BundleTrial {
-        guard try agents.agent(named: agent, in: transaction) != nil else { throw Problem.notFound("agent", agent) }
-        guard let trial = try store.latest(of: agent, in: transaction) else {
+        guard let known = try agents.agent(named: agent, in: transaction) else {
+            throw Problem.notFound("agent", agent)
+        }
+        guard let trial = try store.current(known, in: transaction) else {
             throw Problem(
                 .notFound, "No version was ever rolled out to the agent \"\(agent)\".",
                 hint: "`reeve config push DIR --agent \(agent) --rollout` begins one.")

@@ -57,10 +57,11 @@ struct BundleTrialStore: Sendable {
         try transaction.first("SELECT * FROM bundle_rollouts WHERE id = \(id)").flatMap { try full($0, transaction) }
     }
 
-    /// The latest that an agent had a part in.
-    func latest(of agent: String, in transaction: Transaction) throws -> BundleTrial? {
+    /// The one that an agent is in, or else the latest that it had a part in.
+    func current(_ agent: Agent, in transaction: Transaction) throws -> BundleTrial? {
+        if let id = agent.configRollout { return try trial(id, in: transaction) }
         let row = try transaction.first(
-            "SELECT rollout FROM bundle_rollout_agents WHERE agent = \(agent) ORDER BY rollout DESC LIMIT 1")
+            "SELECT rollout FROM bundle_rollout_agents WHERE agent = \(agent.name) ORDER BY rollout DESC LIMIT 1")
         return try row.flatMap { try trial($0.text("rollout"), in: transaction) }
     }
 
