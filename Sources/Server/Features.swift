@@ -33,6 +33,8 @@ public struct Features: Sendable {
     public let bundles: BundleService
     /// What holds for agents and users above that.
     public let configValues: ConfigValueService
+    /// The same for those who ask with each call: the gateway, and whoever keeps agents' memory.
+    public let callers: CallerBook
     /// Bundles that are given out step by step.
     public var rollouts: BundleTrialService {
         BundleTrialService(
@@ -117,10 +119,15 @@ public struct Features: Sendable {
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         budgetClerk = Self.clerk(book, vault, replicaID, world)
+        (bundles, configValues) = Self.bundles(agents, flags, catalogue, blobs, (events, audit), world)
+        callers = CallerBook(
+            values: configValues, flags: flags, events: events, storage: storage, world: world,
+            types: fleet.type(of:))
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
             projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
-            dispatch: models.ramps, agentMeters: agentMeters, keepsContent: Self.keepsContent(settings), world: world,
+            policy: CallerPolicy(book: callers), dispatch: models.ramps, agentMeters: agentMeters,
+            keepsContent: Self.keepsContent(settings), world: world,
             eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, bundles: FleetBundles(agents: agents, attempts: taskStore),
@@ -141,7 +148,6 @@ public struct Features: Sendable {
         house = HouseMetrics(
             agents: agents, tasks: tasks, workload: taskStore, budgets: budgets, meters: fleet, events: events,
             storage: storage, world: world)
-        (bundles, configValues) = Self.bundles(agents, flags, catalogue, blobs, (events, audit), world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
         batchRunner = Self.batchRunner(batches, gateway, access, storage, blobs, world)
         eventRoutes = EventRoutes(
@@ -242,6 +248,7 @@ public struct Features: Sendable {
         try await fleetTasks.look()
         try await dispatch.resume(gateway.catalogue)
         try await flags.book.open()
+        try await callers.look()
         try await erasures?.goOn()
         try await secrets.learn()
         try await alerting.resume()
@@ -411,7 +418,7 @@ public struct Features: Sendable {
             BundleTrialLoop(service: rollouts, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: BlobUses(DeliverableStore(), bundles.blobUse)).loops,
-            ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops,
+            ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops, callers.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,
             ContainmentLoop(service: alerting.containments, storage: storage).loops,

@@ -173,7 +173,7 @@ struct FlagServiceTests {
     func configuration() async throws {
         try await FlagFixture.on(.sqlite) { fixture in
             func said(_ key: String, user: String? = nil) -> ConfigLayerValue? {
-                fixture.service.value(of: key, agent: "writer", user: user)
+                fixture.service.value(of: key, for: ConfigSubject(agent: "writer", user: user))
             }
             let flag: JSONValue = [
                 "type": "string", "mode": "live", "configKey": "parameters.style", "defaultVariant": "formal",

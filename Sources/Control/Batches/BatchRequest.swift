@@ -13,8 +13,8 @@ enum BatchRequest {
     static let metadataValueCharacters = 512
     /// Headers of the request that makes a batch which its calls get too.
     private static let passedHeaders = [
-        "x-reeve-task", "x-reeve-session", "x-reeve-tags", "x-reeve-translation", "anthropic-version",
-        "anthropic-beta", "openai-organization", "openai-project",
+        "x-reeve-task", "x-reeve-session", "x-reeve-user", "x-reeve-tags", "x-reeve-translation",
+        "anthropic-version", "anthropic-beta", "openai-organization", "openai-project",
     ]
     private static let headerCharacters = 1_000
 

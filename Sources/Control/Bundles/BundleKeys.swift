@@ -54,7 +54,8 @@ public enum BundleKeys {
     ]
 
     public static let limits: [(name: String, kind: Kind)] = [
-        ("maxTokens", count), ("maxTokensPerCall", count), ("maxTokensPerSession", count), ("maxTokensPerDay", count),
+        ("maxTokens", count), ("inputTokens", count), ("maxTokensPerCall", count), ("maxTokensPerSession", count),
+        ("maxTokensPerDay", count),
         ("maxSteps", count), ("maxToolCalls", count), ("maxSeconds", amount), ("maxCostUSD", amount),
         ("dailyBudgetUSD", amount), ("sessionBudgetUSD", amount), ("concurrency", count),
     ]

@@ -142,7 +142,9 @@ public struct Call: Sendable, Equatable, Identified {
 
 extension Call: JSONConvertible {
     /// What the decision record says of the call itself, where it does.
-    private static let notes = ["context", "quality", "redacted", "keys", "asked", "batch", "judge", "semantic"]
+    private static let notes = [
+        "context", "quality", "redacted", "keys", "asked", "batch", "judge", "semantic", "config",
+    ]
 
     /// Without the decision record, which ``CallExplanation`` shows.
     public var json: JSONValue {

@@ -17,6 +17,12 @@ public final class FlagBook: Sendable {
     /// The flags of one moment.
     public struct Edition: Sendable {
         public internal(set) var flags: [String: FeatureFlag] = [:]
+        /// Those that stand for keys of the configuration, by key, and of each by their own names.
+        private(set) var configured: [String: [FeatureFlag]] = [:]
+        /// The keys of those, in their order.
+        private(set) var configuredKeys: [String] = []
+        /// Whether one of them keeps sessions at what they began with.
+        private(set) var hasPinnedConfiguration = false
         public internal(set) var revision: Int64 = 0
         public internal(set) var changedAt = Timestamp(microseconds: 0)
         /// When a schedule began or ended last.
@@ -31,6 +37,14 @@ public final class FlagBook: Sendable {
         /// What clients call this state: its revision, and what schedules made of it.
         public var tag: String {
             turnedAt.microseconds == 0 ? "\(revision)" : "\(revision).\(turnedAt.microseconds / 1_000_000)"
+        }
+
+        mutating func adopt(_ changes: [Change]) {
+            for change in changes where change.revision > revision { flags[change.key] = change.flag }
+            let meant = flags.values.filter { $0.definition.configKey != nil }.sorted { $0.key < $1.key }
+            configured = Dictionary(grouping: meant) { $0.definition.configKey ?? "" }
+            configuredKeys = configured.keys.sorted()
+            hasPinnedConfiguration = meant.contains { $0.definition.mode == .pinned }
         }
 
         /// The revision that a tag names.
@@ -82,9 +96,7 @@ public final class FlagBook: Sendable {
         let count: Int64? = held.withLock { edition in
             edition.secret = tick.secret
             guard tick.revision > edition.revision else { return nil }
-            for change in changes where change.revision > edition.revision {
-                edition.flags[change.key] = change.flag
-            }
+            edition.adopt(changes)
             edition.revision = tick.revision
             edition.changedAt = tick.changedAt
             edition.turnsAt = Self.nextTurn(edition, after: now)

@@ -35,6 +35,11 @@ public struct FlagContext: Sendable, Equatable {
     let attributes: JSONObject
     private let values: [String: JSONValue]
 
+    /// Of nobody in particular.
+    static let empty = FlagContext()
+
+    private init() { (targetingKey, sessionID, attributes, values) = (nil, nil, JSONObject(), [:]) }
+
     /// - Parameters:
     ///   - value: What came as `context`; an absent one is empty.
     ///   - agent: Whose key asks. An agent speaks for itself alone, so its attribute `agent` is its own name.

@@ -32,14 +32,18 @@ public final class FlagPins: Sendable {
         self.world = world
     }
 
-    /// The pins of a session: one read of the store when it comes first.
-    func pins(of session: String) async throws -> [String: FlagPin] {
+    /// What this process knows of a session's pins; `nil` where the store has to be asked.
+    func known(_ session: String) -> [String: FlagPin]? {
         let now = world.now
-        let known: [String: FlagPin]? = sessions.withLock { sessions in
+        return sessions.withLock { sessions in
             sessions[session]?.askedAt = now
             return sessions[session]?.pins
         }
-        if let known { return known }
+    }
+
+    /// The pins of a session: one read of the store when it comes first.
+    func pins(of session: String) async throws -> [String: FlagPin] {
+        if let known = known(session) { return known }
         return keep(try await storage.read { [store] in try store.pins(of: session, in: $0) }, of: session)
     }
 

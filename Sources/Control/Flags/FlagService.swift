@@ -228,8 +228,8 @@ public struct FlagService: Sendable {
     /// Of several the first by name decides.
     public func decision(ofConfigKey configKey: String, for context: FlagContext) -> FlagDecision? {
         let edition = book.edition
+        guard let found = edition.configured[configKey] else { return nil }
         let evaluator = FlagEvaluator(flags: edition.flags, context: context, now: world.now)
-        let found = edition.flags.values.filter { $0.definition.configKey == configKey }.sorted { $0.key < $1.key }
         return found.lazy.compactMap { try? evaluator.decide($0, depth: 0) }.first
     }
 

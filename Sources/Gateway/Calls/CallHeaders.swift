@@ -8,11 +8,14 @@ enum CallHeaders {
     static let task = "x-reeve-task"
     static let session = "x-reeve-session"
     static let tags = "x-reeve-tags"
+    static let user = "x-reeve-user"
     static let translation = "x-reeve-translation"
     /// What the gateway says to callers.
     static let call = "x-reeve-call"
     static let dropped = "x-reeve-dropped"
     static let cache = "x-reeve-cache"
+    /// What of the configuration changed the call, and who said so.
+    static let config = "x-reeve-config"
     static let correlation = "x-correlation-id"
 
     /// The Anthropic API's version that translated calls are written for (Anthropic API reference, "Versions").
@@ -105,7 +108,7 @@ enum CallHeaders {
         "content-encoding", "set-cookie", "x-request-id", "x-correlation-id", "traceparent", "server", "alt-svc",
         "strict-transport-security", "content-security-policy", "x-content-type-options", "referrer-policy",
         "www-authenticate", "cache-control", "x-reeve-call", "x-reeve-dropped",
-        "x-reeve-cache",
+        "x-reeve-cache", "x-reeve-config",
     ]
 
     /// The headers of a native answer, by their names in lower case.

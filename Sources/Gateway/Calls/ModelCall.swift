@@ -7,7 +7,8 @@ import NIOHTTP1
 /// Belongs to the event loop of the caller's connection. Until the first byte of an answer a failure is invisible to
 /// the caller; from then on it ends the answer with an error in the caller's dialect.
 final class ModelCall: AnsweredCall {
-    let request: DoorRequest
+    /// As the caller sent it, and from ``obey(_:_:)`` on as it may be sent.
+    var request: DoorRequest
     let gateway: ModelGateway
     let loop: any EventLoop
     /// `nil` once the answer is complete, or its reader gone.
@@ -15,7 +16,7 @@ final class ModelCall: AnsweredCall {
     var record: CallRecord
     var model: ModelEntry?
     var targets: [TargetState] = []
-    private(set) var scan: TopLevelScan?
+    var scan: TopLevelScan?
     private var plan: AttemptPlan?
     var attempt: CallAttempt?
     /// What each target last answered with, where that was an error.
@@ -48,6 +49,8 @@ final class ModelCall: AnsweredCall {
     var followedAt: Timestamp?
     /// The run that it belongs to, from when it was let in.
     var watched: Watched?
+    /// What keeps calls of tools out of the answer that the caller may not use.
+    var gate: ToolGate?
     /// What takes secrets out of the answer.
     var filter: AnswerFilter?
     /// Whose key each target is asked with, where that is not the platform's in any case.
@@ -85,18 +88,31 @@ final class ModelCall: AnsweredCall {
 
     func start() {
         do {
-            try prepare()
-        } catch let error as DialectError {
-            return fail(error, nil)
+            let name = try read()
+            try heed(name)
         } catch {
-            return fail(DialectError(.server, "Reeve failed at this call."), nil)
+            refuse(error)
+        }
+    }
+
+    func refuse(_ error: any Error) {
+        fail(error as? DialectError ?? DialectError(.server, "Reeve failed at this call."), nil)
+    }
+
+    /// Asks the model that is meant, under what is set for the caller.
+    func go(_ name: String) {
+        do {
+            try prepare(name)
+        } catch {
+            return refuse(error)
         }
         gateway.began(record, CallStop(self))
         if answersItself() { return }
         passGuards()
     }
 
-    func prepare() throws {
+    /// What the request says of itself: the answer is the name of the model that it asks for.
+    func read() throws -> String {
         guard gateway.takesCalls else {
             throw DialectError(.unavailable, "Too many calls wait to be booked. Try again in a moment.")
         }
@@ -114,9 +130,13 @@ final class ModelCall: AnsweredCall {
             }
             record.isStreamed = isStreamed
         }
+        self.scan = scan
+        return name
+    }
+
+    func prepare(_ name: String) throws {
         let model = try choose(name)
         self.model = model
-        self.scan = scan
         targets = model.targets
         let settings = model.settings
         record.tier = settings.tier?.rawValue
@@ -199,6 +219,7 @@ final class ModelCall: AnsweredCall {
             return decide()
         }
         self.receipt = nil
+        gate?.restart()
         do {
             let reason = plan?.steps.last?.reason?.rawValue ?? ""
             let (request, passage) = try outgoing(to: state, index)

@@ -40,10 +40,12 @@ extension ModelCall: UpstreamListener {
         guard attempt?.relay != nil else { return collect(bytes) }
         defer { if hasLeft { _ = drainsOn() } }
         do {
-            let output = try attempt?.relay?.take(bytes) ?? ByteBuffer()
+            var output = try attempt?.relay?.take(bytes) ?? ByteBuffer()
             attempt?.hear()
             guard purse == nil || coverStream() else { return }
-            try forward(output)
+            output = gate?.take(output) ?? output
+            if hasBegun || gate?.met == nil { try forward(output) }
+            _ = stopsAtTool()
         } catch let error as BrokenRelay {
             attempt?.exchange?.withdraw()
             attemptFailed(error.failure)
@@ -143,8 +145,8 @@ extension ModelCall: UpstreamListener {
         attempt.exchange?.detach()
         guard attempt.isSuccess else { return refused(attempt) }
         guard attempt.relay != nil else { return hasBegun ? attemptFailed(.malformed) : finishWhole(attempt) }
-        let last = self.attempt?.relay?.finish() ?? ByteBuffer()
-        guard let progress = self.attempt?.relay?.progress else { return }
+        let last = passed(self.attempt?.relay?.finish() ?? ByteBuffer())
+        guard !stopsAtTool(), let progress = self.attempt?.relay?.progress else { return }
         if delivered != nil, hasBegun, !progress.isComplete || progress.error != nil {
             send(last)
             if (self.attempt?.relay as? ContinuableRelay)?.hasDiverged == true { return diverged() }
@@ -220,6 +222,7 @@ extension ModelCall: UpstreamListener {
         } catch {
             return attemptFailed(.malformed)
         }
+        if let refusal = barrier(body) { return stop(attempt, refusal, Self.toolNotPermitted) }
         attemptSucceeded(attempt)
         if let clean = filter?.whole(body) { body = clean }
         respond(Int(attempt.head?.status.code ?? 200), answerHeaders(attempt), body)

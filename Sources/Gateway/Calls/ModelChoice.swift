@@ -55,7 +55,7 @@ extension ModelCall {
         }
     }
 
-    private func taskWish() throws -> String {
+    func taskWish() throws -> String {
         guard let task = record.task else {
             throw DialectError(
                 .notFound, param: "model",

@@ -52,9 +52,12 @@ public enum ModelDoor: String, Sendable, CaseIterable {
     /// The members of a body that are looked for: all that is read of it where it goes on as it came.
     var wanted: TopLevelScan.Wanted { self == .chat ? Self.wantedOfChat : Self.wantedOfOthers }
 
-    private static let wantedOfOthers = TopLevelScan.Wanted(["model", "stream", "max_tokens", "max_output_tokens"])
+    private static let wantedOfOthers = TopLevelScan.Wanted([
+        "model", "stream", "max_tokens", "max_output_tokens", "tools", "tool_choice",
+    ])
     private static let wantedOfChat = TopLevelScan.Wanted([
-        "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n",
+        "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "tools", "tool_choice",
+        "functions", "function_call",
     ])
 
     /// Where a request limits its answer; the first is what is written where none stands.
@@ -99,5 +102,13 @@ public struct DoorRequest: Sendable {
         self.isTraced = isTraced
         self.isCorrelated = isCorrelated
         self.tracestate = tracestate
+    }
+
+    /// The same with another body.
+    func with(body: [UInt8]) -> DoorRequest {
+        DoorRequest(
+            door: door, headers: headers, body: body, principal: principal, requestID: requestID,
+            correlationID: correlationID, traceparent: traceparent, isTraced: isTraced, isCorrelated: isCorrelated,
+            tracestate: tracestate)
     }
 }

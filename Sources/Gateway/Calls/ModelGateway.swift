@@ -21,6 +21,8 @@ public final class ModelGateway: Sendable {
     let clerk: BudgetClerk?
     let projects: (any AgentProjects)?
     let tasks: (any AgentTasks)?
+    /// What is set for callers; `nil` where nobody can set anything.
+    let policy: (any CallPolicy)?
     /// What answers really come to.
     let sizes = Mutex(CallSizes())
     private let entries: [String: ModelEntry]
@@ -50,7 +52,8 @@ public final class ModelGateway: Sendable {
     ///   - eventLoops: Those of the callers' connections.
     public init(
         _ settings: GatewaySettings, keys: ProviderKeyring, clerk: BudgetClerk? = nil,
-        projects: (any AgentProjects)? = nil, tasks: (any AgentTasks)? = nil, dispatch: DispatchRamps? = nil,
+        projects: (any AgentProjects)? = nil, tasks: (any AgentTasks)? = nil,
+        policy: (any CallPolicy)? = nil, dispatch: DispatchRamps? = nil,
         agentMeters: AgentMeters? = nil, keepsContent: Bool = false, world: World, eventLoops: some EventLoopGroup
     ) {
         contents = keepsContent ? CallContents() : nil
@@ -58,6 +61,7 @@ public final class ModelGateway: Sendable {
         self.clerk = clerk
         self.projects = projects
         self.tasks = tasks
+        self.policy = policy
         let dispatch = dispatch ?? DispatchRamps(settings, world: world)
         self.dispatch = dispatch
         self.settings = settings

@@ -70,11 +70,9 @@ extension ModelCall {
     /// Asks the targets, and nothing else: those whom the call is for were let in already.
     private func carry() {
         do {
-            try prepare()
-        } catch let error as DialectError {
-            return fail(error, nil)
+            try prepare(read())
         } catch {
-            return fail(DialectError(.server, "Reeve failed at this call."), nil)
+            return refuse(error)
         }
         decide()
     }

@@ -76,6 +76,7 @@ extension ModelCall {
         record.target = kept.target
         record.cost = .zero
         record.saved = kept.cost ?? .zero
+        if let refusal = barrier(kept) { return fail(refusal, nil) }
         let headers = [(name: "content-type", value: kept.contentType)]
         if kept.isStreamed {
             record.httpStatus = 200

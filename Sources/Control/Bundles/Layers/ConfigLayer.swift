@@ -83,9 +83,14 @@ public struct ConfigRule: Sendable, Equatable {
 /// The keys that an agent has: those of its bundle, and those that Reeve knows though the bundle is silent on them.
 public struct ConfigSchema: Sendable {
     private let rules: [String: ConfigRule]
+    /// Keys by the spelling that Reeve knows, where the bundle has another.
+    private let spelled: [String: String]
+    /// The roles that the bundle names models for, by name.
+    let roles: [ConfigRule]
 
     public init(_ manifest: BundleManifest?) {
         var rules: [String: ConfigRule] = [:]
+        var spelled: [String: String] = [:]
         let known: [(BundleKeys.Section, [(name: String, kind: BundleKeys.Kind)])] = [
             (.parameters, BundleKeys.parameters), (.limits, BundleKeys.limits), (.memory, BundleKeys.memory),
         ]
@@ -97,11 +102,17 @@ public struct ConfigSchema: Sendable {
                 let names = known.first { $0.0 == section }?.1 ?? []
                 let same = names.first { NearestKey.isSame($0.name, entry.name) }
                 // One key under one name: the bundle's spelling.
-                if let same { rules["\(section.rawValue).\(same.name)"] = nil }
+                if let same, same.name != entry.name {
+                    rules["\(section.rawValue).\(same.name)"] = nil
+                    spelled["\(section.rawValue).\(same.name)"] = "\(section.rawValue).\(entry.name)"
+                }
                 Self.add(section, entry.name, entry.value, kind: same?.kind, to: &rules)
             }
         }
         self.rules = rules
+        self.spelled = spelled
+        let models = "\(BundleKeys.Section.models.rawValue)."
+        roles = rules.values.filter { $0.key.hasPrefix(models) && $0.value != nil }.sorted { $0.key < $1.key }
     }
 
     private static func add(
@@ -131,6 +142,19 @@ public struct ConfigSchema: Sendable {
 
     public var keys: [String] { rules.keys.sorted() }
 
+    /// The rule of a key that the agent has under this name or in another spelling; else the rule that it would have,
+    /// where the bundle is silent. `nil` for what is no key.
+    func ruleOrSilence(_ key: String) -> ConfigRule? {
+        if let rule = rules[key] ?? spelled[key].flatMap({ rules[$0] }) { return rule }
+        let parts = key.split(separator: ".", maxSplits: 1).map(String.init)
+        guard parts.count == 2, !parts[1].isEmpty, let section = BundleKeys.Section(rawValue: parts[0]) else {
+            return nil
+        }
+        var silent: [String: ConfigRule] = [:]
+        Self.add(section, parts[1], nil, kind: nil, to: &silent)
+        return silent[key]
+    }
+
     /// Throws `not_found` for a key that the agent has not, with the one that was likely meant.
     public func rule(_ key: String) throws -> ConfigRule {
         if let rule = rules[key] { return rule }
@@ -150,18 +174,21 @@ public struct ConfigLayerValue: Sendable, Equatable {
     public let version: String?
     public let author: String?
     public let flag: String?
+    /// What the flag serves here.
+    public let variant: String?
     /// The flag's rule that led here.
     public let rule: String?
 
     public init(
         _ layer: ConfigLayer, _ value: JSONValue, version: String? = nil, author: String? = nil, flag: String? = nil,
-        rule: String? = nil
+        variant: String? = nil, rule: String? = nil
     ) {
         self.layer = layer
         self.value = value
         self.version = version
         self.author = author
         self.flag = flag
+        self.variant = variant
         self.rule = rule
     }
 }
@@ -200,29 +227,55 @@ extension EffectiveValue: JSONConvertible {
         [
             "key": .string(rule.key), "value": winner.value, "layer": .string(winner.layer.rawValue),
             "version": .of(winner.version), "author": .of(winner.author), "flag": .of(winner.flag),
-            "rule": .string(winner.rule ?? rule.merge.rawValue), "explanation": .string(rule.words),
+            "variant": .of(winner.variant), "rule": .string(winner.rule ?? rule.merge.rawValue),
+            "explanation": .string(rule.words),
             "merge": .string(rule.merge.rawValue),
             "highest": .string(rule.highest.rawValue),
             "layers": .array(
                 layers.map {
                     [
                         "layer": .string($0.layer.rawValue), "value": $0.value, "version": .of($0.version),
-                        "author": .of($0.author), "flag": .of($0.flag),
+                        "author": .of($0.author), "flag": .of($0.flag), "variant": .of($0.variant),
                     ]
                 }),
         ]
     }
 }
 
+/// Whom a key's value is asked for. What is not known of somebody is left out.
+public struct ConfigSubject: Sendable, Equatable {
+    public var agent: String?
+    public var user: String?
+    /// A run of the agent, which keeps what pinned flags served it first.
+    public var session: String?
+    public var project: String?
+    /// The version of the agent's program.
+    public var release: String?
+    /// The type of the tasks that the agent works on, where its label `type` names no other.
+    public var type: String?
+    public var labels: [String: String] = [:]
+
+    public init(agent: String?, user: String? = nil, session: String? = nil) {
+        self.agent = agent
+        self.user = user
+        self.session = session
+    }
+
+    init(_ agent: Agent, user: String? = nil, session: String? = nil) {
+        self.init(agent: agent.name, user: user, session: session)
+        (project, release, labels) = (agent.project, agent.release, agent.labels)
+    }
+}
+
 /// What flags say of keys. Asked within transactions, so it answers from memory.
 public protocol FlagValues: Sendable {
     /// What the flag for a key says for an agent, and for a user where there is one; `nil` where no flag is for it.
-    func value(of key: String, agent: String, user: String?) -> ConfigLayerValue?
+    func value(of key: String, for subject: ConfigSubject) -> ConfigLayerValue?
 }
 
 /// There are no flags.
 public struct NoFlagValues: FlagValues {
     public init() {}
 
-    public func value(of key: String, agent: String, user: String?) -> ConfigLayerValue? { nil }
+    public func value(of key: String, for subject: ConfigSubject) -> ConfigLayerValue? { nil }
 }

@@ -111,7 +111,8 @@ public struct ConfigValueRoutes: Sendable {
                 "properties": [
                     "key": ["type": "string"], "value": [:], "layer": layers, "version": ["type": ["string", "null"]],
                     "author": ["type": ["string", "null"]], "flag": ["type": ["string", "null"]],
-                    "rule": ["type": "string"], "explanation": ["type": "string"],
+                    "variant": ["type": ["string", "null"]], "rule": ["type": "string"],
+                    "explanation": ["type": "string"],
                     "merge": ["type": "string", "enum": ["replace", "minimum"]],
                     "highest": layers,
                     "layers": [

@@ -8,7 +8,7 @@ public struct ConfigValueService: Sendable {
     public static let userCharactersMax = 200
     public static let reasonMax = 500
 
-    private let store = ConfigValueStore()
+    let store = ConfigValueStore()
     let bundles: BundleService
     let flags: any FlagValues
     private let events: Events
@@ -33,29 +33,41 @@ public struct ConfigValueService: Sendable {
         /// Counts what was set for the agent.
         let revision: Int64
         let schema: ConfigSchema
+        /// What flags may ask about it.
+        var facts: ConfigSubject
+
+        func subject(user: String?) -> ConfigSubject {
+            var subject = facts
+            subject.user = user
+            return subject
+        }
     }
 
     /// Read before the transaction, as the bundle's contents are files.
     ///
     /// - Parameter named: One of the agent's versions; what it is to run with, if not given.
     func base(_ agent: String, version named: String? = nil, _ storage: any Storage) async throws -> Base {
-        let (version, revision) = try await storage.read { transaction -> (BundleVersion?, Int64) in
+        let (version, revision, facts) = try await storage.read { transaction -> (BundleVersion?, Int64, Agent) in
             guard let known = try bundles.agents.agent(named: agent, in: transaction) else {
                 throw Problem.notFound("agent", agent)
             }
-            if let named { return (try bundles.version(named, of: agent, in: transaction), known.configRevision) }
+            if let named {
+                return (try bundles.version(named, of: agent, in: transaction), known.configRevision, known)
+            }
             guard let desired = known.configDesired,
                 let version = try bundles.store.version(desired, of: agent, in: transaction),
                 version.version == desired
-            else { return (nil, known.configRevision) }
-            return (version, known.configRevision)
+            else { return (nil, known.configRevision, known) }
+            return (version, known.configRevision, known)
         }
+        let subject = ConfigSubject(facts)
         guard let version else {
-            return Base(agent: agent, version: nil, revision: revision, schema: ConfigSchema(nil))
+            return Base(agent: agent, version: nil, revision: revision, schema: ConfigSchema(nil), facts: subject)
         }
         let bundle = try await bundles.bundle(version.version, storage)
         let manifest = BundleManifest(bundle[AgentBundle.manifestPath]?.content ?? "")
-        return Base(agent: agent, version: version, revision: revision, schema: ConfigSchema(manifest))
+        return Base(
+            agent: agent, version: version, revision: revision, schema: ConfigSchema(manifest), facts: subject)
     }
 
     /// What holds of one key, and why.
@@ -96,8 +108,15 @@ public struct ConfigValueService: Sendable {
                 .bundle, rule.value ?? .null, version: base.version?.version, author: base.version?.author)
         ]
         said += set
-        if let flag = flags.value(of: rule.key, agent: base.agent, user: user) { said.append(flag) }
+        if let flag = flags.value(of: rule.key, for: base.subject(user: user)) { said.append(flag) }
         return EffectiveValue(rule, said)
+    }
+
+    /// What stands above an agent's bundle, by key: of the agent itself, or of one of its users.
+    func above(
+        _ agent: String, user: String?, in transaction: Transaction
+    ) throws -> [String: [ConfigLayerValue]] {
+        try store.values(of: nil, agent: agent, user: user, in: transaction)
     }
 
     /// Sets a key in a layer, or takes the layer's word on it back where `value` is `nil`.

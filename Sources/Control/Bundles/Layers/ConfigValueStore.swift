@@ -47,6 +47,16 @@ struct ConfigValueStore: Sendable {
             """) > 0
     }
 
+    /// The users for whom something is set.
+    func users(of agent: String, limit: Int64, in transaction: Transaction) throws -> Set<String> {
+        Set(
+            try transaction.rows(
+                """
+                SELECT DISTINCT subject FROM config_values WHERE agent = \(agent) AND layer = 'user' LIMIT \(limit)
+                """
+            ).map { $0.text("subject") })
+    }
+
     func count(of agent: String, in transaction: Transaction) throws -> Int64 {
         try transaction.first("SELECT COUNT(*) AS n FROM config_values WHERE agent = \(agent)")?.int("n") ?? 0
     }
