@@ -28,7 +28,12 @@ public struct SecretRoutes: Sendable {
                 shape: RouteShape(
                     query: [("all", ["type": "string", "enum": ["true", "false"]], "Whether nothing is kept of it")],
                     success: 204), handler: remove),
-        ] + Self.paths.flatMap(below)
+        ] + Self.paths.flatMap(below) + leaseRoutes + [
+            Route(
+                .get, "\(Self.root)/resolve", .work,
+                "Which secret of a name holds: the user's, the project's, the organisation's or the platform's",
+                shape: RouteShape(query: Self.lookup, reply: RouteShape.ref("SecretResolution")), handler: resolve)
+        ]
     }
 
     private func below(_ path: String) -> [Route] {
@@ -36,7 +41,13 @@ public struct SecretRoutes: Sendable {
             Route(
                 .get, "\(Self.root)/\(path)/value", .work, "Read a secret; the reading stands in the audit",
                 shape: RouteShape(
-                    query: [("version", ["type": "integer", "minimum": 1], "An older version")],
+                    query: [
+                        ("version", ["type": "integer", "minimum": 1], "An older version"),
+                        (
+                            "lease", ["type": "integer", "minimum": .int(SecretLease.seconds.lowerBound)],
+                            "Seconds for which it will be used; the answer then names a lease"
+                        ),
+                    ],
                     reply: RouteShape.ref("SecretValue")), handler: value),
             Route(
                 .get, "\(Self.root)/\(path)/grants", .operate, "List the agents that may read a secret",
@@ -117,7 +128,10 @@ public struct SecretRoutes: Sendable {
             throw Problem.invalid("data", "an object is expected")
         }
         let (secret, _) = try await service.write(path, .put(object), cas: cas, by: request.principal)
-        return .json(SecretView(secret: secret, holders: [], now: service.world.now).json)
+        var view = SecretView(secret: secret, holders: [], now: service.world.now).json.object ?? JSONObject()
+        let warnings = SecretService.warnings(of: object)
+        if !warnings.isEmpty { view["warnings"] = .list(warnings) }
+        return .json(.object(view))
     }
 
     private func remove(_ request: APIRequest) async throws -> APIReply {
@@ -138,7 +152,7 @@ public struct SecretRoutes: Sendable {
             }
             return number
         }
-        let reading = try await service.read(path, version: number, by: request.principal)
+        let (reading, lease) = try await self.reading(path, number, request)
         guard let data = reading.data else {
             throw Problem(
                 .notFound, "Version \(reading.version.number) of \(path) was deleted.",
@@ -146,6 +160,8 @@ public struct SecretRoutes: Sendable {
         }
         var reply = APIReply.json([
             "path": .string(path.description), "version": reading.version.number.json, "data": .object(data),
+            "leaseId": .of(lease?.id.text), "leaseDuration": .int(lease?.secondsLeft(at: service.world.now) ?? 0),
+            "renewable": .bool(lease != nil),
         ])
         reply.headers.append(("cache-control", "no-store"))
         return reply
@@ -167,7 +183,7 @@ public struct SecretRoutes: Sendable {
 
     // MARK: shapes
 
-    private static let text: JSONValue = ["type": "string"]
+    static let text: JSONValue = ["type": "string"]
     private static let maybe: JSONValue = ["type": ["string", "null"]]
 
     private static let secretProperties: JSONValue = [
@@ -180,10 +196,12 @@ public struct SecretRoutes: Sendable {
                 "type": "object", "required": ["actor", "agent", "version", "lastUsedAt"],
                 "properties": [
                     "actor": text, "agent": maybe, "version": ["type": ["integer", "null"]], "lastUsedAt": maybe,
+                    "leasedUntil": maybe,
                 ],
             ],
         ],
         "rotation": ["type": "object", "properties": ["dueAt": maybe, "due": ["type": "boolean"]]],
+        "warnings": ["type": "array", "items": text],
     ]
 
     private static let required: JSONValue = [
@@ -215,8 +233,12 @@ public struct SecretRoutes: Sendable {
             "SecretValue",
             [
                 "type": "object", "required": ["path", "version", "data"],
-                "properties": ["path": text, "version": ["type": "integer"], "data": ["type": "object"]],
+                "properties": [
+                    "path": text, "version": ["type": "integer"], "data": ["type": "object"], "leaseId": maybe,
+                    "leaseDuration": ["type": "integer"], "renewable": ["type": "boolean"],
+                ],
             ]
         ),
+        ("SecretLease", leaseSchema), ("SecretResolution", resolutionSchema),
     ]
 }

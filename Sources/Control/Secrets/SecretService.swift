@@ -17,9 +17,9 @@ public struct SecretService: Sendable {
     let sealing: SecretSealing
     /// Where values are known from, once they were written or read from the store.
     public let watch: SecretWatch
-    private let events: Events
-    private let audit: AuditService
-    private let storage: any Storage
+    let events: Events
+    let audit: AuditService
+    let storage: any Storage
     let world: World
     private let mark = Mark()
 
@@ -46,7 +46,7 @@ public struct SecretService: Sendable {
         let data: JSONObject?
     }
 
-    private enum Found: Sendable {
+    enum Found: Sendable {
         case refused
         case none
         case gone(KeptSecret, SecretVersion)
@@ -66,8 +66,10 @@ public struct SecretService: Sendable {
         }
     }
 
-    private func find(
-        _ path: SecretPath, _ number: Int?, by principal: Principal, in transaction: Transaction
+    /// - Parameter detail: What the audit is to say beside the version.
+    func find(
+        _ path: SecretPath, _ number: Int?, by principal: Principal, detail: JSONObject = JSONObject(),
+        in transaction: Transaction
     ) throws -> Found {
         let target = "secret:\(path)"
         guard try maySee(path, principal, in: transaction) else {
@@ -78,14 +80,15 @@ public struct SecretService: Sendable {
             let (version, sealed) = try store.version(number ?? secret.version, of: path, in: transaction)
         else { return .none }
         guard version.isReadable, let sealed else { return .gone(secret, version) }
+        let members = [JSONObject.Member(name: "version", value: version.number.json)] + detail.members
         try audit.record(
-            "secret.read", by: principal, target: target, detail: ["version": version.number.json], in: transaction)
+            "secret.read", by: principal, target: target, detail: .object(JSONObject(members)), in: transaction)
         try store.markUsed(path, version: version.number, by: principal, at: world.now, in: transaction)
         return .sealed(secret, version, sealed)
     }
 
     /// Whether somebody may know of a secret, and read it.
-    private func maySee(_ path: SecretPath, _ principal: Principal, in transaction: Transaction) throws -> Bool {
+    func maySee(_ path: SecretPath, _ principal: Principal, in transaction: Transaction) throws -> Bool {
         switch principal.role {
         case .admin, .operator_: true
         case .agent: try store.isGranted(path, to: principal.agent ?? "", in: transaction)
@@ -93,17 +96,17 @@ public struct SecretService: Sendable {
         }
     }
 
-    private static func refused(_ path: SecretPath) -> Problem {
+    static func refused(_ path: SecretPath) -> Problem {
         Problem(
             .forbidden, "permission denied: this key may not read \(path).",
             hint: "An operator grants it with PUT /api/v1/secrets/\(path)/grants.")
     }
 
-    private static func context(_ path: SecretPath, _ version: Int) -> SealContext {
+    static func context(_ path: SecretPath, _ version: Int) -> SealContext {
         SealContext(path: path.description, version: version, field: "data")
     }
 
-    private static func document(_ value: SecretBytes, _ path: SecretPath) throws -> JSONObject {
+    static func document(_ value: SecretBytes, _ path: SecretPath) throws -> JSONObject {
         let bytes = value.withBytes { Array($0) }
         guard let object = try? JSONParser.parse(bytes, depthMax: Limits.jsonDepthStored).object else {
             throw Problem(.sealBroken, "\(path) holds no document.", hint: "Write the secret anew.")
@@ -204,7 +207,7 @@ public struct SecretService: Sendable {
         return merged
     }
 
-    private func record(
+    func record(
         _ what: String, _ path: SecretPath, _ detail: JSONValue, by principal: Principal, in transaction: Transaction
     ) throws {
         var data = JSONObject([.init(name: "path", value: .string(path.description))])
@@ -258,14 +261,15 @@ public struct SecretService: Sendable {
     func describe(
         _ path: SecretPath, by principal: Principal
     ) async throws -> (secret: KeptSecret, versions: [SecretVersion], holders: [SecretHolder]) {
-        try await storage.read { transaction in
+        let now = world.now
+        return try await storage.read { transaction in
             guard try maySee(path, principal, in: transaction) else { throw Self.refused(path) }
             guard let secret = try store.find(path, in: transaction) else {
                 throw Problem.notFound("secret", path.description)
             }
             return (
                 secret, try store.versions(of: path, in: transaction),
-                try store.holders(of: path, limit: KeptSecret.holdersMax, in: transaction)
+                try store.holders(of: path, at: now, limit: KeptSecret.holdersMax, in: transaction)
             )
         }
     }
@@ -315,7 +319,8 @@ public struct SecretService: Sendable {
                 in: transaction
             ).map { secret in
                 // An agent learns of itself alone.
-                let holders = try store.holders(of: secret.path, limit: KeptSecret.holdersMax, in: transaction)
+                let holders = try store.holders(
+                    of: secret.path, at: now, limit: KeptSecret.holdersMax, in: transaction)
                 return SecretView(
                     secret: secret, holders: holders.filter { agent == nil || $0.agent == agent }, now: now)
             }
@@ -421,6 +426,19 @@ public struct SecretService: Sendable {
         }
     }
 
+    /// What whoever writes these values has to know: they are too short to be looked for where none belong.
+    static func warnings(of data: JSONObject) -> [String] {
+        let short = data.members.filter { member in
+            member.value.string.map { !$0.isEmpty && $0.utf8.count < KnownSecrets.valueMin } ?? false
+        }
+        return short.isEmpty
+            ? []
+            : [
+                "Values of fewer than \(KnownSecrets.valueMin) bytes are not found where they leak, as they stand in "
+                    + "ordinary words: \(short.map(\.name).joined(separator: ", "))."
+            ]
+    }
+
     /// The texts of a document, which are what must not turn up anywhere.
     static func values(of document: JSONValue) -> [SecretBytes] {
         switch document {
@@ -435,6 +453,7 @@ public struct SecretService: Sendable {
         [
             Loop("secrets.learn", every: .seconds(10)) { try await learn() },
             Loop("secrets.rewrap", every: .minutes(1)) { try await rewrap() },
+            Loop("secrets.leases", every: .hours(1)) { try await purgeLeases() },
         ]
     }
 }

@@ -234,7 +234,7 @@ extension ModelCall {
     }
 
     /// Does something beside the event loop, and goes on here.
-    private func later<Value: Sendable>(
+    func later<Value: Sendable>(
         _ work: @escaping @Sendable () async -> Value, then body: @escaping @Sendable (ModelCall, Value) -> Void
     ) {
         let me = NIOLoopBound(self, eventLoop: loop)

@@ -76,7 +76,7 @@ extension ModelCall {
         } catch {
             return fail(DialectError(.server, "Reeve failed at this call."), nil)
         }
-        decide()
+        withKeys { $0.decide() }
     }
 
     /// Hands out what came.
