@@ -59,6 +59,7 @@ public struct Features: Sendable {
     private let taskStore = TaskStore()
     /// The keys of providers; empty until it is first loaded.
     public let keyring: ProviderKeyring
+    private let keyVault: GatewaySecrets
     private let stopper: CallStopper
     private let dispatch: GatewayDispatch
     /// Which tasks agents hold; empty until it is first looked at.
@@ -117,7 +118,9 @@ public struct Features: Sendable {
         fleetTasks = FleetTasks(tasks: tasks, events: events, storage: storage)
         let fleet = FleetMeters(tasks: tasks, events: events, storage: storage, world: world)
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
-        keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
+        keyVault = GatewaySecrets(secrets: secrets, events: events, storage: storage)
+        keyring = ProviderKeyring(
+            catalogue, settingsFile: settings.catalogue.file, vault: keyVault, world: world)
         budgetClerk = Self.clerk(book, vault, replicaID, world)
         (bundles, configValues) = Self.bundles(agents, flags, catalogue, blobs, (events, audit), world)
         callers = CallerBook(
@@ -251,6 +254,7 @@ public struct Features: Sendable {
         try await callers.look()
         try await erasures?.goOn()
         try await secrets.learn()
+        try await keyVault.look()
         try await alerting.resume()
     }
 
@@ -418,7 +422,7 @@ public struct Features: Sendable {
             BundleTrialLoop(service: rollouts, storage: storage).loops,
             CallLoops(service: calls, storage: storage).loops,
             BatchLoops(runner: batchRunner, otherContents: BlobUses(DeliverableStore(), bundles.blobUse)).loops,
-            ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops, callers.loops,
+            ledger.loops, house.meters.loops, stopper.loops, fleetTasks.loops, callers.loops, keyVault.loops,
             GatewayWatch(gateway: gateway, events: events, storage: storage).loops,
             dispatch.loops,
             ContainmentLoop(service: alerting.containments, storage: storage).loops,

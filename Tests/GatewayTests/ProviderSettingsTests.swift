@@ -119,6 +119,25 @@ import Testing
         ("kind: openai, keys: {users: {ann: {}}}", "keys/users/ann"),
         ("kind: openai, keys: {users: {ann: k}}", "keys/users/ann"),
         ("kind: openai, keys: {users: {ann: {file: k}}}", "keys/users/ann/file"),
+        ("kind: openai, apiKeySecret: sk-abc", "apiKeySecret"),
+        ("kind: openai, apiKeySecret: 'secret://team/openai'", "apiKeySecret"),
+        ("kind: openai, apiKeySecret: 'secret://user/{user}/openai'", "apiKeySecret"),
+        ("kind: openai, apiKeyFile: k, apiKeySecret: 'secret://platform/openai'", "apiKeySecret"),
+        ("kind: openai, keyFallbackOn: [quota]", "keyFallbackOn"),
+        ("kind: openai, keyFallbackOn: [absent, always]", "keyFallbackOn"),
+        ("kind: openai, keyPolicy: strict_user, keyFallbackOn: [absent]", "keyFallbackOn"),
+        ("kind: openai, keys: {users: {'*': {apiKeyFile: k}}}", "keys/users/*/apiKeyFile"),
+        ("kind: openai, keys: {users: {'*': {}}}", "keys/users/*/apiKeySecret"),
+        ("kind: openai, keys: {users: {'*': {apiKeySecret: 'secret://user/ann/o'}}}", "keys/users/*/apiKeySecret"),
+        ("kind: openai, keys: {users: {'*': {apiKeySecret: 'secret://org/{user}'}}}", "keys/users/*/apiKeySecret"),
+        (
+            "kind: openai, keys: {projects: {'*': {apiKeySecret: 'secret://user/{user}/o'}}}",
+            "keys/projects/*/apiKeySecret"
+        ),
+        (
+            "kind: openai, keys: {organisations: {'*': {apiKeySecret: 'secret://org/{user}'}}}",
+            "keys/organisations/*/apiKeySecret"
+        ),
     ])
     func aWrongProviderIsRefusedWithItsPlace(members: String, field: String) {
         let problem = #expect(throws: Problem.self) { try provider(members) }
@@ -162,8 +181,8 @@ import Testing
             kind: openai, apiKeyFile: p, keyPolicy: \(policy),
             keys: {users: {ann: {apiKeyFile: a}}, organisations: {acme: {apiKeyEnvironment: ACME}}}
             """)
-        #expect(
-            given.keys.resolve(user: user, organisation: organisation) == .init(level: level, source: source))
+        let nearest = given.keys.candidates(users: [user].compactMap(\.self), project: nil, organisation: organisation)
+        #expect((nearest.first?.level ?? .none, nearest.first?.source) == (level, source))
     }
 
     @Test(
@@ -193,7 +212,32 @@ import Testing
         #expect(problem?.field?.hasSuffix("keys/organisations/c/members/0") == true)
     }
 
+    @Test func keptKeysAreNamedFromTheNearestOn() throws {
+        let keys = try provider(
+            """
+            kind: openai, apiKeySecret: 'secret://platform/openai', keyFallbackOn: [absent, expired, quota],
+            keys: {
+              users: {ann: {apiKeyFile: a}, '*': {apiKeySecret: 'secret://user/{user}/openai'}},
+              projects: {'*': {apiKeySecret: 'secret://project/{project}/openai'}},
+              organisations: {acme: {apiKeySecret: 'secret://org/openai', members: [bob]}}}
+            """
+        ).keys
+        #expect(keys.fallbackOn == [.absent, .expired, .quota])
+        #expect(!keys.isPlain)
+        #expect(keys.sources == [.file("a")])
+        #expect(
+            keys.candidates(users: ["ann"], project: nil).map(\.words) == [
+                "user:ann", "platform (secret://platform/openai)",
+            ])
+        // A name that stands in no path brings no key.
+        #expect(
+            keys.candidates(users: ["bob", "a/b"], project: "web").map(\.words) == [
+                "user:bob (secret://user/bob/openai)", "project:web (secret://project/web/openai)",
+                "organisation:acme (secret://org/openai)", "platform (secret://platform/openai)",
+            ])
+    }
+
     @Test func withoutAnyKeyThereIsNone() {
-        #expect(ProviderKeys().resolve(user: "ann", organisation: nil) == .init(level: .none, source: nil))
+        #expect(ProviderKeys().resolve(users: ["ann"]) == .init(level: .none, source: nil))
     }
 }

@@ -56,6 +56,49 @@ struct SecretScenarioTests {
         APIScenario("no version", .get, "\(root)/org/github/value?version=2", as: .admin, expect: 404, "not_found"),
         APIScenario(
             "a version that is none", .get, "\(root)/org/github/value?version=x", as: .admin, expect: 422, "invalid"),
+        APIScenario(
+            "a value with a lease", .get, "\(root)/project/marketing/openai/value?lease=60", as: .agent, expect: 200,
+            contains: [#""leaseId":"lease_"#, #""leaseDuration":60,"renewable":true"#]),
+        APIScenario(
+            "a value without one", .get, "\(root)/project/marketing/openai/value", as: .agent, expect: 200,
+            contains: [#""leaseId":null,"leaseDuration":0,"renewable":false"#]),
+        APIScenario(
+            "a lease of a moment", .get, "\(root)/org/github/value?lease=1", as: .admin, expect: 422, "invalid"),
+        APIScenario(
+            "a lease without an end", .get, "\(root)/org/github/value?lease=99999999", as: .admin, expect: 422,
+            "invalid"),
+        APIScenario(
+            "another's value with a lease", .get, "\(root)/org/github/value?lease=60", as: .agent, expect: 403,
+            "forbidden"),
+        APIScenario(
+            "renewing what is none", .post, "\(root)/leases/none/renew", as: .agent, expect: 404, "not_found"),
+        APIScenario(
+            "revoking what is none", .post, "\(root)/leases/lease_\(String(repeating: "0", count: 32))/revoke",
+            as: .admin, expect: 404, "not_found"),
+        APIScenario("a viewer's lease", .post, "\(root)/leases/none/renew", as: .viewer, expect: 403, "forbidden"),
+        APIScenario(
+            "which one holds", .get, "\(root)/resolve?name=github&user=ann", as: .operator_, expect: 200,
+            contains: [
+                #""used":"org/github","scope":"org","version":1"#, #"{"path":"user/ann/github","state":"absent"}"#,
+            ]
+        ),
+        APIScenario(
+            "which one holds for an agent", .get, "\(root)/resolve?name=openai&project=marketing", as: .agent,
+            expect: 200, contains: [#""used":"project/marketing/openai""#]),
+        APIScenario(
+            "an agent learns of none that it was not granted", .get, "\(root)/resolve?name=github", as: .agent,
+            expect: 404, "not_found"),
+        APIScenario(
+            "a viewer looks for none", .get, "\(root)/resolve?name=github", as: .viewer, expect: 403, "forbidden"),
+        APIScenario("no name to look for", .get, "\(root)/resolve", as: .admin, expect: 422, "invalid"),
+        APIScenario(
+            "no policy", .get, "\(root)/resolve?name=a&policy=any", as: .admin, expect: 422, "invalid"),
+        APIScenario(
+            "nothing to fall back on", .get, "\(root)/resolve?name=a&fallbackOn=quota", as: .admin, expect: 422,
+            "invalid"),
+        APIScenario(
+            "a short value", .put, "\(root)/org/github", as: .admin, #"{"data":{"a":"short","b":"long-enough"}}"#,
+            expect: 200, contains: [#""warnings":["Values of fewer than 8 bytes"#, "ordinary words: a."], events: 1),
         APIScenario("grants", .get, "\(root)/project/marketing/openai/grants", as: .operator_, expect: 200),
         APIScenario("an agent sees no grants", .get, "\(root)/org/github/grants", as: .agent, expect: 403, "forbidden"),
         APIScenario(

@@ -258,6 +258,7 @@ enum CallWords {
     private static let known: [String: String] = [
         // Reasons.
         "first_choice": "the first of the model's targets", "next_target": "the next of the model's targets",
+        "other_key": "the same target with another key",
         "same_target_retry": "the same target once more", "retry_after_waited": "the provider asked for this wait",
         "continued": "it goes on with the stream that broke", "breaker_open": "its breaker is open",
         "limited": "its provider asked to be left alone for a while", "paced": "its rate limit is used up",

@@ -31,7 +31,7 @@ enum FileChangeReading {
     private static let priceMember = "price"
     /// Members of a provider that say nothing secret.
     private static let openOfProvider: Set<String> = [
-        "kind", "apiKeyFile", "apiKeyEnvironment", "keyPolicy", "keyHeader", "script",
+        "kind", "apiKeyFile", "apiKeyEnvironment", "apiKeySecret", "keyPolicy", "keyFallbackOn", "keyHeader", "script",
     ]
 
     static func providers(_ catalogue: JSONValue, _ veil: FileChangeVeil) -> FileChangeThings {

@@ -1,67 +1,5 @@
 import Kernel
 
-/// Where a secret lives: `user/<owner>/<name>`, `project/<owner>/<name>`, `org/<name>` or `platform/<name>`.
-public struct SecretPath: Sendable, Hashable, CustomStringConvertible {
-    public enum Scope: String, Sendable, CaseIterable {
-        /// A person's own.
-        case user
-        /// The whole organisation's.
-        case org
-        /// A project's.
-        case project
-        /// Of whoever runs Reeve.
-        case platform
-
-        var hasOwner: Bool { self == .user || self == .project }
-    }
-
-    /// Characters of an owner, and of a name.
-    public static let partMax = 128
-    /// What addresses have behind a path.
-    static let reserved: Set<String> = ["grants", "value", "rotation"]
-
-    public let scope: Scope
-    public let owner: String?
-    public let name: String
-
-    /// A path from outside.
-    public init(_ text: String) throws {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard let scope = parts.first.flatMap(Scope.init(rawValue:)), parts.count == (scope.hasOwner ? 3 : 2),
-            parts.dropFirst().allSatisfy(Self.isPart), let name = parts.last, !Self.reserved.contains(name)
-        else {
-            throw Problem.invalid(
-                "path", "\"\(text.prefix(200))\" is no path of a secret",
-                hint: "It is user/<owner>/<name>, project/<owner>/<name>, org/<name> or platform/<name>; a part has "
-                    + "1 to \(Self.partMax) letters, digits and . _ @ + - characters.")
-        }
-        (self.scope, self.name) = (scope, name)
-        owner = scope.hasOwner ? parts[1] : nil
-    }
-
-    /// A path from our own store.
-    init(stored text: String) {
-        let parts = text.split(separator: "/").map(String.init)
-        guard let scope = parts.first.flatMap(Scope.init(rawValue:)), let name = parts.last else {
-            preconditionFailure("a path that the table refuses")
-        }
-        (self.scope, self.name) = (scope, name)
-        owner = parts.count > 2 ? parts[1] : nil
-    }
-
-    private static func isPart(_ text: String) -> Bool {
-        (1...partMax).contains(text.utf8.count) && text != "." && text != ".."
-            && text.utf8.allSatisfy { byte in
-                switch byte {
-                case 48...57, 65...90, 97...122: true
-                default: "._@+-".utf8.contains(byte)
-                }
-            }
-    }
-
-    public var description: String { [scope.rawValue, owner, name].compactMap(\.self).joined(separator: "/") }
-}
-
 /// What is known of a secret without its values.
 public struct KeptSecret: Sendable, Equatable {
     /// Versions that are kept where nobody says otherwise, as Vault has it.
@@ -129,10 +67,13 @@ public struct SecretHolder: Sendable, Equatable, JSONConvertible {
     /// The version that it read last; `nil` where it has read none.
     public let version: Int?
     public let lastUsedAt: Timestamp?
+    /// Until when it said that it uses it.
+    public var leasedUntil: Timestamp?
 
     public var json: JSONValue {
         [
             "actor": .string(actor), "agent": .of(agent), "version": .of(version), "lastUsedAt": .of(lastUsedAt),
+            "leasedUntil": .of(leasedUntil),
         ]
     }
 }

@@ -30,7 +30,12 @@ public struct SecretRoutes: Sendable {
                 shape: RouteShape(
                     query: [("all", ["type": "string", "enum": ["true", "false"]], "Whether nothing is kept of it")],
                     success: 204), handler: remove),
-        ] + Self.paths.flatMap(below) + Self.plainPaths.flatMap(belowGrants)
+        ] + Self.paths.flatMap(below) + Self.plainPaths.flatMap(belowGrants) + leaseRoutes + [
+            Route(
+                .get, "\(Self.root)/resolve", .work,
+                "Which secret of a name holds: the user's, the project's, the organisation's or the platform's",
+                shape: RouteShape(query: Self.lookup, reply: RouteShape.ref("SecretResolution")), handler: resolve)
+        ]
     }
 
     private func belowGrants(_ path: String) -> [Route] {
@@ -51,7 +56,13 @@ public struct SecretRoutes: Sendable {
             Route(
                 .get, "\(Self.root)/\(path)/value", .work, "Read a secret; the reading stands in the audit",
                 shape: RouteShape(
-                    query: [("version", ["type": "integer", "minimum": 1], "An older version")],
+                    query: [
+                        ("version", ["type": "integer", "minimum": 1], "An older version"),
+                        (
+                            "lease", ["type": "integer", "minimum": .int(SecretLease.seconds.lowerBound)],
+                            "Seconds for which it will be used; the answer then names a lease"
+                        ),
+                    ],
                     reply: RouteShape.ref("SecretValue")), handler: value),
             Route(
                 .get, "\(Self.root)/\(path)/grants", .operate, "List the agents that may read a secret",
@@ -132,7 +143,10 @@ public struct SecretRoutes: Sendable {
             throw Problem.invalid("value", "either value or data is expected")
         }
         let (secret, _) = try await service.write(path, .put(object), cas: cas, by: request.principal)
-        return .json(SecretView(secret: secret, holders: [], now: service.world.now).json)
+        var view = SecretView(secret: secret, holders: [], now: service.world.now).json.object ?? JSONObject()
+        let warnings = SecretService.warnings(of: object)
+        if !warnings.isEmpty { view["warnings"] = .list(warnings) }
+        return .json(.object(view))
     }
 
     /// A value from outside: one, or several by their names; `nil` where there is neither.
@@ -164,7 +178,7 @@ public struct SecretRoutes: Sendable {
             }
             return number
         }
-        let reading = try await service.read(path, version: number, by: request.principal)
+        let (reading, lease) = try await self.reading(path, number, request)
         guard let data = reading.data else {
             throw Problem(
                 .notFound, "Version \(reading.version.number) of \(path) was deleted.",
@@ -172,6 +186,8 @@ public struct SecretRoutes: Sendable {
         }
         var reply = APIReply.json([
             "path": .string(path.description), "version": reading.version.number.json, "data": .object(data),
+            "leaseId": .of(lease?.id.text), "leaseDuration": .int(lease?.secondsLeft(at: service.world.now) ?? 0),
+            "renewable": .bool(lease != nil),
         ])
         reply.headers.append(("cache-control", "no-store"))
         return reply
@@ -201,7 +217,7 @@ public struct SecretRoutes: Sendable {
 
     // MARK: shapes
 
-    private static let text: JSONValue = ["type": "string"]
+    static let text: JSONValue = ["type": "string"]
     private static let maybe: JSONValue = ["type": ["string", "null"]]
 
     private static let secretProperties: JSONValue = [
@@ -214,10 +230,12 @@ public struct SecretRoutes: Sendable {
                 "type": "object", "required": ["actor", "agent", "version", "lastUsedAt"],
                 "properties": [
                     "actor": text, "agent": maybe, "version": ["type": ["integer", "null"]], "lastUsedAt": maybe,
+                    "leasedUntil": maybe,
                 ],
             ],
         ],
         "rotation": ["type": "object", "properties": ["dueAt": maybe, "due": ["type": "boolean"], "state": maybe]],
+        "warnings": ["type": "array", "items": text],
     ]
 
     private static let required: JSONValue = [
@@ -249,8 +267,12 @@ public struct SecretRoutes: Sendable {
             "SecretValue",
             [
                 "type": "object", "required": ["path", "version", "data"],
-                "properties": ["path": text, "version": ["type": "integer"], "data": ["type": "object"]],
+                "properties": [
+                    "path": text, "version": ["type": "integer"], "data": ["type": "object"], "leaseId": maybe,
+                    "leaseDuration": ["type": "integer"], "renewable": ["type": "boolean"],
+                ],
             ]
         ),
+        ("SecretLease", leaseSchema), ("SecretResolution", resolutionSchema),
     ]
 }

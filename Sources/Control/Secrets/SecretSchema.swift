@@ -69,5 +69,16 @@ public enum SecretSchema {
                 SELECT path, version, actor, agent, used_at, used_at FROM secret_uses
                 """,
             ]),
+        Migration(
+            "0123_secret_leases",
+            [
+                """
+                CREATE TABLE secret_leases (
+                  id TEXT NOT NULL PRIMARY KEY, path TEXT NOT NULL, version INTEGER NOT NULL, actor TEXT NOT NULL,
+                  agent TEXT, granted_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT
+                """,
+                "CREATE INDEX secret_leases_path ON secret_leases (path, expires_at)",
+                "CREATE INDEX secret_leases_expires ON secret_leases (expires_at)",
+            ]),
     ]
 }

@@ -18,7 +18,7 @@ public struct SecretService: Sendable {
     let sealing: SecretSealing
     /// Where values are known from, once they were written or read from the store.
     public let watch: SecretWatch
-    private let events: Events
+    let events: Events
     let audit: AuditService
     let storage: any Storage
     let world: World
@@ -47,7 +47,7 @@ public struct SecretService: Sendable {
         let data: JSONObject?
     }
 
-    private enum Found: Sendable {
+    enum Found: Sendable {
         case refused
         case none
         case gone(KeptSecret, SecretVersion)
@@ -67,8 +67,10 @@ public struct SecretService: Sendable {
         }
     }
 
-    private func find(
-        _ path: SecretPath, _ number: Int?, by principal: Principal, in transaction: Transaction
+    /// - Parameter detail: What the audit is to say beside the version.
+    func find(
+        _ path: SecretPath, _ number: Int?, by principal: Principal, detail: JSONObject = JSONObject(),
+        in transaction: Transaction
     ) throws -> Found {
         let target = "secret:\(path)"
         guard try maySee(path, principal, in: transaction) else {
@@ -84,8 +86,9 @@ public struct SecretService: Sendable {
             try refuseNewReaders(of: version.number, path, principal, in: transaction)
         }
         guard version.isReadable, let sealed else { return .gone(secret, version) }
+        let members = [JSONObject.Member(name: "version", value: version.number.json)] + detail.members
         try audit.record(
-            "secret.read", by: principal, target: target, detail: ["version": version.number.json], in: transaction)
+            "secret.read", by: principal, target: target, detail: .object(JSONObject(members)), in: transaction)
         try store.markUsed(path, version: version.number, by: principal, at: world.now, in: transaction)
         return .sealed(secret, version, sealed)
     }
@@ -305,7 +308,8 @@ public struct SecretService: Sendable {
     func describe(
         _ path: SecretPath, by principal: Principal
     ) async throws -> SecretDescription {
-        try await storage.read { transaction in
+        let now = world.now
+        return try await storage.read { transaction in
             guard try maySee(path, principal, in: transaction) else { throw Self.refused(path) }
             guard let secret = try store.find(path, in: transaction) else {
                 throw Problem.notFound("secret", path.description)
@@ -313,7 +317,7 @@ public struct SecretService: Sendable {
             let versions = try store.versions(of: path, in: transaction)
             return SecretDescription(
                 secret: secret, versions: versions.filter { $0.number <= secret.version || $0.isDestroyed },
-                holders: try store.holders(of: path, limit: KeptSecret.holdersMax, in: transaction),
+                holders: try store.holders(of: path, at: now, limit: KeptSecret.holdersMax, in: transaction),
                 rotation: try rotations.open(path, in: transaction)?.rotation)
         }
     }
@@ -366,7 +370,8 @@ public struct SecretService: Sendable {
                 in: transaction
             ).map { secret in
                 // An agent learns of itself alone.
-                let holders = try store.holders(of: secret.path, limit: KeptSecret.holdersMax, in: transaction)
+                let holders = try store.holders(
+                    of: secret.path, at: now, limit: KeptSecret.holdersMax, in: transaction)
                 return SecretView(
                     secret: secret, holders: holders.filter { agent == nil || $0.agent == agent },
                     rotation: try rotations.open(secret.path, in: transaction)?.rotation, now: now)
@@ -478,6 +483,19 @@ public struct SecretService: Sendable {
         }
     }
 
+    /// What whoever writes these values has to know: they are too short to be looked for where none belong.
+    static func warnings(of data: JSONObject) -> [String] {
+        let short = data.members.filter { member in
+            member.value.string.map { !$0.isEmpty && $0.utf8.count < KnownSecrets.valueMin } ?? false
+        }
+        return short.isEmpty
+            ? []
+            : [
+                "Values of fewer than \(KnownSecrets.valueMin) bytes are not found where they leak, as they stand in "
+                    + "ordinary words: \(short.map(\.name).joined(separator: ", "))."
+            ]
+    }
+
     /// The texts of a document, which are what must not turn up anywhere.
     static func values(of document: JSONValue) -> [SecretBytes] {
         switch document {
@@ -492,6 +510,7 @@ public struct SecretService: Sendable {
         [
             Loop("secrets.learn", every: .seconds(10)) { try await learn() },
             Loop("secrets.rewrap", every: .minutes(1)) { try await rewrap() },
+            Loop("secrets.leases", every: .hours(1)) { try await purgeLeases() },
         ]
     }
 }

@@ -2,6 +2,8 @@ import Kernel
 
 /// The only SQL on secrets, their versions, and who may read them.
 struct SecretStore: Sendable {
+    let leases = SecretLeaseStore()
+
     // MARK: secrets
 
     func find(_ path: SecretPath, in transaction: Transaction) throws -> KeptSecret? {
@@ -49,6 +51,7 @@ struct SecretStore: Sendable {
     }
 
     func remove(_ path: SecretPath, in transaction: Transaction) throws {
+        try leases.remove(of: path, in: transaction)
         let path = path.description
         try transaction.run("DELETE FROM secret_versions WHERE path = \(path)")
         try transaction.run("DELETE FROM secret_grants WHERE path = \(path)")
@@ -270,14 +273,17 @@ struct SecretStore: Sendable {
     }
 
     /// Who read it, those that did last first, and the agents that may and have not.
-    func holders(of path: SecretPath, limit: Int, in transaction: Transaction) throws -> [SecretHolder] {
+    func holders(
+        of path: SecretPath, at now: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> [SecretHolder] {
         let text = path.description
+        let leased = try leases.holders(of: path, at: now, in: transaction)
         let used = try transaction.rows(
             "SELECT * FROM secret_uses WHERE path = \(text) ORDER BY used_at DESC, actor LIMIT \(limit)"
         ).map { row in
             SecretHolder(
                 actor: row.text("actor"), agent: row.optionalText("agent"), version: Int(row.int("version")),
-                lastUsedAt: row.time("used_at"))
+                lastUsedAt: row.time("used_at"), leasedUntil: leased[row.text("actor")])
         }
         guard used.count < limit else { return used }
         let granted = try transaction.rows(

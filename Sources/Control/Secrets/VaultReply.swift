@@ -3,11 +3,14 @@ import Kernel
 /// What Vault's KV v2 says (its HTTP API, "KV secrets engine - version 2"), in its own words.
 enum VaultReply {
     /// An answer with data.
-    static func data(_ value: JSONValue, _ request: APIRequest, status: Int = 200) -> APIReply {
+    static func data(
+        _ value: JSONValue, _ request: APIRequest, status: Int = 200, warnings: [String] = []
+    ) -> APIReply {
         var reply = APIReply.json(
             [
                 "request_id": .string(request.requestID), "lease_id": "", "renewable": false, "lease_duration": 0,
-                "data": value, "wrap_info": .null, "warnings": .null, "auth": .null,
+                "data": value, "wrap_info": .null, "warnings": warnings.isEmpty ? .null : .list(warnings),
+                "auth": .null,
             ], status: status)
         reply.headers.append(("cache-control", "no-store"))
         return reply

@@ -172,7 +172,8 @@ public struct VaultRoutes: Sendable {
         guard let data = fields.value("data")?.object else { throw Problem(.badRequest, "no data provided") }
         let (secret, version) = try await service.write(
             path, change(data), cas: try cas(fields.value("options")), by: request.principal)
-        return VaultReply.data(VaultReply.version(version, of: secret), request)
+        return VaultReply.data(
+            VaultReply.version(version, of: secret), request, warnings: SecretService.warnings(of: data))
     }
 
     /// A number, or its digits as a text, which Vault takes too.

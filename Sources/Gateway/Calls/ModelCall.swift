@@ -17,7 +17,7 @@ final class ModelCall: AnsweredCall {
     var model: ModelEntry?
     var targets: [TargetState] = []
     var scan: TopLevelScan?
-    private var plan: AttemptPlan?
+    var plan: AttemptPlan?
     var attempt: CallAttempt?
     /// What each target last answered with, where that was an error.
     private var errors: [Int: ProviderError] = [:]
@@ -55,6 +55,13 @@ final class ModelCall: AnsweredCall {
     var filter: AnswerFilter?
     /// Whose key each target is asked with, where that is not the platform's in any case.
     var resolutions: [ProviderKeys.Resolution?] = []
+    /// The kept keys that it uses, from when it asked for them.
+    var keyFindings: [SecretPath: KeptKeys.Finding] = [:]
+    /// What has to be asked for before a target can be.
+    var missingKeys: Set<SecretPath> = []
+    var isMissingProject = false
+    /// Keys that providers refused, in words.
+    var keysRefused: [JSONValue] = []
     /// Further headers of the answer.
     var moreHeaders: [(name: String, value: String)] = []
     /// Fields of the request that the answering target's dialect does not have.
@@ -108,7 +115,7 @@ final class ModelCall: AnsweredCall {
         }
         gateway.began(record, CallStop(self))
         if answersItself() { return }
-        passGuards()
+        withKeys { $0.passGuards() }
     }
 
     /// What the request says of itself: the answer is the name of the model that it asks for.
@@ -278,8 +285,8 @@ final class ModelCall: AnsweredCall {
         let length = pieces.reduce(0) { $0 + $1.readableBytes }
         var bytes = ByteBufferAllocator().buffer(capacity: UpstreamRequest.capacity(length))
         CallHeaders.write(
-            request, to: provider, target: state.requestTarget(endpoint), key: gateway.keys.key(resolution.source),
-            length: length, isNative: isNative, traceparent: record.traceparentOfNextAttempt,
+            request, to: provider, target: state.requestTarget(endpoint), key: key(of: resolution), length: length,
+            isNative: isNative, traceparent: record.traceparentOfNextAttempt,
             correlationID: record.correlationID, into: &bytes)
         return (UpstreamRequest(head: bytes, body: pieces, length: length), passage)
     }
@@ -338,7 +345,7 @@ final class ModelCall: AnsweredCall {
 
     /// The attempt came to nothing: another one follows, or the caller is told.
     func attemptFailed(_ failure: FailureClass, _ error: ProviderError? = nil) {
-        guard let attempt else { return }
+        guard let attempt, !keyFailed(attempt, failure) else { return }
         let now = gateway.world.now
         note(attempt, failure.name, at: now)
         attempt.state.record(attempt.permit, .failed(failure), at: now)

@@ -74,7 +74,7 @@ extension ModelCall {
         } catch {
             return refuse(error)
         }
-        decide()
+        withKeys { $0.decide() }
     }
 
     /// Hands out what came.

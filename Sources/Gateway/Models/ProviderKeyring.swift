@@ -10,10 +10,18 @@ public final class ProviderKeyring: Sendable {
     private let settingsFile: String
     private let sources: [KeySource]
     private let keys: Mutex<[KeySource: String]>
+    /// Those that Reeve keeps.
+    let kept: KeptKeys
 
-    /// - Parameter settingsFile: The path of the settings file, beside which relative paths begin.
-    public init(_ settings: GatewaySettings, settingsFile: String) {
+    /// - Parameters:
+    ///   - settingsFile: The path of the settings file, beside which relative paths begin.
+    ///   - vault: Who has the keys that Reeve keeps; `nil` where it keeps none.
+    public init(
+        _ settings: GatewaySettings, settingsFile: String, vault: (any KeyVault)? = nil,
+        world: World = .live
+    ) {
         self.settingsFile = settingsFile
+        kept = KeptKeys(vault, world: world)
         sources = settings.providers.flatMap(\.keys.sources)
         keys = Mutex([:])
     }
@@ -33,6 +41,7 @@ public final class ProviderKeyring: Sendable {
                 } else {
                     faults.append("the variable \(name) is not set")
                 }
+            case .kept: continue
             case .file(let path):
                 let path = KeySource.path(path, besides: settingsFile)
                 guard let data = FileManager.default.contents(atPath: path), data.count <= Self.keyBytesMax,
@@ -42,12 +51,17 @@ public final class ProviderKeyring: Sendable {
                     continue
                 }
                 let key = text.trimmingCharacters(in: .whitespacesAndNewlines)
-                let isKey = !key.isEmpty && key.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-                if isKey { found[source] = key } else { faults.append("\(path) does not hold a key") }
+                if Self.isKey(key) { found[source] = key } else { faults.append("\(path) does not hold a key") }
             }
         }
         keys.withLock { $0.merge(found) { $1 } }
+        kept.forgetOld()
         return faults
+    }
+
+    /// Whether a text can stand in a header.
+    static func isKey(_ text: String) -> Bool {
+        (1...keyBytesMax).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
     }
 
     func key(_ source: KeySource?) -> String? { source.flatMap { source in keys.withLock { $0[source] } } }

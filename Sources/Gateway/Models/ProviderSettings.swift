@@ -76,8 +76,8 @@ extension ProviderSettings {
 
     init(name: String, _ fields: Fields) throws {
         try fields.refuseOthers(than: [
-            "kind", "baseURL", "apiKeyFile", "apiKeyEnvironment", "keys", "keyPolicy", "keyHeader", "headers", "query",
-            "script",
+            "kind", "baseURL", "apiKeyFile", "apiKeyEnvironment", "apiKeySecret", "keys", "keyPolicy", "keyFallbackOn",
+            "keyHeader", "headers", "query", "script",
         ])
         self.name = name
         kind = try fields.choice("kind", Kind.self)

@@ -62,6 +62,7 @@ struct AttemptPlan: Sendable {
     enum Reason: String, Sendable, CaseIterable {
         case firstChoice = "first_choice"
         case nextTarget = "next_target"
+        case otherKey = "other_key"
         case sameTargetRetry = "same_target_retry"
         case retryAfterWaited = "retry_after_waited"
         case continued = "continued"
@@ -127,6 +128,7 @@ struct AttemptPlan: Sendable {
     private var current: Int?
     private var last: FailureClass?
     private var hasDelivered = false
+    private var isRekeyed = false
     /// The failure that is told if nothing better comes.
     private var told: (failure: FailureClass, target: Int)?
     private var decisions = 0
@@ -165,6 +167,14 @@ struct AttemptPlan: Sendable {
         memories[target].tries -= 1
         current = nil
         note(Step(at: now, kind: .skip, reason: .withdrawn, target: target))
+    }
+
+    /// The attempt that was last decided on failed by its key alone: the same target can be asked with another one.
+    mutating func rekeyed(_ failure: FailureClass, at now: Timestamp) {
+        guard let target = current, memories.indices.contains(target) else { return }
+        memories[target].tries = 0
+        (current, last, isRekeyed) = (nil, nil, true)
+        note(Step(at: now, kind: .failure, reason: nil, target: target, failure: failure))
     }
 
     // MARK: Decisions
@@ -254,6 +264,7 @@ struct AttemptPlan: Sendable {
     private mutating func choose(_ choice: Choice, at now: Timestamp) -> Decision? {
         if let first = choice.first, first.freeAt < deadline {
             let reason = first.freeAt > now ? .paced : reasonToMove
+            isRekeyed = false
             return attempt(first.index, reason: reason, after: first.freeAt - now, at: now)
         }
         guard let soonest = choice.soonest, soonest.freeAt < deadline else { return nil }
@@ -269,6 +280,7 @@ struct AttemptPlan: Sendable {
 
     private var reasonToMove: Reason {
         if hasDelivered { return .continued }
+        if isRekeyed { return .otherKey }
         return attempts == 0 ? .firstChoice : .nextTarget
     }
 

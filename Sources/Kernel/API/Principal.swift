@@ -32,6 +32,9 @@ public struct Principal: Sendable, Equatable {
     /// Reeve itself: sweeps, schedules and migrations act as this.
     public static let system = Principal(keyID: "system", name: "reeve", role: .admin)
 
+    /// The gateway, which uses kept keys for its callers.
+    public static let gateway = Principal(keyID: "gateway", name: "gateway", role: .operator_)
+
     /// The same, within what a request belongs to.
     public func on(_ correlationID: String) -> Principal {
         var principal = self
@@ -45,7 +48,7 @@ public struct Principal: Sendable, Equatable {
 
     /// How events and the audit log name this principal.
     public var actor: String {
-        if keyID == Self.system.keyID { return Self.system.name }
+        if keyID == Self.system.keyID || keyID == Self.gateway.keyID { return name }
         return agent.map { "agent:\($0)" } ?? "\(role.rawValue):\(name)"
     }
 

@@ -17,6 +17,9 @@ public struct SupervisorSettings: Sendable {
     /// Where the agent's configuration is kept, and what the program is told when it changes.
     public var configRoot: String?
     public var onConfig = ConfigReaction.none
+    /// What keeps the program's secrets, and what it is told when one changes.
+    public var secrets: SecretKeeper?
+    public var onSecret = ConfigReaction.none
 
     public init(words: [String], agent: AgentIdentity, inherited: [String: String]) {
         self.words = words
@@ -80,14 +83,16 @@ public final class AgentSupervisor: Sendable {
     public func run(until stop: Promise<StopReason>) async -> Int32 {
         let pulse = AgentPulse(client, agent: settings.agent, log: log) { [self] in
             reading()
-        } obeying: { [config] orders in
+        } obeying: { [config, secrets = settings.secrets] orders in
             config?.hear(orders.configDesired, etag: orders.configETag)
+            secrets?.hear(orders.configETag)
         }
         // The program finds its configuration from its first moment on, where there is one.
         await config?.update()
         return await withTaskGroup(of: Void.self) { group in
             group.addTask { await pulse.run() }
             group.addTask { [config] in await config?.run() }
+            group.addTask { [settings] in await settings.secrets?.run() }
             group.addTask { if await pulse.drained.value() != nil { stop.fulfil(.drain) } }
             let status = await supervise(pulse, stop)
             await pulse.settle(within: .seconds(2))
@@ -141,7 +146,10 @@ public final class AgentSupervisor: Sendable {
         if let reason = stop.current { return .stopped(reason, nil) }
         let startedAt = world.now
         // From before the start on: the program may have read the old files by the time that they change.
-        let changed = settings.onConfig == .restart ? config?.changed : nil
+        let changes = [
+            settings.onConfig == .restart ? config.map { ("configuration", $0.changed) } : nil,
+            settings.onSecret == .restart ? settings.secrets.map { ("secrets", $0.changed) } : nil,
+        ].compactMap(\.self)
         let child: ChildProcess
         let program = ProgramSpan(
             settings.words, agent: settings.agent.name, parent: settings.inherited["TRACEPARENT"],
@@ -172,7 +180,8 @@ public final class AgentSupervisor: Sendable {
         let round = await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepTelling(program) }
             group.addTask { await self.tellConfig(child, pulse) }
-            let round = await watch(child, startedAt, stop, changed)
+            group.addTask { await self.tellSecrets(child, pulse) }
+            let round = await watch(child, startedAt, stop, changes)
             group.cancelAll()
             return round
         }
@@ -188,15 +197,18 @@ public final class AgentSupervisor: Sendable {
     }
 
     private func watch(
-        _ child: ChildProcess, _ startedAt: Timestamp, _ stop: Promise<StopReason>, _ changed: Promise<Void>?
+        _ child: ChildProcess, _ startedAt: Timestamp, _ stop: Promise<StopReason>,
+        _ changes: [(what: String, promise: Promise<Void>)]
     ) async -> Round {
         enum Happening {
-            case ended, hung, stop(StopReason), reconfigured, nothing
+            case ended, hung, stop(StopReason), reconfigured(String), nothing
         }
         let happening = await withTaskGroup(of: Happening.self) { group in
             group.addTask { await child.wait() == nil ? .nothing : .ended }
             group.addTask { await stop.value().map { .stop($0) } ?? .nothing }
-            if let changed { group.addTask { await changed.value() == nil ? .nothing : .reconfigured } }
+            for change in changes {
+                group.addTask { await change.promise.value() == nil ? .nothing : .reconfigured(change.what) }
+            }
             if let timeout = settings.progressTimeout {
                 group.addTask { await self.hangs(child, timeout, startedAt) ? .hung : .nothing }
             }
@@ -207,12 +219,12 @@ public final class AgentSupervisor: Sendable {
         switch happening {
         case .stop(let reason):
             return .stopped(reason, await child.stop(grace: settings.grace))
-        case .reconfigured:
-            let version = config?.version ?? ""
+        case .reconfigured(let what):
             log.write(
                 LogLine(
-                    .info, "the configuration is \(version.prefix(12)) now: the program is started again",
-                    agent: settings.agent.name))
+                    .info,
+                    "the \(what) changed (configuration \((config?.version ?? "none").prefix(12))): the program "
+                        + "is started again", agent: settings.agent.name))
             await child.stop(grace: settings.grace)
             return .reconfigured
         case .hung:
@@ -260,8 +272,19 @@ public final class AgentSupervisor: Sendable {
         }
     }
 
+    /// The same for its secrets.
+    private func tellSecrets(_ child: ChildProcess, _ pulse: AgentPulse) async {
+        guard let secrets = settings.secrets, settings.onSecret != .restart else { return }
+        while !Task.isCancelled {
+            guard await secrets.changed.value() != nil else { return }
+            if case .signal(let signal) = settings.onSecret { child.signalLeader(signal) }
+            say(pulse, "a secret changed", .info)
+        }
+    }
+
     private func command(_ program: ProgramSpan) -> ChildCommand {
-        let own = config.map { ["REEVE_CONFIG_DIR": $0.folder] } ?? [:]
+        let folder = config.map { ["REEVE_CONFIG_DIR": $0.folder] } ?? [:]
+        let own = folder.merging(settings.secrets?.environment ?? [:]) { $1 }
         return ChildCommand(
             words: settings.words,
             environment: ChildEnvironment.make(

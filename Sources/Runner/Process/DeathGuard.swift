@@ -8,22 +8,26 @@ import SystemPackage
 /// It is one small shell in a process group of its own that reads from a pipe which only the supervisor holds open:
 /// when the pipe closes, it sends TERM to every group on its list, and KILL two seconds later. `PR_SET_PDEATHSIG` would
 /// reach the first process alone, and belongs to a thread, not a process; this reaches whole groups, on any POSIX
-/// system.
+/// system. A folder with secrets goes last.
 public final class DeathGuard: Sendable {
     private static let script = """
         trap '' HUP INT TERM
         groups=' '
+        folder=
         while read -r verb group; do
           case $verb in
             add) groups="$groups$group " ;;
+            clear) folder="$group" ;;
             drop) groups="${groups%%" $group "*} ${groups#*" $group "}" ;;
           esac
         done
         set -- $groups
-        [ $# -gt 0 ] || exit 0
-        for group in $groups; do kill -s TERM -- "-$group"; done
-        sleep 2
-        for group in $groups; do kill -s KILL -- "-$group"; done
+        if [ $# -gt 0 ]; then
+          for group in $groups; do kill -s TERM -- "-$group"; done
+          sleep 2
+          for group in $groups; do kill -s KILL -- "-$group"; done
+        fi
+        [ -z "$folder" ] || rm -rf -- "$folder" "$folder.lock"
         """
 
     private let descriptor: Int32
@@ -60,6 +64,12 @@ public final class DeathGuard: Sendable {
 
     func watch(_ group: Int32) { tell("add \(group)\n") }
     func forget(_ group: Int32) { tell("drop \(group)\n") }
+
+    /// Removes this folder when everything else has ended.
+    public func clear(_ folder: String) {
+        guard !folder.contains("\n") else { return }
+        tell("clear \(folder)\n")
+    }
 
     /// One write below PIPE_BUF is atomic, so lines of several threads do not mix.
     private func tell(_ line: String) {

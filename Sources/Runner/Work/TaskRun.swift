@@ -19,6 +19,8 @@ public struct WorkSettings: Sendable {
     public var temporaryDirectory = NSTemporaryDirectory().trimmingTrailingSlash()
     public var inherited: [String: String]
     public var overrides: [String: String] = [:]
+    /// What keeps the programs' secrets.
+    public var secrets: SecretKeeper?
 
     public init(words: [String], agent: AgentIdentity, queues: [String], inherited: [String: String]) {
         self.words = words
@@ -181,7 +183,8 @@ struct TaskRun: Sendable {
 
     private func command(_ folder: TaskFolder, config: String?, _ program: ProgramSpan) -> ChildCommand {
         var environment = ChildEnvironment.make(
-            inherited: settings.inherited.merging(program.environment) { $1 }, url: desk.client.url,
+            inherited: settings.inherited.merging(program.environment) { $1 }
+                .merging(settings.secrets?.environment ?? [:]) { $1 }, url: desk.client.url,
             key: desk.client.key, agent: settings.agent.name,
             overrides: settings.overrides)
         environment["REEVE_TASK_ID"] = claim.id

@@ -81,7 +81,10 @@ public final class WorkLoop: Sendable {
     public func run(until stop: Promise<StopReason>, hurry: Promise<Void> = Promise()) async throws -> Int32 {
         let pulse = AgentPulse(
             desk.client, agent: settings.agent, log: log, reading: { [self] in reading() },
-            obeying: { [self] orders in cancel(orders.cancel) })
+            obeying: { [self] orders in
+                cancel(orders.cancel)
+                settings.secrets?.hear(orders.configETag)
+            })
         enum Ending: Sendable {
             case served(Result<Void, any Error>), outOfTime, nothing
         }
@@ -92,6 +95,10 @@ public final class WorkLoop: Sendable {
             }
             group.addTask {
                 if await pulse.drained.value() != nil { stop.fulfil(.drain) }
+                return .nothing
+            }
+            group.addTask {
+                await self.settings.secrets?.run()
                 return .nothing
             }
             group.addTask { await self.watchEnd(stop, hurry) ? .outOfTime : .nothing }

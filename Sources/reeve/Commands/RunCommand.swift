@@ -20,6 +20,28 @@ struct AgentOptions: ParsableArguments {
     @Option(help: "A variable for the program, NAME=VALUE, which wins over what Reeve sets; may be repeated.")
     var env: [Pair] = []
 
+    @Option(
+        help: """
+            A secret that the program finds as a file of REEVE_SECRETS_DIR, NAME=secret://SCOPE/OWNER/NAME; may be \
+            repeated. Those that the agent's configuration names are there too.
+            """)
+    var secret: [Pair] = []
+
+    func validate() throws {
+        for pair in secret {
+            guard SecretFolder.isName(pair.name) else {
+                throw ValidationError("--secret \(pair.name): a file's name has letters, digits and . _ - characters.")
+            }
+            guard SecretReference(pair.value) != nil else {
+                // What stands there may be the secret itself.
+                throw ValidationError("--secret \(pair.name): it is NAME=secret://platform/openai or the like.")
+            }
+        }
+        guard secret.count <= SecretKeeper.filesMax else {
+            throw ValidationError("--secret may stand \(SecretKeeper.filesMax) times.")
+        }
+    }
+
     var identity: AgentIdentity {
         AgentIdentity(name: agent, project: project, labels: label.dictionary, capabilities: capability)
     }
@@ -77,6 +99,39 @@ enum Runners {
         if status != 0 { throw ExitCode(status) }
     }
 
+    /// What keeps the program's secrets; `nil` where there is no place for them and none was asked for.
+    static func secrets(
+        _ options: AgentOptions, _ client: ReeveClient, _ log: LogWriter, _ deathGuard: DeathGuard?,
+        _ environment: [String: String]
+    ) async throws -> SecretKeeper? {
+        let pairs = options.secret.compactMap { pair in SecretReference(pair.value).map { (pair.name, $0) } }
+        let asked = Dictionary(pairs) { $1 }
+        let folder: SecretFolder
+        do {
+            folder = try SecretFolder.make(environment: environment, world: client.world)
+        } catch {
+            guard asked.isEmpty else { throw error }
+            log.write(LogLine(.warning, "there is no place for secrets: \(error)", agent: options.agent))
+            return nil
+        }
+        deathGuard?.clear(folder.path)
+        let keeper = SecretKeeper(client, agent: options.agent, asked: asked, folder: folder, log: log)
+        do {
+            try await keeper.begin()
+        } catch {
+            await keeper.end()
+            throw error
+        }
+        if !folder.isInMemory, keeper.hasFiles {
+            log.write(
+                LogLine(
+                    .warning,
+                    "there is no file system in memory (XDG_RUNTIME_DIR, /dev/shm): the program's secrets "
+                        + "stand on a disk, in \(folder.path)", agent: options.agent))
+        }
+        return keeper
+    }
+
     /// `nil` where the stop came before the server answered.
     private static func obtain(
         _ client: ReeveClient, _ agent: AgentIdentity, _ purpose: String, unless stop: Promise<StopReason>
@@ -107,6 +162,9 @@ struct RunCommand: AsyncParsableCommand {
 
             What was pushed for the agent with `reeve config push` stands in the folder REEVE_CONFIG_DIR, whole in \
             each version: agent.yaml and its files, .version, and .values.json with the values that hold.
+
+            Secrets that the configuration names, and those of --secret, are files of the folder REEVE_SECRETS_DIR \
+            (0400, in memory where the machine has such a place). A new version is there within seconds.
 
             What its exit status says: 0 done; 75 try again later; 64–78 otherwise a mistake that another start \
             would repeat, so it is not started again; 137 or signal 9 killed, often for want of memory; anything else \
@@ -141,6 +199,11 @@ struct RunCommand: AsyncParsableCommand {
         completion: .directory)
     var configDirectory: String?
 
+    @Option(
+        name: .customLong("on-secret"),
+        help: "What the program is told when a secret changes: none, restart, or signal:HUP and the like.")
+    var onSecret = ConfigReaction.none
+
     @Argument(parsing: .postTerminator, help: "The program and its arguments, after --.")
     var command: [String] = []
 
@@ -172,7 +235,12 @@ struct RunCommand: AsyncParsableCommand {
             settings.onConfig = onConfig
             settings.configRoot = URL(fileURLWithPath: configRoot).path
             defer { if configDirectory == nil { try? FileManager.default.removeItem(atPath: configRoot) } }
-            return await AgentSupervisor(settings, client: client, log: log, deathGuard: deathGuard).run(until: stop)
+            settings.onSecret = onSecret
+            settings.secrets = try await Runners.secrets(agent, client, log, deathGuard, inherited)
+            let supervisor = AgentSupervisor(settings, client: client, log: log, deathGuard: deathGuard)
+            let status = await supervisor.run(until: stop)
+            await settings.secrets?.end()
+            return status
         }
     }
 }
@@ -248,8 +316,16 @@ struct WorkCommand: AsyncParsableCommand {
             settings.finishGrace = .seconds(grace)
             settings.stopGrace = .seconds(stopGrace)
             settings.overrides = agent.env.dictionary
+            settings.secrets = try await Runners.secrets(agent, client, log, deathGuard, inherited)
             let loop = WorkLoop(settings, client: client, log: log, deathGuard: deathGuard)
-            return try await loop.run(until: stop, hurry: hurry)
+            do {
+                let status = try await loop.run(until: stop, hurry: hurry)
+                await settings.secrets?.end()
+                return status
+            } catch {
+                await settings.secrets?.end()
+                throw error
+            }
         }
     }
 }

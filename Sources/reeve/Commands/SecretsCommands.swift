@@ -10,7 +10,7 @@ struct SecretsCommand: AsyncParsableCommand {
         commandName: "secrets", abstract: "List, write, read and grant secrets.", discussion: Failing.exits,
         subcommands: [
             SecretsList.self, SecretsSet.self, SecretsGet.self, SecretsDelete.self, SecretsImport.self,
-            SecretsGrant.self,
+            SecretsGrant.self, SecretsResolve.self,
         ],
         defaultSubcommand: SecretsList.self)
 
@@ -70,7 +70,8 @@ struct SecretsSet: ClientCommand {
         }
         body.add("cas", cas)
         let secret = try await reeve.put(SecretsCommand.address(path), .object(body))
-        return Answer(json: secret, text: "\(path): version \(Words.plain(secret["version"]))")
+        let warnings = (secret["warnings"]?.array ?? []).compactMap(\.string).map { "\n\($0)" }.joined()
+        return Answer(json: secret, text: "\(path): version \(Words.plain(secret["version"]))\(warnings)")
     }
 }
 
@@ -157,6 +158,37 @@ struct SecretsGrant: ClientCommand {
         let names = grants["agents"]?.array?.compactMap(\.string) ?? []
         return Answer(
             json: grants, text: "\(path): \(names.isEmpty ? "no agent" : names.joined(separator: ", ")) may read it")
+    }
+}
+
+struct SecretsResolve: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resolve",
+        abstract: "Which secret of a name holds: the user's, the project's, the organisation's or the platform's.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: "The last part of the path.") var name: String
+    @Option(help: "Whose own comes first.") var user: String?
+    @Option(help: "Whose comes next.") var project: String?
+    @Option(help: "fallback, or strict_user for the user's own or none.") var policy: String?
+    @Option(
+        name: .customLong("fallback-on"), help: "absent, or absent,expired to pass over what was deleted too.")
+    var fallbackOn: String?
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        let found = try await reeve.get(
+            ReeveClient.path(
+                "api", "v1", "secrets", "resolve",
+                query: [
+                    ("name", name), ("user", user), ("project", project), ("policy", policy),
+                    ("fallbackOn", fallbackOn),
+                ]))
+        let looked = (found["looked"]?.array ?? []).map {
+            "\(Words.plain($0["path"])): \(Words.plain($0["state"]))"
+        }
+        return Answer(json: found, text: looked.joined(separator: "\n"))
     }
 }
 
