@@ -1,0 +1,87 @@
+import Control
+import Gateway
+import Kernel
+import Logging
+import NIOPosix
+import Telemetry
+
+/// How the parts of ``Features`` are made that take more than a line.
+extension Features {
+    static func clerk(
+        _ book: BudgetBook, _ vault: StoredBudgetVault, _ replicaID: String, _ world: World
+    ) -> BudgetClerk {
+        BudgetClerk(
+            book: book, vault: vault, replicaID: replicaID, world: world, onReplay: GatewayLedger.riders,
+            onWarning: { Logger(label: "reeve.budgets").warning("\($0)") })
+    }
+
+    /// What people set while Reeve runs, and Reeve keeps: secrets and flags.
+    static func kept(
+        _ sealing: SecretSealing, _ watch: SecretWatch, _ log: (events: Events, audit: AuditService),
+        _ storage: any Storage, _ world: World
+    ) -> (SecretService, FlagService) {
+        let secrets = SecretService(
+            sealing: sealing, watch: watch, events: log.events, audit: log.audit, storage: storage, world: world)
+        return (secrets, FlagService(storage: storage, events: log.events, audit: log.audit, world: world))
+    }
+
+    static func rotations(
+        _ secrets: SecretService, _ alerts: AlertService, _ spans: TelemetryIngest?, _ calendar: RotationCalendar,
+        _ settings: Settings
+    ) -> SecretRotationService {
+        SecretRotationService(
+            secrets: secrets,
+            ground: .init(
+                users: TaskStore(), sessions: { spans?.live.startsByAgent ?? [:] },
+                window: DeploymentWindows([calendar, BundleTrialWindow()]),
+                prober: HTTPSecretProber(allowPrivate: settings.secrets.probePrivate), alerts: alerts))
+    }
+
+    /// Whether the spans of model calls tell what was said.
+    static func keepsContent(_ settings: Settings) -> Bool {
+        settings.telemetry.ownSpans && settings.telemetry.gatewayContent
+    }
+
+    static func erasures(
+        _ telemetry: (spans: TelemetryIngest?, metrics: MetricIngest?, own: OwnSpans?), _ agents: AgentMeters,
+        _ calls: CallService, _ records: (events: Events, audit: AuditService), _ storage: any Storage,
+        _ replicaID: String, _ settings: Settings, _ world: World
+    ) -> ErasureService? {
+        guard let spans = telemetry.spans else { return nil }
+        let tasks = TaskStore()
+        let places = SubjectPlace.own(settings, events: records.events, calls: calls) {
+            try tasks.count(having: $0, in: $1)
+        }
+        return ErasureService(
+            spans: spans, metrics: telemetry.metrics, keepers: [agents], ownSpans: telemetry.own,
+            retention: RetentionService(events: records.events, audit: records.audit, world: world), places: places,
+            audit: records.audit, storage: storage, replica: replicaID, world: world)
+    }
+
+    static func bundles(
+        _ agents: AgentService, _ flags: FlagService, _ catalogue: GatewaySettings, _ blobs: any Blobs,
+        _ records: (events: Events, audit: AuditService), _ world: World
+    ) -> (BundleService, ConfigValueService) {
+        let bundles = BundleService(
+            agents: agents, lint: BundleLint(pins: catalogue.isPinned), blobs: blobs,
+            events: records.events, audit: records.audit, world: world)
+        return (
+            bundles,
+            ConfigValueService(
+                bundles: bundles, flags: flags, events: records.events, audit: records.audit, world: world)
+        )
+    }
+
+    static func batchRunner(
+        _ batches: BatchService, _ gateway: ModelGateway, _ access: AccessService, _ storage: any Storage,
+        _ blobs: any Blobs, _ world: World
+    ) -> BatchRunner {
+        BatchRunner(
+            service: batches, storage: storage, blobs: blobs, access: access,
+            calls: GatewayBatchCalls(
+                gateway: gateway, eventLoops: MultiThreadedEventLoopGroup.singleton, ids: TraceIDs(world.entropy))
+        ) { id, error in
+            Logger(label: "reeve.batches").error("a round failed", metadata: ["batch": "\(id)", "cause": "\(error)"])
+        }
+    }
+}
