@@ -54,7 +54,7 @@ public struct App: Sendable {
         quiet.logLevel = max(quiet.logLevel, .warning)
         let admission = Admission(
             routes: routes, access: features.access, limits: settings.limits, world: world,
-            bindings: features.spans?.bindings)
+            bindings: features.spans?.bindings, watch: features.secrets.watch)
         let listener = Listener(
             host: settings.http.host, port: settings.http.port,
             responder: Responder(
@@ -138,7 +138,7 @@ public func buildApp(
             store: try SeriesStore(
                 folder: directory.telemetryPath, quota: settings.telemetry.spoolBytes,
                 days: settings.telemetry.metricsDays, world: world
-            ) { telemetryLogger.warning("\($0)") }, folder: directory.telemetryPath, world: world
+            ) { telemetryLogger.warning("\($0)") }, folder: directory.telemetryPath, world: world, watch: watch
         ) { telemetryLogger.warning("\($0)") }
         let sealing = try await sealing(settings, directory, storage, world)
         let features = Features(

@@ -15,6 +15,32 @@ extension Features {
             onWarning: { Logger(label: "reeve.budgets").warning("\($0)") })
     }
 
+    static func callers(
+        _ values: ConfigValueService, _ flags: FlagService, _ fleet: FleetMeters, _ events: Events,
+        _ storage: any Storage, _ world: World
+    ) -> CallerBook {
+        CallerBook(
+            values: values, flags: flags, events: events, storage: storage, world: world, types: fleet.type(of:))
+    }
+
+    static func house(
+        _ parts: (agents: AgentService, tasks: TaskService, workload: TaskStore, budgets: BudgetService),
+        _ meters: FleetMeters, _ events: Events, _ storage: any Storage, _ world: World
+    ) -> HouseMetrics {
+        HouseMetrics(
+            agents: parts.agents, tasks: parts.tasks, workload: parts.workload, budgets: parts.budgets,
+            meters: meters, events: events, storage: storage, world: world)
+    }
+
+    static func eventRoutes(
+        _ events: Events, _ tasks: TaskStore, _ access: AccessService, _ storage: any Storage, _ settings: Settings,
+        _ world: World
+    ) -> EventRoutes {
+        EventRoutes(
+            events: events, tasks: tasks, storage: storage, access: access, world: world, limits: settings.limits,
+            retention: .hours(24 * Int64(settings.events.retentionDays)))
+    }
+
     /// What people set while Reeve runs, and Reeve keeps: secrets and flags.
     static func kept(
         _ sealing: SecretSealing, _ watch: SecretWatch, _ log: (events: Events, audit: AuditService),

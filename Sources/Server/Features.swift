@@ -119,23 +119,18 @@ public struct Features: Sendable {
         let fleet = FleetMeters(tasks: tasks, events: events, storage: storage, world: world)
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyVault = GatewaySecrets(secrets: secrets, events: events, storage: storage)
-        keyring = ProviderKeyring(
-            catalogue, settingsFile: settings.catalogue.file, vault: keyVault, world: world)
+        keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file, vault: keyVault, world: world)
         budgetClerk = Self.clerk(book, vault, replicaID, world)
         (bundles, configValues) = Self.bundles(agents, flags, catalogue, blobs, (events, audit), world)
-        callers = CallerBook(
-            values: configValues, flags: flags, events: events, storage: storage, world: world,
-            types: fleet.type(of:))
+        callers = Self.callers(configValues, flags, fleet, events, storage, world)
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
             projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
             policy: CallerPolicy(book: callers), dispatch: models.ramps, agentMeters: agentMeters,
-            keepsContent: Self.keepsContent(settings), world: world,
-            eventLoops: MultiThreadedEventLoopGroup.singleton)
+            keepsContent: Self.keepsContent(settings), world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, bundles: FleetBundles(agents: agents, attempts: taskStore),
-            retentionDays: settings.calls.retentionDays, events: events, audit: audit,
-            world: world)
+            retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
         ledger = GatewayLedger(gateway: gateway, calls: calls, storage: storage, rounds: rounds, spans: ownSpans)
         let outages = ModelOutageService(events: events, replica: replicaID)
         dispatch = GatewayDispatch(
@@ -148,14 +143,10 @@ public struct Features: Sendable {
         rotations = Self.rotations(secrets, alerting.alerts, spans, calendar, settings)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
-        house = HouseMetrics(
-            agents: agents, tasks: tasks, workload: taskStore, budgets: budgets, meters: fleet, events: events,
-            storage: storage, world: world)
+        house = Self.house((agents, tasks, taskStore, budgets), fleet, events, storage, world)
         batches = BatchService(policy: BatchPolicy(settings.batches), events: events, world: world)
         batchRunner = Self.batchRunner(batches, gateway, access, storage, blobs, world)
-        eventRoutes = EventRoutes(
-            events: events, tasks: taskStore, storage: storage, access: access, world: world,
-            limits: settings.limits, retention: .hours(24 * Int64(settings.events.retentionDays)))
+        eventRoutes = Self.eventRoutes(events, taskStore, access, storage, settings, world)
     }
 
     /// The gateway's calls come first: spans that tell of them are known by that.

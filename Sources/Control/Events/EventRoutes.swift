@@ -1,5 +1,4 @@
 import Kernel
-import Synchronization
 
 /// Says which tasks belong to a correlation id; their events are found by them.
 public protocol CorrelatedTasks: Sendable {
@@ -96,16 +95,7 @@ public struct EventRoutes: Sendable {
             events: events, storage: storage, access: access, world: world, filter: filter, start: start,
             sight: FileChangeSight(request.principal), keyID: request.principal.keyID,
             lagMax: Int64(request.limits.eventStreamLag))
-        return APIReply(
-            status: 200,
-            headers: [
-                ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"),
-                ("x-accel-buffering", "no"),
-            ],
-            body: .stream { writer in
-                try await tail.run(to: writer)
-                slot.release()
-            })
+        return .eventStream(slot, tail.run)
     }
 
     /// Where a stream begins: behind the event that the client saw last; from now where it names none.
@@ -153,44 +143,4 @@ public struct EventRoutes: Sendable {
         ],
         "required": ["seq", "at", "type", "actor", "data"],
     ]
-}
-
-/// How many streams are open, against a bound.
-final class StreamCount: Sendable {
-    private let open = Mutex(0)
-    private let max: Int
-
-    init(max: Int) {
-        self.max = max
-    }
-
-    /// A place, given back by ``Slot/release()`` or when nobody holds it any more: a client may go before its stream
-    /// begins.
-    final class Slot: Sendable {
-        private let count: StreamCount
-        private let isHeld = Mutex(true)
-
-        fileprivate init(_ count: StreamCount) {
-            self.count = count
-        }
-
-        func release() {
-            let wasHeld = isHeld.withLock { held in
-                defer { held = false }
-                return held
-            }
-            if wasHeld { count.open.withLock { $0 -= 1 } }
-        }
-
-        deinit { release() }
-    }
-
-    func take() -> Slot? {
-        let isFree = open.withLock { open in
-            guard open < max else { return false }
-            open += 1
-            return true
-        }
-        return isFree ? Slot(self) : nil
-    }
 }

@@ -148,16 +148,7 @@ public struct OFREPRoutes: Sendable {
         let tail = FlagTail(
             service: service, access: access, keyID: keyID,
             seen: request.headers["last-event-id"].flatMap { $0.isEmpty ? nil : $0 })
-        return APIReply(
-            status: 200,
-            headers: [
-                ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"),
-                ("x-accel-buffering", "no"),
-            ],
-            body: .stream { writer in
-                try await tail.run(to: writer)
-                slot.release()
-            })
+        return .eventStream(slot, tail.run)
     }
 
     /// Whose key the ticket was given to.

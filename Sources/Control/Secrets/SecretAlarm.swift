@@ -31,6 +31,7 @@ public struct SecretAlarm: Sendable {
                     "summary": "The value of \(path) turned up in \(places), \(count) times",
                     "description": "It was replaced by [redacted:\(path)] there. Who wrote it has it: write a new "
                         + "version of the secret and revoke this one, and see who read it (holders).",
+                    "rotation": "reeve secrets set \(path)", "page": "/secrets/\(path)",
                 ], startsAt: now, endsAt: now + Self.standing)
         }
         do {

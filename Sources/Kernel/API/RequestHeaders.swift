@@ -27,6 +27,13 @@ public struct RequestHeaders: Sendable, ExpressibleByDictionaryLiteral {
         return nil
     }
 
+    /// The same headers with another value in place of those of a name.
+    ///
+    /// - Parameter name: In lower case.
+    public func replacing(_ name: String, with value: String) -> RequestHeaders {
+        RequestHeaders(fields.map { Self.isSame($0.name, as: name) ? ($0.name, value) : $0 })
+    }
+
     /// Whether `name`, as it came, is `lowercase`.
     public static func isSame(_ name: String, as lowercase: String) -> Bool {
         let left = name.utf8

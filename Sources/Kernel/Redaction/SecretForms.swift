@@ -56,7 +56,9 @@ enum SecretForms {
             forms.append(form)
             forms.append(form.map { $0 == UInt8(ascii: "+") ? 45 : $0 == UInt8(ascii: "/") ? 95 : $0 })
         }
-        forms.append(Array(Hexadecimal.encode(value).utf8))
+        let digits = Hexadecimal.encode(value)
+        forms.append(Array(digits.utf8))
+        forms.append(Array(digits.uppercased().utf8))
         return forms
     }
 

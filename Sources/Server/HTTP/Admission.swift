@@ -11,14 +11,18 @@ struct Admission: Sendable {
     private let ids: TraceIDs
     /// What traces belong to; `nil` where nobody keeps spans.
     private let bindings: TraceBindings?
+    /// Values that must not stand in an address or in the names that a client gives its request.
+    private let watch: SecretWatch?
     private let world: World
     private let keyRate: RateLimiter
     private let addressRate: RateLimiter
 
     init(
-        routes: [Route], access: AccessService, limits: Limits, world: World, bindings: TraceBindings? = nil
+        routes: [Route], access: AccessService, limits: Limits, world: World, bindings: TraceBindings? = nil,
+        watch: SecretWatch? = nil
     ) {
         self.bindings = bindings
+        self.watch = watch
         self.routes = RouteTable(routes)
         self.access = access
         self.limits = limits
@@ -45,11 +49,12 @@ struct Admission: Sendable {
 
             init(
                 _ head: RequestHead, remoteAddress: String, requestID: String, _ ids: TraceIDs,
-                _ bindings: TraceBindings?
+                _ bindings: TraceBindings?, _ watch: SecretWatch?
             ) {
                 let traceparent = TraceIDs.acceptedTraceparent(head.headers["traceparent"])
                 let correlationID =
-                    CorrelationID.accepted(head.headers["x-correlation-id"])
+                    CorrelationID.accepted(
+                        head.headers["x-correlation-id"].map { watch?.clean($0, at: "headers") ?? $0 })
                     ?? traceparent.flatMap { bindings?.correlationID(of: $0) }
                 self.head = head
                 self.remoteAddress = remoteAddress
@@ -113,7 +118,7 @@ struct Admission: Sendable {
     func begin(_ head: RequestHead, from remoteAddress: String, _ passes: inout Passes) -> Verdict {
         let requestID = ids.request()
         var visit = Visit(
-            arrival: Visit.Arrival(head, remoteAddress: remoteAddress, requestID: requestID, ids, bindings))
+            arrival: Visit.Arrival(head, remoteAddress: remoteAddress, requestID: requestID, ids, bindings, watch))
         do {
             if let pass = passes.pass(head, revocations: access.revocations, at: world.now) {
                 visit.entry = pass
@@ -186,10 +191,31 @@ struct Admission: Sendable {
         }
         if !visit.head.hasKeyHeader { try checkOrigin(visit.head) }
         var admitted = visit
-        admitted.entry = Visit.Entry(
-            route, entry.parameters, query: try query(visit.head), principal: principal)
+        admitted.entry = clean(
+            Visit.Entry(route, entry.parameters, query: try query(visit.head), principal: principal))
         try checkSize(admitted)
         return admitted
+    }
+
+    /// An address becomes a name, a filter or a line of the log: values of secrets are taken out of it. Where secrets
+    /// are written and read it is the name of one.
+    private func clean(_ entry: Visit.Entry) -> Visit.Entry {
+        guard let watch, !entry.parameters.isEmpty || !entry.query.isEmpty, !watch.current.isEmpty,
+            !entry.route.path.hasPrefix("/api/v1/secrets"), !entry.route.path.hasPrefix("/v1/secret")
+        else { return entry }
+        return Visit.Entry(
+            entry.route, entry.parameters.mapValues { watch.clean($0, at: "addresses") },
+            query: entry.query.map { (watch.clean($0.name, at: "addresses"), watch.clean($0.value, at: "addresses")) },
+            principal: entry.principal)
+    }
+
+    /// The headers as handlers see them: what names a request is kept with what was answered.
+    private func headers(_ visit: Visit, _ route: Route) -> RequestHeaders {
+        guard let watch, route.method == .post, let key = visit.head.headers["idempotency-key"] else {
+            return visit.head.headers
+        }
+        let clean = watch.clean(key, at: "headers")
+        return clean == key ? visit.head.headers : visit.head.headers.replacing("idempotency-key", with: clean)
     }
 
     private func checkRate(_ principal: Principal) throws {
@@ -306,7 +332,7 @@ struct Admission: Sendable {
         bind(visit)
         return APIRequest(
             method: route.method, route: route.path, path: visit.head.path, parameters: visit.parameters,
-            query: visit.query, headers: visit.head.headers, isHead: visit.head.isHead, body: body,
+            query: visit.query, headers: headers(visit, route), isHead: visit.head.isHead, body: body,
             principal: visit.principal.on(visit.correlationID), requestID: visit.requestID,
             correlationID: visit.correlationID, isCorrelated: visit.isCorrelated, traceparent: visit.traceparent,
             isTraced: visit.isTraced, tracestate: visit.tracestate, remoteAddress: visit.remoteAddress, limits: limits)

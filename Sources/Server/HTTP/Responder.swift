@@ -42,13 +42,20 @@ struct Responder: Sendable {
     /// What agents and others send to Reeve's own addresses is kept and shown, so no value of a secret gets in. The
     /// doors of records look for themselves, as bodies may be packed there; what is said to models is theirs.
     private func clean(_ body: [UInt8], _ route: Route) -> [UInt8] {
-        guard let watch, !body.isEmpty, route.path.hasPrefix("/api/"), !route.path.hasPrefix("/api/v1/secrets") else {
-            return body
-        }
+        guard let watch, !body.isEmpty, Self.keptDoors.contains(where: route.path.hasPrefix),
+            !route.path.hasPrefix("/api/v1/secrets")
+        else { return body }
         let parts = route.path.split(separator: "/")
-        let noun = parts.contains("deliverables") ? "deliverables" : parts.count > 2 ? parts[2] : "requests"
+        let last = parts.count > 2 ? parts[2] : parts.last ?? "requests"
+        let noun = parts.contains("deliverables") ? "deliverables" : last
         return watch.clean(body, at: noun == "ingest" ? "events" : String(noun))
     }
+
+    /// The addresses whose bodies are kept, or repeated, as they come.
+    private static let keptDoors = [
+        "/api/", "/v1/files", "/v1/batches", "/v1/messages/batches", "/v2/", "/ofrep/", "/prometheus/",
+        "/v1/secret/metadata",
+    ]
 
     /// What the client hears of whatever stopped its request. What went wrong inside stands in the log alone, under the
     /// id that the client is given.

@@ -19,16 +19,22 @@ public final class MetricIngest: Sendable {
 
     public let store: SeriesStore
     private let world: World
+    private let watch: SecretWatch?
     private let state = Mutex(State())
     private let totals = Mutex([LabelSet: Sample]())
     private let ledgerFile: LedgerFile
 
     /// - Parameters:
     ///   - folder: That of all telemetry.
+    ///   - watch: What must not stand in any label.
     ///   - onWarning: Hears of what cannot be read.
-    public init(store: SeriesStore, folder: String, world: World, onWarning: (String) -> Void = { _ in }) {
+    public init(
+        store: SeriesStore, folder: String, world: World, watch: SecretWatch? = nil,
+        onWarning: (String) -> Void = { _ in }
+    ) {
         self.store = store
         self.world = world
+        self.watch = watch
         ledgerFile = LedgerFile(path: "\(folder)/metrics-ledger")
         let ledger = ledgerFile.load(onWarning).ledgers[.metrics]
         state.withLock { $0.ledger = ledger }
@@ -60,6 +66,7 @@ public final class MetricIngest: Sendable {
     public func take(
         _ body: [UInt8], agent: String?, refusedBefore: [RecordFlaw: Int] = [:]
     ) async throws(Fault) -> [RecordFlaw: Int] {
+        let body = watch.map { SecretSweep.clean(metrics: body, $0) } ?? body
         let request: MetricReader
         do {
             request = try MetricReader(body, agent: agent, now: SeriesStore.milliseconds(world.now))

@@ -6,6 +6,8 @@ struct SecretSweep {
     /// text, or bytes that are looked through as one.
     private enum Shape {
         case row, request, resourceSpans, resource, scopeSpans, scope, span, event, link, attribute, value, list, pairs
+        case metrics, resourceMetrics, scopeMetrics, metric, points, number, histograms, histogram, exponentials
+        case exponential, exemplar
 
         /// The message that a field holds; `nil` where it holds none.
         func message(_ field: Int) -> Shape? {
@@ -20,6 +22,22 @@ struct SecretSweep {
             case (.span, 13): .link
             // A status: its message is a text.
             case (.span, 15): .row
+            case (.metrics, 1): .resourceMetrics
+            case (.resourceMetrics, 1): .resource
+            case (.resourceMetrics, 2): .scopeMetrics
+            case (.scopeMetrics, 1): .scope
+            case (.scopeMetrics, 2): .metric
+            // Gauges, sums and summaries have their labels at the same place.
+            case (.metric, 5), (.metric, 7), (.metric, 11): .points
+            case (.metric, 9): .histograms
+            case (.metric, 10): .exponentials
+            case (.histograms, 1): .histogram
+            case (.exponentials, 1): .exponential
+            case (.histogram, 9), (.exponential, 1): .attribute
+            case (.histogram, 8), (.exponential, 11): .exemplar
+            case (.points, 1): .number
+            case (.metric, 12), (.number, 7), (.exemplar, 7): .attribute
+            case (.number, 5): .exemplar
             case (.attribute, 2): .value
             case (.value, 5): .list
             case (.value, 6): .pairs
@@ -59,6 +77,16 @@ struct SecretSweep {
         // What cannot be read is refused by whoever reads it next.
         guard let clean = try? body.withUnsafeBytes({ try sweep.message($0, .request, depth: 0) }) else { return body }
         watch.note(sweep.paths, at: "spans")
+        return clean
+    }
+
+    /// The bytes of an OTLP `ExportMetricsServiceRequest`.
+    static func clean(metrics body: [UInt8], _ watch: SecretWatch) -> [UInt8] {
+        let known = watch.current
+        guard !known.isEmpty, !known.redact(body).paths.isEmpty else { return body }
+        var sweep = SecretSweep(known)
+        guard let clean = try? body.withUnsafeBytes({ try sweep.message($0, .metrics, depth: 0) }) else { return body }
+        watch.note(sweep.paths, at: "metrics")
         return clean
     }
 
