@@ -111,12 +111,12 @@ struct SecretLeaseTests {
             #expect(await renewal(first) == "lease_lost")
             let (second, third) = (try await lease(), try await lease())
             let ended = try await bench.storage.write {
-                try bench.service.revokeLeases(of: path, by: Self.ada, in: $0)
+                try bench.service.revokeLeases(of: path, version: 1, by: Self.ada, in: $0)
             }
             #expect(ended == 2)
             #expect(await renewal(second) == "lease_lost" && renewal(third) == "lease_lost")
             let again = try await bench.storage.write {
-                try bench.service.revokeLeases(of: path, by: Self.ada, in: $0)
+                try bench.service.revokeLeases(of: path, version: 1, by: Self.ada, in: $0)
             }
             #expect(again == 0)
             let fourth = try await lease()

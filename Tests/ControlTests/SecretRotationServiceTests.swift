@@ -75,6 +75,33 @@ struct SecretRotationServiceTests {
         }
     }
 
+    @Test("a lease of the old value keeps it, and the cut ends those of that version", arguments: TestEngine.available)
+    func leases(_ engine: TestEngine) async throws {
+        try await Fixture.with(engine) { fixture in
+            let writer = Fixture.agent("writer")
+            func lease() async throws -> Identifier<SecretLease> {
+                try #require(
+                    try await fixture.secrets.lease(fixture.path, version: nil, seconds: 86_400, by: writer).lease
+                ).id
+            }
+            func renewal(_ id: Identifier<SecretLease>) async -> String? {
+                await fixture.code { try await fixture.secrets.renewLease(id, seconds: 86_400, by: writer) }
+            }
+            let old = try await lease()
+            try await fixture.go(to: .draining)
+            #expect(await renewal(old) == nil)
+            fixture.time.advance(by: .hours(23))
+            var view = try await fixture.service.view(fixture.path)
+            #expect(view.users.first?.running == 1 && view.users.first?.hasMoved == false)
+            let new = try await lease()
+            view = try await fixture.service.view(fixture.path)
+            #expect(view.users.first?.running == 1 && view.users.first?.hasMoved == true)
+            _ = try await fixture.service.compromise(
+                fixture.path, version: 1, reason: "it was in a log", data: nil, by: Self.ada)
+            #expect(await renewal(old) == "lease_lost" && renewal(new) == nil)
+        }
+    }
+
     @Test("nothing is given out while something is deployed", arguments: TestEngine.available)
     func deploying(_ engine: TestEngine) async throws {
         try await Fixture.with(engine) { fixture in

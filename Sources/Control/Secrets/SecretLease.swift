@@ -119,12 +119,16 @@ extension SecretService {
         }
     }
 
-    /// Ends all leases of a secret, as for a value that others know; how many those were.
+    /// Ends all leases of a version, as for a value that others know; how many those were.
     @discardableResult
-    public func revokeLeases(of path: SecretPath, by principal: Principal, in transaction: Transaction) throws -> Int {
-        let count = try store.leases.revokeAll(of: path, at: world.now, in: transaction)
+    func revokeLeases(
+        of path: SecretPath, version: Int, by principal: Principal, in transaction: Transaction
+    ) throws -> Int {
+        let count = try store.leases.revokeAll(of: path, version: version, at: world.now, in: transaction)
         guard count > 0 else { return 0 }
-        try record("secret.leases_revoked", path, ["leases": count.json], by: principal, in: transaction)
+        try record(
+            "secret.leases_revoked", path, ["leases": count.json, "version": version.json], by: principal,
+            in: transaction)
         return count
     }
 

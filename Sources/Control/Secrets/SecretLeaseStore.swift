@@ -42,12 +42,27 @@ struct SecretLeaseStore: Sendable {
             """)
     }
 
-    func revokeAll(of path: SecretPath, at now: Timestamp, in transaction: Transaction) throws -> Int {
+    func revokeAll(
+        of path: SecretPath, version: Int, at now: Timestamp, in transaction: Transaction
+    ) throws -> Int {
         try transaction.run(
             """
             UPDATE secret_leases SET revoked_at = \(now)
-            WHERE path = \(path.description) AND revoked_at IS NULL AND expires_at > \(now)
+            WHERE path = \(path.description) AND version = \(version) AND revoked_at IS NULL AND expires_at > \(now)
             """)
+    }
+
+    /// Leases that run, of one version, by their actor.
+    func running(
+        of path: SecretPath, version: Int, at now: Timestamp, limit: Int, in transaction: Transaction
+    ) throws -> [String: Int] {
+        try transaction.rows(
+            """
+            SELECT actor, COUNT(*) AS n FROM secret_leases
+            WHERE path = \(path.description) AND version = \(version) AND revoked_at IS NULL AND expires_at > \(now)
+            GROUP BY actor ORDER BY actor LIMIT \(limit)
+            """
+        ).reduce(into: [:]) { $0[$1.text("actor")] = Int($1.int("n")) }
     }
 
     func remove(of path: SecretPath, in transaction: Transaction) throws {

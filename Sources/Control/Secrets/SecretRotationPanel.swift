@@ -13,7 +13,12 @@ struct SecretRotationPanel: PageView {
             actor = user.actor
             link = .agent(user.agent)
             used = .ago(user.lastUsedAt, now: now)
-            let begun = user.running == 0 ? "nothing that runs" : PageText.plural(user.running, "task or session")
+            let begun =
+                switch user.running {
+                case 0: "nothing that runs"
+                case 1: "1 task, session or lease"
+                default: "\(user.running) tasks, sessions or leases"
+                }
             holds = user.hasMoved && user.running == 0 ? "has the new one" : begun
         }
     }

@@ -83,14 +83,16 @@ public struct SecretRotationService: Sendable {
         let agents = Array(Set(readers.compactMap(\.agent)))
         let tasks = Dictionary(
             grouping: try ground.users.running(of: agents, limit: Self.tasksMax, in: transaction), by: \.agent)
+        let leases = try store.leases.running(
+            of: kept.path, version: rotation.oldVersion, at: world.now, limit: Self.readersMax, in: transaction)
         let users = readers.map { reader -> RotationUser in
             func isOld(_ start: Timestamp?) -> Bool {
                 guard let movedAt = reader.movedAt, let start else { return true }
                 return start < movedAt
             }
-            var running = 0
+            var running = leases[reader.actor] ?? 0
             if let agent = reader.agent {
-                running = (tasks[agent] ?? []).filter { isOld($0.since) }.count
+                running += (tasks[agent] ?? []).filter { isOld($0.since) }.count
                 if let start = live[agent], isOld(start) { running += 1 }
             }
             return RotationUser(
@@ -410,6 +412,7 @@ public struct SecretRotationService: Sendable {
                 of: number, before: secret.lastVersion, path, limit: Self.readersMax, in: transaction)
             if !version.isDestroyed {
                 let next = try cut(number, of: secret, data, with: sealer, by: principal, in: transaction)
+                try secrets.revokeLeases(of: path, version: number, by: principal, in: transaction)
                 try tell(cut: number, of: path, next, reason, holders, by: principal, in: transaction)
             }
             return (try view(path, live, in: transaction), holders)

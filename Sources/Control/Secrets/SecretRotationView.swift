@@ -7,7 +7,7 @@ public struct RotationUser: Sendable, Equatable, JSONConvertible {
     let lastUsedAt: Timestamp
     /// Whether they have read the new value since.
     let hasMoved: Bool
-    /// Tasks and sessions that began with the old value.
+    /// Tasks and sessions that began with the old value, and leases of it.
     let running: Int
 
     public var json: JSONValue {

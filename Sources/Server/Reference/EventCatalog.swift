@@ -204,7 +204,7 @@ public enum EventCatalog {
         ("secret.destroyed", "Versions of a secret were destroyed for good: `path`, `versions`"),
         ("secret.granted", "Which agents may read a secret changed: `path`, `from`, `to`"),
         ("secret.lease_revoked", "A lease of a secret was ended: `lease`, `actor` (audit log)"),
-        ("secret.leases_revoked", "All leases of a secret were ended: `path`, `leases`"),
+        ("secret.leases_revoked", "All leases of a version were ended: `path`, `version`, `leases`"),
         ("secret.probe_failed", "A new value was not accepted: `path`, `oldVersion`, `newVersion`, `reason`"),
         ("secret.probed", "A call was made with a new value: `version`, `url` (audit log)"),
         ("secret.read", "Somebody read a secret: `version`, `for` whom where Reeve used it itself (audit log)"),
