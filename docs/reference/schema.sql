@@ -670,6 +670,13 @@ CREATE TABLE secret_uses (
 CREATE TABLE secret_master_keys (
   version INTEGER NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, seen_at INTEGER NOT NULL) STRICT;
 
+-- 0123_secret_leases
+CREATE TABLE secret_leases (
+  id TEXT NOT NULL PRIMARY KEY, path TEXT NOT NULL, version INTEGER NOT NULL, actor TEXT NOT NULL,
+  agent TEXT, granted_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT;
+CREATE INDEX secret_leases_path ON secret_leases (path, expires_at);
+CREATE INDEX secret_leases_expires ON secret_leases (expires_at);
+
 -- 0125_bundles
 CREATE TABLE bundle_versions (
   agent TEXT NOT NULL, version TEXT NOT NULL, number INTEGER NOT NULL, parent TEXT,
