@@ -4,6 +4,11 @@ import Testing
 
 @testable import Control
 
+/// Says of each new value that it is good.
+private struct NoProber: SecretProber {
+    func call(_ call: SecretProbeCall, timeout: Span) async -> Result<Int, SecretProbeFault> { .success(200) }
+}
+
 /// Every service and page over one store, called without HTTP: pages are what they show.
 struct PageFixture: Sendable {
     let storage: any Storage
@@ -13,6 +18,7 @@ struct PageFixture: Sendable {
     let budgets: BudgetService
     let flags: FlagService
     let secrets: SecretService
+    let rotations: SecretRotationService
     let bundles: BundleService
 
     static let admin = Principal(keyID: "key_admin", name: "ada", role: .admin)
@@ -35,7 +41,8 @@ struct PageFixture: Sendable {
             IdempotencySchema.migrations, EventSchema.migrations, AccessSchema.migrations, AuditSchema.migrations,
             AgentSchema.migrations, QueueSchema.migrations, TaskSchema.migrations,
             ScheduleSchema.migrations, CallSchema.migrations, BudgetSchema.migrations,
-            FlagSchema.migrations, BundleSchema.migrations, ConfigValueSchema.migrations, SecretSchema.migrations,
+            FlagSchema.migrations, BundleSchema.migrations, BundleTrialSchema.migrations,
+            ConfigValueSchema.migrations, SecretSchema.migrations, AlertSchema.migrations,
         ]
         let world = World.test()
         try await TestStorage.withFolder { folder in
@@ -74,11 +81,16 @@ struct PageFixture: Sendable {
         bundles = BundleService(
             agents: agents, lint: BundleLint(pins: { _ in true }), blobs: blobs, events: events, audit: audit,
             world: world)
+        rotations = SecretRotationService(
+            secrets: secrets,
+            ground: .init(users: store, prober: NoProber(), alerts: AlertService(events: events, world: world)))
+        let trials = BundleTrialService(
+            bundles: bundles, tasks: store, alerts: nil, events: events, audit: audit, world: world)
         let values = ConfigValueService(bundles: bundles, flags: flags, events: events, audit: audit, world: world)
         let pages = Pages(
             storage: storage, blobs: blobs, events: events, tasks: tasks, agents: agents, queues: queues,
             workload: store, calls: calls, costs: costs, budgets: budgets, models: models, access: access, audit: audit,
-            bundles: bundles, flags: flags, secrets: secrets, configValues: values, assets: PageAssets(),
+            bundles: bundles, flags: flags, secrets: rotations, configValues: values, assets: PageAssets(),
             world: world)
         let parts: [[Route]] = [
             pages.routes, TaskRoutes(service: tasks, exchange: exchange).routes,
@@ -88,8 +100,8 @@ struct PageFixture: Sendable {
             AgentRoutes(service: agents, exchange: exchange).routes,
             AccessRoutes(service: access, exchange: exchange).routes,
             FlagRoutes(service: flags, exchange: exchange).routes, SecretRoutes(service: secrets).routes,
-            VaultRoutes(service: secrets).routes,
-            BundleRoutes(service: bundles, values: values, exchange: exchange).routes,
+            VaultRoutes(service: secrets).routes, SecretRotationRoutes(service: rotations).routes,
+            BundleRoutes(service: bundles, values: values, trials: trials, exchange: exchange).routes,
             ConfigValueRoutes(service: values, exchange: exchange).routes,
         ]
         routes = parts.flatMap(\.self)
