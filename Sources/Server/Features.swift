@@ -111,16 +111,13 @@ public struct Features: Sendable {
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file)
         budgetClerk = Self.clerk(book, vault, replicaID, world)
-        (bundles, configValues) = Self.bundles(agents, flags, catalogue, blobs, (events, audit), world)
-        callers = CallerBook(
-            values: configValues, flags: flags, events: events, storage: storage, world: world,
-            types: fleet.type(of:))
+        (bundles, configValues, callers) = Self.bundles(
+            agents, flags, catalogue, (storage, blobs), (events, audit), world, types: fleet.type(of:))
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
             projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
             policy: CallerPolicy(book: callers), dispatch: models.ramps, agentMeters: agentMeters,
-            keepsContent: Self.keepsContent(settings), world: world,
-            eventLoops: MultiThreadedEventLoopGroup.singleton)
+            keepsContent: Self.keepsContent(settings), world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, bundles: agents, retentionDays: settings.calls.retentionDays, events: events, audit: audit,
             world: world)
@@ -185,17 +182,18 @@ public struct Features: Sendable {
     }
 
     private static func bundles(
-        _ agents: AgentService, _ flags: FlagService, _ catalogue: GatewaySettings, _ blobs: any Blobs,
-        _ records: (events: Events, audit: AuditService), _ world: World
-    ) -> (BundleService, ConfigValueService) {
+        _ agents: AgentService, _ flags: FlagService, _ catalogue: GatewaySettings,
+        _ kept: (storage: any Storage, blobs: any Blobs), _ records: (events: Events, audit: AuditService),
+        _ world: World, types: @escaping @Sendable (String) -> String
+    ) -> (BundleService, ConfigValueService, CallerBook) {
         let bundles = BundleService(
-            agents: agents, lint: BundleLint(pins: catalogue.isPinned), blobs: blobs,
+            agents: agents, lint: BundleLint(pins: catalogue.isPinned), blobs: kept.blobs,
             events: records.events, audit: records.audit, world: world)
-        return (
-            bundles,
-            ConfigValueService(
-                bundles: bundles, flags: flags, events: records.events, audit: records.audit, world: world)
-        )
+        let values = ConfigValueService(
+            bundles: bundles, flags: flags, events: records.events, audit: records.audit, world: world)
+        let callers = CallerBook(
+            values: values, flags: flags, events: records.events, storage: kept.storage, world: world, types: types)
+        return (bundles, values, callers)
     }
 
     private static func batchRunner(

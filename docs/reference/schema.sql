@@ -718,3 +718,8 @@ CREATE TABLE flag_pins (
   used_at INTEGER NOT NULL, PRIMARY KEY (session_id, flag)) STRICT;
 CREATE INDEX flag_pins_used ON flag_pins (used_at);
 CREATE INDEX flag_pins_flag ON flag_pins (flag, variant);
+
+-- 0135_flag_wants
+CREATE TABLE flag_wants (
+  flag TEXT NOT NULL, wanted TEXT NOT NULL, PRIMARY KEY (flag, wanted)) STRICT;
+CREATE INDEX flag_wants_wanted ON flag_wants (wanted, flag);
