@@ -73,6 +73,60 @@ private struct FlagFixture: Sendable {
 
 @Suite("Flags: the service")
 struct FlagServiceTests {
+    @Test("a change reads what it names, and not all flags", arguments: TestEngine.available)
+    func narrow(_ engine: TestEngine) async throws {
+        try await FlagFixture.on(engine) { fixture in
+            // Each takes its time to be read.
+            let names: [JSONValue] = (0..<400).map { .string("somebody-with-a-long-name-\($0)") }
+            let large = FlagSample.toggle(["rules": [["when": ["user": .array(names)], "variant": "on"]]])
+            let definition = try FlagSample.definition(large)
+            let now = fixture.time.now
+            let store = fixture.service.store
+            try await fixture.storage.write { transaction in
+                for number in 0..<300 {
+                    try store.save(
+                        FeatureFlag(
+                            key: "planted-\(number)", definition: definition, shares: [:], version: 1, revision: 0,
+                            createdAt: now, createdBy: "test", updatedAt: now, updatedBy: "test"), in: transaction)
+                }
+            }
+            let all = try await fixture.storage.read { transaction in
+                try ContinuousClock().measure { _ = try store.all(in: transaction) }
+            }
+            _ = try await fixture.put("base", FlagSample.toggle())
+            let asking = FlagSample.toggle(["prerequisites": [["flag": "base", "variants": ["on"]]]])
+            let begun = ContinuousClock.now
+            _ = try await fixture.put("top", asking)
+            _ = try await fixture.put("base", FlagSample.toggle(["description": "changed"]))
+            #expect(ContinuousClock.now - begun < all, "two changes take longer than to read all once")
+            // And the rules hold as before.
+            await #expect(throws: Problem.self) { try await fixture.remove("base") }
+            await #expect(throws: Problem.self) {
+                try await fixture.put(
+                    "base", FlagSample.toggle(["prerequisites": [["flag": "top", "variants": ["on"]]]]))
+            }
+            await #expect(throws: Problem.self) {
+                try await fixture.put("base", ["type": "boolean", "variants": ["off": false], "defaultVariant": "off"])
+            }
+            try await fixture.remove("top")
+            try await fixture.remove("base")
+        }
+    }
+
+    @Test("what flags ask for that are older than the table of it is written down", arguments: TestEngine.available)
+    func learns(_ engine: TestEngine) async throws {
+        try await FlagFixture.on(engine) { fixture in
+            _ = try await fixture.put("base", FlagSample.toggle())
+            _ = try await fixture.put(
+                "top", FlagSample.toggle(["prerequisites": [["flag": "base", "variants": ["on"]]]]))
+            try await fixture.storage.write { try $0.run("DELETE FROM flag_wants") }
+            let replica = fixture.replica
+            try await replica.book.open()
+            let users = try await fixture.storage.read { try replica.store.users(of: "base", in: $0) }
+            #expect(users == ["top"])
+        }
+    }
+
     @Test(
         "a flag is made, changed under its ETag, switched, deleted, and remembers all of it",
         arguments: TestEngine.available)

@@ -8,8 +8,8 @@ import Testing
 
 @Suite("What flags and layers say, enforced on model calls at once")
 struct FlagEnforcementTests {
-    private static let small = "small-2026-01-01"
-    private static let spare = "spare-2026-01-01"
+    static let small = "small-2026-01-01"
+    static let spare = "spare-2026-01-01"
 
     /// A model that calls a tool when it is told to, whatever it was offered.
     private static let script = """
@@ -49,13 +49,13 @@ struct FlagEnforcementTests {
         }
     }
 
-    private static func flag(_ client: AppClient, _ key: String, _ json: JSONValue) async throws {
+    static func flag(_ client: AppClient, _ key: String, _ json: JSONValue) async throws {
         let reply = try await client.send(
             "PUT", "/api/v1/flags/\(key)", key: client.key(.operator_), body: json.bytes)
         #expect(reply.status == 200, "\(reply.text)")
     }
 
-    private static func toggle(_ configKey: String, _ more: JSONValue = [:]) -> JSONValue {
+    static func toggle(_ configKey: String, _ more: JSONValue = [:]) -> JSONValue {
         var object = JSONObject()
         object["type"] = "boolean"
         object["variants"] = ["on": true, "off": false]
@@ -65,7 +65,7 @@ struct FlagEnforcementTests {
         return .object(object)
     }
 
-    private static func route(_ chosen: String, _ more: JSONValue = [:]) -> JSONValue {
+    static func route(_ chosen: String, _ more: JSONValue = [:]) -> JSONValue {
         var object = JSONObject()
         object["type"] = "string"
         object["variants"] = ["a": .string(small), "b": .string(spare)]
@@ -79,7 +79,7 @@ struct FlagEnforcementTests {
         ["type": "number", "variants": ["low": .int(tokens)], "defaultVariant": "low", "configKey": .string(key)]
     }
 
-    private static func push(
+    static func push(
         _ client: AppClient, _ agent: String, _ manifest: String, _ more: JSONValue...
     ) async throws {
         let files: JSONValue = .array([["path": "agent.yaml", "content": .string(manifest)]] + more)
@@ -442,61 +442,6 @@ struct FlagEnforcementTests {
             #expect(await !isAllowed("bob"))
             _ = try await client.post("/api/v1/flags/memory/off", [:], key: client.key(.operator_))
             #expect(await isAllowed())
-        }
-    }
-
-    // MARK: The book
-
-    @Test("another replica follows what this one changed", arguments: TestEngine.available)
-    func replicas(_ engine: TestEngine) async throws {
-        try await Self.run(engine) { client in
-            let features = client.app.features
-            let events = Events(world: client.world)
-            let flags = FlagService(
-                storage: features.storage, events: events, audit: features.audit, world: client.world)
-            try await flags.book.open()
-            let book = CallerBook(
-                values: features.configValues, flags: flags, events: events, storage: features.storage,
-                world: client.world)
-            try await book.look()
-            let subject = ConfigSubject(agent: "writer")
-            let question = CallerRules.Question(model: "main", isModel: false)
-            #expect(book.known(subject, question) == nil)
-            #expect(await book.find(subject, question).model == nil)
-            #expect(book.known(subject, question) != nil)
-            try await Self.push(client, "writer", "models: {main: \(Self.small)}")
-            // Not heard of yet.
-            #expect(book.known(subject, question)?.model == nil)
-            events.bus.learn(head: try await client.lastSeq())
-            try await book.look()
-            #expect(book.known(subject, question) == nil)
-            #expect(await book.find(subject, question).model?.winner.value.string == Self.small)
-            try await Self.flag(client, "route", Self.route("b"))
-            try await flags.book.refresh()
-            #expect(book.known(subject, question)?.model?.winner.value.string == Self.spare)
-        }
-    }
-
-    @Test("a call asks memory alone, and that takes no time")
-    func fast() async throws {
-        try await Self.run { client in
-            try await Self.push(client, "writer", "models: {main: \(Self.small)}")
-            try await Self.flag(client, "route", Self.route("b"))
-            try await Self.flag(client, "no-shell", Self.toggle("tools.shell"))
-            for number in 0..<50 {
-                try await Self.flag(
-                    client, "other-\(number)",
-                    Self.toggle("parameters.p\(number)", ["rules": [["split": ["on": 10, "off": 90]]]])
-                )
-            }
-            let book = client.app.features.callers
-            let subject = ConfigSubject(agent: "writer", user: "ann")
-            let question = CallerRules.Question(model: Self.small, isModel: true)
-            _ = await book.find(subject, question)
-            let begun = ContinuousClock.now
-            for _ in 0..<2_000 { #expect(book.known(subject, question)?.deniedTools.count == 1) }
-            // A debug build takes a tenth of this; the bound is against a question to the store, or a copy of all flags.
-            #expect(ContinuousClock.now - begun < .seconds(4))
         }
     }
 }

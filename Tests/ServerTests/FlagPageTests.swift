@@ -65,8 +65,32 @@ struct FlagPageTests {
             #expect(html.contains("data-variant=\"large\"") && html.contains("100 %"))
             #expect(html.contains("data-version=\"2\"") && html.contains("too dear") && html.contains("Switched off"))
             #expect(html.contains("<dt>Configures</dt><dd>models.route</dd>"))
+            #expect(html.contains("id=\"flag-agents\"") && html.contains("of 0 agents"))
             #expect(!html.contains("<script>alert"))
             _ = try await fixture.page("/flags/nothing", status: 404)
+        }
+    }
+
+    @Test("The agents under a flag that drives a key, and what each gets")
+    func agents() async throws {
+        try await PageFixture.with { fixture in
+            for name in ["alpha", "beta", "gamma"] {
+                try await fixture.send("/api/v1/agents", ["name": .string(name), "labels": ["team": .string(name)]])
+            }
+            let flag: JSONValue = [
+                "type": "boolean", "variants": ["on": true, "off": false], "defaultVariant": "off",
+                "configKey": "tools.shell",
+                "rules": [["id": "trusted", "when": ["labels.team": ["in": ["beta", "gamma"]]], "variant": "on"]],
+            ]
+            try await Self.put("shell", flag, on: fixture)
+            let html = try await fixture.page("/flags/shell")
+            #expect(html.contains("of 3 agents") && html.contains("data-agent=\"beta\""))
+            #expect(html.contains("class=\"num\" data-label=\"Agents\">2</td>"))
+            #expect(html.contains("class=\"num\" data-label=\"Agents\">1</td>"))
+            #expect(html.contains("data-label=\"By\">trusted"))
+            try await Self.put(
+                "plain", ["type": "boolean", "variants": ["on": true], "defaultVariant": "on"], on: fixture)
+            #expect(!(try await fixture.page("/flags/plain")).contains("flag-agents"))
         }
     }
 }

@@ -754,3 +754,7 @@ ALTER TABLE agents ADD COLUMN config_rollout TEXT;
 -- 0134_task_attempts_arm
 ALTER TABLE task_attempts ADD COLUMN bundle_arm TEXT;
 ALTER TABLE task_attempts ADD COLUMN bundle_share REAL;
+-- 0135_flag_wants
+CREATE TABLE flag_wants (
+  flag TEXT NOT NULL, wanted TEXT NOT NULL, PRIMARY KEY (flag, wanted)) STRICT;
+CREATE INDEX flag_wants_wanted ON flag_wants (wanted, flag);

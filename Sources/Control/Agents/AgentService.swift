@@ -98,6 +98,11 @@ extension AgentService {
         return (try views(items, in: transaction), next)
     }
 
+    /// The first agents by name, as the registry has them.
+    func first(_ limit: Int, in transaction: Transaction) throws -> [Agent] {
+        try store.list(AgentFilter(), after: nil, limit: limit, in: transaction)
+    }
+
     /// Derives what holds at this moment, so that a page is right even between two rounds of the loop.
     private func views(_ agents: [Agent], in transaction: Transaction) throws -> [AgentView] {
         guard !agents.isEmpty else { return [] }

@@ -33,6 +33,9 @@ public final class FlagBook: Sendable {
         var secret = ""
         /// Counts what listeners are told, in this process alone.
         var count: Int64 = 0
+        /// All keys, in their order, and what listeners are told: made once for all who ask.
+        private(set) var keys: [String] = []
+        private(set) var frame: [UInt8] = []
 
         /// What clients call this state: its revision, and what schedules made of it.
         public var tag: String {
@@ -43,8 +46,15 @@ public final class FlagBook: Sendable {
             for change in changes where change.revision > revision { flags[change.key] = change.flag }
             let meant = flags.values.filter { $0.definition.configKey != nil }.sorted { $0.key < $1.key }
             configured = Dictionary(grouping: meant) { $0.definition.configKey ?? "" }
+            keys = flags.keys.sorted()
             configuredKeys = configured.keys.sorted()
             hasPinnedConfiguration = meant.contains { $0.definition.mode == .pinned }
+        }
+
+        /// What listeners are told from now on.
+        fileprivate mutating func announce() {
+            count += 1
+            frame = FlagTail.frame(self)
         }
 
         /// The revision that a tag names.
@@ -77,6 +87,8 @@ public final class FlagBook: Sendable {
             try await storage.write { [store] in try store.found(secret: secret, at: now, in: $0) }
         }
         try await refresh()
+        let asking = edition.flags.values.filter { !$0.definition.prerequisites.isEmpty }.sorted { $0.key < $1.key }
+        if !asking.isEmpty { try await storage.write { [store] in try store.learnWants(asking, in: $0) } }
         look()
     }
 
@@ -100,7 +112,7 @@ public final class FlagBook: Sendable {
             edition.revision = tick.revision
             edition.changedAt = tick.changedAt
             edition.turnsAt = Self.nextTurn(edition, after: now)
-            edition.count += 1
+            edition.announce()
             return edition.count
         }
         if let count { signal.learn(head: count) }
@@ -117,7 +129,7 @@ public final class FlagBook: Sendable {
             guard let turn = edition.turnsAt, turn <= now else { return nil }
             edition.turnedAt = turn
             edition.turnsAt = Self.nextTurn(edition, after: now)
-            edition.count += 1
+            edition.announce()
             return edition.count
         }
         if let count { signal.learn(head: count) }

@@ -27,22 +27,25 @@ public final class FlagMeters: MetricSource {
 
     init() {}
 
-    /// Unknown flags are not counted: anybody could make up names of them.
-    func count(_ key: String, _ result: Result<FlagDecision, FlagFailure>) {
-        switch result {
-        case .success(let decision):
-            count(Series(flag: key, variant: decision.variant, reason: decision.reason.rawValue))
-        case .failure(let failure) where failure.code == .flagNotFound: break
-        case .failure(let failure): count(Series(flag: key, variant: "", reason: failure.code.rawValue))
+    /// Counts evaluations, all of one question under one lock. Unknown flags are not counted: anybody could make up
+    /// names of them.
+    func count(_ results: some Sequence<(String, Result<FlagDecision, FlagFailure>)>) {
+        let all = results.compactMap { key, result -> Series? in
+            switch result {
+            case .success(let decision):
+                Series(flag: key, variant: decision.variant, reason: decision.reason.rawValue)
+            case .failure(let failure) where failure.code == .flagNotFound: nil
+            case .failure(let failure): Series(flag: key, variant: "", reason: failure.code.rawValue)
+            }
         }
-    }
-
-    private func count(_ series: Series) {
+        guard !all.isEmpty else { return }
         counts.withLock { counts in
-            if counts[series] == nil, counts.count >= Self.seriesMax {
-                counts[Series(flag: Self.other, variant: Self.other, reason: series.reason), default: 0] += 1
-            } else {
-                counts[series, default: 0] += 1
+            for series in all {
+                if counts[series] == nil, counts.count >= Self.seriesMax {
+                    counts[Series(flag: Self.other, variant: Self.other, reason: series.reason), default: 0] += 1
+                } else {
+                    counts[series, default: 0] += 1
+                }
             }
         }
     }

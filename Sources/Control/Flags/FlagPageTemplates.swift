@@ -66,7 +66,8 @@ enum FlagPageTemplates {
               <header><h2 id="flag-audience-title">Audience</h2><span class="end muted">served by this replica since its
                 start</span></header>
               <table class="table cards"><thead><tr><th>Variant</th><th>Value</th><th>Share</th><th
-                class="num">Served</th>{{#isPinned}}<th class="num">Sessions</th>{{/isPinned}}</tr></thead><tbody>
+                class="num">Served</th>{{#isPinned}}<th class="num">Sessions</th>{{/isPinned}}{{#configKey}}<th
+                class="num">Agents</th>{{/configKey}}</tr></thead><tbody>
               {{#variants}}<tr data-variant="{{name}}"><td class="title mono">{{name}}{{#isDefault}} <span
                   class="tag">default</span>{{/isDefault}}</td>
                 <td data-label="Value"><span class="mono">{{value}}</span></td>
@@ -74,9 +75,19 @@ enum FlagPageTemplates {
                   preserveAspectRatio="none" role="img" aria-label="{{percent}} % of what was served"><rect
                     width="{{percent}}" height="6"/></svg> {{percent}} %{{/share}}</td>
                 <td class="num" data-label="Served">{{served}}</td>
-                {{#isPinned}}<td class="num" data-label="Sessions">{{sessions}}</td>{{/isPinned}}</tr>{{/variants}}
+                {{#isPinned}}<td class="num" data-label="Sessions">{{sessions}}</td>{{/isPinned}}{{#configKey}}<td
+                  class="num" data-label="Agents">{{agents}}</td>{{/configKey}}</tr>{{/variants}}
               </tbody></table>
             </section>
+            {{#configKey}}<section class="panel" id="flag-agents" aria-labelledby="flag-agents-title">
+              <header><h2 id="flag-agents-title">Agents under it</h2><span class="end muted"><span
+                class="mono">{{configKey}}</span> of {{agentWords}}, without a user</span></header>
+              <table class="table cards"><thead><tr><th>Agent</th><th>Gets</th><th>By</th></tr></thead><tbody>
+              {{#agents}}<tr data-agent="{{agent}}"><td class="title"><a class="open" href="{{path}}">{{agent}}</a></td>
+                <td class="mono" data-label="Gets">{{variant}}</td>
+                <td data-label="By">{{reason}}</td></tr>{{/agents}}
+              </tbody></table>
+            </section>{{/configKey}}
             <section class="panel" id="flag-history" aria-labelledby="flag-history-title">
               <header><h2 id="flag-history-title">History</h2></header>
               <table class="table cards"><thead><tr><th>Version</th><th>What</th><th

@@ -8,11 +8,13 @@ public struct FlagPages: Sendable {
     let shell: PageShell
     let storage: any Storage
     let flags: FlagService
+    let agents: AgentService
 
-    public init(shell: PageShell, storage: any Storage, flags: FlagService) {
+    public init(shell: PageShell, storage: any Storage, flags: FlagService, agents: AgentService) {
         self.shell = shell
         self.storage = storage
         self.flags = flags
+        self.agents = agents
     }
 
     public var routes: [Route] {
@@ -41,17 +43,23 @@ public struct FlagPages: Sendable {
 
     private func show(_ request: APIRequest) async throws -> APIReply {
         let (key, now) = (request.parameter("key"), shell.world.now)
-        let (flag, audience, history) = try await storage.read { transaction in
-            (
-                try flags.flag(key, in: transaction), try flags.pins.store.audience(of: key, in: transaction),
-                try flags.history(of: key, before: .max, limit: Self.versionsMax, in: transaction)
+        let (flag, audience, history, fleet) = try await storage.read { transaction in
+            let flag = try flags.flag(key, in: transaction)
+            let drives = flag.definition.configKey != nil
+            return (
+                flag, try flags.pins.store.audience(of: key, in: transaction),
+                try flags.history(of: key, before: .max, limit: Self.versionsMax, in: transaction),
+                drives ? try agents.first(FlagAudience.agentsMax + 1, in: transaction) : []
             )
         }
+        let under = flag.definition.configKey.map { _ in FlagAudience(flag, fleet, in: flags.book.edition, at: now) }
         let view = FlagView(
             row: FlagRowView(flag, served: 0, now: now), rules: FlagView.rules(flag.definition, now: now),
-            variants: FlagView.variants(flag, served: flags.meters.served(key), sessions: audience),
+            variants: FlagView.variants(
+                flag, served: flags.meters.served(key), sessions: audience, agents: under?.counts ?? [:]),
             facts: FlagView.facts(flag), created: .ago(flag.createdAt, now: now), createdBy: flag.createdBy,
-            isPinned: flag.definition.mode == .pinned,
+            isPinned: flag.definition.mode == .pinned, configKey: flag.definition.configKey,
+            agents: under?.lines ?? [], agentWords: under?.words ?? "",
             versions: history.prefix(Self.versionsMax).map { FlagVersionView($0.record, $0.previous, now: now) })
         return try await shell.page(
             key, at: .flags, template: "flag", view: view, topics: ["flag"], request: request)
@@ -127,6 +135,7 @@ struct FlagView: PageView {
         let served: String
         let share: ShareView
         let sessions: String
+        let agents: String
     }
 
     let row: FlagRowView
@@ -136,6 +145,10 @@ struct FlagView: PageView {
     let created: TimeView
     let createdBy: String
     let isPinned: Bool
+    /// The key of the configuration that it stands for, and what each agent gets of it.
+    let configKey: String?
+    let agents: [FlagAudience.Line]
+    let agentWords: String
     let versions: [FlagVersionView]
 
     static func rules(_ definition: FlagDefinition, now: Timestamp) -> [Rule] {
@@ -175,7 +188,9 @@ struct FlagView: PageView {
         }
     }
 
-    static func variants(_ flag: FeatureFlag, served: [String: Int64], sessions: [String: Int64]) -> [Variant] {
+    static func variants(
+        _ flag: FeatureFlag, served: [String: Int64], sessions: [String: Int64], agents: [String: Int64]
+    ) -> [Variant] {
         let all = max(1, served.values.reduce(0, +))
         return flag.definition.variants.map { variant in
             let count = served[variant.name] ?? 0
@@ -183,7 +198,8 @@ struct FlagView: PageView {
                 name: variant.name, value: PageText.clipped(variant.value.text, 200),
                 isDefault: variant.name == flag.definition.defaultVariant, served: PageText.count(count),
                 share: ShareView(Double(count) / Double(all), hotAbove: 2),
-                sessions: PageText.count(sessions[variant.name] ?? 0))
+                sessions: PageText.count(sessions[variant.name] ?? 0),
+                agents: PageText.count(agents[variant.name] ?? 0))
         }
     }
 

@@ -1,6 +1,7 @@
 import Kernel
 
-/// The tables of flags: what they say, what they said, what sessions hold of them, and the counter of all changes.
+/// The tables of flags: what they say, what they said, what sessions hold of them, which asks for which, and
+/// the counter of all changes.
 public enum FlagSchema {
     public static let migrations = [
         Migration(
@@ -37,6 +38,15 @@ public enum FlagSchema {
                 """,
                 "CREATE INDEX flag_pins_used ON flag_pins (used_at)",
                 "CREATE INDEX flag_pins_flag ON flag_pins (flag, variant)",
+            ]),
+        Migration(
+            "0135_flag_wants",
+            [
+                """
+                CREATE TABLE flag_wants (
+                  flag TEXT NOT NULL, wanted TEXT NOT NULL, PRIMARY KEY (flag, wanted)) STRICT
+                """,
+                "CREATE INDEX flag_wants_wanted ON flag_wants (wanted, flag)",
             ]),
     ]
 }

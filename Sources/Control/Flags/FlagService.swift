@@ -97,13 +97,10 @@ public struct FlagService: Sendable {
     ) throws {
         let old = try flag(key, in: transaction)
         try EntityTag.check(ifMatch, against: old.etag, of: "the flag \"\(key)\"")
-        let users = try store.all(in: transaction).filter { flag in
-            flag.definition.prerequisites.contains { $0.flag == key }
-        }
-        if let user = users.first {
+        if let user = try store.users(of: key, in: transaction).first {
             throw Problem(
-                .conflict, "The flag \"\(user.key)\" asks for \"\(key)\", so nothing was deleted.",
-                hint: "Take it out of the prerequisites of \"\(user.key)\" first.")
+                .conflict, "The flag \"\(user)\" asks for \"\(key)\", so nothing was deleted.",
+                hint: "Take it out of the prerequisites of \"\(user)\" first.")
         }
         let version = try store.lastVersion(of: key, in: transaction) + 1
         try store.remove(key, at: world.now, revision: tick(in: transaction), in: transaction)
@@ -158,34 +155,32 @@ public struct FlagService: Sendable {
         try audit.record(type, by: principal, target: "flag:\(key)", detail: data, in: transaction)
     }
 
-    /// What a flag asks of others, and others of it.
+    /// What a flag asks of others, and others of it. Reads those that it names and those that name it, and of what
+    /// those ask for the names alone.
     private func check(_ definition: FlagDefinition, of key: String, in transaction: Transaction) throws {
-        let others = try store.all(in: transaction).filter { $0.key != key }
         for (index, wish) in definition.prerequisites.enumerated() {
             let path = "prerequisites/\(index)"
-            guard wish.flag != key, let other = others.first(where: { $0.key == wish.flag }) else {
+            guard wish.flag != key, let other = try store.flag(wish.flag, in: transaction) else {
                 throw Problem.invalid("\(path)/flag", "there is no other flag \"\(wish.flag)\"")
             }
             for name in wish.variants where other.definition.value(of: name) == nil {
                 throw Problem.invalid("\(path)/variants", "\"\(wish.flag)\" has no variant \"\(name)\"")
             }
         }
-        for other in others {
-            for wish in other.definition.prerequisites where wish.flag == key {
+        for user in try store.users(of: key, in: transaction) where user != key {
+            for wish in try store.flag(user, in: transaction)?.definition.prerequisites ?? [] where wish.flag == key {
                 for name in wish.variants where definition.value(of: name) == nil {
-                    throw Problem.invalid("variants/\(name)", "the flag \"\(other.key)\" asks for it")
+                    throw Problem.invalid("variants/\(name)", "the flag \"\(user)\" asks for it")
                 }
             }
         }
-        var asked = Dictionary(others.map { ($0.key, $0.definition.prerequisites.map(\.flag)) }) { one, _ in one }
-        asked[key] = definition.prerequisites.map(\.flag)
         // Breadth first, a bounded number of steps: beyond it evaluation would give up too.
-        var reached = asked[key] ?? []
+        var reached = Set(definition.prerequisites.map(\.flag))
         for _ in 0..<FlagEvaluator.depthMax where !reached.isEmpty {
             guard !reached.contains(key) else {
                 throw Problem.invalid("prerequisites", "they lead back to \"\(key)\"")
             }
-            reached = Array(Set(reached.flatMap { asked[$0] ?? [] }))
+            reached = try store.wanted(by: reached, in: transaction)
         }
         guard reached.isEmpty else {
             throw Problem.invalid(
@@ -214,7 +209,7 @@ public struct FlagService: Sendable {
                 results = Self.results(keys, evaluator)
             }
         }
-        for (key, result) in zip(keys, results) { meters.count(key, result) }
+        meters.count(zip(keys, results))
         return results
     }
 

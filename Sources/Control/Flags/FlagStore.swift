@@ -18,11 +18,13 @@ struct FlagStore: Sendable {
               created_by = excluded.created_by, updated_at = excluded.updated_at, updated_by = excluded.updated_by,
               removed_at = NULL
             """)
+        try want(Set(flag.definition.prerequisites.map(\.flag)), by: flag.key, in: transaction)
     }
 
     /// The row stays for a while, so that every replica hears of it.
     func remove(_ key: String, at now: Timestamp, revision: Int64, in transaction: Transaction) throws {
         try transaction.run("UPDATE flags SET removed_at = \(now), revision = \(revision) WHERE key = \(key)")
+        try want([], by: key, in: transaction)
     }
 
     func flag(_ key: String, in transaction: Transaction) throws -> FeatureFlag? {
@@ -40,6 +42,36 @@ struct FlagStore: Sendable {
 
     func all(in transaction: Transaction) throws -> [FeatureFlag] {
         try transaction.rows("SELECT * FROM flags WHERE removed_at IS NULL ORDER BY key").compactMap(flag)
+    }
+
+    // MARK: Who asks for whom
+
+    private func want(_ wanted: Set<String>, by key: String, in transaction: Transaction) throws {
+        try transaction.run("DELETE FROM flag_wants WHERE flag = \(key)")
+        for other in wanted.sorted() {
+            try transaction.run("INSERT INTO flag_wants (flag, wanted) VALUES (\(key), \(other))")
+        }
+    }
+
+    /// The flags that these ask for.
+    func wanted(by keys: Set<String>, in transaction: Transaction) throws -> Set<String> {
+        guard !keys.isEmpty else { return [] }
+        return Set(
+            try transaction.rows("SELECT DISTINCT wanted FROM flag_wants WHERE flag IN \(list: keys.sorted())")
+                .map { $0.text("wanted") })
+    }
+
+    /// The flags that ask for this one, by key.
+    func users(of key: String, in transaction: Transaction) throws -> [String] {
+        try transaction.rows("SELECT flag FROM flag_wants WHERE wanted = \(key) ORDER BY flag").map { $0.text("flag") }
+    }
+
+    /// Writes down what flags ask for that were kept before that was written down.
+    func learnWants(_ flags: [FeatureFlag], in transaction: Transaction) throws {
+        guard try transaction.first("SELECT flag FROM flag_wants LIMIT 1") == nil else { return }
+        for flag in flags where !flag.definition.prerequisites.isEmpty {
+            try want(Set(flag.definition.prerequisites.map(\.flag)), by: flag.key, in: transaction)
+        }
     }
 
     func count(in transaction: Transaction) throws -> Int64 {

@@ -33,7 +33,7 @@ struct FlagTail: Sendable {
             let next = service.book.edition
             if hasChange, next.count > edition.count {
                 edition = next
-                try await writer.write(Self.frame(edition))
+                try await writer.write(edition.frame)
             } else if !hasChange {
                 try await writer.write(Array(": still here\n\n".utf8))
             }

@@ -89,7 +89,7 @@ public struct OFREPRoutes: Sendable {
         let told = request.queryValue("flagConfigEtag").flatMap { FlagBook.Edition.revision(ofTag: $0) } ?? 0
         if told > service.book.edition.revision { try await service.book.refresh() }
         let edition = service.book.edition
-        let keys = edition.flags.keys.sorted()
+        let keys = edition.keys
         let decisions = try await service.decide(keys, in: edition, for: context, pins: isPinning(request))
         let flags = zip(keys, decisions).map { key, decision in
             switch decision {

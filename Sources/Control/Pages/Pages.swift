@@ -49,7 +49,7 @@ public struct Pages: Sendable {
             incidents.map { IncidentPages(shell: shell, storage: storage, parts: $0).routes } ?? [],
             sessions.map { SessionPages(shell: shell, service: $0).routes } ?? [],
             logs.map { LogPages(shell: shell, logs: $0).routes } ?? [],
-            flags.map { FlagPages(shell: shell, storage: storage, flags: $0).routes } ?? [],
+            flags.map { FlagPages(shell: shell, storage: storage, flags: $0, agents: agents).routes } ?? [],
             secrets.map { SecretPages(shell: shell, storage: storage, rotations: $0, audit: audit).routes } ?? [],
             configValues.map { ConfigValuePages(shell: shell, storage: storage, service: $0).routes } ?? [],
             onCall.map { OnCallPages(shell: shell, storage: storage, service: $0).routes } ?? [],

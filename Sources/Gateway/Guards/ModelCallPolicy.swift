@@ -62,8 +62,8 @@ extension ModelCall {
             guard gateway.entry(name) != nil || name == Self.taskModel else {
                 throw DialectError(
                     .notFound, param: "model",
-                    "`\(record.model)` stands for `\(model.prefix(DialectError.paramCharactersMax))`, which is no model "
-                        + "here: \(decider.words). Name one of GET /v1/models there.")
+                    "`\(record.model)` stands for `\(model.prefix(DialectError.paramCharactersMax))`, which is no "
+                        + "model here: \(decider.words). Name one of GET /v1/models there.")
             }
             effects.append((decider, "unknown_model"))
             return name

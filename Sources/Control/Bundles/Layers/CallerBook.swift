@@ -150,7 +150,7 @@ public final class CallerBook: Sendable {
     }
 
     private func count(_ sight: FlagSight) {
-        for (key, result) in sight.results { flags.meters.count(key, result) }
+        flags.meters.count(sight.results.map { ($0.key, $0.value) })
     }
 
     // MARK: What is held
