@@ -75,7 +75,7 @@ struct OwnKeyScenarioTests {
             chmod(path, 0o600)
             try (text + second).write(toFile: path, atomically: false, encoding: .utf8)
             chmod(path, 0o400)
-            try await runApp(settings, .test()) { client in
+            try await runApp(settings, .test(seed: 2)) { client in
                 let done = try await client.post("/api/v1/master-key/rewrap", [:], key: key)
                 #expect(done["left"] == 0 && done["failed"] == 0, "\(done.text)")
                 let shown = try await client.get("/api/v1/master-key", key: key)
@@ -86,12 +86,12 @@ struct OwnKeyScenarioTests {
             chmod(path, 0o600)
             try second.write(toFile: path, atomically: false, encoding: .utf8)
             chmod(path, 0o400)
-            try await runApp(settings, .test()) { client in
+            try await runApp(settings, .test(seed: 3)) { client in
                 let read = try await client.get("/api/v1/secrets/org/x1/value", key: key)
                 #expect(read["data"]?["value"] == "a value", "\(read.text)")
             }
             try FileManager.default.removeItem(atPath: path)
-            try await runApp(settings, .test()) { client in
+            try await runApp(settings, .test(seed: 4)) { client in
                 let refused = try await client.post("/api/v1/master-key/rewrap", [:], key: key)
                 #expect(refused.status == 503 && refused.code == "master_key", "\(refused.text)")
                 let shown = try await client.get("/api/v1/master-key", key: key)

@@ -24,7 +24,7 @@ public struct AccessRoutes: Sendable {
                 shape: .list(of: Self.keySchema), handler: list),
             Route(
                 .post, "/api/v1/keys/{id}/rotate", .operate,
-                "Makes a key in the place of another, which stays in force for an overlap; its secret is shown this once",
+                "Makes a key in the place of another, which stays in force for an overlap; its secret is shown once",
                 shape: RouteShape(
                     body: Self.rotationSchema, isBodyRequired: false, success: 201, reply: Self.issuedSchema),
                 handler: rotate),
