@@ -301,7 +301,7 @@ struct SecretRotationServiceTests {
         try await Fixture.with(engine) { fixture in
             let path = fixture.path
             _ = try await fixture.service.set(rotateEvery: .hours(24 * 7), probe: nil, of: path, by: Self.ada)
-            fixture.time.advance(by: Span.hours(24 * 7) - Span.seconds(1))
+            fixture.time.advance(by: .seconds(7 * 24 * 3_600 - 1))
             try await fixture.service.tellDue()
             #expect(try await fixture.firing().isEmpty)
             fixture.time.advance(by: .seconds(1))

@@ -69,7 +69,7 @@ struct SecretRotationScenarioTests {
             "conflict"),
         APIScenario(
             "writing beside it", .put, "\(root)/org/github", as: .admin, #"{"value":"x"}"#, expect: 409, "conflict"),
-        APIScenario("verifying nothing", .post, "\(place)/verify", as: .admin, expect: 422, "invalid"),
+        APIScenario("verifying nothing", .post, "\(place)/verify", as: .admin, expect: 409, "conflict"),
         APIScenario(
             "nothing to verify", .post, "\(place)/verify", as: .admin, #"{"reason":"x"}"#, expect: 409, "conflict"),
         APIScenario(

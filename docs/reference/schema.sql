@@ -676,6 +676,33 @@ CREATE TABLE secret_leases (
   agent TEXT, granted_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT;
 CREATE INDEX secret_leases_path ON secret_leases (path, expires_at);
 CREATE INDEX secret_leases_expires ON secret_leases (expires_at);
+-- 0121_secret_rotations
+ALTER TABLE secrets ADD COLUMN last_version INTEGER NOT NULL DEFAULT 0;
+UPDATE secrets SET last_version = version;
+ALTER TABLE secrets ADD COLUMN rotate_every INTEGER;
+ALTER TABLE secrets ADD COLUMN probe TEXT;
+CREATE TABLE secret_rotations (
+  path TEXT NOT NULL, new_version INTEGER NOT NULL, old_version INTEGER NOT NULL,
+  state TEXT NOT NULL
+    CHECK (state IN ('staged', 'verified', 'overlap', 'draining', 'retired', 'returned')),
+  overlap INTEGER NOT NULL, staged_at INTEGER NOT NULL, staged_by TEXT NOT NULL, proof TEXT,
+  proof_detail TEXT, issued_at INTEGER, ended_at INTEGER,
+  is_compromise INTEGER NOT NULL CHECK (is_compromise IN (0, 1)),
+  PRIMARY KEY (path, new_version), CHECK (old_version < new_version),
+  CHECK ((ended_at IS NOT NULL) = (state IN ('retired', 'returned')))) STRICT;
+CREATE UNIQUE INDEX secret_rotations_open ON secret_rotations (path) WHERE ended_at IS NULL;
+CREATE TABLE secret_version_uses (
+  path TEXT NOT NULL, version INTEGER NOT NULL, actor TEXT NOT NULL, agent TEXT,
+  first_at INTEGER NOT NULL, used_at INTEGER NOT NULL, PRIMARY KEY (path, version, actor)) STRICT;
+INSERT INTO secret_version_uses (path, version, actor, agent, first_at, used_at)
+SELECT path, version, actor, agent, used_at, used_at FROM secret_uses;
+
+-- 0122_access_rotation
+ALTER TABLE access_keys ADD COLUMN retires_at INTEGER;
+ALTER TABLE access_keys ADD COLUMN retires_unused INTEGER;
+ALTER TABLE access_keys ADD COLUMN replaced_by TEXT;
+CREATE INDEX access_keys_retiring ON access_keys (retires_at)
+WHERE retires_at IS NOT NULL AND revoked_at IS NULL;
 
 -- 0125_bundles
 CREATE TABLE bundle_versions (

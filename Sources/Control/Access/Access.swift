@@ -15,6 +15,12 @@ public struct AccessKey: Sendable, Equatable, Identified {
     /// The last request with it, written down some seconds late.
     public let lastUsedAt: Timestamp?
     public let revokedAt: Timestamp?
+    /// When it ends, as another one took its place; ``retiresUnused`` may put that off.
+    public internal(set) var retiresAt: Timestamp?
+    /// For how long nobody may have used it when it ends; `nil` where it ends at its time, used or not.
+    public internal(set) var retiresUnused: Span?
+    /// The key that took its place.
+    public internal(set) var replacedBy: String?
 
     public var principal: Principal { Principal(keyID: id.text, name: name, role: role, agent: agent) }
 }
@@ -30,6 +36,8 @@ extension AccessKey: JSONConvertible {
         object["createdBy"] = .string(createdBy)
         object["lastUsedAt"] = .of(lastUsedAt)
         object["revokedAt"] = .of(revokedAt)
+        object["retiresAt"] = .of(retiresAt)
+        object["replacedBy"] = .of(replacedBy)
         return .object(object)
     }
 }

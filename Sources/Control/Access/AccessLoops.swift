@@ -5,6 +5,7 @@ extension AccessService {
     public var loops: [Loop] {
         [
             Loop("access.uses", every: .seconds(10)) { try await flushUses() },
+            Loop("access.retire", every: .seconds(10)) { try await retire() },
             Loop("access.purge", every: .minutes(10)) { try await purge() },
         ]
     }

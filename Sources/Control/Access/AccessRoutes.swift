@@ -23,6 +23,12 @@ public struct AccessRoutes: Sendable {
                 .get, "/api/v1/keys", .administer, "Keys, without their secrets",
                 shape: .list(of: Self.keySchema), handler: list),
             Route(
+                .post, "/api/v1/keys/{id}/rotate", .operate,
+                "Makes a key in the place of another, which stays in force for an overlap; its secret is shown once",
+                shape: RouteShape(
+                    body: Self.rotationSchema, isBodyRequired: false, success: 201, reply: Self.issuedSchema),
+                handler: rotate),
+            Route(
                 .delete, "/api/v1/keys/{id}", .administer, "Revokes a key at once, with its sessions",
                 shape: RouteShape(success: 204), handler: revoke),
             Route(
@@ -57,6 +63,27 @@ public struct AccessRoutes: Sendable {
         ]
         return try await commitOnce(request, showing: shown, without: "key") { transaction in
             try service.issue(issued, by: request.principal, in: transaction)
+        }
+    }
+
+    private func rotate(_ request: APIRequest) async throws -> APIReply {
+        let fields = try request.optionalFields()
+        try fields.refuseOthers(than: ["overlapHours", "untilUnused"])
+        let most = AccessService.keyOverlapMax.microseconds / Span.hours(1).microseconds
+        let overlap = try fields.optionalInt("overlapHours", in: 0...most).map(Span.hours) ?? AccessService.keyOverlap
+        let waits = try fields.optionalBool("untilUnused") ?? false
+        let text = request.parameter("id")
+        guard let id = Identifier<AccessKey>(text) else { throw Problem.notFound("key", text) }
+        let old = try await exchange.storage.read { try service.key(id, in: $0) }
+        let issued = try service.draft(role: old.role, name: old.name, agent: old.agent, by: request.principal)
+        let shown: JSONValue = [
+            "id": issued.key.id.json, "key": .string(issued.secret), "role": .string(issued.key.role.rawValue),
+            "name": .string(issued.key.name), "agent": .of(issued.key.agent), "createdAt": issued.key.createdAt.json,
+            "replaces": id.json, "retiresAt": (issued.key.createdAt + overlap).json,
+        ]
+        return try await commitOnce(request, showing: shown, without: "key") { transaction in
+            _ = try service.replace(
+                id, by: issued, overlap: overlap, waitsForUse: waits, as: request.principal, in: transaction)
         }
     }
 
@@ -186,10 +213,19 @@ extension AccessRoutes {
         "properties": ["role": role, "name": string, "agent": nullableString],
     ]
 
+    private static let rotationSchema: JSONValue = [
+        "type": "object", "additionalProperties": false,
+        "properties": [
+            "overlapHours": ["type": "integer", "minimum": 0, "maximum": 720],
+            "untilUnused": ["type": "boolean"],
+        ],
+    ]
+
     private static let issuedSchema: JSONValue = [
         "type": "object", "required": ["id", "role", "name", "agent"],
         "properties": [
             "id": string, "key": string, "role": role, "name": string, "agent": nullableString, "createdAt": time,
+            "replaces": string, "retiresAt": time,
         ],
     ]
 
@@ -198,6 +234,7 @@ extension AccessRoutes {
         "properties": [
             "id": string, "role": role, "name": string, "agent": nullableString, "createdAt": time,
             "createdBy": string, "lastUsedAt": nullableString, "revokedAt": nullableString,
+            "retiresAt": nullableString, "replacedBy": nullableString,
         ],
     ]
 

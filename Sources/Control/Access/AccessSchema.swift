@@ -24,6 +24,18 @@ public enum AccessSchema {
                   expires_at INTEGER NOT NULL) STRICT
                 """,
                 "CREATE INDEX access_sessions_key ON access_sessions (key_id)",
-            ])
+            ]),
+        // A key that another one took the place of, and how long it still lives.
+        Migration(
+            "0122_access_rotation",
+            [
+                "ALTER TABLE access_keys ADD COLUMN retires_at INTEGER",
+                "ALTER TABLE access_keys ADD COLUMN retires_unused INTEGER",
+                "ALTER TABLE access_keys ADD COLUMN replaced_by TEXT",
+                """
+                CREATE INDEX access_keys_retiring ON access_keys (retires_at)
+                WHERE retires_at IS NOT NULL AND revoked_at IS NULL
+                """,
+            ]),
     ]
 }

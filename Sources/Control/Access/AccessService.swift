@@ -12,10 +12,10 @@ public struct AccessService: Sendable {
 
     let store = AccessStore()
     let storage: any Storage
-    private let audit: AuditService
+    let audit: AuditService
     private let events: Events
-    private let world: World
-    private let cache = AccessCache()
+    let world: World
+    let cache = AccessCache()
     private let failedLogins: RateLimiter
 
     public init(storage: any Storage, audit: AuditService, events: Events, world: World, limits: Limits) {
@@ -156,7 +156,7 @@ public struct AccessService: Sendable {
         try store.list(after: after ?? "", limit: limit, in: transaction)
     }
 
-    private func tell(
+    func tell(
         _ type: String, _ key: AccessKey, _ detail: JSONValue, by principal: Principal, in transaction: Transaction
     ) throws {
         var data = detail.object ?? JSONObject()

@@ -65,10 +65,43 @@ struct AccessStore: Sendable {
 
     private func key(_ row: StoredRow) -> AccessKey {
         guard let role = Role(rawValue: row.text("role")) else { preconditionFailure("a role that the table refuses") }
-        return AccessKey(
+        var key = AccessKey(
             id: row.id("id"), role: role, name: row.text("name"), agent: row.optionalText("agent"),
             createdAt: row.time("created_at"), createdBy: row.text("created_by"),
             lastUsedAt: row.optionalTime("last_used_at"), revokedAt: row.optionalTime("revoked_at"))
+        key.retiresAt = row.optionalTime("retires_at")
+        key.retiresUnused = row.optionalInt("retires_unused").map(Span.init(microseconds:))
+        key.replacedBy = row.optionalText("replaced_by")
+        return key
+    }
+
+    // MARK: rotation
+
+    /// Lets a key end at a time, and gives its sessions and login links to the one that takes its place.
+    func replace(_ key: AccessKey, in transaction: Transaction) throws {
+        try transaction.run(
+            """
+            UPDATE access_keys SET retires_at = \(key.retiresAt), retires_unused = \(key.retiresUnused?.microseconds),
+              replaced_by = \(key.replacedBy)
+            WHERE id = \(key.id)
+            """)
+        guard let next = key.replacedBy else { return }
+        try transaction.run("UPDATE access_sessions SET key_id = \(next) WHERE key_id = \(key.id)")
+        try transaction.run("UPDATE access_login_links SET key_id = \(next) WHERE key_id = \(key.id)")
+    }
+
+    /// Keys whose end is there.
+    func retiring(at now: Timestamp, limit: Int, in transaction: Transaction) throws -> [AccessKey] {
+        try transaction.rows(
+            """
+            SELECT * FROM access_keys WHERE retires_at <= \(now) AND revoked_at IS NULL
+            ORDER BY retires_at, id LIMIT \(limit)
+            """
+        ).map(key)
+    }
+
+    func postpone(_ id: Identifier<AccessKey>, until time: Timestamp, in transaction: Transaction) throws {
+        try transaction.run("UPDATE access_keys SET retires_at = \(time) WHERE id = \(id)")
     }
 
     // MARK: login links

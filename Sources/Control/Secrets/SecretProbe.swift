@@ -140,6 +140,7 @@ public protocol SecretProber: Sendable {
     func call(_ call: SecretProbeCall, timeout: Span) async -> Result<Int, SecretProbeFault>
 }
 
+/// Why a probe has no answer, in words without the value.
 public struct SecretProbeFault: Error, Equatable {
     public let reason: String
 

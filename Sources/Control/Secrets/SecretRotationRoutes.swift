@@ -8,7 +8,30 @@ public struct SecretRotationRoutes: Sendable {
         self.service = service
     }
 
-    public var routes: [Route] { SecretRoutes.paths.flatMap { below("\(SecretRoutes.root)/\($0)/rotation") } }
+    public var routes: [Route] {
+        SecretRoutes.paths.flatMap { below("\(SecretRoutes.root)/\($0)/rotation") } + masterKeyRoutes
+    }
+
+    private var masterKeyRoutes: [Route] {
+        [
+            Route(
+                .get, "/api/v1/master-key", .administer,
+                "Show the versions of the master key, never the keys, and how many values each seals",
+                shape: RouteShape(reply: ["type": "object"])
+            ) { _ in .json(try await service.secrets.masterKey()) },
+            Route(
+                .post, "/api/v1/master-key/rewrap", .administer,
+                "Seal a part of what older versions of the master key sealed anew; again until none is left",
+                shape: RouteShape(reply: ["type": "object"])
+            ) { request in
+                _ = try service.secrets.sealing.sealer()
+                let progress = try await service.secrets.rewrap(by: request.principal, max: SecretService.rewrapMax)
+                return .json([
+                    "rewrapped": progress.done.json, "failed": progress.failed.json, "left": progress.left.json,
+                ])
+            },
+        ]
+    }
 
     private func below(_ root: String) -> [Route] {
         func post(

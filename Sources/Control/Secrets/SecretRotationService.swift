@@ -198,7 +198,8 @@ public struct SecretRotationService: Sendable {
         guard open.rotation.state == .staged, value == data else {
             throw Problem(
                 .conflict,
-                "\(open.path) is being rotated: version \(open.rotation.newVersion) is \(open.rotation.state.rawValue).",
+                "\(open.path) is being rotated: version \(open.rotation.newVersion) is "
+                    + "\(open.rotation.state.rawValue).",
                 hint: "Wait for its end, or take it back with POST /api/v1/secrets/\(open.path)/rotation/return.")
         }
     }
@@ -361,7 +362,8 @@ public struct SecretRotationService: Sendable {
             guard after.kept?.rotation.state == .retired else {
                 throw Problem(
                     .conflict,
-                    "The old value of \(path) is still needed; it waits for \(after.waitsFor.joined(separator: ", and ")).",
+                    "The old value of \(path) is still needed; it waits for "
+                        + "\(after.waitsFor.joined(separator: ", and ")).",
                     hint: "It goes by itself then. POST …/rotation/compromise cuts it, whoever uses it.",
                     members: JSONObject([.init(name: "waitsFor", value: .list(after.waitsFor))]))
             }

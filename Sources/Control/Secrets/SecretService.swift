@@ -22,10 +22,10 @@ public struct SecretService: Sendable {
     let audit: AuditService
     let storage: any Storage
     let world: World
-    private let mark = Mark()
+    let mark = Mark()
 
     /// Up to when the values of the store are known.
-    private final class Mark: Sendable {
+    final class Mark: Sendable {
         let time = Mutex<Timestamp?>(nil)
     }
 
@@ -292,91 +292,5 @@ public struct SecretService: Sendable {
             try store.remove(path, in: transaction)
             try record("secret.removed", path, [:], by: principal, in: transaction)
         }
-    }
-
-    // MARK: upkeep
-
-    /// Learns what values the store holds: all of them at the start, later what other replicas wrote.
-    public func learn() async throws {
-        guard let sealer = try? sealing.sealer() else { return }
-        let now = world.now
-        var since = mark.time.withLock { $0 }.map { $0 - Self.overlap } ?? Timestamp(microseconds: -1)
-        var (path, version) = ("", 0)
-        while true {
-            let (start, after, number) = (since, path, version)
-            let page = try await storage.read {
-                try store.sealed(since: start, after: after, number, limit: Self.pageRows, in: $0)
-            }
-            for sealed in page {
-                // What does not open is told to whoever reads it.
-                guard let value = try? sealer.open(sealed.bytes, Self.context(sealed.path, sealed.version)),
-                    let data = try? Self.document(value, sealed.path)
-                else { continue }
-                watch.add(Self.values(of: .object(data)).map { (sealed.path.description, $0) })
-            }
-            guard let last = page.last, page.count == Self.pageRows else { break }
-            (since, path, version) = (last.createdAt, last.path.description, last.version)
-        }
-        mark.time.withLock { $0 = now }
-    }
-
-    /// Seals anew what older versions of the master key sealed; how many values that were.
-    @discardableResult
-    public func rewrap() async throws -> Int {
-        guard let sealer = try? sealing.sealer() else { return 0 }
-        var (path, version, count) = ("", 0, 0)
-        while true {
-            let (after, number) = (path, version)
-            let page = try await storage.read {
-                try store.sealed(otherThan: sealer.version, after: after, number, limit: Self.pageRows, in: $0)
-            }
-            let anew = page.compactMap { sealed in
-                (try? sealer.rewrap(sealed.bytes, Self.context(sealed.path, sealed.version))).map { (sealed, $0) }
-            }
-            if !anew.isEmpty {
-                try await storage.write { transaction in
-                    for (sealed, bytes) in anew {
-                        try store.reseal(sealed, as: bytes, masterVersion: sealer.version, in: transaction)
-                    }
-                    let detail: JSONValue = ["values": anew.count.json, "masterVersion": sealer.version.json]
-                    try audit.record(
-                        "secret.rewrapped", by: .system, target: "secrets", detail: detail, in: transaction)
-                }
-            }
-            count += anew.count
-            guard let last = page.last, page.count == Self.pageRows else { return count }
-            (path, version) = (last.path.description, last.version)
-        }
-    }
-
-    /// What whoever writes these values has to know: they are too short to be looked for where none belong.
-    static func warnings(of data: JSONObject) -> [String] {
-        let short = data.members.filter { member in
-            member.value.string.map { !$0.isEmpty && $0.utf8.count < KnownSecrets.valueMin } ?? false
-        }
-        return short.isEmpty
-            ? []
-            : [
-                "Values of fewer than \(KnownSecrets.valueMin) bytes are not found where they leak, as they stand in "
-                    + "ordinary words: \(short.map(\.name).joined(separator: ", "))."
-            ]
-    }
-
-    /// The texts of a document, which are what must not turn up anywhere.
-    static func values(of document: JSONValue) -> [SecretBytes] {
-        switch document {
-        case .string(let text): text.utf8.count < KnownSecrets.valueMin ? [] : [SecretBytes(text)]
-        case .array(let items): items.flatMap(values)
-        case .object(let object): object.members.flatMap { values(of: $0.value) }
-        case .null, .bool, .int, .double: []
-        }
-    }
-
-    public var loops: [Loop] {
-        [
-            Loop("secrets.learn", every: .seconds(10)) { try await learn() },
-            Loop("secrets.rewrap", every: .minutes(1)) { try await rewrap() },
-            Loop("secrets.leases", every: .hours(1)) { try await purgeLeases() },
-        ]
     }
 }

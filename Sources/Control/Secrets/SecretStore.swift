@@ -180,6 +180,22 @@ struct SecretStore: Sendable {
         ).map(sealed)
     }
 
+    /// How many values are under other versions of the master key.
+    func sealedCount(otherThan master: Int, in transaction: Transaction) throws -> Int64 {
+        try transaction.first(
+            "SELECT COUNT(*) AS n FROM secret_versions WHERE is_destroyed = 0 AND master_version <> \(master)"
+        )?.int("n") ?? 0
+    }
+
+    /// How many values each version of the master key seals.
+    func sealedCounts(in transaction: Transaction) throws -> [Int: Int64] {
+        try transaction.rows(
+            """
+            SELECT master_version, COUNT(*) AS n FROM secret_versions WHERE is_destroyed = 0 GROUP BY master_version
+            """
+        ).reduce(into: [:]) { $0[Int($1.int("master_version"))] = $1.int("n") }
+    }
+
     func reseal(_ value: Sealed, as bytes: [UInt8], masterVersion: Int, in transaction: Transaction) throws {
         try transaction.run(
             """

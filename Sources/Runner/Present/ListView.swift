@@ -206,6 +206,7 @@ public struct ListView: Sendable {
         [
             ("KEY", plain("id")), ("ROLE", plain("role")), ("NAME", plain("name")), ("AGENT", plain("agent")),
             ("MADE", age("createdAt")), ("USED", age("lastUsedAt")), ("REVOKED", age("revokedAt")),
+            ("ENDS", { item, now in item["revokedAt"]?.string == nil ? Words.age(item["retiresAt"], at: now) : "-" }),
         ])
 
     public static let secrets = ListView(

@@ -140,6 +140,10 @@ public enum EventCatalog {
         ("incident.status", "Stakeholders were told something of an incident"),
         ("incident.verified", "An incident's alerts stayed quiet, and its verification steps passed"),
         ("key.created", "A key was made"),
+        (
+            "key.rotated",
+            "Another key takes the place of one: `keyId`, `role`, `name`, `replacedBy`, `retiresAt`, `untilUnused`"
+        ),
         ("key.revoked", "A key was revoked"),
         ("login_link.created", "A login link was made (audit log)"),
         ("model.breaker_closed", "A target is asked again: `model`, `target`"),

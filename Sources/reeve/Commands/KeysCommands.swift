@@ -6,7 +6,8 @@ import Runner
 struct KeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys", abstract: "List, create and revoke keys.", discussion: Failing.exits,
-        subcommands: [KeysList.self, KeysCreate.self, KeysRevoke.self], defaultSubcommand: KeysList.self)
+        subcommands: [KeysList.self, KeysCreate.self, KeysRotate.self, KeysRevoke.self],
+        defaultSubcommand: KeysList.self)
 }
 
 struct KeysList: ClientCommand {
@@ -44,6 +45,34 @@ struct KeysCreate: ClientCommand {
                     + "\(Words.plain(key["id"])) and make another")
         }
         return Answer(json: key, text: "\(secret)\nThis is shown once. Its id is \(Words.plain(key["id"])).")
+    }
+}
+
+struct KeysRotate: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rotate", abstract: "Make a key in the place of another, which stays in force for a while.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: "The id of the old key.") var id: String
+    @Option(name: .customLong("overlap-hours"), help: "For how long both are in force; 24 without it.") var hours: Int?
+    @Flag(name: .customLong("until-unused"), help: "Keep the old one until nobody has used it for so long.")
+    var isUntilUnused = false
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        var body = JSONObject()
+        body.add("overlapHours", hours)
+        if isUntilUnused { body["untilUnused"] = true }
+        let key = try await reeve.post(ReeveClient.path("api", "v1", "keys", id, "rotate"), .object(body))
+        guard let secret = key["key"]?.string else {
+            throw ClientFailure.unreadable(
+                "the reply was lost once, and the secret is not shown again; rotate \(Words.plain(key["id"]))")
+        }
+        return Answer(
+            json: key,
+            text: "\(secret)\nThis is shown once. Its id is \(Words.plain(key["id"])); the old key ends "
+                + "\(isUntilUnused ? "once it is unused" : "at \(Words.plain(key["retiresAt"]))").")
     }
 }
 

@@ -10,7 +10,8 @@ struct SecretsCommand: AsyncParsableCommand {
         commandName: "secrets", abstract: "List, write, read and grant secrets.", discussion: Failing.exits,
         subcommands: [
             SecretsList.self, SecretsSet.self, SecretsGet.self, SecretsDelete.self, SecretsImport.self,
-            SecretsGrant.self, SecretsResolve.self,
+            SecretsGrant.self, SecretsResolve.self, SecretsRotate.self, SecretsStatus.self, SecretsVerify.self,
+            SecretsIssue.self, SecretsRetire.self, SecretsReturn.self, SecretsCompromise.self, SecretsRewrap.self,
         ],
         defaultSubcommand: SecretsList.self)
 
@@ -56,18 +57,7 @@ struct SecretsSet: ClientCommand {
     @Option(help: "The version that must be the newest; 0 where there must be none.") var cas: Int?
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        var text = try SecretInput.read(file)
-        var body = JSONObject()
-        if isData {
-            guard let object = try? JSONParser.parse(Array(text.utf8)).object else {
-                throw ValidationError("The input is no JSON object.")
-            }
-            body["data"] = .object(object)
-        } else {
-            // What a line ends with is the shell's and no part of a key.
-            if !isRaw, text.hasSuffix("\r\n") || text.hasSuffix("\n") { text.removeLast() }
-            body["value"] = .string(text)
-        }
+        var body = try SecretInput.body(file, isData: isData, isRaw: isRaw)
         body.add("cas", cas)
         let secret = try await reeve.put(SecretsCommand.address(path), .object(body))
         let warnings = (secret["warnings"]?.array ?? []).compactMap(\.string).map { "\n\($0)" }.joined()
@@ -193,7 +183,27 @@ struct SecretsResolve: ClientCommand {
 }
 
 /// Where values come from.
-private enum SecretInput {
+enum SecretInput {
+    /// A value as the interface takes it.
+    ///
+    /// - Parameter isData: It is a JSON object with several values by their names.
+    /// - Parameter isRaw: The line's end behind it belongs to it.
+    static func body(_ file: String?, isData: Bool, isRaw: Bool) throws -> JSONObject {
+        var text = try read(file)
+        var body = JSONObject()
+        if isData {
+            guard let object = try? JSONParser.parse(Array(text.utf8)).object else {
+                throw ValidationError("The input is no JSON object.")
+            }
+            body["data"] = .object(object)
+        } else {
+            // What a line ends with is the shell's and no part of a key.
+            if !isRaw, text.hasSuffix("\r\n") || text.hasSuffix("\n") { text.removeLast() }
+            body["value"] = .string(text)
+        }
+        return body
+    }
+
     static func read(_ path: String?) throws -> String {
         let data: Data
         if let path {

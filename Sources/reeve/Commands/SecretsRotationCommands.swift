@@ -1,0 +1,229 @@
+import ArgumentParser
+import Foundation
+import Kernel
+import Runner
+
+/// How a rotation is shown.
+private enum RotationText {
+    static func answer(_ rotation: JSONValue) -> Answer { Answer(json: rotation, text: text(rotation)) }
+
+    static func text(_ rotation: JSONValue) -> String {
+        let path = Words.plain(rotation["path"])
+        guard let state = rotation["state"]?.string else {
+            return "\(path): version \(Words.plain(rotation["version"])), never rotated; due "
+                + Words.plain(rotation["dueAt"])
+        }
+        var lines = [
+            "\(path): \(state), version \(Words.plain(rotation["oldVersion"])) to "
+                + "\(Words.plain(rotation["newVersion"])); version \(Words.plain(rotation["version"])) is given out"
+        ]
+        for wait in rotation["waitsFor"]?.array ?? [] { lines.append("  waits for \(Words.plain(wait))") }
+        for user in rotation["users"]?.array ?? [] {
+            lines.append(
+                "  \(Words.plain(user["actor"])) read the old value at \(Words.plain(user["lastUsedAt"])), and "
+                    + "\(user["moved"]?.bool == true ? "has" : "has not") read the new one; "
+                    + "\(Words.plain(user["running"])) run with it")
+        }
+        for holder in rotation["holders"]?.array ?? [] {
+            lines.append("  \(Words.plain(holder["actor"])) read it at \(Words.plain(holder["lastUsedAt"]))")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    /// A probe from its options; `nil` where none was given.
+    static func probe(_ url: String?, _ headers: [String]) throws -> JSONValue? {
+        guard let url else {
+            guard headers.isEmpty else { throw ValidationError("--header belongs to --probe.") }
+            return nil
+        }
+        var named = JSONObject()
+        for header in headers {
+            guard let colon = header.firstIndex(of: ":") else {
+                throw ValidationError("--header is NAME: VALUE, such as \"authorization: Bearer {{value}}\".")
+            }
+            named[String(header[..<colon])] = .string(
+                header[header.index(after: colon)...].trimmingCharacters(in: .whitespaces))
+        }
+        return ["url": .string(url), "headers": .object(named)]
+    }
+}
+
+struct SecretsRotate: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rotate", abstract: "Stage a new value, from a file or standard input, which nobody gets yet.",
+        discussion:
+            "With --probe or --reason it is verified as well, and with --issue given out beside the old one.\n\n"
+            + Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: SecretsCommand.pathHelp) var path: String
+    @Option(help: "The file with the value; standard input without one.") var file: String?
+    @Flag(name: .customLong("data"), help: "It is a JSON object with several values by their names.") var isData = false
+    @Flag(name: .customLong("raw"), help: "Keep the line's end behind the value.") var isRaw = false
+    @Option(name: .customLong("overlap-hours"), help: "For how long both are good; 24 without it.") var hours: Int?
+    @Option(help: "An address that tells whether the new value is good.") var probe: String?
+    @Option(help: "A header of that call, such as \"authorization: Bearer {{value}}\".") var header: [String] = []
+    @Option(help: "Your word that it is good, and why, where nothing can be called.") var reason: String?
+    @Flag(name: .customLong("known-probe"), help: "Make the call that is kept with the secret.") var usesKnownProbe =
+        false
+    @Flag(name: .customLong("issue"), help: "Give it out once it is verified.") var isIssued = false
+
+    func validate() throws {
+        guard !isIssued || probe != nil || reason != nil || usesKnownProbe else {
+            throw ValidationError("--issue needs --probe, --known-probe or --reason: nothing unproven is given out.")
+        }
+    }
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        let probe = try RotationText.probe(probe, header)
+        var body = try SecretInput.body(file, isData: isData, isRaw: isRaw)
+        body.add("overlapHours", hours)
+        var rotation = try await reeve.post(SecretsCommand.address(path, "rotation"), .object(body))
+        if probe != nil || reason != nil || usesKnownProbe {
+            var proof = JSONObject()
+            if let probe { proof["probe"] = probe }
+            proof.add("reason", reason)
+            rotation = try await reeve.post(SecretsCommand.address(path, "rotation", "verify"), .object(proof))
+        }
+        if isIssued { rotation = try await reeve.post(SecretsCommand.address(path, "rotation", "issue"), [:]) }
+        return RotationText.answer(rotation)
+    }
+}
+
+struct SecretsStatus: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show how far a rotation is, and who still uses the old value.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: SecretsCommand.pathHelp) var path: String
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        RotationText.answer(try await reeve.get(SecretsCommand.address(path, "rotation")))
+    }
+}
+
+struct SecretsVerify: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify", abstract: "Have a staged value proven, by a call or by your word.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: SecretsCommand.pathHelp) var path: String
+    @Option(help: "An address that tells; without it and --reason the one that is kept with the secret.")
+    var probe: String?
+    @Option(help: "A header of that call, such as \"authorization: Bearer {{value}}\".") var header: [String] = []
+    @Option(help: "Your word that it is good, and why, where nothing can be called.") var reason: String?
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        var body = JSONObject()
+        if let probe = try RotationText.probe(probe, header) { body["probe"] = probe }
+        body.add("reason", reason)
+        return RotationText.answer(
+            try await reeve.post(SecretsCommand.address(path, "rotation", "verify"), .object(body)))
+    }
+}
+
+struct SecretsIssue: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "issue", abstract: "Give a verified value out; who has the old one keeps it.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: SecretsCommand.pathHelp) var path: String
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        RotationText.answer(try await reeve.post(SecretsCommand.address(path, "rotation", "issue"), [:]))
+    }
+}
+
+struct SecretsRetire: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retire", abstract: "Let the old value go now, if nobody needs it any more.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: SecretsCommand.pathHelp) var path: String
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        RotationText.answer(try await reeve.post(SecretsCommand.address(path, "rotation", "retire"), [:]))
+    }
+}
+
+struct SecretsReturn: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "return", abstract: "Give the old value out again; the new one is destroyed.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: SecretsCommand.pathHelp) var path: String
+    @Option(help: "Why, for the audit.") var reason: String?
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        var body = JSONObject()
+        body.add("reason", reason)
+        return RotationText.answer(
+            try await reeve.post(SecretsCommand.address(path, "rotation", "return"), .object(body)))
+    }
+}
+
+struct SecretsCompromise: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compromise", abstract: "Cut a version that others know, at once and whoever uses it.",
+        discussion: Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: SecretsCommand.pathHelp) var path: String
+    @Option(help: "The number of the version; without it the old one of a rotation, else the one given out.")
+    var number: Int?
+    @Option(help: "How others came to know it, for the audit.") var reason: String
+    @Option(help: "A file with the value that takes its place, where none is staged; - for standard input.")
+    var file: String?
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        var body = JSONObject()
+        if let file { body = try SecretInput.body(file == "-" ? nil : file, isData: false, isRaw: false) }
+        let rotation = try await reeve.get(SecretsCommand.address(path, "rotation"))
+        let isOpen = rotation["allowed"]?.array?.isEmpty == false
+        guard let version = number ?? (rotation[isOpen ? "oldVersion" : "version"]?.int).map({ Int($0) }) else {
+            throw ValidationError("\(path) has no version.")
+        }
+        body["version"] = version.json
+        body["reason"] = .string(reason)
+        return RotationText.answer(
+            try await reeve.post(SecretsCommand.address(path, "rotation", "compromise"), .object(body)))
+    }
+}
+
+struct SecretsRewrap: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rewrap", abstract: "Seal anew what older versions of the master key sealed.",
+        discussion: "Exit status 1 where some values cannot be opened.\n\n" + Failing.exits)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        var done: Int64 = 0
+        while true {
+            let progress = try await reeve.post("/api/v1/master-key/rewrap", [:])
+            let (rewrapped, left) = (progress["rewrapped"]?.int ?? 0, progress["left"]?.int ?? 0)
+            done += rewrapped
+            guard left > 0, rewrapped > 0 else {
+                let json: JSONValue = ["rewrapped": done.json, "left": left.json]
+                let text = left == 0 ? "all values are under the newest key" : "\(left) values cannot be opened"
+                return Answer(json: json, text: "\(done) values sealed anew; \(text)", status: left == 0 ? 0 : 1)
+            }
+            if Screen.isTerminal {
+                try? FileHandle.standardError.write(contentsOf: Data("\(done) sealed anew, \(left) left\r".utf8))
+            }
+        }
+    }
+}
