@@ -109,8 +109,7 @@ public struct Features: Sendable {
         let fleet = FleetMeters(tasks: tasks, events: events, storage: storage, world: world)
         agentMeters = AgentMeters(world: world, windows: catalogue.contextTokens(of:), types: fleet.type(of:))
         keyVault = GatewaySecrets(secrets: secrets, events: events, storage: storage)
-        keyring = ProviderKeyring(
-            catalogue, settingsFile: settings.catalogue.file, vault: keyVault, world: world)
+        keyring = ProviderKeyring(catalogue, settingsFile: settings.catalogue.file, vault: keyVault, world: world)
         budgetClerk = Self.clerk(book, vault, replicaID, world)
         gateway = ModelGateway(
             catalogue, keys: keyring, clerk: budgetClerk,
