@@ -52,7 +52,7 @@ public struct SecretLookup: Sendable, Equatable {
             if let project { texts.append("project/\(project)/\(name)") }
             texts += ["org/\(name)", "platform/\(name)"]
         }
-        return try texts.map(SecretPath.init)
+        return try texts.map { try SecretPath($0) }
     }
 
     /// Stops at the first that there is.
