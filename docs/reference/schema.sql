@@ -670,12 +670,6 @@ CREATE TABLE secret_uses (
 CREATE TABLE secret_master_keys (
   version INTEGER NOT NULL PRIMARY KEY, fingerprint TEXT NOT NULL, seen_at INTEGER NOT NULL) STRICT;
 
--- 0123_secret_leases
-CREATE TABLE secret_leases (
-  id TEXT NOT NULL PRIMARY KEY, path TEXT NOT NULL, version INTEGER NOT NULL, actor TEXT NOT NULL,
-  agent TEXT, granted_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT;
-CREATE INDEX secret_leases_path ON secret_leases (path, expires_at);
-CREATE INDEX secret_leases_expires ON secret_leases (expires_at);
 -- 0121_secret_rotations
 ALTER TABLE secrets ADD COLUMN last_version INTEGER NOT NULL DEFAULT 0;
 UPDATE secrets SET last_version = version;
@@ -703,6 +697,13 @@ ALTER TABLE access_keys ADD COLUMN retires_unused INTEGER;
 ALTER TABLE access_keys ADD COLUMN replaced_by TEXT;
 CREATE INDEX access_keys_retiring ON access_keys (retires_at)
 WHERE retires_at IS NOT NULL AND revoked_at IS NULL;
+
+-- 0123_secret_leases
+CREATE TABLE secret_leases (
+  id TEXT NOT NULL PRIMARY KEY, path TEXT NOT NULL, version INTEGER NOT NULL, actor TEXT NOT NULL,
+  agent TEXT, granted_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT;
+CREATE INDEX secret_leases_path ON secret_leases (path, expires_at);
+CREATE INDEX secret_leases_expires ON secret_leases (expires_at);
 
 -- 0125_bundles
 CREATE TABLE bundle_versions (
@@ -781,6 +782,7 @@ ALTER TABLE agents ADD COLUMN config_rollout TEXT;
 -- 0134_task_attempts_arm
 ALTER TABLE task_attempts ADD COLUMN bundle_arm TEXT;
 ALTER TABLE task_attempts ADD COLUMN bundle_share REAL;
+
 -- 0135_flag_wants
 CREATE TABLE flag_wants (
   flag TEXT NOT NULL, wanted TEXT NOT NULL, PRIMARY KEY (flag, wanted)) STRICT;

@@ -29,9 +29,9 @@ public struct SecretAlarm: Sendable {
                 labels: LabelSet([("alertname", "SecretLeaked"), ("secret", path), ("severity", "critical")]),
                 annotations: [
                     "summary": "The value of \(path) turned up in \(places), \(count) times",
-                    "description": "It was replaced by [redacted:\(path)] there. Who wrote it has it: write a new "
-                        + "version of the secret and revoke this one, and see who read it (holders).",
-                    "rotation": "reeve secrets set \(path)", "page": "/secrets/\(path)",
+                    "description": "It was replaced by [redacted:\(path)] there. Who wrote it has it: replace the "
+                        + "value, or cut it at once where others may have it, and see who read it (holders).",
+                    "rotation": "reeve secrets rotate \(path)", "page": "/secrets/\(path)",
                 ], startsAt: now, endsAt: now + Self.standing)
         }
         do {
