@@ -35,6 +35,14 @@ def die_with_parent():
     _libc.prctl(1, signal.SIGKILL)
 
 
+def is_running(pid):
+    """Whether a process lives; one that ended and was not collected yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def until(check, seconds=10.0, what="the condition", every=0.05):
     """Polls until `check` returns something true, and returns that. `what` may be told in the end."""
     give_up_at = time.monotonic() + seconds

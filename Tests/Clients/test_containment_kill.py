@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reeve_server import BINARY, die_with_parent, environment, until
+from reeve_server import BINARY, die_with_parent, environment, is_running, until
 
 LEASE_SECONDS = 5
 # While the request is on its way, before a loop took its first step, between two steps, and behind the last one.
@@ -30,14 +30,6 @@ if first.exists():
 while True:
     time.sleep(0.02)
 """
-
-
-def is_running(pid):
-    """Whether a process lives; one that ended and was not collected yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def ask_and_not_listen(server, path, body, key):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fault_record import Outcome
-from reeve_server import BINARY, die_with_parent, environment, until
+from reeve_server import BINARY, die_with_parent, environment, is_running, until
 
 LEASES = 50
 LEASE_SECONDS = 2
@@ -177,11 +177,3 @@ def test_a_killed_reeve_work(server, admin, name, engine, tmp_path):
         for process in started:
             process.kill()
             process.wait(20)
-
-
-def is_running(pid):
-    """Whether a process lives; one that ended and was not collected yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False

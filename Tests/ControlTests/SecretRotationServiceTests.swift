@@ -88,9 +88,13 @@ struct SecretRotationServiceTests {
                 await fixture.code { try await fixture.secrets.renewLease(id, seconds: 86_400, by: writer) }
             }
             let old = try await lease()
-            try await fixture.go(to: .draining)
+            try await fixture.go(to: .overlap)
+            fixture.time.advance(by: .hours(12))
             #expect(await renewal(old) == nil)
-            fixture.time.advance(by: .hours(23))
+            fixture.time.advance(by: .hours(12))
+            try await fixture.service.act()
+            #expect(try await fixture.state() == .draining)
+            fixture.time.advance(by: .hours(11))
             var view = try await fixture.service.view(fixture.path)
             #expect(view.users.first?.running == 1 && view.users.first?.hasMoved == false)
             let new = try await lease()

@@ -66,8 +66,8 @@ public final class SecretKeeper: Sendable {
     ///
     /// - Throws: where one that was asked for cannot be had. What only the configuration names is said in the log.
     public func begin() async throws {
-        await learn()
-        for (name, reference) in asked.sorted(by: { $0.key < $1.key }) { _ = try await bring(name, reference) }
+        await learn(.brief)
+        for (name, reference) in asked.sorted(by: { $0.key < $1.key }) { _ = try await bring(name, reference, .brief) }
         await update()
     }
 
@@ -77,7 +77,7 @@ public final class SecretKeeper: Sendable {
             try? await world.time.sleep(for: Self.interval)
             guard !Task.isCancelled else { return }
             let isNews = state.withLock { $0.heard != nil && $0.heard != $0.namedBy }
-            if isNews { await learn() }
+            if isNews { await learn(.none) }
             await update()
         }
     }
@@ -95,9 +95,10 @@ public final class SecretKeeper: Sendable {
     // MARK: which ones
 
     /// Asks which secrets the agent's configuration names.
-    private func learn() async {
+    private func learn(_ patience: Patience) async {
         do {
-            let document = try await client.get(ReeveClient.path("api", "v1", "agents", agent, "config"))
+            let path = ReeveClient.path("api", "v1", "agents", agent, "config")
+            let document = try await client.get(path, patience: patience)
             var named: [String: SecretReference] = [:]
             for member in document["values"]?.object?.members ?? [] where member.name.hasPrefix(Self.section) {
                 let name = String(member.name.dropFirst(Self.section.count))
@@ -119,7 +120,7 @@ public final class SecretKeeper: Sendable {
 
     // MARK: their files
 
-    /// Brings every file up to date.
+    /// Brings every file up to date. Whatever cannot be asked now is asked at the next look.
     func update() async {
         let wanted = state.withLock { $0.named.merging(asked) { $1 } }
         var over: [String] = []
@@ -127,7 +128,7 @@ public final class SecretKeeper: Sendable {
         for (name, reference) in wanted.sorted(by: { $0.key < $1.key }) {
             let before = state.withLock { $0.kept[name] }
             do {
-                guard try await bring(name, reference) else { continue }
+                guard try await bring(name, reference, .none) else { continue }
                 isChanged = true
                 if let lease = before?.lease { over.append(lease) }
             } catch ClientFailure.refused(let refusal) where [403, 404, 410].contains(refusal.status) {
@@ -154,10 +155,13 @@ public final class SecretKeeper: Sendable {
     }
 
     /// Sees that the newest version is in its file; whether that had to be written.
-    private func bring(_ name: String, _ reference: SecretReference) async throws -> Bool {
+    private func bring(
+        _ name: String, _ reference: SecretReference, _ patience: Patience
+    ) async throws -> Bool {
         let place = ["api", "v1", "secrets", reference.path.description]
         if let kept = state.withLock({ $0.kept[name] }), kept.reference == reference {
-            let about = try await client.get(ReeveClient.path(place[0], place[1], place[2], place[3]))
+            let about = try await client.get(
+                ReeveClient.path(place[0], place[1], place[2], place[3]), patience: patience)
             let newest = about["version"]?.int
             let isGone = (about["versions"]?.array ?? []).contains { version in
                 version["version"]?.int == newest
@@ -167,7 +171,8 @@ public final class SecretKeeper: Sendable {
         }
         let reading = try await client.get(
             ReeveClient.path(
-                place[0], place[1], place[2], place[3], "value", query: [("lease", String(Self.leaseSeconds))]))
+                place[0], place[1], place[2], place[3], "value", query: [("lease", String(Self.leaseSeconds))]),
+            patience: patience)
         guard let version = reading["version"]?.int, let data = reading["data"]?.object else {
             throw ClientFailure.unreadable("a secret without its value")
         }
@@ -190,7 +195,7 @@ public final class SecretKeeper: Sendable {
         do {
             let reply = try await client.post(
                 ReeveClient.path("api", "v1", "secrets", "leases", lease, "renew"),
-                ["seconds": .int(Self.leaseSeconds)])
+                ["seconds": .int(Self.leaseSeconds)], patience: .none)
             let seconds = reply["leaseDuration"]?.int ?? 0
             let next = Kept(
                 reference: kept.reference, version: kept.version, lease: lease,
