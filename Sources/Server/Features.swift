@@ -131,7 +131,8 @@ public struct Features: Sendable {
         calls = CallService(
             live: gateway, bundles: FleetBundles(agents: agents, attempts: taskStore),
             retentionDays: settings.calls.retentionDays, events: events, audit: audit, world: world)
-        ledger = GatewayLedger(gateway: gateway, calls: calls, storage: storage, rounds: rounds, spans: ownSpans)
+        ledger = GatewayLedger(
+            gateway: gateway, calls: calls, storage: storage, rounds: rounds, spans: ownSpans, watch: watch)
         let outages = ModelOutageService(events: events, replica: replicaID)
         dispatch = GatewayDispatch(
             ramps: models.ramps, outages: outages, wakeups: wakeups, storage: storage, world: world)

@@ -19,6 +19,8 @@ struct GatewayLedger: Sendable {
     let storage: any Storage
     /// Where calls are told of as spans; `nil` where nobody looks.
     let spans: OwnSpans?
+    /// What must not stand in any record.
+    private let watch: SecretWatch?
     private let rounds: RecordRounds
     /// Whether the last records went in for certain. If not, some of those that come again may be there already.
     private let isCertain = Certainty()
@@ -28,8 +30,10 @@ struct GatewayLedger: Sendable {
     }
 
     init(
-        gateway: ModelGateway, calls: CallService, storage: any Storage, rounds: RecordRounds, spans: OwnSpans? = nil
+        gateway: ModelGateway, calls: CallService, storage: any Storage, rounds: RecordRounds, spans: OwnSpans? = nil,
+        watch: SecretWatch? = nil
     ) {
+        self.watch = watch
         self.spans = spans
         self.gateway = gateway
         self.calls = calls
@@ -44,7 +48,7 @@ struct GatewayLedger: Sendable {
         while true {
             let batch = gateway.records(max: Self.batchMax)
             guard !batch.isEmpty else { return rounds.finish(round) }
-            let entries = batch.map { Call($0.record) }
+            let entries = batch.map { clean(Call($0.record)) }
             let areNew = isCertain.holds.exchange(false, ordering: .acquiringAndReleasing)
             try await storage.write { try calls.record(entries, areNew: areNew, in: $0) }
             isCertain.holds.store(true, ordering: .releasing)
@@ -53,6 +57,18 @@ struct GatewayLedger: Sendable {
             // What ended during the commit waits for the next round: else each commit would bring the next one on.
             if batch.count < Self.batchMax { return rounds.finish(round) }
         }
+    }
+
+    /// A record without values of secrets in what its client named: a model that there is not, a session, a tag.
+    private func clean(_ call: Call) -> Call {
+        guard let watch, !watch.current.isEmpty else { return call }
+        var call = call
+        call.model = watch.clean(call.model, at: "calls")
+        call.session = call.session.map { watch.clean($0, at: "calls") }
+        call.tags = call.tags.map { watch.clean($0, at: "calls") }
+        if let refusal = call.refusal { call.refusal?.detail = watch.clean(refusal.detail, at: "calls") }
+        call.decision = watch.clean(call.decision, at: "calls")
+        return call
     }
 
     /// Writes the records of calls that a killed process left together with their money.

@@ -94,6 +94,73 @@ struct SecretLeakTests {
         }
     }
 
+    @Test("it is taken out of addresses, of the names of requests, and of what calls are named by")
+    func names() async throws {
+        try await withApp(.sqlite) { client in
+            let admin = try await client.key(.admin)
+            let body: JSONValue = ["value": .string(Self.value)]
+            #expect(try await client.send("PUT", "/api/v1/secrets/org/x", key: admin, body: body.bytes).status == 200)
+            let watch = client.app.features.secrets.watch
+            #expect(watch.takeLeaks().isEmpty)
+            let digits = Hexadecimal.encode(Array(Self.value.utf8))
+            let named = try await client.send(
+                "POST", "/api/v1/tasks", key: admin,
+                headers: [
+                    ("content-type", "application/json"), ("x-correlation-id", digits), ("idempotency-key", digits),
+                ],
+                body: (["project": "p", "queue": "q", "type": "t", "title": "x"] as JSONValue).bytes)
+            #expect(named.status == 201 && named.header("x-correlation-id") != digits, "\(named.text)")
+            #expect(watch.takeLeaks().keys.contains(SecretLeak(path: "org/x", door: "headers")))
+            let asked = try await client.get("/tasks?q=\(PagePath.encoded(Self.value))", key: admin)
+            #expect(asked.status == 200 && !asked.text.contains("horse"))
+            #expect(watch.takeLeaks().keys.contains(SecretLeak(path: "org/x", door: "addresses")))
+            // The name of a secret is where it is written and read.
+            #expect(try await client.get("/api/v1/secrets/org/x/value", key: admin).text.contains("horse"))
+            #expect(watch.takeLeaks().isEmpty)
+        }
+    }
+
+    @Test("labels and words of metrics are looked through, and nothing else of them changes")
+    func metrics() throws {
+        func request(_ text: String) -> JSONValue {
+            let labels: JSONValue = [["key": "k", "value": ["stringValue": .string(text)]]]
+            let point: JSONValue = ["timeUnixNano": "1763625600000000000", "asDouble": 1.5, "attributes": labels]
+            let bucket: JSONValue = [
+                "timeUnixNano": "1763625600000000000", "count": "1", "sum": 1.5, "bucketCounts": ["1", "0"],
+                "explicitBounds": [5], "attributes": labels,
+            ]
+            let metrics: JSONValue = [
+                ["name": "a", "description": .string(text), "gauge": ["dataPoints": [point]]],
+                ["name": "b", "histogram": ["aggregationTemporality": 2, "dataPoints": [bucket]]],
+            ]
+            return ["resourceMetrics": [["scopeMetrics": [["metrics": metrics]]]]]
+        }
+        let watch = SecretWatch(entropy: World.test().entropy)
+        watch.add([("org/x", SecretBytes(Self.value))])
+        let harmless = try OTLPJSON.metrics(request("harmless")) { _ in }
+        #expect(SecretSweep.clean(metrics: harmless, watch) == harmless)
+        let found = SecretSweep.clean(metrics: try OTLPJSON.metrics(request("is \(Self.value)")) { _ in }, watch)
+        #expect(found == (try OTLPJSON.metrics(request("is [redacted:org/x]")) { _ in }))
+        #expect(watch.takeLeaks() == [SecretLeak(path: "org/x", door: "metrics"): 1])
+    }
+
+    @Test("a document within a document within the body that brings it is looked through")
+    func nested() {
+        let value = "pässword \"with/quotes\""
+        let watch = SecretWatch(entropy: World.test().entropy)
+        watch.add([("org/x", SecretBytes(value))])
+        var text = value
+        for depth in 1...3 {
+            // As writers do that keep to ASCII.
+            text = JSONValue.string(text).text.dropFirst().dropLast().unicodeScalars.map { scalar in
+                scalar.isASCII ? String(scalar) : "\\u00" + String(scalar.value, radix: 16)
+            }.joined()
+            #expect(watch.clean("a \(text) b", at: "logs") == "a [redacted:org/x] b", "\(depth): \(text)")
+        }
+        let digits = Hexadecimal.encode(Array(value.utf8))
+        #expect(watch.clean("\(digits.uppercased()) \(digits)", at: "logs") == "[redacted:org/x] [redacted:org/x]")
+    }
+
     @Test("what is no secret passes as it came")
     func others() async throws {
         let world = World.test()

@@ -39,12 +39,9 @@ enum SecretForms {
     private static func written(_ value: [UInt8]) -> [[UInt8]] {
         var forms = [value]
         if let text = String(validating: value, as: UTF8.self) {
-            let json = inner(JSONValue.string(text).bytes)
-            forms.append(json)
-            forms.append(json.flatMap { $0 == UInt8(ascii: "/") ? Array("\\/".utf8) : [$0] })
-            forms.append(asciiJSON(text))
-            // A document within a document.
-            forms.append(inner(JSONValue.string(String(decoding: json, as: UTF8.self)).bytes))
+            forms += json(text, depth: jsonDepth)
+            forms.append(
+                inner(JSONValue.string(text).bytes).flatMap { $0 == UInt8(ascii: "/") ? Array("\\/".utf8) : [$0] })
         }
         forms.append(percent(value, keeping: "-._~"))
         forms.append(percent(value, keeping: "-._~", digits: lowerDigits))
@@ -60,6 +57,18 @@ enum SecretForms {
         forms.append(Array(digits.utf8))
         forms.append(Array(digits.uppercased().utf8))
         return forms
+    }
+
+    /// A document within a document, within the body that brings it.
+    private static let jsonDepth = 3
+
+    /// As JSON writes a text, and as it writes that again, by both kinds of writers: those that keep to ASCII, and
+    /// those that do not.
+    private static func json(_ text: String, depth: Int) -> [[UInt8]] {
+        guard depth > 0 else { return [] }
+        let plain = inner(JSONValue.string(text).bytes)
+        let ascii = asciiJSON(text)
+        return [plain, ascii].flatMap { [$0] + json(String(decoding: $0, as: UTF8.self), depth: depth - 1) }
     }
 
     /// Without the quotes.
