@@ -88,10 +88,12 @@ struct SecretKeeperTests {
         let server = Secrets()
         let place: ScratchFolder
         let folder: SecretFolder
-        let log = LogFile()
         let time = ManualTime()
+        private let log = LogFile()
+        let writer: LogWriter
 
         init() throws {
+            writer = log.writer(.fast)
             place = try ScratchFolder()
             folder = try SecretFolder.make(in: place.path, isInMemory: false, world: .live)
         }
@@ -101,7 +103,13 @@ struct SecretKeeperTests {
                 url: "http://fake", key: "k", world: World(time: time, entropy: SystemEntropy()), transport: server)
             return SecretKeeper(
                 client, agent: "crane", asked: asked.compactMapValues(SecretReference.init), folder: folder,
-                log: log.writer(.fast))
+                log: writer)
+        }
+
+        /// What was said so far; lines are written behind the one who says them.
+        var told: [String] {
+            writer.flush()
+            return log.lines().map(\.message)
         }
 
         func text(_ name: String) -> String? {
@@ -141,7 +149,7 @@ struct SecretKeeperTests {
         await keeper.end()
         #expect(!FileManager.default.fileExists(atPath: bench.folder.path))
         #expect(bench.server.with { $0.leases }.isEmpty)
-        #expect(!bench.log.lines().contains { $0.message.contains("first") || $0.message.contains("second") })
+        #expect(!bench.told.contains { $0.contains("first") || $0.contains("second") })
     }
 
     @Test("what may not be had any more goes, and what cannot be asked stays")
@@ -161,7 +169,7 @@ struct SecretKeeperTests {
         }
         for _ in 0..<3 { await keeper.update() }
         #expect(bench.names.isEmpty)
-        let told = bench.log.lines().map(\.message).filter { $0.contains("cannot be had") }
+        let told = bench.told.filter { $0.contains("cannot be had") }
         #expect(told.filter { $0.contains("not granted") }.count == 1, "\(told)")
         bench.server.with { $0.refused = [] }
         await keeper.update()
@@ -261,7 +269,7 @@ struct SecretKeeperTests {
         let client = ReeveClient(url: "http://fake", key: "k", world: .fast, transport: bench.server)
         let keeper = SecretKeeper(
             client, agent: "crane", asked: ["a": try #require(SecretReference("secret://org/a"))],
-            folder: bench.folder, log: bench.log.writer(.fast))
+            folder: bench.folder, log: bench.writer)
         try await keeper.begin()
         let out = "\(bench.place.path)/out"
         let script = """
@@ -273,9 +281,9 @@ struct SecretKeeperTests {
             words: ["/bin/sh", "-c", script], agent: AgentIdentity(name: "crane"),
             inherited: ["PATH": "/usr/bin:/bin"])
         (settings.secrets, settings.onSecret) = (keeper, .signal(SIGHUP))
-        let supervisor = AgentSupervisor(settings, client: client, log: bench.log.writer(.fast), deathGuard: nil)
+        let supervisor = AgentSupervisor(settings, client: client, log: bench.writer, deathGuard: nil)
         async let status = supervisor.run(until: Promise())
-        for _ in 0..<2_000 where !bench.log.lines().contains(where: { $0.message == "ready" }) {
+        for _ in 0..<2_000 where !bench.told.contains("ready") {
             try await Nap.milliseconds(5)
         }
         bench.server.put("org/a", "new-value-of-a")
