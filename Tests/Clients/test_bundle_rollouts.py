@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from browser_page import logged_in
 from reeve_server import BINARY, die_with_parent, environment, until
 from test_bundles import bundle, run
 
@@ -132,3 +133,26 @@ def test_lint_knows_the_models_of_a_settings_file(tmp_path):
     assert (done.returncode, done.stdout) == (0, "nothing is wrong\n"), done.stderr
     settings.write_text("nonsense: true\n")
     assert run("lint", folder, "--settings", settings).returncode == 2
+
+
+def test_the_page_says_how_far_it_is(driver, server, admin, name):
+    def push(prompt, **more):
+        files = [{"path": "agent.yaml", "content": f"prompts: {{system: {prompt}}}\n"}]
+        return admin.post(f"/api/v1/agents/{name}/bundles", {"files": files, "message": prompt, **more})["version"]
+
+    push("one")
+    new = push("two", rollout={"measures": ["failures"]})
+    with logged_in(driver, server) as page:
+        for width in (390, 1280):
+            page.size(width, 900)
+            page.open(f"/bundles/{name}")
+            assert page.attribute("#rollout", "data-state") == "running"
+            assert page.script("return document.documentElement.scrollWidth <= innerWidth"), width
+            page.shot(f"rollout-{width}")
+        page.script("window.confirm = () => true")
+        for step in range(3):
+            page.click("#rollout [data-action=promote]")
+            until(lambda: admin.get(f"/api/v1/agents/{name}/config/rollout")["step"] > step + 1 or step == 2, 10, "step")
+        until(lambda: admin.get(f"/api/v1/agents/{name}")["config"]["desired"] == new, 10, "the version of all")
+        assert admin.get(f"/api/v1/agents/{name}/config/rollout")["unproven"] is True
+        assert page.complaints() == []

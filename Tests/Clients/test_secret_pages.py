@@ -85,3 +85,37 @@ def test_a_value_is_set_against_what_was_read(page, admin, name):
     # The browser itself tells of the two refusals, and of nothing else.
     refusals = page.complaints()
     assert len(refusals) == 2 and all("limits.maxTokens" in refusal for refusal in refusals), refusals
+
+
+def test_a_value_is_replaced_step_by_step(page, admin, name):
+    path = f"project/{name}/key"
+    admin.call("PUT", f"/api/v1/secrets/{path}", {"value": VALUE}, 200)
+    assert admin.get(f"/api/v1/secrets/{path}/value")["version"] == 1
+    page.open(f"/secrets/{path}")
+    page.click("[data-action=stage-menu]")
+    page.find("#secret-stage [name=value]").send_keys(VALUE + "-2")
+    page.click("[data-action=stage]")
+    until(lambda: page.attribute("[data-rotation]", "data-rotation") == "scheduled", 10, "the staged value")
+    assert admin.get(f"/api/v1/secrets/{path}/value")["version"] == 1
+    page.click("[data-action=vouch-menu]")
+    page.find("#secret-vouch [name=reason]").send_keys("called by hand")
+    page.click("[data-action=vouch]")
+    until(lambda: page.attribute("[data-rotation]", "data-rotation") == "ready", 10, "the verified value")
+    page.script("window.confirm = () => true")
+    page.click("[data-action=rotation-issue]")
+    until(lambda: page.attribute("[data-rotation]", "data-rotation") == "running", 10, "the overlap")
+    assert admin.get(f"/api/v1/secrets/{path}/value")["version"] == 2
+    assert page.has("tr[data-rotation-user]") and page.has("[data-waits-for]")
+    for width in (1280, 390):
+        page.size(width, 900)
+        page.open(f"/secrets/{path}")
+        assert fits(page), width
+        page.shot(f"secret-rotation-{width}")
+    page.size(1280, 900)
+    page.script("window.confirm = () => true")
+    page.click("[data-action=compromise-menu]")
+    page.find("#secret-compromise option[value='1']").click()
+    page.find("#secret-compromise [name=reason]").send_keys("it stood in a ticket")
+    page.click("[data-action=compromise]")
+    until(lambda: admin.get(f"/api/v1/secrets/{path}/rotation")["compromised"], 10, "the cut")
+    assert VALUE not in page.driver.page_source

@@ -216,7 +216,8 @@ enum BundlePageTemplates {
           <code>{{reported}}</code></span>{{/state}}<span class="actions"><a class="button tiny"
           href="{{configPath}}">What holds</a><a class="button tiny" href="{{agentPath}}">The agent</a></span></div>
         {{> bundle-rollout}}
-        <section class="panel" id="versions" aria-label="Versions"><header><h2>Versions</h2></header>
+        <section class="panel{{#rollout}} spaced{{/rollout}}" id="versions"
+          aria-label="Versions"><header><h2>Versions</h2></header>
           {{#hasVersions}}<table class="table cards">
             <thead><tr><th>Version</th><th>Why</th><th>By</th><th>Content</th><th class="num">Pushed</th></tr></thead>
             <tbody>{{#versions}}<tr data-row><td class="title"><a class="open"

@@ -181,28 +181,30 @@ enum SecretPageTemplates {
               class="title">{{#link}}<a href="{{path}}">{{label}}</a>{{/link}}{{^link}}{{actor}}{{/link}}</td>
             <td data-label="Holds it with">{{holds}}</td><td class="num nowrap"
               data-label="Last used">{{#used}}{{> time}}{{/used}}</td></tr>{{/users}}</tbody></table>{{/hasUsers}}
-          {{#canOperate}}<div class="pad actions flush">{{#acts}}<button class="tiny{{#isDanger}} danger{{/isDanger}}"
+          {{#canOperate}}<div class="pad filters flush">{{#acts}}<button class="tiny{{#isDanger}} danger{{/isDanger}}"
             type="button" data-action="rotation-{{verb}}" data-post="{{path}}" data-done="{{done}}"
             data-confirm="{{confirm}}">{{label}}</button> {{/acts}}
-            {{#canStage}}<details class="menu"><summary class="button" data-action="stage-menu">Rotate</summary><div
+            {{#canStage}}<details class="menu"><summary class="button tiny" data-action="stage-menu">Rotate</summary><div
               class="pop"><form method="post" id="secret-stage" data-post="{{apiPath}}" data-forget
                 data-done="Staged; nobody gets it before it is proven"><label class="field">New value <input
                   type="password" name="value" required autocomplete="off" spellcheck="false"></label><button
                   class="primary" type="submit" data-action="stage">Stage it</button></form></div></details>
-            {{/canStage}}{{#canVouch}}<details class="menu"><summary class="button"
+            {{/canStage}}{{#canVouch}}<details class="menu"><summary class="button tiny"
               data-action="vouch-menu">Vouch for it</summary><div class="pop"><form method="post" id="secret-vouch"
                 data-post="{{apiPath}}/verify" data-done="Verified by your word"><label class="field">How you
                 know that it works <input name="reason" required maxlength="500"></label><button class="primary"
                   type="submit" data-action="vouch">It works</button></form></div></details>{{/canVouch}}
-            {{#version}}<details class="menu"><summary class="button danger"
+            {{#canCut}}<details class="menu"><summary class="button tiny danger"
               data-action="compromise-menu">Others know it</summary><div class="pop"><form method="post"
                 id="secret-compromise" data-post="{{apiPath}}/compromise"
                 data-done="Cut: nobody gets that version any more"
-                data-confirm="Cut version {{version}} at once, whoever uses it?"><input type="hidden" name="version"
-                  value="{{version}}" data-json><label class="field">How others came to know it <input name="reason"
-                  required maxlength="500"></label><label class="field">New value, if there is one <input
-                  type="password" name="value" autocomplete="off" spellcheck="false"></label><button class="danger"
-                  type="submit" data-action="compromise">Cut it</button></form></div></details>{{/version}}
+                data-confirm="Cut it at once, whoever uses it?"><label class="field">Version <select name="version"
+                  data-json>{{#known}}<option value="{{number}}">{{label}}</option>{{/known}}</select></label><label
+                  class="field">How others came to know it <input name="reason" required
+                  maxlength="500"></label>{{#canStage}}<label class="field">New value, if there is one <input
+                  type="password" name="value" autocomplete="off" spellcheck="false"></label>{{/canStage}}<button
+                  class="danger" type="submit" data-action="compromise">Cut it</button></form></div></details>
+            {{/canCut}}
           </div>{{/canOperate}}
           {{/rotation}}
         </section>

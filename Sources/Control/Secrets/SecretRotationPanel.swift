@@ -23,6 +23,12 @@ struct SecretRotationPanel: PageView {
         }
     }
 
+    /// A version that can be cut.
+    struct Known: PageView {
+        let number: String
+        let label: String
+    }
+
     /// A step that can be taken now.
     struct Act: PageView {
         let verb: String
@@ -46,8 +52,9 @@ struct SecretRotationPanel: PageView {
     let canStage: Bool
     /// Whether it still has to be proven, by a word where nothing can be called.
     let canVouch: Bool
-    /// The version that is given out; `nil` where there is none that others could know.
-    let version: String?
+    /// Versions that somebody may have, so that others could come to know them.
+    let known: [Known]
+    let canCut: Bool
 
     init(_ view: SecretRotationView, _ api: String) {
         let now = view.now
@@ -63,7 +70,12 @@ struct SecretRotationPanel: PageView {
         acts = allowed.compactMap { Self.act($0, api) }
         canStage = open == nil && view.secret.version > 0
         canVouch = allowed.contains(.verify)
-        version = view.secret.version > 0 ? "\(view.secret.version)" : nil
+        let good = open?.rotation.acceptedVersions ?? [view.secret.version].filter { $0 > 0 }
+        known = good.sorted().map { number in
+            let isGivenOut = number == view.secret.version
+            return Known(number: "\(number)", label: isGivenOut ? "\(number), which is given out" : "\(number)")
+        }
+        canCut = !known.isEmpty
     }
 
     private static func state(

@@ -38,7 +38,7 @@ struct BundleTrialView: PageView {
         step = "Step \(record.step + 1) of \(record.steps.count)"
         given = ShareView(record.share, hotAbove: 2)
         shareWords = "\(given.percent) % of the \(trial.unit.rawValue)"
-        words = trial.words
+        words = trial.words.prefix(1).uppercased() + trial.words.dropFirst()
         waitsFor = trial.waitsFor(at: now)
         author = trial.author
         at = .ago(record.startedAt, now: now)
@@ -71,9 +71,9 @@ struct BundleTrialView: PageView {
     static let template = PageTemplate(
         "bundle-rollout",
         #"""
-        {{#rollout}}<section class="panel spaced" id="rollout" aria-label="Roll-out" data-state="{{state}}"><header>
+        {{#rollout}}<section class="panel" id="rollout" aria-label="Roll-out" data-state="{{state}}"><header>
           <h2>Roll-out of <code>{{version}}</code></h2><span class="state" data-state="{{state}}">{{stateLabel}}</span>
-          <span class="actions">
+          <span class="end">
           {{#canPromote}}<button class="tiny" type="button" data-action="promote" data-post="{{apiPath}}/promote"
             data-done="It goes on" data-confirm="Go on though nothing proves it?">Promote</button>{{/canPromote}}
           {{#canResume}}<button class="tiny" type="button" data-action="resume" data-post="{{apiPath}}/resume"
