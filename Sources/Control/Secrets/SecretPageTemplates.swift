@@ -185,7 +185,8 @@ enum SecretPageTemplates {
             type="button" data-action="rotation-{{verb}}" data-post="{{path}}" data-done="{{done}}"
             data-confirm="{{confirm}}">{{label}}</button> {{/acts}}
             {{#canStage}}<details class="menu"><summary class="button tiny"
-              data-action="stage-menu">Rotate</summary><div class="pop"><form method="post" id="secret-stage" data-post="{{apiPath}}" data-forget
+              data-action="stage-menu">Rotate</summary><div class="pop"><form method="post"
+                id="secret-stage" data-post="{{apiPath}}" data-forget
                 data-done="Staged; nobody gets it before it is proven"><label class="field">New value <input
                   type="password" name="value" required autocomplete="off" spellcheck="false"></label><button
                   class="primary" type="submit" data-action="stage">Stage it</button></form></div></details>
