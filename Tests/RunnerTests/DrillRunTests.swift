@@ -44,6 +44,45 @@ private struct StillTime: TimeSource {
     func sleep(for span: Span) async throws { await Task.yield() }
 }
 
+/// Each sleep is over at once, and its time has gone by.
+private final class LeapingTime: TimeSource {
+    private let state = Mutex(Timestamp(microseconds: 1_795_161_600_000_000))
+
+    var now: Timestamp { state.withLock { $0 } }
+
+    func sleep(for span: Span) async throws {
+        state.withLock { $0 = $0 + span }
+        await Task.yield()
+    }
+}
+
+/// A queue whose paused worker was resumed, as a server has it that takes back what it did as soon as it is told to.
+private final class Pile: Sendable {
+    private let state = Mutex((waiting: 12, isPaused: false))
+
+    func answer(_ call: ClientCall) -> ClientReply {
+        state.withLock { pile in
+            switch call.path.split(separator: "?")[0] {
+            case "/api/v1/keys": return DrillTransport.reply(201, ["key": "a"])
+            case "/api/v1/alerts" where pile.waiting > 10:
+                return items([["incident": "incident_1", "labels": ["drill": "drill_1"]]])
+            case "/api/v1/incidents/incident_1/containments":
+                return items([["id": "containment_1", "state": "acted", "decidedBy": "operator:ada"]])
+            case "/api/v1/containments/containment_1/reverse":
+                pile.isPaused = true
+            case "/api/v1/tasks/claim" where String(decoding: call.body ?? [], as: UTF8.self).contains("-piles"):
+                guard pile.waiting > 0, !pile.isPaused else { return items([]) }
+                pile.waiting -= 1
+                return items([["task": ["id": "task_1"], "fence": 1]])
+            default: break
+            }
+            return call.method == .get ? items([]) : DrillTransport.reply(200, [:])
+        }
+    }
+
+    private func items(_ items: [JSONValue]) -> ClientReply { DrillTransport.reply(200, ["items": .array(items)]) }
+}
+
 @Suite("A drill's command")
 struct DrillRunTests {
     private static func client(_ transport: DrillTransport, _ time: some TimeSource) -> ReeveClient {
@@ -64,6 +103,18 @@ struct DrillRunTests {
         #expect(DrillRun.courseMax + DrillRun.endMax <= .seconds(39))
         #expect(time.now - begun >= DrillRun.courseMax)
         #expect(transport.asked("/api/v1/drills/drill_1/end") >= 1)
+    }
+
+    @Test("a worker that was resumed works off what waited before it is paused again")
+    func mendsFirst() async throws {
+        let pile = Pile()
+        let transport = DrillTransport { call, _ in pile.answer(call) }
+        let course = DrillCourse(
+            "queue-backup", QueueBackupFault(), of: DrillTransport.drill, on: DrillTerms(drill: DrillTransport.drill),
+            by: Self.client(transport, LeapingTime()))
+        try await course.run()
+        #expect(course.report.containedAfter != nil && course.report.recoveredAfter != nil)
+        #expect(transport.asked("/api/v1/containments/containment_1/reverse") == 1)
     }
 
     @Test("a reply that is lost is asked for again, a few times")

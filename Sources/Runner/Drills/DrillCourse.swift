@@ -192,16 +192,17 @@ struct DrillCourse: Sendable {
         return true
     }
 
-    /// Ends the fault, and takes back what was done against it.
+    /// Ends the fault, and then takes back what was done against it: the other way round, a worker that was resumed
+    /// would be paused again before it has worked off what waited for it.
     private func mend(
         _ fault: inout any DrillFault, _ fleet: DrillFleet, _ incident: String
     ) async throws {
+        try await fault.mend(fleet)
         let path = ["api", "v1", "incidents", incident, "containments"]
         for one in try await client.list(path, limit: 100).items where one["state"]?.string == "acted" {
             _ = try? await client.post(
                 ReeveClient.path("api", "v1", "containments", one["id"]?.string ?? "", "reverse"))
         }
-        try await fault.mend(fleet)
     }
 
     /// It is verified once the server has seen its rule clear for a while, with the healthy agent at work.
