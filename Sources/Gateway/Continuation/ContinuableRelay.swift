@@ -3,11 +3,11 @@ import NIOCore
 
 /// A stream that another target may have to go on with: whole events only go out, and what they say is remembered. The
 /// first target's events go on as they came where it speaks the caller's dialect; everything else is written anew.
-struct ContinuableRelay: StreamRelay {
+struct ContinuableRelay: StreamRelay, EventReading {
     private(set) var progress = StreamProgress()
     private let answer: DeliveredAnswer
     private let provider: Dialect
-    private var events = ServerSentEvents()
+    var events = ServerSentEvents()
     private var reader: any StreamReader
     /// Passes the events on; `nil` where they are written.
     private var direct: PlainRelay?
@@ -29,21 +29,20 @@ struct ContinuableRelay: StreamRelay {
 
     mutating func take(_ bytes: ByteBuffer) throws -> ByteBuffer {
         var output: [UInt8] = []
-        var me = self
-        defer { self = me }
-        var reading = me.events
-        me.events = ServerSentEvents()
-        defer { me.events = reading }
-        try bytes.withUnsafeReadableBytes { raw in
-            try reading.feed(raw.bindMemory(to: UInt8.self)) { event in try me.read(event, &output) }
-        }
-        if me.direct == nil { me.progress.isComplete = me.reader.isComplete }
+        try read(bytes, &output)
+        if direct == nil { progress.isComplete = reader.isComplete }
         return ByteBuffer(bytes: output)
     }
 
-    private mutating func read(_ event: borrowing ServerSentEvent, _ output: inout [UInt8]) throws {
+    mutating func take(_ event: borrowing ServerSentEvent, _ output: inout [UInt8]) throws {
+        // What was cut in the middle is not passed on.
+        guard event.isTerminated || event.isDone || Self.isDocument(event.data) else { return }
         guard progress.error == nil, !hasDiverged else { return }
         if direct != nil { try pass(event, &output) } else { try write(event, &output) }
+    }
+
+    private static func isDocument(_ data: UnsafeBufferPointer<UInt8>) -> Bool {
+        (try? JSONParser.parse(data, depthMax: ServerSentEvents.depthMax)) != nil
     }
 
     private mutating func pass(_ event: borrowing ServerSentEvent, _ output: inout [UInt8]) throws {
@@ -94,16 +93,7 @@ struct ContinuableRelay: StreamRelay {
 
     mutating func finish() -> ByteBuffer {
         var output: [UInt8] = []
-        var me = self
-        var reading = me.events
-        me.events = ServerSentEvents()
-        // What was cut in the middle is not passed on.
-        try? reading.finish { event in
-            guard event.isDone || (try? JSONParser.parse(event.data, depthMax: ServerSentEvents.depthMax)) != nil
-            else { return }
-            try me.read(event, &output)
-        }
-        self = me
+        try? readRest(&output)
         if var plain = direct {
             guard progress.isComplete, progress.error == nil else { return ByteBuffer(bytes: output) }
             output.append(contentsOf: plain.finish().readableBytesView)

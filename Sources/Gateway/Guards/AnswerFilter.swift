@@ -3,7 +3,7 @@ import NIOCore
 
 /// Takes secrets, and where wanted personal data, out of what a caller gets (`output`), in its dialect: out of whole
 /// answers, and out of streams, where what may be the beginning of a secret is held back until the next piece.
-struct AnswerFilter {
+struct AnswerFilter: EventFilter {
     /// Texts of one stream that are followed beside one another; further ones are looked at piece by piece.
     static let lanesMax = 1_000
 
@@ -26,7 +26,7 @@ struct AnswerFilter {
 
     private let rules: RedactionRules
     private let dialect: Dialect
-    private var events = ServerSentEvents()
+    var events = ServerSentEvents()
     private var lanes: [String: Lane] = [:]
     /// Events that were put in, by which the numbers of later ones grow.
     private var inserted: Int64 = 0
@@ -87,39 +87,9 @@ struct AnswerFilter {
 
     // MARK: Streams
 
-    mutating func take(_ bytes: ByteBuffer) -> ByteBuffer {
-        var output: [UInt8] = []
-        var me = self
-        var reading = me.events
-        me.events = ServerSentEvents()
-        do {
-            try bytes.withUnsafeReadableBytes { raw in
-                try reading.feed(raw.bindMemory(to: UInt8.self)) { event in me.take(event, &output) }
-            }
-        } catch {
-            // An event that no bound holds is not passed on; the call notices it too.
-            reading = ServerSentEvents()
-        }
-        me.events = reading
-        self = me
-        return ByteBuffer(bytes: output)
-    }
-
-    /// What is still held back.
-    mutating func finish() -> ByteBuffer {
-        var output: [UInt8] = []
-        var me = self
-        var reading = me.events
-        me.events = ServerSentEvents()
-        try? reading.finish { event in me.take(event, &output) }
-        self = me
-        for key in lanes.keys.sorted() { flush(key, &output) }
-        return ByteBuffer(bytes: output)
-    }
-
-    private mutating func take(_ event: borrowing ServerSentEvent, _ output: inout [UInt8]) {
+    mutating func take(_ event: borrowing ServerSentEvent, _ output: inout [UInt8]) {
         guard !event.data.isEmpty, !event.isDone else {
-            if event.isDone { for key in lanes.keys.sorted() { flush(key, &output) } }
+            if event.isDone { flush(&output) }
             output.append(contentsOf: event.bytes)
             return
         }
@@ -170,6 +140,10 @@ struct AnswerFilter {
         lane.path = piece.templatePath
         lanes[piece.lane] = lane
         document.set(.string(clean), at: piece.path)
+    }
+
+    mutating func flush(_ output: inout [UInt8]) {
+        for key in lanes.keys.sorted() { flush(key, &output) }
     }
 
     /// Tells what a lane holds back, in an event of its own.

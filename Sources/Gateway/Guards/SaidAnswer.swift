@@ -36,18 +36,16 @@ struct SaidAnswer: Equatable {
     private mutating func readStream(_ body: ByteBuffer, _ dialect: Dialect) -> Bool {
         var events = ServerSentEvents()
         var reader = dialect.streamReader
-        var me = self
         var count = 0
         do {
             try body.withUnsafeReadableBytes { raw in
                 try events.feed(raw.bindMemory(to: UInt8.self)) { event in
                     count += 1
                     guard count <= Self.eventsMax else { return }
-                    for step in (try? reader.read(event)) ?? [] { me.take(step) }
+                    for step in (try? reader.read(event)) ?? [] { take(step) }
                 }
             }
         } catch { return false }
-        self = me
         return reader.isComplete
     }
 

@@ -3,13 +3,13 @@ import NIOCore
 
 /// Sees to it that no call of a tool reaches a caller that may not use it, whatever the model was offered: a model also
 /// calls what stands in its conversation, or what it makes up.
-struct ToolGate {
+struct ToolGate: EventFilter {
     /// Calls of one stream whose names are put together from pieces.
     static let lanesMax = 1_000
 
     let denied: [String: CallDecider]
     private let dialect: Dialect
-    private var events = ServerSentEvents()
+    var events = ServerSentEvents()
     /// What came of names, by the answer and the call that they belong to.
     private var names: [String: String] = [:]
     /// The tool whose call was met: nothing goes on behind it.
@@ -68,41 +68,8 @@ struct ToolGate {
 
     // MARK: Streams
 
-    /// Another target is asked: what came of an event that the last one never ended is nobody's.
-    mutating func restart() { events = ServerSentEvents() }
-
-    /// What may be passed on of a piece of a stream: whole events, up to the first that calls such a tool.
-    mutating func take(_ bytes: ByteBuffer) -> ByteBuffer {
-        guard met == nil else { return ByteBuffer() }
-        var output: [UInt8] = []
-        var me = self
-        var reading = me.events
-        me.events = ServerSentEvents()
-        do {
-            try bytes.withUnsafeReadableBytes { raw in
-                try reading.feed(raw.bindMemory(to: UInt8.self)) { event in me.take(event, &output) }
-            }
-        } catch {
-            // An event that no bound holds is not passed on; the call notices it too.
-            reading = ServerSentEvents()
-        }
-        me.events = reading
-        self = me
-        return ByteBuffer(bytes: output)
-    }
-
-    /// What came of an event that never ended.
-    mutating func finish() -> ByteBuffer {
-        var output: [UInt8] = []
-        var me = self
-        var reading = me.events
-        me.events = ServerSentEvents()
-        try? reading.finish { event in me.take(event, &output) }
-        self = me
-        return ByteBuffer(bytes: output)
-    }
-
-    private mutating func take(_ event: borrowing ServerSentEvent, _ output: inout [UInt8]) {
+    /// Passes events on up to the first that calls such a tool.
+    mutating func take(_ event: borrowing ServerSentEvent, _ output: inout [UInt8]) {
         guard met == nil else { return }
         if !event.data.isEmpty, !event.isDone,
             let document = try? JSONParser.parse(event.data, depthMax: ServerSentEvents.depthMax)
