@@ -72,7 +72,7 @@ final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
             wakesAt = gathering.enough
             while !isClosed, urgentCount == 0, waiting.count < gathering.enough, clock.now < end {
                 let left = clock.now.duration(to: end) / .seconds(1)
-                condition.wait(until: Date(timeIntervalSinceNow: left))
+                _ = condition.wait(until: Date(timeIntervalSinceNow: left))
             }
             wakesAt = nil
         }

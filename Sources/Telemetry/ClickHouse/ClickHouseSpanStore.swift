@@ -43,7 +43,7 @@ struct ClickHouseSpanStore: Sendable {
         parts.append(UnsafeRawBufferPointer(rebasing: body[item.resource]))
         parts.append(UnsafeRawBufferPointer(rebasing: body[item.scope]))
         var span: [UInt8] = []
-        SpanBlockBuilder.strip(UnsafeRawBufferPointer(rebasing: body[item.span]), into: &span)
+        _ = SpanBlockBuilder.strip(UnsafeRawBufferPointer(rebasing: body[item.span]), into: &span)
         span.withUnsafeBytes { parts.append($0) }
         parts.bytes.withUnsafeBytes { rows.append($0) }
     }

@@ -25,7 +25,7 @@ struct DiskQuota: Sendable {
         else { return 0 }
         return files.reduce(0) { sum, file in
             let size = try? (file as? URL)?.resourceValues(forKeys: [.fileSizeKey]).fileSize
-            return sum + ((size ?? 0) ?? 0)
+            return sum + (size ?? 0)
         }
     }
 }

@@ -151,7 +151,7 @@ public struct LokiRoutes: Sendable {
     }
 
     static func parse(_ text: String) throws -> LogQL {
-        do { return try LogQL(text) } catch let failure as LogQL.Failure { throw refusal(failure) }
+        do throws(LogQL.Failure) { return try LogQL(text) } catch { throw refusal(error) }
     }
 
     /// A metric query; `nil` for one of lines.

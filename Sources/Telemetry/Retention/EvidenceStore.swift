@@ -66,7 +66,7 @@ struct EvidenceStore: Sendable {
     }
 
     func settle(_ part: ArchivePart, _ state: String) throws {
-        try file.write { transaction in
+        _ = try file.write { transaction in
             try transaction.run(
                 """
                 INSERT INTO settled (part, state) VALUES (\(part.fileName), \(state))
@@ -87,7 +87,7 @@ struct EvidenceStore: Sendable {
 
     /// A part's blocks changed their ids: it is looked at again.
     func unsee(_ part: ArchivePart) throws {
-        try file.write { transaction in
+        _ = try file.write { transaction in
             try transaction.run("DELETE FROM seen WHERE part = \(part.fileName)")
         }
     }

@@ -135,7 +135,7 @@ public final class SQLiteFile: Sendable {
     }
 
     public func close() throws {
-        try queue.inDatabase { _ in connection.connection.close() }
+        queue.inDatabase { _ in connection.connection.close() }
         try queue.close()
     }
 }
