@@ -62,10 +62,13 @@ final class FleetTasks: AgentTasks {
         var models: [String: String] = [:]
         /// Where their calls belong.
         var traces: [String: TaskTrace] = [:]
+        /// Which version of its agent's bundle each runs with that is in a roll-out.
+        var bundles: [String: String] = [:]
 
-        mutating func set(_ task: String, to agent: String?, model: String?, trace: TaskTrace?) {
+        mutating func set(_ task: String, to agent: String?, model: String?, trace: TaskTrace?, bundle: String?) {
             models[task] = agent == nil ? nil : model ?? models[task]
             traces[task] = agent == nil ? nil : trace ?? traces[task]
+            bundles[task] = agent == nil ? nil : bundle ?? bundles[task]
             if let owner = owners[task] {
                 guard owner != agent else { return }
                 owners[task] = nil
@@ -75,6 +78,7 @@ final class FleetTasks: AgentTasks {
             guard let agent, owners.count < claimsMax else {
                 models[task] = nil
                 traces[task] = nil
+                bundles[task] = nil
                 return
             }
             owners[task] = agent
@@ -93,7 +97,7 @@ final class FleetTasks: AgentTasks {
                 }
                 set(
                     task, to: leased.contains(state) ? event.agent : nil, model: event.data["model"]?.string,
-                    trace: trace)
+                    trace: trace, bundle: event.data["bundle"]?.string)
             }
         }
     }
@@ -121,6 +125,13 @@ final class FleetTasks: AgentTasks {
         state.withLock { state in
             catchUp(&state)
             return agent != nil && state.owners[task] == agent ? state.traces[task] : nil
+        }
+    }
+
+    func bundle(of task: String, by agent: String?) -> String? {
+        state.withLock { state in
+            catchUp(&state)
+            return agent != nil && state.owners[task] == agent ? state.bundles[task] : nil
         }
     }
 
@@ -170,7 +181,7 @@ final class FleetTasks: AgentTasks {
             guard state.seen == nil else { return }
             for held in held {
                 let trace = held.traceparent.map { TaskTrace(traceparent: $0, correlationID: held.correlationID) }
-                state.set(held.task, to: held.agent, model: held.model, trace: trace)
+                state.set(held.task, to: held.agent, model: held.model, trace: trace, bundle: held.bundle)
             }
             state.seen = last
         }

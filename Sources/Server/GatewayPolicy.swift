@@ -15,7 +15,7 @@ struct CallerPolicy: CallPolicy {
     }
 
     private static func question(_ subject: CallSubject) -> CallerRules.Question {
-        CallerRules.Question(model: subject.model, isModel: subject.isModel)
+        CallerRules.Question(model: subject.model, isModel: subject.isModel, bundle: subject.bundle)
     }
 
     static func orders(_ rules: CallerRules) -> CallOrders {

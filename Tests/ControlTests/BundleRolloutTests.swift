@@ -92,6 +92,55 @@ struct BundleRolloutTests {
         #expect(promoted == .advanced(to: 2) && rollout.isUnproven && rollout.state == .running)
     }
 
+    @Test("a gate is tried three times, with a part of the chance each, and at no other time")
+    func tries() {
+        let step = BundleRollout.Step(share: 0.5, lasts: .hours(1), unitsMin: 36, margin: 0.1)
+        var rollout = BundleRollout(steps: [step], measures: [.failures], at: Self.start)
+        // None of 36 failed: proof at 2.28 %, none at an eighth of it.
+        Self.run(&rollout, 72)
+        let first = rollout.look(at: Self.start + .hours(1))
+        #expect(first == nil && rollout.tried == 1 && rollout.triedNextAt == Self.start + .hours(2))
+        // Now it would be by the first try's measure, which is used up.
+        Self.run(&rollout, 400)
+        let between = rollout.look(at: Self.start + .hours(2) - .seconds(1))
+        #expect(between == nil && rollout.tried == 1 && rollout.verdict == .nonInferior)
+        let second = rollout.look(at: Self.start + .hours(2))
+        #expect(second == .finished)
+        #expect(BundleRollout.tries.map(\.part).reduce(0, +) == 1)
+        #expect(BundleRollout.tries.last?.after == BundleRollout.patience)
+    }
+
+    @Test("a try waits for units, and the last one comes before a person is asked")
+    func lastTry() {
+        let step = BundleRollout.Step(share: 0.5, lasts: .hours(1), unitsMin: 36, margin: 0.1)
+        var rollout = BundleRollout(steps: [step], measures: [.failures], at: Self.start)
+        Self.run(&rollout, 60)
+        let few = rollout.look(at: Self.start + .hours(3))
+        #expect(few == nil && rollout.tried == 0)
+        Self.run(&rollout, 30)
+        var other = rollout
+        let passed = rollout.look(at: Self.start + .hours(4))
+        #expect(passed == .finished)
+        // One failure leaves it open.
+        Self.run(&other, 2, newFails: 1)
+        let held = other.look(at: Self.start + .hours(4))
+        #expect(held == .held(.inconclusive) && other.tried == 3 && other.triedNextAt == nil)
+    }
+
+    @Test("the first step goes on in the end where nothing speaks against it, and waits for a person where it does")
+    func firstStep() {
+        for (failures, old, expected) in [
+            (3, 75, BundleRollout.Change.advancedUnproven(to: 1)), (2, 2, .held(.inconclusive)),
+        ] {
+            var rollout = BundleRollout(measures: [.failures], at: Self.start)
+            Self.run(&rollout, 800, newFails: failures, oldFails: old)
+            let early = rollout.look(at: Self.start + .hours(1))
+            #expect(early == nil && rollout.tried == 2)
+            let end = rollout.look(at: Self.start + .hours(2))
+            #expect(end == expected, "\(rollout.tallies)")
+        }
+    }
+
     @Test("one failure at the first step is no reason to go on unproven")
     func doubt() {
         var rollout = BundleRollout(at: Self.start)
@@ -132,10 +181,12 @@ struct BundleRolloutTests {
         var rollout = BundleRollout(at: Self.start)
         Self.run(&rollout, 400, newFails: 1, oldFails: 17)
         _ = rollout.look(at: Self.start + .minutes(30))
+        #expect(rollout.tried == 0 && rollout.triedNextAt == Self.start + .minutes(30))
         let text = rollout.json.text
         #expect(BundleRollout(try JSONParser.parse(Array(text.utf8))) == rollout)
         for (member, value) in [
             ("state", "x"), ("step", 7), ("steps", []), ("over", [1]), ("measures", [:]), ("startedAt", nil),
+            ("tried", 4), ("tried", -1),
         ] as [(String, JSONValue?)] {
             var object = try #require(rollout.json.object)
             object[member] = value
@@ -176,5 +227,13 @@ struct BundleRolloutTests {
         #expect(!harmful.contains(.finished))
         // Of few units at the first step a person is asked.
         #expect(harmful.count { $0 == .takenBack } >= 260)
+    }
+
+    @Test("what is worse by just the margin of a gate passes them all in 2.28 % at most")
+    func falsePass() {
+        var dice = Dice(state: 11)
+        // 5 % and 10 %: the last step's margin, and less than those of the others.
+        let ends = (0..<800).map { _ in Self.end(ratio: 2, perHour: 60, lookingEvery: .seconds(60), &dice) }
+        #expect(Double(ends.count { $0 == .finished }) / 800 <= Gate.alpha)
     }
 }

@@ -33,7 +33,9 @@ struct BundleTrialTests {
         }
 
         /// One step of a minute with half of the tasks, unless told otherwise.
-        init(_ bench: AgentBench, steps: String = #"[{"share":0.5,"seconds":60,"unitsMin":5}]"#) async throws {
+        init(
+            _ bench: AgentBench, steps: String = #"[{"share":0.5,"seconds":60,"unitsMin":5,"margin":0.2}]"#
+        ) async throws {
             self.bench = bench
             old = try await Self.push(bench, "one").body["version"]?.string ?? ""
             let rollout = try JSONParser.parse(Array(#"{"steps":\#(steps),"measures":["failures"]}"#.utf8))

@@ -198,6 +198,23 @@ struct FailureEvidenceTests {
             gate.verdict(new: Proportion(3, of: 3), old: Proportion(0, of: 60), evidence: evidence) == .regressed)
     }
 
+    @Test(
+        "a gate takes back by the one tail and lets pass by the other",
+        arguments: [
+            // Of 60, 3 failed, as of the old version's: whether that is proof depends on the tail to pass alone.
+            ((3, 60), (57, 1140), 3.0, 1.0, Verdict.nonInferior), ((3, 60), (57, 1140), 1, 1, .nonInferior),
+            ((3, 60), (57, 1140), 1, 3, .inconclusive), ((3, 60), (57, 1140), 30, 3, .inconclusive),
+            // Of 40, 9: whether that is enough to take back depends on the other alone.
+            ((9, 40), (10, 800), 1, 1, .regressed), ((9, 40), (10, 800), 1, 30, .regressed),
+            ((9, 40), (10, 800), 3, 1, .inconclusive), ((9, 40), (10, 800), 3, 30, .inconclusive),
+        ])
+    func tails(new: (Int, Int), old: (Int, Int), backPart: Double, passPart: Double, expected: Verdict) {
+        let gate = Gate(unitsMin: 36, margin: 0.1, tail: Gate.alpha / backPart, passTail: Gate.alpha / passPart)
+        let verdict = gate.verdict(
+            new: Proportion(new.0, of: new.1), old: Proportion(old.0, of: old.1), evidence: FailureEvidence())
+        #expect(verdict == expected)
+    }
+
     @Test("verdicts on what is measured")
     func measured() {
         let gate = Gate(unitsMin: 8, margin: 0, relativeMargin: 0.1)

@@ -39,6 +39,8 @@ public struct LeasedTask: Sendable {
     /// Of the attempt.
     public let traceparent: String?
     public let correlationID: String?
+    /// The version of its agent's bundle that a roll-out gave the attempt; `nil` where it is in none.
+    public let bundle: String?
 }
 
 /// How a queue stands.
@@ -338,16 +340,17 @@ extension TaskStore {
     ) throws -> [LeasedTask] {
         try transaction.rows(
             """
-            SELECT id, owner, model, fence, traceparent, correlation_id FROM tasks
-            WHERE owner > '' AND state IN ('claimed', 'running')
-            ORDER BY owner, state LIMIT \(limit)
+            SELECT t.id, t.owner, t.model, t.fence, t.traceparent, t.correlation_id, a.bundle FROM tasks t
+            LEFT JOIN task_attempts a ON a.task_id = t.id AND a.fence = t.fence AND a.bundle_arm IS NOT NULL
+            WHERE t.owner > '' AND t.state IN ('claimed', 'running')
+            ORDER BY t.owner, t.state LIMIT \(limit)
             """
         ).map { row in
             let place = row.optionalText("traceparent").flatMap(TraceContext.init)
             return LeasedTask(
                 task: row.text("id"), agent: row.text("owner"), model: row.optionalText("model"),
                 traceparent: place?.child(SpanID(of: row.text("id"), row.int("fence"))).traceparent,
-                correlationID: row.optionalText("correlation_id"))
+                correlationID: row.optionalText("correlation_id"), bundle: row.optionalText("bundle"))
         }
     }
 

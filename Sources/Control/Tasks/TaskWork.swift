@@ -208,7 +208,9 @@ extension TaskService {
                     keyID: principal.keyID, bundle: bundle.ran, arm: bundle.named?.arm, armShare: bundle.named?.share,
                     state: .claimed, claimedAt: now, heartbeatAt: now, usage: TaskUsage())
                 try store.insert(attempt, in: transaction)
-                try journal.keep(&task, from: before, "task.claimed", by: principal.actor, in: transaction)
+                try journal.keep(
+                    &task, from: before, "task.claimed", by: principal.actor, Self.armed(bundle.named),
+                    in: transaction)
                 claimed.append(ClaimedTask(task: task, attempt: task.claims, bundle: bundle.named))
             }
             guard allowed > 0 || ready.isEmpty else {
@@ -220,6 +222,15 @@ extension TaskService {
         }
         try shares.save(queue: queue, store: store, in: transaction)
         return claimed
+    }
+
+    /// For whoever follows the log: the version that a roll-out gave this attempt, and on which side it is.
+    private static func armed(_ bundle: TaskBundle?) -> JSONObject {
+        var data = JSONObject()
+        guard let bundle, let arm = bundle.arm else { return data }
+        data["bundle"] = .string(bundle.version)
+        data["arm"] = .string(arm.rawValue)
+        return data
     }
 
     /// Of so many tasks of a lane, how many may go: all, unless the model that they ask for is out or coming back.

@@ -99,6 +99,9 @@ public protocol AgentTasks: Sendable {
     func wish(of task: String) -> TaskWish
     /// Where the calls belong that this agent makes for a task that it holds by a live claim. From memory too.
     func trace(of task: String, by agent: String?) -> TaskTrace?
+    /// The version of its bundle that a roll-out gave the agent for a task that it holds by a live claim; `nil` where
+    /// the task is in none. From memory too.
+    func bundle(of task: String, by agent: String?) -> String?
 }
 
 extension DialectError {

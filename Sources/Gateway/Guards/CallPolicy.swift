@@ -11,14 +11,20 @@ public struct CallSubject: Sendable, Equatable {
     public let model: String
     /// Whether that is a name that the gateway itself knows.
     public let isModel: Bool
+    /// The version of the agent's bundle that the call's task runs with; `nil` for what the agent is to run with.
+    public let bundle: String?
 
-    public init(agent: String?, user: String?, session: String?, keyID: String, model: String, isModel: Bool) {
+    public init(
+        agent: String?, user: String?, session: String?, keyID: String, model: String, isModel: Bool,
+        bundle: String? = nil
+    ) {
         self.agent = agent
         self.user = user
         self.session = session
         self.keyID = keyID
         self.model = model
         self.isModel = isModel
+        self.bundle = bundle
     }
 }
 

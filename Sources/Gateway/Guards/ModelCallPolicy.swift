@@ -14,7 +14,8 @@ extension ModelCall {
         let meant = name == Self.taskModel ? try taskWish() : name
         let subject = CallSubject(
             agent: record.agent, user: CallHeaders.name(request.headers[CallHeaders.user]), session: record.session,
-            keyID: record.keyID, model: meant, isModel: gateway.entry(meant) != nil)
+            keyID: record.keyID, model: meant, isModel: gateway.entry(meant) != nil,
+            bundle: record.task.flatMap { gateway.tasks?.bundle(of: $0, by: record.agent) })
         if let orders = policy.known(subject) { return obey(orders, name) }
         later({ await policy.find(subject) }) { call, orders in
             guard !call.hasEnded else { return }

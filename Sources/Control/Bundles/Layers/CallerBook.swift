@@ -11,6 +11,8 @@ public final class CallerBook: Sendable {
     static let agentsMax = 20_000
     /// Users of one agent at hand.
     static let usersMax = 1_000
+    /// Versions of one agent at hand besides what it is to run with: a roll-out has one, its predecessors' tasks a few.
+    static let versionsMax = 8
     /// After which an agent is read anew, whatever the events said.
     static let lifetime = Span.minutes(1)
     /// After which an agent is read again of which nothing could be read.
@@ -19,10 +21,18 @@ public final class CallerBook: Sendable {
     static let eventsMax = 500
     static let roundsMax = EventBus.ringMax / eventsMax
 
+    /// The keys of a version that tasks run with. `version` is `nil` where the agent has no such version.
+    private struct HeldVersion {
+        let schema: ConfigSchema
+        let version: BundleVersion?
+    }
+
     private struct Held {
         var facts: ConfigSubject
         var schema: ConfigSchema
         var version: BundleVersion?
+        /// By their names; what a version says never changes.
+        var others: [String: HeldVersion] = [:]
         /// What operators set for the agent, by key.
         var own: [String: [ConfigLayerValue]] = [:]
         /// Those for whom anything is set: nobody else is looked for.
@@ -32,6 +42,11 @@ public final class CallerBook: Sendable {
         var until: Timestamp
         /// Whether the store could not be read.
         var isPartial = false
+
+        func knows(_ bundle: String?) -> Bool {
+            guard let bundle else { return true }
+            return bundle == version?.version || others[bundle] != nil
+        }
     }
 
     private struct State {
@@ -81,7 +96,7 @@ public final class CallerBook: Sendable {
 
     /// From memory; `nil` where the store has to be asked first.
     public func known(_ subject: ConfigSubject, _ question: CallerRules.Question) -> CallerRules? {
-        guard let held = held(subject) else { return nil }
+        guard let held = held(subject, question.bundle) else { return nil }
         let edition = flags.book.edition
         var pins: [String: FlagPin] = [:]
         let keeps = subject.session != nil && edition.hasPinnedConfiguration
@@ -100,7 +115,7 @@ public final class CallerBook: Sendable {
     /// What can be found. Where the store cannot be read, flags alone are asked, and what a session began with is what
     /// it gets now; ``CallerRules/isPartial`` says so.
     public func find(_ subject: ConfigSubject, _ question: CallerRules.Question) async -> CallerRules {
-        let held = await read(subject)
+        let held = await read(subject, question.bundle)
         let edition = flags.book.edition
         var (pins, isPartial): ([String: FlagPin], Bool) = ([:], held.isPartial)
         if let session = subject.session, edition.hasPinnedConfiguration {
@@ -146,7 +161,11 @@ public final class CallerBook: Sendable {
         _ question: CallerRules.Question, _ subject: ConfigSubject, _ held: Held, _ sight: inout FlagSight
     ) -> CallerRules {
         let above = subject.user.flatMap { held.ofUsers[$0] } ?? held.own
-        return CallerRules(question, held.schema, version: held.version, above: above, &sight)
+        // What cannot be read, or is not there, leaves what the agent is to run with.
+        guard let bundle = question.bundle, let other = held.others[bundle], other.version != nil else {
+            return CallerRules(question, held.schema, version: held.version, above: above, &sight)
+        }
+        return CallerRules(question, other.schema, version: other.version, above: above, &sight)
     }
 
     private func count(_ sight: FlagSight) {
@@ -157,7 +176,7 @@ public final class CallerBook: Sendable {
 
     private static let nobody = ConfigSchema(nil)
 
-    private func held(_ subject: ConfigSubject) -> Held? {
+    private func held(_ subject: ConfigSubject, _ bundle: String?) -> Held? {
         guard let agent = subject.agent else {
             return Held(facts: ConfigSubject(agent: nil), schema: Self.nobody, until: world.now)
         }
@@ -167,11 +186,11 @@ public final class CallerBook: Sendable {
             guard let held = state.agents[agent], held.until > now else { return nil }
             // Read, but not of this user.
             if let user = subject.user, held.users.contains(user), held.ofUsers[user] == nil { return nil }
-            return held
+            return held.isPartial || held.knows(bundle) ? held : nil
         }
     }
 
-    private func read(_ subject: ConfigSubject) async -> Held {
+    private func read(_ subject: ConfigSubject, _ bundle: String?) async -> Held {
         guard let agent = subject.agent else { return Held(facts: subject, schema: Self.nobody, until: world.now) }
         let (changes, old) = state.withLock { state in
             catchUp(&state)
@@ -179,7 +198,7 @@ public final class CallerBook: Sendable {
         }
         var held: Held
         do {
-            held = try await fetch(agent, user: subject.user)
+            held = try await fetch(agent, user: subject.user, bundle)
         } catch {
             // What was known last is nearer to the truth than nothing.
             held = old ?? Held(facts: ConfigSubject(agent: agent), schema: Self.nobody, until: world.now)
@@ -195,22 +214,33 @@ public final class CallerBook: Sendable {
         return found
     }
 
-    private func fetch(_ agent: String, user: String?) async throws -> Held {
-        let now = world.now
-        let base: ConfigValueService.Base?
+    /// `nil` where there is no such agent, or it has no such version.
+    private func base(_ agent: String, version: String? = nil) async throws -> ConfigValueService.Base? {
         do {
-            base = try await values.base(agent, storage)
+            return try await values.base(agent, version: version, storage)
         } catch let problem as Problem where problem.code == .notFound {
-            // A key may be bound to an agent that nobody has registered.
-            base = nil
+            return nil
         }
-        guard let base else {
-            return Held(facts: ConfigSubject(agent: agent), schema: Self.nobody, until: now + Self.lifetime)
+    }
+
+    private func fetch(_ agent: String, user: String?, _ bundle: String?) async throws -> Held {
+        let now = world.now
+        // A key may be bound to an agent that nobody has registered.
+        guard let base = try await base(agent) else {
+            let others = bundle.map { [$0: HeldVersion(schema: Self.nobody, version: nil)] } ?? [:]
+            return Held(
+                facts: ConfigSubject(agent: agent), schema: Self.nobody, others: others, until: now + Self.lifetime)
         }
         var held = Held(
             facts: base.facts, schema: base.schema, version: base.version, until: now + Self.lifetime)
-        let before = state.withLock { state in
-            state.agents[agent].flatMap { $0.until > now && !$0.isPartial ? $0.ofUsers : nil } ?? [:]
+        let (before, others) = state.withLock { state in
+            let old = state.agents[agent]
+            return (old.flatMap { $0.until > now && !$0.isPartial ? $0.ofUsers : nil } ?? [:], old?.others ?? [:])
+        }
+        if others.count < Self.versionsMax { held.others = others }
+        if let bundle, !held.knows(bundle) {
+            let other = try await self.base(agent, version: bundle)
+            held.others[bundle] = HeldVersion(schema: other?.schema ?? Self.nobody, version: other?.version)
         }
         let (own, users, ofUser) = try await storage.read { [values] transaction in
             let users = try values.store.users(

@@ -19,10 +19,13 @@ public struct CallerRules: Sendable {
         public var model: String?
         /// Whether that is a name that the gateway knows by itself.
         public var isModel: Bool
+        /// The version of the agent's bundle that holds; `nil` for what the agent is to run with.
+        public var bundle: String?
 
-        public init(model: String?, isModel: Bool) {
+        public init(model: String?, isModel: Bool, bundle: String? = nil) {
             self.model = model
             self.isModel = isModel
+            self.bundle = bundle
         }
     }
 

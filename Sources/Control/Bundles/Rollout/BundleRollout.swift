@@ -74,7 +74,7 @@ public struct BundleRollout: Sendable, Equatable {
     /// What became of it at a look.
     public enum Change: Sendable, Equatable {
         case advanced(to: Int)
-        /// At the first step nothing failed, though too few have run to say so: the next one asks more.
+        /// The first step proved nothing, and nothing speaks against it: the next one asks more.
         case advancedUnproven(to: Int)
         case finished
         case takenBack(Measure)
@@ -84,11 +84,16 @@ public struct BundleRollout: Sendable, Equatable {
 
     /// 5 % for half an hour, a quarter for two hours, half for four.
     public static let ladder: [Step] = [
-        Step(share: 0.05, lasts: .minutes(30), unitsMin: 5, margin: 0.1),
+        // Of fewer than 36 even none that fails would bound the rate by the margin.
+        Step(share: 0.05, lasts: .minutes(30), unitsMin: 36, margin: 0.1),
         Step(share: 0.25, lasts: .hours(2), unitsMin: 36, margin: 0.1),
         Step(share: 0.5, lasts: .hours(4), unitsMin: 74, margin: 0.05),
     ]
     public static let stepsMax = 20
+    /// When a version may pass a gate, in lengths of its step, and which part of the chance of a false pass that try
+    /// has. Whoever asked each minute would spend it many times over: of versions that are worse by just the margin a
+    /// test at 2.28 % then lets 6 % through. These three add up to the whole, whatever is seen before them.
+    static let tries: [(after: Double, part: Double)] = [(1, 1.0 / 8), (2, 1.0 / 8), (patience, 3.0 / 4)]
     /// A step may take so many times as long as it was meant to before a person is asked.
     public static let patience: Double = 4
 
@@ -97,6 +102,8 @@ public struct BundleRollout: Sendable, Equatable {
     public private(set) var state = State.running
     public private(set) var step = 0
     public private(set) var stepStartedAt: Timestamp
+    /// How many of the step's ``tries`` are used up, or came to nothing.
+    public private(set) var tried = 0
     public private(set) var tallies: [Measure: Tally]
     /// Units that were begun, and those of them with the new version.
     public private(set) var begun = 0
@@ -118,11 +125,11 @@ public struct BundleRollout: Sendable, Equatable {
 
     /// As it was kept.
     mutating func restore(
-        state: State, step: Int, since: Timestamp, isUnproven: Bool, tallies: [Measure: Tally],
+        state: State, step: (now: Int, since: Timestamp, tried: Int), isUnproven: Bool, tallies: [Measure: Tally],
         begun: (all: Int, new: Int), shares: (over: FailureEvidence, under: FailureEvidence)
     ) {
-        (self.state, self.step, stepStartedAt, self.isUnproven) = (state, step, since, isUnproven)
-        (self.tallies, self.begun, begunNew) = (tallies, begun.all, begun.new)
+        (self.state, self.step, stepStartedAt, tried) = (state, step.now, step.since, step.tried)
+        (self.isUnproven, self.tallies, self.begun, begunNew) = (isUnproven, tallies, begun.all, begun.new)
         (over, under) = shares
     }
 
@@ -165,19 +172,28 @@ public struct BundleRollout: Sendable, Equatable {
 
     // MARK: Verdicts
 
-    /// The verdict on one measure at the step that runs.
-    public func verdict(_ measure: Measure) -> Verdict? {
+    /// The verdict on one measure at the step that runs, as the next try has it.
+    public func verdict(_ measure: Measure) -> Verdict? { verdict(measure, at: tried) }
+
+    private func verdict(_ measure: Measure, at number: Int) -> Verdict? {
         guard let tally = tallies[measure] else { return nil }
         let step = steps[step]
         let gate = Gate(
             unitsMin: step.unitsMin, margin: step.margin, tail: Gate.alpha / Double(steps.count * tallies.count),
-            alpha: alpha)
+            passTail: Gate.alpha * Self.tries[min(number, Self.tries.count - 1)].part, alpha: alpha)
         return gate.verdict(new: tally.new, old: tally.old, evidence: tally.evidence)
     }
 
     /// The worst of all measures.
-    public var verdict: Verdict {
-        isOffShare ? .invalid : tallies.keys.compactMap { verdict($0) }.min() ?? .insufficient
+    public var verdict: Verdict { verdict(at: tried) }
+
+    private func verdict(at number: Int) -> Verdict {
+        isOffShare ? .invalid : tallies.keys.compactMap { verdict($0, at: number) }.min() ?? .insufficient
+    }
+
+    /// When it may pass the gate the next time; `nil` where every try is used up.
+    public var triedNextAt: Timestamp? {
+        tried < Self.tries.count ? stepStartedAt + steps[step].lasts * Self.tries[tried].after : nil
     }
 
     /// Whether units were given otherwise than planned.
@@ -200,34 +216,51 @@ public struct BundleRollout: Sendable, Equatable {
             return .takenBack(against)
         }
         guard state == .running, now >= stepStartedAt + steps[step].lasts else { return nil }
+        if let passed = tryGate(at: now) { return passed }
         let verdict = verdict
-        switch verdict {
-        case .nonInferior: return advance(at: now)
-        case .regressed:
+        if verdict == .regressed {
             state = .takenBack
             return .takenBack(Measure.allCases.first { self.verdict($0) == .regressed } ?? .failures)
-        case .insufficient where step == 0 && steps.count > 1 && hasNothingAgainst:
-            step += 1
-            stepStartedAt = now
-            return .advancedUnproven(to: step)
-        case .invalid, .inconclusive, .insufficient, .degradedWithinMargin:
-            guard now >= stepStartedAt + steps[step].lasts * Self.patience else { return nil }
-            state = .held
-            return .held(verdict)
         }
+        if mayGoOnUnproven(verdict, at: now) {
+            enter(step + 1, at: now)
+            return .advancedUnproven(to: step)
+        }
+        guard now >= stepStartedAt + steps[step].lasts * Self.patience else { return nil }
+        state = .held
+        return .held(verdict)
     }
 
-    private var hasNothingAgainst: Bool {
-        tallies.values.allSatisfy { $0.new.failures == 0 && $0.new.trials > 0 && $0.evidence.value <= 1 }
+    /// Passes the gate if this is the time of a try, enough have run for one, and it says so.
+    private mutating func tryGate(at now: Timestamp) -> Change? {
+        let (since, lasts, unitsMin) = (stepStartedAt, steps[step].lasts, steps[step].unitsMin)
+        guard let due = Self.tries.lastIndex(where: { now >= since + lasts * $0.after }), tried <= due,
+            tallies.values.allSatisfy({ $0.new.trials >= unitsMin && $0.old.trials > 0 })
+        else { return nil }
+        let verdict = verdict(at: due)
+        guard verdict != .nonInferior else { return advance(at: now) }
+        tried = due + 1
+        return nil
     }
+
+    /// The first step is there to see at little risk what is plainly bad; the gates behind it prove the rest, and what
+    /// is harmful has to pass all of them.
+    private func mayGoOnUnproven(_ verdict: Verdict, at now: Timestamp) -> Bool {
+        guard step == 0, steps.count > 1, [.insufficient, .inconclusive].contains(verdict),
+            tallies.values.allSatisfy({ $0.new.trials > 0 && $0.evidence.value <= 1 })
+        else { return false }
+        return now >= stepStartedAt + steps[0].lasts * Self.patience
+            || verdict == .insufficient && tallies.values.allSatisfy { $0.new.failures == 0 }
+    }
+
+    private mutating func enter(_ next: Int, at now: Timestamp) { (step, stepStartedAt, tried) = (next, now, 0) }
 
     private mutating func advance(at now: Timestamp) -> Change {
         guard step + 1 < steps.count else {
             state = .finished
             return .finished
         }
-        step += 1
-        stepStartedAt = now
+        enter(step + 1, at: now)
         return .advanced(to: step)
     }
 
@@ -247,7 +280,7 @@ public struct BundleRollout: Sendable, Equatable {
         (begun, begunNew, over, under) = (0, 0, FailureEvidence(), FailureEvidence())
         tallies = tallies.mapValues { _ in Tally() }
         state = .running
-        stepStartedAt = now
+        enter(step, at: now)
     }
 
     public mutating func cancel() throws {

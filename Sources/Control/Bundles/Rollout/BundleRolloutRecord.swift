@@ -5,7 +5,7 @@ extension BundleRollout: JSONConvertible {
     public var json: JSONValue {
         [
             "state": .string(state.rawValue), "step": .int(Int64(step)), "startedAt": startedAt.json,
-            "stepStartedAt": stepStartedAt.json, "isUnproven": .bool(isUnproven),
+            "stepStartedAt": stepStartedAt.json, "tried": .int(Int64(tried)), "isUnproven": .bool(isUnproven),
             "steps": .array(
                 steps.map {
                     [
@@ -33,6 +33,9 @@ extension BundleRollout: JSONConvertible {
             let begunNew = json["begunNew"]?.int.map(Int.init), let over = json["over"].flatMap(FailureEvidence.init),
             let under = json["under"].flatMap(FailureEvidence.init), let measures = json["measures"]?.object
         else { return nil }
+        // Roll-outs that began before tries were counted have all of them.
+        let tried = json["tried"]?.int.map(Int.init) ?? 0
+        guard (0...Self.tries.count).contains(tried) else { return nil }
         var tallies: [Measure: Tally] = [:]
         for member in measures.members {
             guard let measure = Measure(rawValue: member.name), let tally = Tally(member.value) else { return nil }
@@ -41,7 +44,7 @@ extension BundleRollout: JSONConvertible {
         guard !tallies.isEmpty else { return nil }
         self.init(steps: steps, measures: Set(tallies.keys), at: startedAt)
         restore(
-            state: state, step: step, since: stepStartedAt, isUnproven: isUnproven, tallies: tallies,
+            state: state, step: (step, stepStartedAt, tried), isUnproven: isUnproven, tallies: tallies,
             begun: (begun, begunNew), shares: (over, under))
     }
 }

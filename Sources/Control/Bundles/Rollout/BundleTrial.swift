@@ -115,8 +115,8 @@ extension BundleTrial {
         let left = record.stepStartedAt + step.lasts - now
         if left > .zero { parts.append("\(Int(left.seconds.rounded(.up))) s more of this step") }
         if units < step.unitsMin { parts.append("\(step.unitsMin - units) more ends of attempts with the new version") }
-        return parts.isEmpty
-            ? "evidence: too few failures or too many for so few attempts" : parts.joined(separator: ", and ")
+        guard parts.isEmpty else { return parts.joined(separator: ", and ") }
+        return record.triedNextAt.map { "evidence: it is looked at again at \($0)" } ?? "evidence"
     }
 
     func document(at now: Timestamp) -> JSONValue {

@@ -75,8 +75,11 @@ extension BundleTrialService {
                 share: trial.unit == .tasks ? unit.share : realShare(unit, trial, &counts, in: transaction),
                 in: transaction)
         }
-        if let change = trial.record.look(at: world.now) {
-            seen.isNews = true
+        let before = trial.record
+        let change = trial.record.look(at: world.now)
+        // A try that did not pass is used up all the same.
+        seen.isNews = seen.isNews || trial.record != before
+        if let change {
             guard writes else { return seen }
             if seen.next == nil { seen.next = "" }
             try apply(change, to: &trial, by: .system, in: transaction)
