@@ -206,7 +206,10 @@ public struct Features: Sendable {
         let assets = Assets()
         let parts: [[Route]] = [
             HealthRoutes(events: events, storage: storage, spans: spans).routes,
-            AccessRoutes(service: access, exchange: exchange).routes,
+            AccessRoutes(
+                service: access, exchange: exchange,
+                adminKeyFile: AdminKeyFile(dataDirectory: settings.storage.dataDirectory)
+            ).routes,
             AuditRoutes(service: audit, storage: storage).routes,
             AgentRoutes(service: agents, exchange: exchange).routes,
             BundleRoutes(service: bundles, values: configValues, trials: rollouts, exchange: exchange).routes,

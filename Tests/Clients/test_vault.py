@@ -198,3 +198,61 @@ def test_values_are_sealed_and_the_key_is_not_made_twice(own_server):
     kv = hvac.Client(url=server.url, token=server.admin_key).secrets.kv.v2
     assert read(kv, "org/sealed")["data"] == {"v": PLAIN}
     assert server.stop() == 0
+
+
+def test_leases_are_looked_up_renewed_and_ended(server, admin, vault, kv, name):
+    path = f"project/{name}/leased"
+    kv.create_or_update_secret(path=path, secret={"v": PLAIN})
+    admin.call("PUT", f"/api/v1/secrets/{path}/grants", {"agents": [name]}, 200)
+    key = server.make_key("agent", name, name)
+    agent, other = (hvac.Client(url=server.url, token=each) for each in (key, server.make_key("agent", "x", "x")))
+    lease = Api(server.url, key).get(f"/api/v1/secrets/{path}/value?lease=60", 200)["leaseId"]
+
+    found = agent.sys.read_lease(lease_id=lease)["data"]
+    assert set(found) == {"id", "issue_time", "expire_time", "last_renewal", "renewable", "ttl"}
+    assert found["id"] == lease and found["last_renewal"] is None and found["renewable"] and 50 <= found["ttl"] <= 60
+    renewed = agent.sys.renew_lease(lease_id=lease, increment=1800)
+    assert renewed["lease_id"] == lease and renewed["renewable"] and 1790 <= renewed["lease_duration"] <= 1800
+    assert renewed["data"] is None and renewed["warnings"] is None and renewed["auth"] is None
+    found = vault.sys.read_lease(lease_id=lease)["data"]
+    assert found["last_renewal"] and found["issue_time"] < found["expire_time"] and found["ttl"] > 1700
+    # Beyond what a renewal may last, and in the words of Vault's command line.
+    long = agent.sys.renew_lease(lease_id=lease, increment=900_000)
+    assert long["warnings"] and 86_390 <= long["lease_duration"] <= 86_400
+    reply = requests.put(
+        f"{server.url}/v1/sys/leases/renew/{lease}", json={"increment": "2h"}, headers={"X-Vault-Token": key}, timeout=30
+    )
+    assert reply.status_code == 200 and reply.json()["lease_id"] == lease
+
+    # To others there is no such lease, and nothing of it ends.
+    for call, said in (
+        (lambda: other.sys.read_lease(lease_id=lease), "invalid lease"),
+        (lambda: other.sys.renew_lease(lease_id=lease), "lease not found"),
+        (lambda: agent.sys.read_lease(lease_id="secret/data/none"), "invalid lease"),
+        (lambda: agent.sys.read_lease(lease_id=""), "lease_id must be specified"),
+        (lambda: agent.sys.renew_lease(lease_id=lease, increment="soon"), "increment"),
+    ):
+        with pytest.raises(hvac.exceptions.InvalidRequest, match=said):
+            call()
+    assert other.sys.revoke_lease(lease_id=lease).status_code == 204
+    assert agent.sys.read_lease(lease_id=lease)["data"]["id"] == lease
+    viewer = hvac.Client(url=server.url, token=server.make_key("viewer"))
+    with pytest.raises(hvac.exceptions.Forbidden):
+        viewer.sys.read_lease(lease_id=lease)
+
+    assert agent.sys.revoke_lease(lease_id=lease).status_code == 204
+    assert agent.sys.revoke_lease(lease_id=lease).status_code == 204
+    with pytest.raises(hvac.exceptions.InvalidRequest, match="invalid lease"):
+        agent.sys.read_lease(lease_id=lease)
+    with pytest.raises(hvac.exceptions.InvalidRequest, match="lease not found"):
+        agent.sys.renew_lease(lease_id=lease)
+    acts = [entry["actor"] for entry in audit(admin) if entry["action"] == "secret.lease_revoked"]
+    assert acts.count(f"agent:{name}") == 1
+
+
+def test_the_command_of_vault_learns_what_is_mounted(vault):
+    """`vault kv` asks this before it reads or writes, and takes the version of the engine from it."""
+    mount = vault.adapter.get("/v1/sys/internal/ui/mounts/secret/project/x")["data"]
+    assert mount["type"] == "kv" and mount["path"] == "secret/" and mount["options"] == {"version": "2"}
+    with pytest.raises(hvac.exceptions.InvalidPath):
+        vault.adapter.get("/v1/sys/internal/ui/mounts/database/x")

@@ -68,6 +68,51 @@ struct StartTests {
         }
     }
 
+    @Test("the file has the new key once its own was rotated, and no other's")
+    func rotatedAdminKey() async throws {
+        try await TestStorage.withFolder { folder in
+            let settings = Self.settings(folder)
+            let path = settings.storage.dataDirectory + "/admin.key"
+            @Sendable func held() throws -> String {
+                try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+            }
+            try await runApp(settings, .test(seed: 1)) { _ in }
+            let first = try held()
+            try await runApp(settings, .test(seed: 2)) { client in
+                let id = try #require(try await client.get("/api/v1/me", key: first)["keyId"]?.string)
+                let other = try await client.post("/api/v1/keys", ["role": "admin", "name": "b"], key: first)
+                let otherID = try #require(other["id"]?.string)
+                let rotated = try await client.post("/api/v1/keys/\(otherID)/rotate", key: first)
+                #expect(rotated.status == 201 && rotated["adminKeyFile"] == nil, "\(rotated.text)")
+                let mine = try held()
+                #expect(mine == first)
+                #expect(chmod(path, 0o400) == 0)
+                func rotate() async throws -> AppReply {
+                    try await client.post(
+                        "/api/v1/keys/\(id)/rotate", key: first, headers: [("idempotency-key", "once")])
+                }
+                let reply = try await rotate()
+                let new = try #require(reply["key"]?.string)
+                #expect(reply["adminKeyFile"]?.string?.contains("holds the new key") == true, "\(reply.text)")
+                var (now, mode) = try (held(), Self.mode(path))
+                #expect(now == new && mode == 0o400)
+                // Asked again after a lost answer, the draft that was not kept goes nowhere.
+                let again = try await rotate()
+                #expect(again.status == 201 && again["key"] == nil && again["adminKeyFile"] == nil, "\(again.text)")
+                (now, mode) = try (held(), Self.mode(path))
+                #expect(now == new && mode == 0o400)
+                #expect(try await client.get("/api/v1/me", key: new)["role"] == "admin")
+            }
+            try await runApp(settings, .test(seed: 3)) { #expect($0.app.adminKey == .inForce) }
+            try FileManager.default.removeItem(atPath: path)
+            try Data("\(first)\n".utf8).write(to: URL(fileURLWithPath: path))
+            try await runApp(settings, .test(seed: 4)) { client in
+                #expect(client.app.adminKey == .replaced)
+                #expect(client.app.adminKey.advice?.contains("rotated") == true)
+            }
+        }
+    }
+
     @Test("a key file outlives a store that was made anew")
     func newStore() async throws {
         try await TestStorage.withFolder { folder in

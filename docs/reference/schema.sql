@@ -787,3 +787,13 @@ ALTER TABLE task_attempts ADD COLUMN bundle_share REAL;
 CREATE TABLE flag_wants (
   flag TEXT NOT NULL, wanted TEXT NOT NULL, PRIMARY KEY (flag, wanted)) STRICT;
 CREATE INDEX flag_wants_wanted ON flag_wants (wanted, flag);
+
+-- 0144_secret_sessions
+CREATE TABLE secret_sessions (
+  replica TEXT NOT NULL, agent TEXT NOT NULL, started_at INTEGER NOT NULL, heard_at INTEGER NOT NULL,
+  PRIMARY KEY (replica, agent)) STRICT;
+CREATE INDEX secret_sessions_agent ON secret_sessions (agent);
+CREATE INDEX secret_sessions_heard ON secret_sessions (heard_at);
+
+-- 0145_secret_lease_renewals
+ALTER TABLE secret_leases ADD COLUMN renewed_at INTEGER;

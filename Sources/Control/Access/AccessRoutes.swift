@@ -4,10 +4,13 @@ import Kernel
 public struct AccessRoutes: Sendable {
     let service: AccessService
     let exchange: Exchange
+    /// Where the first key stands; `nil` where there is no such file.
+    let adminKeyFile: AdminKeyFile?
 
-    public init(service: AccessService, exchange: Exchange) {
+    public init(service: AccessService, exchange: Exchange, adminKeyFile: AdminKeyFile? = nil) {
         self.service = service
         self.exchange = exchange
+        self.adminKeyFile = adminKeyFile
     }
 
     public var routes: [Route] {
@@ -84,6 +87,20 @@ public struct AccessRoutes: Sendable {
         return try await commitOnce(request, showing: shown, without: "key") { transaction in
             _ = try service.replace(
                 id, by: issued, overlap: overlap, waitsForUse: waits, as: request.principal, in: transaction)
+        } then: {
+            guard old.role == .admin, let words = await renewed(id, issued.secret) else { return JSONObject() }
+            return JSONObject([.init(name: "adminKeyFile", value: .string(words))])
+        }
+    }
+
+    /// What became of the file of the first key; `nil` where that is not the one that was rotated. The rotation stands
+    /// whatever becomes of it: the old key is good for the overlap, and the new one is in the answer.
+    private func renewed(_ old: Identifier<AccessKey>, _ secret: String) async -> String? {
+        do {
+            guard try await adminKeyFile?.replace(old, by: secret, in: service) == true else { return nil }
+            return "\(AdminKeyFile.name) in the data directory holds the new key."
+        } catch {
+            return "\(AdminKeyFile.name) in the data directory could not be written: put the new key into it."
         }
     }
 
@@ -126,7 +143,8 @@ public struct AccessRoutes: Sendable {
     /// that the store never has it: a repeated request gets everything else.
     private func commitOnce(
         _ request: APIRequest, showing shown: JSONValue, without secret: String,
-        _ body: @escaping @Sendable (Transaction) throws -> Void
+        _ body: @escaping @Sendable (Transaction) throws -> Void,
+        then finish: () async -> JSONObject = { JSONObject() }
     ) async throws -> APIReply {
         var kept = shown.object ?? JSONObject()
         kept[secret] = nil
@@ -135,7 +153,10 @@ public struct AccessRoutes: Sendable {
             try body(transaction)
             return keptReply
         }
-        return reply.headers.contains { $0.name == "idempotency-replayed" } ? reply : .created(shown)
+        guard !reply.headers.contains(where: { $0.name == "idempotency-replayed" }) else { return reply }
+        var told = shown.object ?? JSONObject()
+        for member in await finish().members { told[member.name] = member.value }
+        return .created(.object(told))
     }
 
     // MARK: logins
@@ -225,7 +246,7 @@ extension AccessRoutes {
         "type": "object", "required": ["id", "role", "name", "agent"],
         "properties": [
             "id": string, "key": string, "role": role, "name": string, "agent": nullableString, "createdAt": time,
-            "replaces": string, "retiresAt": time,
+            "replaces": string, "retiresAt": time, "adminKeyFile": string,
         ],
     ]
 

@@ -16,6 +16,8 @@ public struct AdminKeyFile: Sendable {
         case missing
         /// The store has keys, and the file's is not among those in force.
         case foreign
+        /// Another key takes the place of the file's, which is still in force for a while.
+        case replaced
     }
 
     private let path: String
@@ -32,7 +34,11 @@ public struct AdminKeyFile: Sendable {
         let found = try read()
         guard try await !access.storage.read({ try access.store.hasKeys(in: $0) }) else {
             guard let found else { return .missing }
-            return try await access.authenticate(key: found)?.role == .admin ? .inForce : .foreign
+            guard try await access.authenticate(key: found)?.role == .admin else { return .foreign }
+            let key = try await access.storage.read {
+                try access.store.find(sha256: Digest.sha256(found), in: $0)
+            }
+            return key?.replacedBy == nil ? .inForce : .replaced
         }
         let secret = found ?? Secret.key(.admin, entropy: world.entropy)
         if found == nil { try DurableFile.write(Array("\(secret)\n".utf8), to: path) }
@@ -43,6 +49,24 @@ public struct AdminKeyFile: Sendable {
             try access.issue(IssuedKey(key: draft.key, secret: secret), by: .system, in: transaction)
             return found == nil ? .made : .inForce
         }
+    }
+
+    /// Puts a new key in the place of the file's, where that is the one that was rotated: who starts the command line
+    /// beside the data directory would else be locked out at the end of the overlap. In one step, for the same readers.
+    ///
+    /// - Returns: Whether the file held the old key.
+    /// - Throws: What the file system says.
+    func replace(_ old: Identifier<AccessKey>, by secret: String, in access: AccessService) async throws -> Bool {
+        guard let found = try read() else { return false }
+        let key = try await access.storage.read { try access.store.find(sha256: Digest.sha256(found), in: $0) }
+        guard key?.id == old else { return false }
+        // A link stays one: what it leads to is replaced.
+        let place = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        let rights = try FileManager.default.attributesOfItem(atPath: place)[.posixPermissions] as? NSNumber
+        // Never for more readers than its owner.
+        let mode = mode_t(rights?.uint16Value ?? 0o600) & 0o600
+        try DurableFile.write(Array("\(secret)\n".utf8), to: place, mode: mode)
+        return true
     }
 
     private func read() throws -> String? {
@@ -74,6 +98,8 @@ extension AdminKeyFile.Finding {
         case .foreign:
             "The key in admin.key is not an admin key in force of this store. Use the admin key that you kept; or open "
                 + "the login link, make a new one and put it into admin.key."
+        case .replaced:
+            "The key in admin.key was rotated and ends soon. Put the key that took its place into admin.key."
         }
     }
 }

@@ -22,15 +22,19 @@ public struct SecretLease: Sendable, Equatable {
     let agent: String?
     let grantedAt: Timestamp
     private(set) var expiresAt: Timestamp
+    private(set) var renewedAt: Timestamp?
     private(set) var revokedAt: Timestamp?
 
     init(
         id: Identifier<SecretLease>, path: SecretPath, version: Int, actor: String, agent: String?,
-        grantedAt: Timestamp, expiresAt: Timestamp, revokedAt: Timestamp? = nil
+        grantedAt: Timestamp, expiresAt: Timestamp, renewedAt: Timestamp? = nil, revokedAt: Timestamp? = nil
     ) {
         (self.id, self.path, self.version, self.actor, self.agent) = (id, path, version, actor, agent)
-        (self.grantedAt, self.expiresAt, self.revokedAt) = (grantedAt, expiresAt, revokedAt)
+        (self.grantedAt, self.expiresAt) = (grantedAt, expiresAt)
+        (self.renewedAt, self.revokedAt) = (renewedAt, revokedAt)
     }
+
+    func isRunning(at now: Timestamp) -> Bool { revokedAt == nil && now < expiresAt }
 
     /// Whole seconds that are left.
     func secondsLeft(at now: Timestamp) -> Int64 { max(0, (expiresAt - now).microseconds / 1_000_000) }
@@ -52,6 +56,7 @@ public struct SecretLease: Sendable, Equatable {
                 .leaseLost, "The lease \(id) of \(path) ran out.", hint: "Read the secret again.")
         }
         expiresAt = max(expiresAt, min(now + .seconds(seconds), grantedAt + Self.lifeMax))
+        renewedAt = now
     }
 }
 
@@ -83,6 +88,11 @@ extension SecretService {
             try store.leases.insert(lease, in: transaction)
         }
         return (reading, lease)
+    }
+
+    /// A lease, to its holder and to operators, whether it still runs or not.
+    func lease(_ id: Identifier<SecretLease>, by principal: Principal) async throws -> SecretLease {
+        try await storage.read { try ownLease(id, principal, in: $0) }
     }
 
     /// Lets a lease run on, and says which version is the newest one.

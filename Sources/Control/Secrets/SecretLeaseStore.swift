@@ -17,7 +17,7 @@ struct SecretLeaseStore: Sendable {
                 id: Identifier(stored: row.text("id")), path: SecretPath(stored: row.text("path")),
                 version: Int(row.int("version")), actor: row.text("actor"), agent: row.optionalText("agent"),
                 grantedAt: row.time("granted_at"), expiresAt: row.time("expires_at"),
-                revokedAt: row.optionalTime("revoked_at"))
+                renewedAt: row.optionalTime("renewed_at"), revokedAt: row.optionalTime("revoked_at"))
         }
     }
 
@@ -30,7 +30,11 @@ struct SecretLeaseStore: Sendable {
     }
 
     func extend(_ lease: SecretLease, in transaction: Transaction) throws {
-        try transaction.run("UPDATE secret_leases SET expires_at = \(lease.expiresAt) WHERE id = \(lease.id.text)")
+        try transaction.run(
+            """
+            UPDATE secret_leases SET expires_at = \(lease.expiresAt), renewed_at = \(lease.renewedAt)
+            WHERE id = \(lease.id.text)
+            """)
     }
 
     /// How many ran until now.

@@ -80,5 +80,18 @@ public enum SecretSchema {
                 "CREATE INDEX secret_leases_path ON secret_leases (path, expires_at)",
                 "CREATE INDEX secret_leases_expires ON secret_leases (expires_at)",
             ]),
+        Migration(
+            "0144_secret_sessions",
+            [
+                """
+                CREATE TABLE secret_sessions (
+                  replica TEXT NOT NULL, agent TEXT NOT NULL, started_at INTEGER NOT NULL, heard_at INTEGER NOT NULL,
+                  PRIMARY KEY (replica, agent)) STRICT
+                """,
+                "CREATE INDEX secret_sessions_agent ON secret_sessions (agent)",
+                "CREATE INDEX secret_sessions_heard ON secret_sessions (heard_at)",
+            ]),
+        Migration(
+            "0145_secret_lease_renewals", ["ALTER TABLE secret_leases ADD COLUMN renewed_at INTEGER"]),
     ]
 }

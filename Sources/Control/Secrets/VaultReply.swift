@@ -4,11 +4,14 @@ import Kernel
 enum VaultReply {
     /// An answer with data.
     static func data(
-        _ value: JSONValue, _ request: APIRequest, status: Int = 200, warnings: [String] = []
+        _ value: JSONValue, _ request: APIRequest, status: Int = 200, warnings: [String] = [],
+        lease: (lease: SecretLease, now: Timestamp)? = nil
     ) -> APIReply {
         var reply = APIReply.json(
             [
-                "request_id": .string(request.requestID), "lease_id": "", "renewable": false, "lease_duration": 0,
+                "request_id": .string(request.requestID), "lease_id": .string(lease?.lease.id.text ?? ""),
+                "renewable": .bool(lease?.lease.isRenewable ?? false),
+                "lease_duration": .int(lease.map { $0.lease.secondsLeft(at: $0.now) } ?? 0),
                 "data": value, "wrap_info": .null, "warnings": warnings.isEmpty ? .null : .list(warnings),
                 "auth": .null,
             ], status: status)
@@ -61,6 +64,15 @@ enum VaultReply {
             "current_version": secret.version.json, "custom_metadata": custom(secret), "delete_version_after": "0s",
             "max_versions": secret.versionsMax.json, "oldest_version": (versions.first?.number ?? 0).json,
             "updated_time": secret.updatedAt.json, "versions": .object(list),
+        ]
+    }
+
+    /// A lease that runs.
+    static func lease(_ lease: SecretLease, at now: Timestamp) -> JSONValue {
+        [
+            "id": .string(lease.id.text), "issue_time": lease.grantedAt.json, "expire_time": lease.expiresAt.json,
+            "last_renewal": .of(lease.renewedAt), "renewable": .bool(lease.isRenewable),
+            "ttl": .int(lease.secondsLeft(at: now)),
         ]
     }
 

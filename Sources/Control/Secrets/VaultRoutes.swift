@@ -12,9 +12,9 @@ public struct VaultRoutes: Sendable {
         self.service = service
     }
 
-    public var routes: [Route] { dataRoutes + versionRoutes + metadataRoutes + listRoutes + systemRoutes }
+    public var routes: [Route] { dataRoutes + versionRoutes + metadataRoutes + listRoutes + systemRoutes + leaseRoutes }
 
-    private func route(
+    func route(
         _ method: APIRequest.Method, _ path: String, _ permission: Permission, _ summary: String,
         _ shape: RouteShape = RouteShape(reply: ["type": "object"]), _ handler: @escaping Route.Handler
     ) -> Route {
@@ -23,8 +23,8 @@ public struct VaultRoutes: Sendable {
             handler: handler)
     }
 
-    private static let body = RouteShape(body: ["type": "object"], reply: ["type": "object"])
-    private static let changed = RouteShape(body: ["type": "object"], success: 204)
+    static let body = RouteShape(body: ["type": "object"], reply: ["type": "object"])
+    static let changed = RouteShape(body: ["type": "object"], success: 204)
     private static let hidden = {
         var shape = RouteShape(reply: ["type": "object"])
         shape.isDescribed = false

@@ -69,10 +69,11 @@ struct KeysRotate: ClientCommand {
             throw ClientFailure.unreadable(
                 "the reply was lost once, and the secret is not shown again; rotate \(Words.plain(key["id"]))")
         }
+        let file = key["adminKeyFile"]?.string.map { "\n\($0)" } ?? ""
         return Answer(
             json: key,
             text: "\(secret)\nThis is shown once. Its id is \(Words.plain(key["id"])); the old key ends "
-                + "\(isUntilUnused ? "once it is unused" : "at \(Words.plain(key["retiresAt"]))").")
+                + "\(isUntilUnused ? "once it is unused" : "at \(Words.moment(key["retiresAt"])) UTC").\(file)")
     }
 }
 
