@@ -6,34 +6,9 @@ import Testing
 
 @Suite("Keys and what is remembered of them")
 struct AccessServiceTests {
-    private struct Bench: Sendable {
-        let storage: any Storage
-        let access: AccessService
-        let time: ManualTime
-        let world: World
-
-        func issue(_ role: Role, _ name: String = "somebody") async throws -> IssuedKey {
-            try await storage.write {
-                try access.issue(role: role, name: name, agent: nil, by: .system, in: $0)
-            }
-        }
-    }
-
-    private static func with(_ engine: TestEngine, _ body: (Bench) async throws -> Void) async throws {
-        let time = ManualTime()
-        let world = World.test(time: time)
-        let migrations = AccessSchema.migrations + AuditSchema.migrations + EventSchema.migrations
-        try await withStorage(engine, migrations: migrations, world: world) { storage in
-            let access = AccessService(
-                storage: storage, audit: AuditService(world: world), events: Events(world: world), world: world,
-                limits: Limits())
-            try await body(Bench(storage: storage, access: access, time: time, world: world))
-        }
-    }
-
     @Test("what another replica revoked is known within seconds", arguments: TestEngine.available)
     func replicas(_ engine: TestEngine) async throws {
-        try await Self.with(engine) { bench in
+        try await AccessFixture.with(engine) { bench in
             let issued = try await bench.issue(.viewer)
             #expect(try await bench.access.authenticate(key: issued.secret) == issued.key.principal)
             // Another process, which this one hears nothing of.
@@ -76,7 +51,7 @@ struct AccessServiceTests {
 
     @Test("each administrative act has its row, in the transaction of the act", arguments: TestEngine.available)
     func audited(_ engine: TestEngine) async throws {
-        try await Self.with(engine) { bench in
+        try await AccessFixture.with(engine) { bench in
             let issued = try await bench.issue(.admin, "first")
             let viewer = try await bench.issue(.viewer, "vera")
             let link = bench.access.draftLink()
@@ -99,7 +74,7 @@ struct AccessServiceTests {
 
     @Test("a link and a session of a revoked key open nothing", arguments: TestEngine.available)
     func revokedWithAll(_ engine: TestEngine) async throws {
-        try await Self.with(engine) { bench in
+        try await AccessFixture.with(engine) { bench in
             _ = try await bench.issue(.admin, "first")
             let second = try await bench.issue(.admin, "second")
             let link = bench.access.draftLink()
@@ -114,7 +89,7 @@ struct AccessServiceTests {
 
     @Test("what is past its time is dropped", arguments: TestEngine.available)
     func purge(_ engine: TestEngine) async throws {
-        try await Self.with(engine) { bench in
+        try await AccessFixture.with(engine) { bench in
             let issued = try await bench.issue(.admin)
             let session = try #require(try await bench.access.openSession(key: issued.secret, remoteAddress: ""))
             bench.time.advance(by: AccessService.sessionLifetime)

@@ -6,47 +6,9 @@ import Testing
 
 @Suite("Keys that take each other's place")
 struct KeyRotationTests {
-    private struct Bench: Sendable {
-        let storage: any Storage
-        let access: AccessService
-        let time: ManualTime
-        let world: World
-
-        func issue(_ role: Role) async throws -> IssuedKey {
-            try await storage.write { try access.issue(role: role, name: "somebody", agent: nil, by: .system, in: $0) }
-        }
-
-        func replace(_ old: IssuedKey, overlap: Span = .hours(24), waits: Bool = false) async throws -> IssuedKey {
-            let next = try access.draft(role: old.key.role, name: old.key.name, agent: old.key.agent, by: .system)
-            try await storage.write { transaction in
-                _ = try access.replace(
-                    old.key.id, by: next, overlap: overlap, waitsForUse: waits, as: .system, in: transaction)
-            }
-            return next
-        }
-
-        func isGood(_ key: IssuedKey) async throws -> Bool { try await access.authenticate(key: key.secret) != nil }
-
-        func events() async throws -> [String] {
-            try await storage.read { try $0.rows("SELECT type FROM events ORDER BY seq").map { $0.text("type") } }
-        }
-    }
-
-    private static func with(_ engine: TestEngine, _ body: (Bench) async throws -> Void) async throws {
-        let time = ManualTime()
-        let world = World.test(time: time)
-        let migrations = AccessSchema.migrations + AuditSchema.migrations + EventSchema.migrations
-        try await withStorage(engine, migrations: migrations, world: world) { storage in
-            let access = AccessService(
-                storage: storage, audit: AuditService(world: world), events: Events(world: world), world: world,
-                limits: Limits())
-            try await body(Bench(storage: storage, access: access, time: time, world: world))
-        }
-    }
-
     @Test("both are in force for the overlap, and browsers stay logged in beyond it", arguments: TestEngine.available)
     func overlap(_ engine: TestEngine) async throws {
-        try await Self.with(engine) { bench in
+        try await AccessFixture.with(engine) { bench in
             let old = try await bench.issue(.viewer)
             let cookie = try #require(try await bench.access.openSession(key: old.secret, remoteAddress: ""))
             let new = try await bench.replace(old)
@@ -74,7 +36,7 @@ struct KeyRotationTests {
 
     @Test("one that waits for its users ends once nobody used it for as long", arguments: TestEngine.available)
     func unused(_ engine: TestEngine) async throws {
-        try await Self.with(engine) { bench in
+        try await AccessFixture.with(engine) { bench in
             let old = try await bench.issue(.viewer)
             _ = try await bench.replace(old, overlap: .hours(24), waits: true)
             bench.time.advance(by: .hours(23))
@@ -95,7 +57,7 @@ struct KeyRotationTests {
 
     @Test("the last admin key stays, whatever was planned", arguments: TestEngine.available)
     func lastAdmin(_ engine: TestEngine) async throws {
-        try await Self.with(engine) { bench in
+        try await AccessFixture.with(engine) { bench in
             let old = try await bench.issue(.admin)
             let new = try await bench.replace(old, overlap: .hours(1))
             try await bench.storage.write { try bench.access.revoke(new.key.id, by: .system, in: $0) }
@@ -108,5 +70,26 @@ struct KeyRotationTests {
             #expect(try await !bench.isGood(old))
             #expect(try await bench.isGood(other))
         }
+    }
+}
+
+extension AccessFixture {
+    fileprivate func replace(
+        _ old: IssuedKey, overlap: Span = .hours(24), waits: Bool = false
+    ) async throws -> IssuedKey {
+        let next = try access.draft(role: old.key.role, name: old.key.name, agent: old.key.agent, by: .system)
+        try await storage.write { transaction in
+            _ = try access.replace(
+                old.key.id, by: next, overlap: overlap, waitsForUse: waits, as: .system, in: transaction)
+        }
+        return next
+    }
+
+    fileprivate func isGood(_ key: IssuedKey) async throws -> Bool {
+        try await access.authenticate(key: key.secret) != nil
+    }
+
+    fileprivate func events() async throws -> [String] {
+        try await storage.read { try $0.rows("SELECT type FROM events ORDER BY seq").map { $0.text("type") } }
     }
 }

@@ -25,8 +25,9 @@ public struct KeyPages: Sendable {
         let inForce = keys.count { $0.revokedAt == nil }
         let view = KeyListView(
             subtitle: "\(inForce) in force", roles: Self.roles,
-            keys: keys.map { KeyRowView($0, now: now) }, first: after.map { _ in "/keys" },
-            next: keys.count == Self.keysMax ? keys.last.map { PagePath.query("/keys", [("after", $0.id.text)]) } : nil)
+            keys: keys.map { KeyRowView($0, now: now) },
+            pager: PagerView(
+                after: after, next: keys.count == Self.keysMax ? keys.last?.id.text : nil, of: "/keys"))
         return try await shell.page(
             "Keys", at: .keys, template: "keys", view: view, topics: ["key"], request: request)
     }
@@ -49,8 +50,7 @@ struct KeyListView: PageView {
     let subtitle: String
     let roles: [Choice]
     let keys: [KeyRowView]
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A key as a row.

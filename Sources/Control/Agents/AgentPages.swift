@@ -48,10 +48,7 @@ public struct AgentPages: Sendable {
                 noAgents: total == 0
                     ? Self.nobody(request)
                     : EmptyView(headline: "No agent is like that", explanation: "Choose another status or project."),
-                first: page.after.map { _ in
-                    PagePath.query("/agents", [("status", status?.rawValue), ("project", project)])
-                },
-                next: next.map {
+                pager: PagerView(after: page.after, next: next) {
                     PagePath.query("/agents", [("status", status?.rawValue), ("project", project), ("after", $0)])
                 })
         }
@@ -115,8 +112,7 @@ struct AgentListView: PageView {
     let hasAgents: Bool
     let agents: [AgentRowView]
     let noAgents: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// An agent as a row of a list.

@@ -35,8 +35,9 @@ public struct AuditPages: Sendable {
             noRows: EmptyView(
                 headline: "No acts yet",
                 explanation: "Keys made, queues paused, agents drained: each leaves a row here."),
-            first: before.map { _ in "/audit" },
-            next: rows.count == Self.rowsMax ? rows.last.map { "/audit?before=\($0.number)" } : nil)
+            pager: PagerView(after: before, next: rows.count == Self.rowsMax ? rows.last?.number : nil) {
+                PagePath.query("/audit", [("before", $0.map(String.init))])
+            })
         return try await shell.page(
             "Audit", at: .audit, template: "audit", view: view, topics: ["key", "queue", "agent"], request: request)
     }
@@ -60,8 +61,7 @@ struct AuditListView: PageView {
     let hasRows: Bool
     let rows: [AuditRowView]
     let noRows: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// Whether the chain holds.

@@ -29,7 +29,7 @@ public struct BudgetPages: Sendable {
             numbers: Self.numbers(Array(shown), isWhole: isWhole), filters: Self.filters(kind),
             hasBudgets: !shown.isEmpty, budgets: shown.map { BudgetRowView($0, now: now) },
             noBudgets: Self.nothing(request, kind),
-            first: page.after.map { _ in Self.path(kind) }, next: next.map { Self.path(kind, after: $0) })
+            pager: PagerView(after: page.after, next: next) { Self.path(kind, after: $0) })
         return try await shell.page(
             "Budgets", at: .budgets, template: "budgets", view: view, topics: ["budget", "call"], request: request)
     }
@@ -125,8 +125,7 @@ struct BudgetListView: PageView {
     let hasBudgets: Bool
     let budgets: [BudgetRowView]
     let noBudgets: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// One budget: a line for each unit that it limits.

@@ -37,8 +37,7 @@ public struct BundlePages: Sendable {
                     command: "reeve config push ./agent --agent NAME -m \"why\""),
                 hasLaggards: !late.items.isEmpty, laggards: late.items.map { BundleStateView($0, now: now) },
                 moreLaggards: late.next == nil ? nil : "and more",
-                first: page.after.map { _ in "/bundles" },
-                next: next.map { PagePath.query("/bundles", [("after", $0)]) })
+                pager: PagerView(after: page.after, next: next, of: "/bundles"))
         }
         return try await shell.page(
             "Bundles", at: .bundles, template: "bundles", view: view, topics: ["bundle", "agent"], request: request)
@@ -85,8 +84,7 @@ public struct BundlePages: Sendable {
                 command: "reeve config push ./agent --agent \(name) -m \"why\""),
             diffTitle: compared.map { "What \(AgentBundle.short($0.version)) changed" }, diff: diff,
             changes: changes.map { BundleChangeView($0, now: now) },
-            first: page.after.map { _ in "/bundles/\(PagePath.encoded(name))" },
-            next: next.map { PagePath.query("/bundles/\(PagePath.encoded(name))", [("after", $0)]) })
+            pager: PagerView(after: page.after, next: next, of: "/bundles/\(PagePath.encoded(name))"))
         return try await shell.page(
             "Bundles of \(name)", at: .bundles, template: "bundle-agent", view: view, topics: ["bundle", "agent"],
             request: request)
@@ -102,8 +100,7 @@ struct BundleListView: PageView {
     let hasLaggards: Bool
     let laggards: [BundleStateView]
     let moreLaggards: String?
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 struct BundleStateView: PageView {
@@ -176,8 +173,7 @@ struct BundleAgentView: PageView {
     let diffTitle: String?
     let diff: String?
     let changes: [BundleChangeView]
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 // MARK: - Templates

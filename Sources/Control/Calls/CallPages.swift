@@ -47,7 +47,7 @@ public struct CallPages: Sendable {
                 windowUntil: query.value("until"),
                 tag: query.value("tag") ?? "", isFiltered: query.isFiltered,
                 hasCalls: !rows.isEmpty, calls: rows, noCalls: Self.nothing(request, query),
-                first: page.after.map { _ in query.path() }, next: last.map { query.path(after: $0) })
+                pager: PagerView(after: page.after, next: last) { query.path(after: $0) })
         }
         return try await shell.page(
             "Calls", at: .calls, template: "calls", view: view, topics: ["call", "budget"], request: request)
@@ -143,8 +143,7 @@ struct CallListView: PageView {
     let hasCalls: Bool
     let calls: [CallRowView]
     let noCalls: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// One number above a list of calls or costs.

@@ -40,8 +40,8 @@ public struct CostPages: Sendable {
                 heading: PageText.label(asked.dimension.rawValue), hasRows: !rows.isEmpty, rows: rows,
                 hasAccepted: report.total.accepted != nil,
                 chart: try chart(report, in: transaction), noRows: Self.nothing(request, address),
-                csvPath: address.csvPath, first: asked.after.map { _ in address.path() },
-                next: report.next.map { address.path(after: $0) })
+                csvPath: address.csvPath,
+                pager: PagerView(after: asked.after, next: report.next) { address.path(after: $0) })
         }
         return try await shell.page(
             "Costs", at: .costs, template: "costs", view: view, topics: ["call", "budget"], request: request)
@@ -204,8 +204,7 @@ struct CostPageView: PageView {
     let chart: ChartView?
     let noRows: EmptyView
     let csvPath: String
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// One agent, project, task, model, tag or day.

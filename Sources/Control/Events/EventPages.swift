@@ -40,8 +40,9 @@ public struct EventPages: Sendable {
             noEvents: EmptyView(
                 headline: "No events", explanation: "Whatever changes in the fleet turns up here, and on the stream:",
                 command: "curl -N \(request.origin)/api/v1/events/stream -H \"Authorization: Bearer $REEVE_KEY\""),
-            first: before.map { _ in PagePath.query("/events", query) },
-            next: isFull ? found.last.map { PagePath.query("/events", query + [("before", "\($0.seq)")]) } : nil)
+            pager: PagerView(after: before, next: isFull ? found.last?.seq : nil) {
+                PagePath.query("/events", query + [("before", $0.map(String.init))])
+            })
         return try await shell.page(
             "Events", at: .events, template: "events", view: view, topics: before == nil ? ["*"] : [],
             request: request)
@@ -57,6 +58,5 @@ struct EventListView: PageView {
     let isFiltered: Bool
     let events: [EventView]
     let noEvents: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }

@@ -35,8 +35,7 @@ public struct FlagPages: Sendable {
                 ? "none" : PageText.plural(shown.count, "flag") + (off > 0 ? ", \(off) switched off" : ""),
             hasFlags: !shown.isEmpty,
             flags: shown.map { FlagRowView($0, served: served[$0.key] ?? 0, now: now) },
-            noFlags: Self.nothing(request), first: page.after.map { _ in "/flags" },
-            next: next.map { PagePath.query("/flags", [("after", $0)]) })
+            noFlags: Self.nothing(request), pager: PagerView(after: page.after, next: next, of: "/flags"))
         return try await shell.page(
             "Flags", at: .flags, template: "flags", view: view, topics: ["flag"], request: request)
     }
@@ -81,8 +80,7 @@ struct FlagListView: PageView {
     let hasFlags: Bool
     let flags: [FlagRowView]
     let noFlags: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A flag as a row, and as the head of its page.

@@ -12,8 +12,7 @@ struct IncidentListView: PageView {
     let hasIncidents: Bool
     let incidents: [IncidentRowView]
     let noIncidents: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// An incident as a row.
@@ -136,8 +135,7 @@ struct IncidentTimelineView: PageView {
     let orders: [FilterView]
     let hasEntries: Bool
     let entries: [IncidentEntryView]
-    let first: String?
-    let next: String?
+    let pager: PagerView
 
     init(
         _ incident: Incident, _ entries: [IncidentEntry], isOldestFirst: Bool, isFirst: Bool, next: String?,
@@ -154,8 +152,7 @@ struct IncidentTimelineView: PageView {
         }
         hasEntries = !entries.isEmpty
         self.entries = entries.map { IncidentEntryView($0, own: incident.target, now: now) }
-        first = isFirst ? nil : page(order)
-        self.next = next.map { page(order, after: $0) }
+        pager = PagerView(first: isFirst ? nil : page(order), next: next.map { page(order, after: $0) })
     }
 }
 

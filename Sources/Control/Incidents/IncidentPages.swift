@@ -75,8 +75,9 @@ public struct IncidentPages: Sendable {
             noIncidents: EmptyView(
                 headline: "No incidents", explanation: "Alerts open them, and so can you:",
                 command: "reeve incidents open \"The writer is stuck\" --severity warning --subject agent:writer"),
-            first: page.after.map { _ in PagePath.query("/incidents", query) },
-            next: next.map { PagePath.query("/incidents", query + [("after", $0)]) })
+            pager: PagerView(after: page.after, next: next) {
+                PagePath.query("/incidents", query + [("after", $0)])
+            })
         return try await shell.page(
             "Incidents", at: .incidents, template: "incidents", view: view, topics: ["incident", "alert"],
             request: request)

@@ -39,8 +39,9 @@ public struct LogPages: Sendable {
             isFiltered: asked.contains { $0.value != nil },
             records: LogRowView.rows(found.records, now: shell.world.now),
             noRecords: Self.nothing(request, isFiltered: asked.contains { $0.value != nil }),
-            first: query.after.map { _ in PagePath.query("/logs", asked) },
-            next: found.next.map { PagePath.query("/logs", asked + [("after", $0.description)]) })
+            pager: PagerView(after: query.after, next: found.next) {
+                PagePath.query("/logs", asked + [("after", $0?.description)])
+            })
         return try await shell.page("Logs", at: .logs, template: "logs", view: view, topics: [], request: request)
     }
 
@@ -71,8 +72,7 @@ struct LogListView: PageView {
     let isFiltered: Bool
     let records: [LogRowView]
     let noRecords: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 struct LogChoice: PageView {

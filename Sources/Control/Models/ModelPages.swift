@@ -27,8 +27,8 @@ public struct ModelPages: Sendable {
         let view = ModelListView(
             subtitle: Self.subtitle(all), numbers: Self.numbers(all), hasModels: !shown.isEmpty,
             models: shown.map { ModelPanelView($0, now: now) }, noModels: Self.nothing,
-            first: first > 0 ? "/models" : nil,
-            next: hasMore ? shown.last.map { PagePath.query("/models", [("after", $0.name)]) } : nil)
+            pager: PagerView(
+                after: first > 0 ? after : nil, next: hasMore ? shown.last?.name : nil, of: "/models"))
         return try await shell.page(
             "Models", at: .models, template: "models", view: view, topics: ["model"], request: request)
     }
@@ -90,8 +90,7 @@ struct ModelListView: PageView {
     let hasModels: Bool
     let models: [ModelPanelView]
     let noModels: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A model as a panel with its targets as rows.

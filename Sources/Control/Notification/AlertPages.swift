@@ -113,8 +113,7 @@ public struct AlertPages: Sendable {
                 command: "alerts:\n  receivers:\n    - {name: team, kind: webhook, url: https://example.org/alerts}"),
             hasDeliveries: !deliveries.isEmpty,
             deliveries: deliveries.map { DeliveryRowView($0, now: now) },
-            first: page.after.map { _ in "/alerts/receivers" },
-            next: next.map { PagePath.query("/alerts/receivers", [("after", $0)]) })
+            pager: PagerView(after: page.after, next: next, of: "/alerts/receivers"))
         return try await shell.page(
             "Receivers of alerts", at: .alerts, template: "alert-receivers", view: view, topics: ["alert"],
             request: request)
@@ -267,8 +266,7 @@ struct ReceiverListView: PageView {
     let noReceivers: EmptyView
     let hasDeliveries: Bool
     let deliveries: [DeliveryRowView]
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A receiver as a row.

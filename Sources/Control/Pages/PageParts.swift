@@ -15,6 +15,26 @@ struct EmptyView: PageView {
     var command: String?
 }
 
+/// Where the first page of a list is, and the one behind this.
+struct PagerView: PageView {
+    let first: String?
+    let next: String?
+}
+
+extension PagerView {
+    /// - Parameter after: The cursor behind which this page begins.
+    /// - Parameter next: The one behind which the next page does.
+    /// - Parameter path: The address of the page behind a cursor; of the first one without.
+    init<Cursor>(after: Cursor?, next: Cursor?, path: (Cursor?) -> String) {
+        self.init(first: after.map { _ in path(nil) }, next: next.map { path($0) })
+    }
+
+    /// Of a list that nothing narrows down.
+    init(after: String?, next: String?, of page: String) {
+        self.init(after: after, next: next) { PagePath.query(page, [("after", $0)]) }
+    }
+}
+
 /// A share from 0 to 100.
 struct ShareView: PageView {
     let percent: Int

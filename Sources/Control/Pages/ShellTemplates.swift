@@ -211,9 +211,9 @@ enum ShellTemplates {
     static let pager = PageTemplate(
         "pager",
         #"""
-        <div class="pager">{{#first}}<a class="button"
+        <div class="pager">{{#pager}}{{#first}}<a class="button"
           href="{{first}}">First page</a>{{/first}}<span></span>{{#next}}<a class="button" href="{{next}}"
-            rel="next">Older</a>{{/next}}</div>
+            rel="next">Older</a>{{/next}}{{/pager}}</div>
         """#)
 
     static let oops = PageTemplate(

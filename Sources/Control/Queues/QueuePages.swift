@@ -39,8 +39,7 @@ public struct QueuePages: Sendable {
             return QueueListView(
                 subtitle: PageText.plural(rows.count, "queue") + (paused > 0 ? ", \(paused) paused" : ""),
                 hasQueues: !rows.isEmpty, queues: rows.sorted { ($0.trouble, $1.name) > ($1.trouble, $0.name) },
-                noQueues: Self.nothing(request), first: after.map { _ in "/queues" },
-                next: last.map { PagePath.query("/queues", [("after", $0)]) })
+                noQueues: Self.nothing(request), pager: PagerView(after: after, next: last, of: "/queues"))
         }
         return try await shell.page(
             "Queues", at: .queues, template: "queues", view: view, topics: ["task", "queue"], request: request)
@@ -61,8 +60,7 @@ struct QueueListView: PageView {
     let hasQueues: Bool
     let queues: [QueueRowView]
     let noQueues: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A queue as a row.

@@ -32,8 +32,7 @@ public struct RetentionPages: Sendable {
             holds: holds.map { LegalHoldRowView($0, now: shell.world.now) },
             noHolds: EmptyView(
                 headline: "No holds", explanation: "What is under a hold outlives its time until the hold is lifted."),
-            first: page.after.map { _ in "/audit/holds" },
-            next: next.map { PagePath.query("/audit/holds", [("after", $0)]) })
+            pager: PagerView(after: page.after, next: next, of: "/audit/holds"))
         return try await shell.page(
             "Legal holds", at: .audit, template: "legal-holds", view: view, topics: ["telemetry"], request: request)
     }
@@ -46,8 +45,7 @@ struct LegalHoldListView: PageView {
     let hasHolds: Bool
     let holds: [LegalHoldRowView]
     let noHolds: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A hold as a row.

@@ -36,9 +36,8 @@ public struct SchedulePages: Sendable {
                       -d '{"name":"morning","cron":"0 8 * * 1-5","timezone":"Europe/Berlin",
                            "task":{"project":"demo","queue":"default","type":"digest","title":"Morning digest"}}'
                     """),
-            first: after.map { _ in "/schedules" },
-            next: found.count > Self.schedulesMax
-                ? rows.last.map { PagePath.query("/schedules", [("after", $0.name)]) } : nil)
+            pager: PagerView(
+                after: after, next: found.count > Self.schedulesMax ? rows.last?.name : nil, of: "/schedules"))
         return try await shell.page(
             "Schedules", at: .schedules, template: "schedules", view: view, topics: ["schedule"], request: request)
     }
@@ -49,8 +48,7 @@ struct ScheduleListView: PageView {
     let hasSchedules: Bool
     let schedules: [ScheduleRowView]
     let noSchedules: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A schedule as a row.

@@ -47,8 +47,7 @@ public struct SecretPages: Sendable {
                     headline: "No secrets yet",
                     explanation: "What agents need to reach others is kept sealed, and given to whom it is granted:",
                     command: "reeve secrets set project/marketing/openai < key.txt"),
-            first: page.after.map { _ in Self.path(scope, owner) },
-            next: next.map { Self.path(scope, owner, after: $0) })
+            pager: PagerView(after: page.after, next: next) { Self.path(scope, owner, after: $0) })
         return try await shell.page(
             "Secrets", at: .secrets, template: "secrets", view: view, topics: ["secret"], request: request)
     }
@@ -96,8 +95,7 @@ struct SecretListView: PageView {
     let hasSecrets: Bool
     let secrets: [SecretRowView]
     let noSecrets: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A secret as a row, and as the head of its page.

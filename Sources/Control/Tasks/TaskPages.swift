@@ -45,7 +45,7 @@ public struct TaskPages: Sendable {
                 project: query.project ?? "", windowSince: query.since, windowUntil: query.until,
                 isFiltered: query.isFiltered, queueNames: queues,
                 hasTasks: !rows.isEmpty, tasks: rows, noTasks: Self.nothing(request, query),
-                first: page.after.map { _ in query.path() }, next: last.map { query.path(after: $0) })
+                pager: PagerView(after: page.after, next: last) { query.path(after: $0) })
         }
         return try await shell.page(
             "Tasks", at: .tasks, template: "tasks", view: view, topics: ["task"], request: request)
@@ -147,8 +147,7 @@ struct TaskListView: PageView {
     let hasTasks: Bool
     let tasks: [TaskRowView]
     let noTasks: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 }
 
 /// A task as a row of a list.

@@ -13,12 +13,11 @@ struct AgentsCommand: AsyncParsableCommand {
         defaultSubcommand: AgentsList.self)
 }
 
-struct AgentsList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List agents by name.", discussion: Failing.exits)
+struct AgentsList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List agents by name.")
+    static let view = ListView.agents
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
     @Option(help: "Only this project.")
@@ -27,21 +26,14 @@ struct AgentsList: ClientCommand {
     @Option(help: "Only these states, comma-separated: idle, busy, paused, unreachable, offline, …")
     var status: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .agents,
-            try await reeve.list(
-                ["api", "v1", "agents"],
-                query: [("project", project), ("status", status), ("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "agents"] }
+    var filters: [(String, String?)] { [("project", project), ("status", status)] }
 }
 
 struct AgentsShow: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show an agent and what it works on.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("show", "Show an agent and what it works on.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The agent's name.")
     var name: String
@@ -51,9 +43,8 @@ struct AgentsShow: ClientCommand {
     }
 }
 
-/// One directive to agents.
+/// One directive to agents, by the name of the command.
 protocol AgentDirectiveCommand: ClientCommand {
-    static var verb: String { get }
     static var done: String { get }
     var names: [String] { get }
     var reason: String? { get }
@@ -61,11 +52,10 @@ protocol AgentDirectiveCommand: ClientCommand {
 
 extension AgentDirectiveCommand {
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        var body = JSONObject()
-        body.add("reason", reason)
+        let body = JSONValue.given(("reason", reason))
         var agents: [JSONValue] = []
         for name in names {
-            agents.append(try await reeve.post(ReeveClient.path("api", "v1", "agents", name, Self.verb), .object(body)))
+            agents.append(try await reeve.post(ReeveClient.path("api", "v1", "agents", name, Self.verb), body))
         }
         let text = names.map { "\($0): \(Self.done)" }.joined(separator: "\n")
         return Answer(json: names.count == 1 ? agents[0] : ["items": .array(agents)], text: text)
@@ -73,48 +63,37 @@ extension AgentDirectiveCommand {
 }
 
 struct AgentsPause: AgentDirectiveCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Hand an agent no new work until it is resumed.", discussion: Failing.exits)
-    static let verb = "pause"
+    static let configuration = CommandConfiguration.client("pause", "Hand an agent no new work until it is resumed.")
     static let done = "paused; it finishes what it has and gets nothing new"
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Names of agents.") var names: [String]
     @Option(help: "Why, for the others and the audit log.") var reason: String?
 }
 
 struct AgentsResume: AgentDirectiveCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Take back a pause and a drain.", discussion: Failing.exits)
-    static let verb = "resume"
+    static let configuration = CommandConfiguration.client("resume", "Take back a pause and a drain.")
     static let done = "resumed"
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Names of agents.") var names: [String]
     @Option(help: "Why, for the others and the audit log.") var reason: String?
 }
 
 struct AgentsDrain: AgentDirectiveCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Let an agent finish what it has; its runner then ends it.",
-        discussion: Failing.exits)
-    static let verb = "drain"
+    static let configuration = CommandConfiguration.client(
+        "drain", "Let an agent finish what it has; its runner then ends it.")
     static let done = "draining; it finishes what it has"
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Names of agents.") var names: [String]
     @Option(help: "Why, for the others and the audit log.") var reason: String?
 }
 
 struct AgentsRegister: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "register", abstract: "Register an agent before it comes.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("register", "Register an agent before it comes.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The agent's name.")
     var name: String

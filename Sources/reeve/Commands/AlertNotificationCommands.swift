@@ -10,12 +10,10 @@ struct AlertsSilence: AsyncParsableCommand {
 }
 
 struct SilenceAdd: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "add", abstract: "Tell nobody of the alerts that matchers match, for a while.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "add", "Tell nobody of the alerts that matchers match, for a while.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "Matchers, all of which must match: alertname=AgentDown, agent=~writer.*")
     var matchers: [String]
@@ -61,11 +59,9 @@ struct SilenceAdd: ClientCommand {
 }
 
 struct SilenceList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List silences that have not ended.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("list", "List silences that have not ended.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Flag(help: "Those as well that ended of late.") var expired = false
 
@@ -92,11 +88,9 @@ struct SilenceList: ClientCommand {
 }
 
 struct SilenceExpire: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "expire", abstract: "End a silence.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("expire", "End a silence.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The silence's id.") var id: String
 
@@ -108,12 +102,10 @@ struct SilenceExpire: ClientCommand {
 
 /// `reeve alerts deliveries`: what became of telling receivers.
 struct AlertsDeliveries: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "deliveries", abstract: "List attempts to tell receivers of alerts, the newest first.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "deliveries", "List attempts to tell receivers of alerts, the newest first.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
     @Option(help: "Only those to this receiver.") var receiver: String?
@@ -136,11 +128,9 @@ struct AlertsDeliveries: ClientCommand {
 
 /// `reeve alerts send-test`. Exit status 1 where the receiver did not take it.
 struct AlertsSendTest: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "send-test", abstract: "Tell a receiver of an alert that is none.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("send-test", "Tell a receiver of an alert that is none.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The receiver's name.") var receiver: String
 

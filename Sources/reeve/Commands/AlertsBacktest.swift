@@ -13,8 +13,7 @@ struct AlertsBacktest: ClientCommand {
             evaluated over the series that the server keeps; what it depends on is recorded anew. \(Failing.exits)
             """)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "An alert's name, FILE:ALERT, or a rule file with one alert.") var rule: String
     @Option(help: "From when on: a time such as 2026-11-20T08:00:00Z, or how long ago, such as 30d.") var since = "7d"
     @Option(help: "A rule file that has the alert, and what it depends on.", completion: .file()) var rules: String?
@@ -33,7 +32,7 @@ struct AlertsBacktest: ClientCommand {
         } catch let failure as ClientFailure {
             // A name that is not there is a wrong call; so is a file that cannot be read as rules.
             guard failure.code == "not_found" || failure.code == "bad_data" else { throw failure }
-            Failing.report(failure, isJSON: output.isJSON)
+            Failing.report(failure, isJSON: isJSON)
             throw ExitCode(2)
         }
     }

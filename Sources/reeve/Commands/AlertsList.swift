@@ -3,21 +3,16 @@ import Kernel
 import Runner
 
 /// `reeve alerts list`: what fires, and what waits to.
-struct AlertsList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List alerts: those that fire first, then those that wait to.",
-        discussion: Failing.exits)
+struct AlertsList: ListCommand {
+    static let configuration = CommandConfiguration.client(
+        "list", "List alerts: those that fire first, then those that wait to.")
+    static let view = ListView.alerts
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
     @Option(help: "Of these states alone, with commas between: firing, suppressed, pending, resolved.")
     var state: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .alerts,
-            try await reeve.list(
-                ["api", "v1", "alerts"], query: [("state", state), ("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "alerts"] }
+    var filters: [(String, String?)] { [("state", state)] }
 }

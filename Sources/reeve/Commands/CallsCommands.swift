@@ -9,12 +9,11 @@ struct CallsCommand: AsyncParsableCommand {
         subcommands: [CallsList.self, CallsShow.self, CallsExplain.self], defaultSubcommand: CallsList.self)
 }
 
-struct CallsList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List model calls, the newest first.", discussion: Failing.exits)
+struct CallsList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List model calls, the newest first.")
+    static let view = ListView.calls
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
     @Option(help: "Only calls of this agent.") var agent: String?
@@ -26,31 +25,26 @@ struct CallsList: ClientCommand {
     @Option(help: "Only these, comma-separated: running, done, failed, canceled.") var status: String?
     @Option(help: "Only calls that began at this time or later, such as 2026-11-20T08:00:00Z.") var since: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .calls,
-            try await reeve.list(
-                ["api", "v1", "calls"],
-                query: [
-                    ("agent", agent), ("project", project), ("task", task), ("session", session), ("model", model),
-                    ("tag", tag), ("status", status), ("since", since), ("after", page.after),
-                ], limit: page.limit))
+    var place: [String] { ["api", "v1", "calls"] }
+    var filters: [(String, String?)] {
+        [
+            ("agent", agent), ("project", project), ("task", task), ("session", session), ("model", model),
+            ("tag", tag), ("status", status), ("since", since),
+        ]
     }
 }
 
 struct CallsShow: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show a model call and its attempts.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("show", "Show a model call and its attempts.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The call's id, as the header x-reeve-call of its answer has it.")
     var id: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         let call = try await reeve.get(ReeveClient.path("api", "v1", "calls", id))
-        if output.isJSON { return .details(call) }
+        if isJSON { return .details(call) }
         var shown = call.object ?? JSONObject()
         let attempts = shown["attempts"]?.array ?? []
         shown["attempts"] = nil
@@ -64,12 +58,10 @@ struct CallsShow: ClientCommand {
 }
 
 struct CallsExplain: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "explain", abstract: "Say why a call went where it did, and what became of it.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "explain", "Say why a call went where it did, and what became of it.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The call's id, as the header x-reeve-call of its answer has it.")
     var id: String
@@ -93,8 +85,7 @@ struct CostsCommand: ClientCommand {
             a billionth of a dollar. \(Failing.exits)
             """)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
     @Option(help: "What the sums are by: agent, project, task, model, tag or day.") var by = "agent"
@@ -106,7 +97,7 @@ struct CostsCommand: ClientCommand {
     @Flag(help: "Print CSV (RFC 4180), all rows of it.") var csv = false
 
     func validate() throws {
-        guard !(csv && output.isJSON) else { throw ValidationError("--csv and --json exclude each other.") }
+        guard !(csv && isJSON) else { throw ValidationError("--csv and --json exclude each other.") }
     }
 
     private var query: [(String, String?)] {

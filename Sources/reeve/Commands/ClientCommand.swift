@@ -26,6 +26,12 @@ struct OutputOptions: ParsableArguments {
     var isJSON = false
 }
 
+/// What every command takes that asks the server.
+struct ClientOptions: ParsableArguments {
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+}
+
 /// Which part of a list.
 struct PageOptions: ParsableArguments {
     @Option(help: "Rows at most; pages are fetched as needed.")
@@ -51,6 +57,11 @@ struct Answer {
         Answer(json: item, text: text ?? Words.details(item, at: World.live.now))
     }
 
+    /// What stays to say of a thing that is no more.
+    static func deleted(_ name: String) -> Answer {
+        Answer(json: ["deleted": .string(name)], text: "\(name): deleted")
+    }
+
     /// A page of things, with where to go on.
     static func list(_ view: ListView, _ page: (items: [JSONValue], next: String?)) -> Answer {
         var text = view.text(page.items, at: World.live.now, width: Screen.columns)
@@ -64,19 +75,71 @@ struct Answer {
 ///
 /// Exit status: 0 done, 1 the answer is no or the server refused, 2 a wrong call, 3 the server cannot be reached.
 protocol ClientCommand: AsyncParsableCommand {
-    var connection: ConnectionOptions { get }
-    var output: OutputOptions { get }
+    var client: ClientOptions { get }
     func answer(_ reeve: ReeveClient) async throws -> Answer
 }
 
 extension ClientCommand {
+    var isJSON: Bool { client.output.isJSON }
+
     func run() async throws {
-        let answer = try await Failing.translated(isJSON: output.isJSON) {
-            try await self.answer(connection.client())
-        }
-        print(output.isJSON ? answer.json.prettyText : answer.text)
+        try await finish { try await answer(client.connection.client()) }
+    }
+
+    /// Prints what `body` answers, or why it could not.
+    func finish(_ body: () async throws -> Answer) async throws {
+        let answer = try await Failing.translated(isJSON: isJSON, body)
+        print(isJSON ? answer.json.prettyText : answer.text)
         if answer.status != 0 { throw ExitCode(answer.status) }
     }
+}
+
+extension CommandConfiguration {
+    /// Of a command whose end means what it means with most.
+    static func client(_ name: String, _ abstract: String) -> CommandConfiguration {
+        CommandConfiguration(commandName: name, abstract: abstract, discussion: Failing.exits)
+    }
+}
+
+/// A command that prints a list, as much of it as is asked for.
+protocol ListCommand: ClientCommand {
+    static var view: ListView { get }
+    var page: PageOptions { get }
+    /// The parts of the list's address.
+    var place: [String] { get }
+    /// What narrows the list down, as the address has it.
+    var filters: [(String, String?)] { get }
+}
+
+extension ListCommand {
+    var filters: [(String, String?)] { [] }
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        .list(
+            Self.view, try await reeve.list(place, query: filters + [("after", page.after)], limit: page.limit))
+    }
+}
+
+/// A command that sends one verb about one thing: it has the name that the interface has for it.
+protocol VerbCommand: ClientCommand {
+    /// The thing's address, behind which the verb comes.
+    var address: String { get }
+    func body() throws -> JSONValue
+    func answer(to reply: JSONValue) -> Answer
+}
+
+extension VerbCommand {
+    func body() -> JSONValue { [:] }
+    func answer(to reply: JSONValue) -> Answer { .details(reply) }
+
+    func answer(_ reeve: ReeveClient) async throws -> Answer {
+        answer(to: try await reeve.post("\(address)/\(Self.verb)", try body()))
+    }
+}
+
+extension ClientCommand {
+    /// The interface's verb where it is the command's name.
+    static var verb: String { configuration.commandName ?? "" }
 }
 
 /// The end of a command that failed: what happened and what to do next on stderr, the document on stdout with `--json`.
@@ -144,6 +207,13 @@ enum JSONArgument {
         } catch let failure as JSONParser.Failure {
             throw ValidationError("\(name) is not JSON: \(failure.reason), at byte \(failure.offset).")
         }
+    }
+}
+
+extension JSONValue {
+    /// An object of those members that have a value.
+    static func given(_ members: (String, (any JSONConvertible)?)...) -> JSONValue {
+        .object(members.reduce(into: JSONObject()) { $0.add($1.0, $1.1) })
     }
 }
 

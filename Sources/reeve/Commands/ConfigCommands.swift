@@ -116,8 +116,7 @@ struct ConfigPush: ClientCommand {
 
             """ + Failing.exits)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The folder with agent.yaml.", completion: .directory)
     var folder: String
@@ -166,7 +165,7 @@ struct ConfigPush: ClientCommand {
             }
             return .details(version, text: "\(name) is rolled out to \(whose)\n\(RolloutText.text(given))")
         } catch let failure as ClientFailure {
-            if case .refused(let refusal) = failure, !output.isJSON, let found = refusal.document["findings"]?.array {
+            if case .refused(let refusal) = failure, !isJSON, let found = refusal.document["findings"]?.array {
                 for finding in found { Screen.complain(Self.line(finding)) }
             }
             throw failure
@@ -183,12 +182,10 @@ struct ConfigPush: ClientCommand {
 }
 
 struct ConfigPull: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "pull", abstract: "Write a version's files into a folder; other files there stay.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "pull", "Write a version's files into a folder; other files there stay.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The agent's name.")
     var agent: String
@@ -218,30 +215,22 @@ struct ConfigPull: ClientCommand {
     }
 }
 
-struct ConfigVersions: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "versions", abstract: "List an agent's versions, the newest first.", discussion: Failing.exits)
+struct ConfigVersions: ListCommand {
+    static let configuration = CommandConfiguration.client("versions", "List an agent's versions, the newest first.")
+    static let view = ListView.bundles
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
     @Argument(help: "The agent's name.") var agent: String
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .bundles,
-            try await reeve.list(
-                ["api", "v1", "agents", agent, "bundles"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "agents", agent, "bundles"] }
 }
 
 struct ConfigDiff: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "diff", abstract: "Show what differs between two versions, as a unified diff.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "diff", "Show what differs between two versions, as a unified diff.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The agent's name.") var agent: String
     @Argument(help: "The one version; the first digits are enough.") var old: String
     @Argument(help: "The other.") var new: String
@@ -256,12 +245,10 @@ struct ConfigDiff: ClientCommand {
 }
 
 struct ConfigBlame: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "blame", abstract: "Show each line of a file with the version that last changed it.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "blame", "Show each line of a file with the version that last changed it.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The agent's name.") var agent: String
     @Argument(help: "The file's path in the bundle, such as agent.yaml.") var file: String
     @Option(help: "The version; what the agent is to run with, if not given.") var version: String?
@@ -282,12 +269,10 @@ struct ConfigBlame: ClientCommand {
 }
 
 struct ConfigRollback: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "rollback", abstract: "Make an earlier version what an agent is to run with again.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "rollback", "Make an earlier version what an agent is to run with again.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The agent's name.") var agent: String
     @Option(help: "The version; the first digits are enough.") var to: String
     @Option(name: [.customShort("m"), .long], help: "Why, for the others and the audit log.") var message = ""
@@ -301,23 +286,17 @@ struct ConfigRollback: ClientCommand {
     }
 }
 
-struct ConfigStatus: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "List which version each agent is to run with, and does.",
-        discussion: Failing.exits)
+struct ConfigStatus: ListCommand {
+    static let configuration = CommandConfiguration.client(
+        "status", "List which version each agent is to run with, and does.")
+    static let view = ListView.configStates
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
     @Flag(help: "Only agents that are behind.")
     var behind = false
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .configStates,
-            try await reeve.list(
-                ["api", "v1", "bundles", "status"],
-                query: [("behind", behind ? "true" : nil), ("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "bundles", "status"] }
+    var filters: [(String, String?)] { [("behind", behind ? "true" : nil)] }
 }

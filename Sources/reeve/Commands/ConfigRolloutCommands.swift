@@ -83,8 +83,7 @@ struct ConfigRollout: ClientCommand {
 
             """ + Failing.exits)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var options: RolloutOptions
 
     @Argument(help: "The agent's name.") var agent: String
@@ -122,20 +121,14 @@ struct ConfigRollout: ClientCommand {
     }
 }
 
-struct ConfigRollouts: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "rollouts", abstract: "List roll-outs, the newest first.", discussion: Failing.exits)
+struct ConfigRollouts: ListCommand {
+    static let configuration = CommandConfiguration.client("rollouts", "List roll-outs, the newest first.")
+    static let view = ListView.bundleRollouts
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .bundleRollouts,
-            try await reeve.list(
-                ["api", "v1", "bundles", "rollouts"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "bundles", "rollouts"] }
 }
 
 /// Names with commas between them.

@@ -38,12 +38,10 @@ enum ConfigValueAnswer {
 }
 
 struct ConfigExplain: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "explain", abstract: "Say what a key's value is, and which layer says so.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "explain", "Say what a key's value is, and which layer says so.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The agent's name.") var agent: String
     @Argument(help: "The key, such as models.main or limits.maxTokens.") var key: String
     @Option(help: "With what holds for this user.") var user: String?
@@ -55,12 +53,10 @@ struct ConfigExplain: ClientCommand {
 }
 
 struct ConfigSet: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "set", abstract: "Set a key for an agent or for one of its users, above the bundle.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "set", "Set a key for an agent or for one of its users, above the bundle.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var place: ConfigLayerOptions
     @Argument(help: "The agent's name.") var agent: String
     @Argument(help: "The key, such as models.main or limits.maxTokens.") var key: String
@@ -78,12 +74,10 @@ struct ConfigSet: ClientCommand {
 }
 
 struct ConfigUnset: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "unset", abstract: "Take back what was set for an agent or for one of its users.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "unset", "Take back what was set for an agent or for one of its users.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var place: ConfigLayerOptions
     @Argument(help: "The agent's name.") var agent: String
     @Argument(help: "The key.") var key: String

@@ -12,8 +12,7 @@ struct DrillCommand: ClientCommand {
             and recovered in time, 1 not so, 2 a wrong call, 3 the server cannot be reached.
             """)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The drill's name.", completion: .list(DrillRun.names))
     var name: String
@@ -25,7 +24,7 @@ struct DrillCommand: ClientCommand {
     }
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        let isQuiet = output.isJSON
+        let isQuiet = isJSON
         let report = try await DrillRun(name, client: reeve) { step in
             if !isQuiet { Screen.complain("\(step)\n") }
         }.run()

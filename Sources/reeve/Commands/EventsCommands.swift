@@ -19,21 +19,16 @@ struct EventFilterOptions: ParsableArguments {
     var query: [(String, String?)] { [("agent", agent), ("task", task), ("type", type)] }
 }
 
-struct EventsList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List events, the oldest first.", discussion: Failing.exits)
+struct EventsList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List events, the oldest first.")
+    static let view = ListView.events
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
     @OptionGroup var filter: EventFilterOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .events,
-            try await reeve.list(
-                ["api", "v1", "events"], query: filter.query + [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "events"] }
+    var filters: [(String, String?)] { filter.query }
 }
 
 struct EventsFollow: AsyncParsableCommand {
@@ -68,17 +63,14 @@ struct AuditCommand: AsyncParsableCommand {
         subcommands: [AuditList.self, AuditVerify.self], defaultSubcommand: AuditList.self)
 }
 
-struct AuditList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List administrative acts, the oldest first.", discussion: Failing.exits)
+struct AuditList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List administrative acts, the oldest first.")
+    static let view = ListView.audit
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(.audit, try await reeve.list(["api", "v1", "audit"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "audit"] }
 }
 
 struct AuditVerify: ClientCommand {
@@ -86,8 +78,7 @@ struct AuditVerify: ClientCommand {
         commandName: "verify", abstract: "Check the chain of hashes from the first act to the last.",
         discussion: "Exits with 1 where a row was changed or is missing. \(Failing.exits)")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         let report = try await reeve.get("/api/v1/audit/verify")

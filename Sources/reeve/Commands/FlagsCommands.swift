@@ -13,26 +13,20 @@ struct FlagsCommand: AsyncParsableCommand {
         defaultSubcommand: FlagsList.self)
 }
 
-struct FlagsList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List flags by key.", discussion: Failing.exits)
+struct FlagsList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List flags by key.")
+    static let view = ListView.flags
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .flags, try await reeve.list(["api", "v1", "flags"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "flags"] }
 }
 
 struct FlagsGet: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "get", abstract: "Show a flag, in the form that `set` takes.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("get", "Show a flag, in the form that `set` takes.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The flag's key.") var flag: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
@@ -42,11 +36,9 @@ struct FlagsGet: ClientCommand {
 }
 
 struct FlagsSet: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "set", abstract: "Make a flag, or replace what it says.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("set", "Make a flag, or replace what it says.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "A JSON file with the flag, its `key` in it; - for standard input.", completion: .file())
     var file: String
     @Option(help: "The flag's key, where the file has none.") var name: String?
@@ -65,81 +57,64 @@ struct FlagsSet: ClientCommand {
 }
 
 /// Switches a flag.
-protocol FlagSwitchCommand: ClientCommand {
-    static var verb: String { get }
+protocol FlagSwitchCommand: VerbCommand {
     var flag: String { get }
     var reason: String? { get }
 }
 
 extension FlagSwitchCommand {
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        var body = JSONObject()
-        body.add("reason", reason)
-        let flag = try await reeve.post(ReeveClient.path("api", "v1", "flags", flag, Self.verb), .object(body))
-        return .details(flag, text: "\(self.flag): \(Self.verb), version \(flag["version"]?.int ?? 0)")
+    var address: String { ReeveClient.path("api", "v1", "flags", flag) }
+    func body() -> JSONValue { .given(("reason", reason)) }
+
+    func answer(to reply: JSONValue) -> Answer {
+        .details(reply, text: "\(flag): \(Self.verb), version \(reply["version"]?.int ?? 0)")
     }
 }
 
 struct FlagsOn: FlagSwitchCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "on", abstract: "Switch a flag on.", discussion: Failing.exits)
-    static let verb = "on"
+    static let configuration = CommandConfiguration.client("on", "Switch a flag on.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The flag's key.") var flag: String
     @Option(help: "Why, for its history.") var reason: String?
 }
 
 struct FlagsOff: FlagSwitchCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "off", abstract: "Switch a flag off.", discussion: Failing.exits)
-    static let verb = "off"
+    static let configuration = CommandConfiguration.client("off", "Switch a flag off.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The flag's key.") var flag: String
     @Option(help: "Why, for its history.") var reason: String?
 }
 
-struct FlagsHistory: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "history", abstract: "Show who changed a flag, when, what and why.", discussion: Failing.exits)
+struct FlagsHistory: ListCommand {
+    static let configuration = CommandConfiguration.client("history", "Show who changed a flag, when, what and why.")
+    static let view = ListView.flagVersions
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
     @Argument(help: "The flag's key.") var flag: String
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .flagVersions,
-            try await reeve.list(
-                ["api", "v1", "flags", flag, "history"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "flags", flag, "history"] }
 }
 
 struct FlagsDelete: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Delete a flag: programs go on with the defaults of their code.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "delete", "Delete a flag: programs go on with the defaults of their code.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The flag's key.") var flag: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         try await reeve.delete(ReeveClient.path("api", "v1", "flags", flag))
-        return Answer(json: ["deleted": .string(flag)], text: "\(flag): deleted")
+        return .deleted(flag)
     }
 }
 
 struct FlagsEvaluate: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "evaluate", abstract: "Say what a context gets of a flag, and why.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("evaluate", "Say what a context gets of a flag, and why.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The flag's key.") var flag: String
     @Option(help: "The context: JSON, @file, or - for standard input.") var context = "{}"
 

@@ -91,8 +91,7 @@ struct IncidentContain: ClientCommand {
         abstract: "List containments, show what they would reach, approve what is proposed, or take back.",
         discussion: "Without an incident it lists what is in force against any.\n\n" + Failing.exits)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The incident's id.") var id: String?
     @Flag(help: "Show what is proposed or asked would reach now, and change nothing.") var preview = false
     @Flag(help: "Let act what is proposed or asked.") var approve = false

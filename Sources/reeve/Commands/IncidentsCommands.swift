@@ -17,34 +17,25 @@ struct IncidentsCommand: AsyncParsableCommand {
     static func path(_ id: String, _ verb: String) -> String { ReeveClient.path("api", "v1", "incidents", id, verb) }
 }
 
-struct IncidentsList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List incidents, the newest first.", discussion: Failing.exits)
+struct IncidentsList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List incidents, the newest first.")
+    static let view = ListView.incidents
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
     @Option(help: "open, resolved, or the milestone that was reached last.") var state: String?
     @Option(help: "critical, warning or info.") var severity: String?
     @Option(help: "A failure mode, such as llm-outage.") var mode: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .incidents,
-            try await reeve.list(
-                ["api", "v1", "incidents"],
-                query: [("state", state), ("severity", severity), ("mode", mode), ("after", page.after)],
-                limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "incidents"] }
+    var filters: [(String, String?)] { [("state", state), ("severity", severity), ("mode", mode)] }
 }
 
 struct IncidentsShow: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show an incident: what is known of it, and its timeline.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "show", "Show an incident: what is known of it, and its timeline.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The incident's id.") var id: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
@@ -58,11 +49,9 @@ struct IncidentsShow: ClientCommand {
 }
 
 struct IncidentsOpen: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "open", abstract: "Open an incident by hand.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("open", "Open an incident by hand.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "What is wrong, in one line.") var title: String
     @Option(help: "critical, warning or info.") var severity = "warning"
     @Option(help: "What it is about, such as agent:writer or provider:main; may be repeated.") var subject: [String] =
@@ -90,21 +79,17 @@ protocol IncidentMilestoneCommand: ClientCommand {
 
 extension IncidentMilestoneCommand {
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        var body = JSONObject()
-        body["milestone"] = .string(milestone)
-        body.add("note", note)
-        let incident = try await reeve.post(IncidentsCommand.path(id, "milestones"), .object(body))
+        let incident = try await reeve.post(
+            IncidentsCommand.path(id, "milestones"), .given(("milestone", milestone), ("note", note)))
         return Answer(json: incident, text: "\(id): \(Words.plain(incident["state"]))")
     }
 }
 
 struct IncidentsAcknowledge: IncidentMilestoneCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "ack", abstract: "Say that somebody sees to it.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("ack", "Say that somebody sees to it.")
     var milestone: String { "acknowledged" }
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The incident's id.") var id: String
     @Option(help: "A remark.") var note: String?
 }
@@ -115,31 +100,26 @@ struct IncidentsMilestone: IncidentMilestoneCommand {
         abstract: "Say that an incident reached a milestone.",
         discussion: "acknowledged, contained, mitigated, verified, resolved, postmortem. \(Failing.exits)")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The incident's id.") var id: String
     @Argument(help: "The milestone.") var milestone: String
     @Option(help: "A remark.") var note: String?
 }
 
 struct IncidentsResolve: IncidentMilestoneCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resolve", abstract: "Say that it is over; its postmortem is due from then on.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "resolve", "Say that it is over; its postmortem is due from then on.")
     var milestone: String { "resolved" }
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The incident's id.") var id: String
     @Option(help: "A remark.") var note: String?
 }
 
 struct IncidentsNote: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "note", abstract: "Write a note into the timeline.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("note", "Write a note into the timeline.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The incident's id.") var id: String
     @Argument(help: "The note.") var text: String
 
@@ -150,11 +130,9 @@ struct IncidentsNote: ClientCommand {
 }
 
 struct IncidentsStatus: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Say what stakeholders are told.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("status", "Say what stakeholders are told.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The incident's id.") var id: String
     @Argument(help: "What they are told.") var text: String
 
@@ -165,12 +143,10 @@ struct IncidentsStatus: ClientCommand {
 }
 
 struct IncidentsPostmortem: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "postmortem", abstract: "Print a postmortem as Markdown, publish it, or say that none is needed.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "postmortem", "Print a postmortem as Markdown, publish it, or say that none is needed.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The incident's id.") var id: String
     @Flag(help: "Publish it as it stands.") var publish = false
     @Option(help: "Why none is needed.") var waive: String?
@@ -196,12 +172,10 @@ struct IncidentsPostmortem: ClientCommand {
 }
 
 struct IncidentsReport: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "report", abstract: "How long incidents took, and which alerts were noise.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "report", "How long incidents took, and which alerts were noise.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Option(help: "Of so many days.") var days = 90
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {

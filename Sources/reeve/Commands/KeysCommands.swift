@@ -10,25 +10,20 @@ struct KeysCommand: AsyncParsableCommand {
         defaultSubcommand: KeysList.self)
 }
 
-struct KeysList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List keys, without their secrets.", discussion: Failing.exits)
+struct KeysList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List keys, without their secrets.")
+    static let view = ListView.keys
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(.keys, try await reeve.list(["api", "v1", "keys"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "keys"] }
 }
 
 struct KeysCreate: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Make a key; its secret is shown this once.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("create", "Make a key; its secret is shown this once.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Option(help: "admin, operator, agent, viewer or ingest.") var role: String
     @Option(help: "Whose key it is, for people.") var name: String
     @Option(help: "The agent that a key of the role agent belongs to.") var agent: String?
@@ -49,12 +44,10 @@ struct KeysCreate: ClientCommand {
 }
 
 struct KeysRotate: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "rotate", abstract: "Make a key in the place of another, which stays in force for a while.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "rotate", "Make a key in the place of another, which stays in force for a while.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The id of the old key.") var id: String
     @Option(name: .customLong("overlap-hours"), help: "For how long both are in force; 24 without it.") var hours: Int?
     @Flag(name: .customLong("until-unused"), help: "Keep the old one until nobody has used it for so long.")
@@ -78,11 +71,9 @@ struct KeysRotate: ClientCommand {
 }
 
 struct KeysRevoke: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "Revoke keys at once.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("revoke", "Revoke keys at once.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Ids of keys.") var ids: [String]
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
@@ -93,11 +84,9 @@ struct KeysRevoke: ClientCommand {
 
 /// `reeve login`: the way into the page.
 struct LoginCommand: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "login", abstract: "Print a link that logs a browser in, once.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("login", "Print a link that logs a browser in, once.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         let link = try await reeve.post("/api/v1/login-links")

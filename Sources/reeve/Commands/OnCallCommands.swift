@@ -73,12 +73,10 @@ protocol OnCallQuestion: ClientCommand {
 
 extension OnCallQuestion {
     func run() async throws {
-        let answer = try await Failing.translated(isJSON: output.isJSON) {
-            guard let file else { return try await self.answer(connection.client()) }
-            return try self.answer(of: file)
+        try await finish {
+            guard let file else { return try await answer(client.connection.client()) }
+            return try answer(of: file)
         }
-        print(output.isJSON ? answer.json.prettyText : answer.text)
-        if answer.status != 0 { throw ExitCode(answer.status) }
     }
 
     private func answer(of file: String) throws -> Answer {
@@ -101,8 +99,7 @@ struct OnCallWho: OnCallQuestion {
         commandName: "who", abstract: "Say who is on call, and what says so.",
         discussion: "With --file no server is asked. A schedule with nobody is a no. \(Failing.exits)")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Option(help: "The moment; now unless given.") var at: String?
     @Option(help: "One schedule; all unless given.") var schedule: String?
     @Option(help: "A file of on-call, in place of the server.", completion: .file()) var file: String?
@@ -131,8 +128,7 @@ struct OnCallCalendar: OnCallQuestion {
         commandName: "calendar", abstract: "List the shifts of the next weeks, and the times without anybody.",
         discussion: "With --file no server is asked. \(Failing.exits)")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Option(help: "The first moment; now unless given.") var from: String?
     @Option(help: "How many weeks.") var weeks: Int64 = 4
     @Option(help: "One schedule; all unless given.") var schedule: String?

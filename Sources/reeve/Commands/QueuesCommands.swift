@@ -10,59 +10,54 @@ struct QueuesCommand: AsyncParsableCommand {
         defaultSubcommand: QueuesList.self)
 }
 
-struct QueuesList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List queues with what waits, runs and is held.", discussion: Failing.exits)
+struct QueuesList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List queues with what waits, runs and is held.")
+    static let view = ListView.queues
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .queues, try await reeve.list(["api", "v1", "queues"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "queues"] }
 }
 
-struct QueuesPause: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Stop handing out a queue's tasks; those that run go on.",
-        discussion: Failing.exits)
+/// One verb on a queue.
+protocol QueueVerbCommand: VerbCommand {
+    var name: String { get }
+}
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+extension QueueVerbCommand {
+    var address: String { ReeveClient.path("api", "v1", "queues", name) }
+}
+
+struct QueuesPause: QueueVerbCommand {
+    static let configuration = CommandConfiguration.client(
+        "pause", "Stop handing out a queue's tasks; those that run go on.")
+
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The queue's name.") var name: String
     @Option(help: "Why, for the others and the audit log.") var reason: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        var body = JSONObject()
-        body.add("reason", reason)
-        let queue = try await reeve.post(ReeveClient.path("api", "v1", "queues", name, "pause"), .object(body))
-        return Answer(json: queue, text: "\(name): paused; resume it with `reeve queues resume \(name)`.")
+    func body() -> JSONValue { .given(("reason", reason)) }
+
+    func answer(to reply: JSONValue) -> Answer {
+        Answer(json: reply, text: "\(name): paused; resume it with `reeve queues resume \(name)`.")
     }
 }
 
-struct QueuesResume: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Hand out a queue's tasks again.", discussion: Failing.exits)
+struct QueuesResume: QueueVerbCommand {
+    static let configuration = CommandConfiguration.client("resume", "Hand out a queue's tasks again.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The queue's name.") var name: String
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        let queue = try await reeve.post(ReeveClient.path("api", "v1", "queues", name, "resume"))
-        return Answer(json: queue, text: "\(name): resumed.")
-    }
+    func answer(to reply: JSONValue) -> Answer { Answer(json: reply, text: "\(name): resumed.") }
 }
 
 struct QueuesSet: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "set", abstract: "Set how many tasks of a queue may run at once, or which model they ask for.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "set", "Set how many tasks of a queue may run at once, or which model they ask for.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The queue's name.") var name: String
     @Option(help: "Tasks at one time; `none` for no limit.") var concurrency: String?
     @Option(help: "The model, or tier as tier:cheap, of new tasks that name none; `none` for none.") var model: String?

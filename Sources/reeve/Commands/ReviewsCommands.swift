@@ -13,21 +13,15 @@ struct ReviewsCommand: AsyncParsableCommand {
         defaultSubcommand: ReviewsList.self)
 }
 
-struct ReviewsList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List tasks that wait for a reviewer, the oldest first.",
-        discussion: Failing.exits)
+struct ReviewsList: ListCommand {
+    static let configuration = CommandConfiguration.client(
+        "list", "List tasks that wait for a reviewer, the oldest first.")
+    static let view = ListView.reviews
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .reviews,
-            try await reeve.list(
-                ["api", "v1", "reviews"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "reviews"] }
 }
 
 /// What is under review: the task, and the one value that a verdict names.
@@ -54,17 +48,15 @@ struct Submission {
 }
 
 struct ReviewsShow: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show what was submitted, content included.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("show", "Show what was submitted, content included.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The task's id.") var id: String
     @Option(help: "Lines of each deliverable; 0 for all.") var lines = 200
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         let submission = try await Submission.fetch(id, reeve)
-        if output.isJSON { return Answer(json: submission.task, text: "") }
+        if isJSON { return Answer(json: submission.task, text: "") }
         var parts = [submission.summary]
         for item in submission.deliverables {
             guard let url = item["url"]?.string, url.hasPrefix("/") else { continue }
@@ -86,9 +78,8 @@ struct ReviewsShow: ClientCommand {
     }
 }
 
-/// One verdict on what is submitted at this moment.
+/// One verdict on what is submitted at this moment, by the name of the command.
 protocol VerdictCommand: ClientCommand {
-    static var verdict: String { get }
     var id: String { get }
     var comment: String? { get }
     var sha256: String? { get }
@@ -97,36 +88,28 @@ protocol VerdictCommand: ClientCommand {
 extension VerdictCommand {
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         let submission = try await Submission.fetch(id, reeve)
-        var body = JSONObject()
-        body["verdict"] = .string(Self.verdict)
         // The server refuses a verdict on content that has changed since it was read here.
-        body.add("sha256", sha256 ?? submission.sha256)
-        body.add("comment", comment)
-        let task = try await reeve.post(ReeveClient.path("api", "v1", "tasks", id, "review"), .object(body))
-        let verdict = "\(Self.verdict): the task is \(Words.plain(task["state"])) now."
+        let body = JSONValue.given(
+            ("verdict", Self.verb), ("sha256", sha256 ?? submission.sha256), ("comment", comment))
+        let task = try await reeve.post(ReeveClient.path("api", "v1", "tasks", id, "review"), body)
+        let verdict = "\(Self.verb): the task is \(Words.plain(task["state"])) now."
         return Answer(json: task, text: "\(submission.summary)\n\(verdict)")
     }
 }
 
 struct ReviewsApprove: VerdictCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "approve", abstract: "Approve what is submitted now.", discussion: Failing.exits)
-    static let verdict = "approve"
+    static let configuration = CommandConfiguration.client("approve", "Approve what is submitted now.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The task's id.") var id: String
     @Option(help: "A remark.") var comment: String?
     @Option(help: "Approve only this content; the current one unless given.") var sha256: String?
 }
 
 struct ReviewsChanges: VerdictCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "changes", abstract: "Send it back to its author with remarks.", discussion: Failing.exits)
-    static let verdict = "changes"
+    static let configuration = CommandConfiguration.client("changes", "Send it back to its author with remarks.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The task's id.") var id: String
     @Option(help: "What is to be changed.") var comment: String?
     @Option(help: "Judge only this content; the current one unless given.") var sha256: String?
@@ -137,12 +120,9 @@ struct ReviewsChanges: VerdictCommand {
 }
 
 struct ReviewsReject: VerdictCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "reject", abstract: "Reject it: the task is set aside.", discussion: Failing.exits)
-    static let verdict = "reject"
+    static let configuration = CommandConfiguration.client("reject", "Reject it: the task is set aside.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The task's id.") var id: String
     @Option(help: "Why.") var comment: String?
     @Option(help: "Judge only this content; the current one unless given.") var sha256: String?

@@ -64,27 +64,20 @@ struct RunbooksCheck: ParsableCommand {
     }
 }
 
-struct RunbooksList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List runbooks with the alerts that they are for.", discussion: Failing.exits)
+struct RunbooksList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List runbooks with the alerts that they are for.")
+    static let view = ListView.runbooks
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .runbooks,
-            try await reeve.list(["api", "v1", "runbooks"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "runbooks"] }
 }
 
 struct RunbooksShow: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show a runbook with its steps.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("show", "Show a runbook with its steps.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The runbook's name.") var name: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {

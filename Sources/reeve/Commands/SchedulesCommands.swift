@@ -13,28 +13,20 @@ struct SchedulesCommand: AsyncParsableCommand {
         defaultSubcommand: SchedulesList.self)
 }
 
-struct SchedulesList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List schedules with their next run.", discussion: Failing.exits)
+struct SchedulesList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List schedules with their next run.")
+    static let view = ListView.schedules
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .schedules,
-            try await reeve.list(
-                ["api", "v1", "schedules"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "schedules"] }
 }
 
 struct SchedulesShow: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show a schedule with its next times.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("show", "Show a schedule with its next times.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The schedule's name or id.") var schedule: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
@@ -43,12 +35,10 @@ struct SchedulesShow: ClientCommand {
 }
 
 struct SchedulesCreate: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Create a task again and again, by a cron expression.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "create", "Create a task again and again, by a cron expression.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Option(help: "The schedule's name.") var name: String
     @Option(help: "Five fields: minute hour day month weekday.") var cron: String
     @Option(help: "The time zone of the expression, such as Europe/Berlin; UTC unless given.") var timezone: String?
@@ -77,57 +67,43 @@ struct SchedulesCreate: ClientCommand {
 }
 
 /// One verb on a schedule.
-protocol ScheduleVerbCommand: ClientCommand {
-    static var verb: String { get }
+protocol ScheduleVerbCommand: VerbCommand {
     var schedule: String { get }
 }
 
 extension ScheduleVerbCommand {
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .details(try await reeve.post(ReeveClient.path("api", "v1", "schedules", schedule, Self.verb)))
-    }
+    var address: String { ReeveClient.path("api", "v1", "schedules", schedule) }
 }
 
 struct SchedulesPause: ScheduleVerbCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Start nothing from it until it is resumed.", discussion: Failing.exits)
-    static let verb = "pause"
+    static let configuration = CommandConfiguration.client("pause", "Start nothing from it until it is resumed.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The schedule's name or id.") var schedule: String
 }
 
 struct SchedulesResume: ScheduleVerbCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Let it start tasks again.", discussion: Failing.exits)
-    static let verb = "resume"
+    static let configuration = CommandConfiguration.client("resume", "Let it start tasks again.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The schedule's name or id.") var schedule: String
 }
 
 struct SchedulesRun: ScheduleVerbCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Create its task now, besides its times.", discussion: Failing.exits)
-    static let verb = "run"
+    static let configuration = CommandConfiguration.client("run", "Create its task now, besides its times.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The schedule's name or id.") var schedule: String
 }
 
 struct SchedulesDelete: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Delete it; tasks that it made stay.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("delete", "Delete it; tasks that it made stay.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The schedule's name or id.") var schedule: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         try await reeve.delete(ReeveClient.path("api", "v1", "schedules", schedule))
-        return Answer(json: ["deleted": .string(schedule)], text: "\(schedule): deleted")
+        return .deleted(schedule)
     }
 }

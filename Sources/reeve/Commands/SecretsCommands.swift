@@ -24,32 +24,24 @@ struct SecretsCommand: AsyncParsableCommand {
     }
 }
 
-struct SecretsList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List secrets, without their values.", discussion: Failing.exits)
+struct SecretsList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List secrets, without their values.")
+    static let view = ListView.secrets
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
     @Option(help: "Those of one scope: user, org, project or platform.") var scope: String?
     @Option(help: "Those of one owner.") var owner: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .secrets,
-            try await reeve.list(
-                ["api", "v1", "secrets"], query: [("scope", scope), ("owner", owner), ("after", page.after)],
-                limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "secrets"] }
+    var filters: [(String, String?)] { [("scope", scope), ("owner", owner)] }
 }
 
 struct SecretsSet: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "set", abstract: "Write a new version of a secret, from a file or standard input.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "set", "Write a new version of a secret, from a file or standard input.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
     @Option(help: "The file with the value; standard input without one.") var file: String?
     @Flag(name: .customLong("data"), help: "It is a JSON object with several values by their names.") var isData = false
@@ -66,11 +58,9 @@ struct SecretsSet: ClientCommand {
 }
 
 struct SecretsGet: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "get", abstract: "Read a secret; the reading stands in the audit.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("get", "Read a secret; the reading stands in the audit.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
     @Option(help: "The number of an older version.") var number: Int?
     @Option(help: "The name of one of several values.") var field: String?
@@ -91,28 +81,24 @@ struct SecretsGet: ClientCommand {
 }
 
 struct SecretsDelete: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Delete the newest version of a secret, which can be undone.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "delete", "Delete the newest version of a secret, which can be undone.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
     @Flag(name: .customLong("all"), help: "Forget all versions for good.") var isAll = false
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         try await reeve.delete(SecretsCommand.address(path, query: [("all", isAll ? "true" : nil)]))
-        return Answer(json: ["deleted": .string(path)], text: "\(path): deleted")
+        return .deleted(path)
     }
 }
 
 struct SecretsImport: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Write each variable of a .env file as a secret of its own.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "import", "Write each variable of a .env file as a secret of its own.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The file; - for standard input.") var file: String
     @Option(help: "Where they go: user/OWNER, project/OWNER, org or platform.") var to: String
 
@@ -134,12 +120,10 @@ struct SecretsImport: ClientCommand {
 }
 
 struct SecretsGrant: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "grant", abstract: "Say which agents may read a secret, and no others.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "grant", "Say which agents may read a secret, and no others.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
     @Argument(help: "Names of agents; none takes all grants back.") var agents: [String] = []
 
@@ -152,13 +136,10 @@ struct SecretsGrant: ClientCommand {
 }
 
 struct SecretsResolve: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resolve",
-        abstract: "Which secret of a name holds: the user's, the project's, the organisation's or the platform's.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "resolve", "Which secret of a name holds: the user's, the project's, the organisation's or the platform's.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The last part of the path.") var name: String
     @Option(help: "Whose own comes first.") var user: String?
     @Option(help: "Whose comes next.") var project: String?

@@ -3,10 +3,8 @@ import Foundation
 import Kernel
 import Runner
 
-/// How a rotation is shown.
+/// How a rotation is shown, and what proves it.
 private enum RotationText {
-    static func answer(_ rotation: JSONValue) -> Answer { Answer(json: rotation, text: text(rotation)) }
-
     static func text(_ rotation: JSONValue) -> String {
         let path = Words.plain(rotation["path"])
         guard let state = rotation["state"]?.string else {
@@ -48,15 +46,25 @@ private enum RotationText {
     }
 }
 
-struct SecretsRotate: ClientCommand {
+/// A verb on a rotation, which is shown as it is behind it.
+protocol RotationCommand: VerbCommand {
+    var path: String { get }
+}
+
+extension RotationCommand {
+    var address: String { SecretsCommand.address(path, "rotation") }
+
+    func answer(to reply: JSONValue) -> Answer { Answer(json: reply, text: RotationText.text(reply)) }
+}
+
+struct SecretsRotate: RotationCommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate", abstract: "Stage a new value, from a file or standard input, which nobody gets yet.",
         discussion:
             "With --probe or --reason it is verified as well, and with --issue given out beside the old one.\n\n"
             + Failing.exits)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
     @Option(help: "The file with the value; standard input without one.") var file: String?
     @Flag(name: .customLong("data"), help: "It is a JSON object with several values by their names.") var isData = false
@@ -79,107 +87,73 @@ struct SecretsRotate: ClientCommand {
         let probe = try RotationText.probe(probe, header)
         var body = try SecretInput.body(file, isData: isData, isRaw: isRaw)
         body.add("overlapHours", hours)
-        var rotation = try await reeve.post(SecretsCommand.address(path, "rotation"), .object(body))
+        var rotation = try await reeve.post(address, .object(body))
         if probe != nil || reason != nil || usesKnownProbe {
-            var proof = JSONObject()
-            if let probe { proof["probe"] = probe }
-            proof.add("reason", reason)
-            rotation = try await reeve.post(SecretsCommand.address(path, "rotation", "verify"), .object(proof))
+            rotation = try await reeve.post("\(address)/verify", .given(("probe", probe), ("reason", reason)))
         }
-        if isIssued { rotation = try await reeve.post(SecretsCommand.address(path, "rotation", "issue"), [:]) }
-        return RotationText.answer(rotation)
+        if isIssued { rotation = try await reeve.post("\(address)/issue") }
+        return answer(to: rotation)
     }
 }
 
-struct SecretsStatus: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show how far a rotation is, and who still uses the old value.",
-        discussion: Failing.exits)
+struct SecretsStatus: RotationCommand {
+    static let configuration = CommandConfiguration.client(
+        "status", "Show how far a rotation is, and who still uses the old value.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        RotationText.answer(try await reeve.get(SecretsCommand.address(path, "rotation")))
-    }
+    func answer(_ reeve: ReeveClient) async throws -> Answer { answer(to: try await reeve.get(address)) }
 }
 
-struct SecretsVerify: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Have a staged value proven, by a call or by your word.",
-        discussion: Failing.exits)
+struct SecretsVerify: RotationCommand {
+    static let configuration = CommandConfiguration.client(
+        "verify", "Have a staged value proven, by a call or by your word.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
     @Option(help: "An address that tells; without it and --reason the one that is kept with the secret.")
     var probe: String?
     @Option(help: "A header of that call, such as \"authorization: Bearer {{value}}\".") var header: [String] = []
     @Option(help: "Your word that it is good, and why, where nothing can be called.") var reason: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        var body = JSONObject()
-        if let probe = try RotationText.probe(probe, header) { body["probe"] = probe }
-        body.add("reason", reason)
-        return RotationText.answer(
-            try await reeve.post(SecretsCommand.address(path, "rotation", "verify"), .object(body)))
+    func body() throws -> JSONValue {
+        .given(("probe", try RotationText.probe(probe, header)), ("reason", reason))
     }
 }
 
-struct SecretsIssue: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "issue", abstract: "Give a verified value out; who has the old one keeps it.",
-        discussion: Failing.exits)
+struct SecretsIssue: RotationCommand {
+    static let configuration = CommandConfiguration.client(
+        "issue", "Give a verified value out; who has the old one keeps it.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
-
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        RotationText.answer(try await reeve.post(SecretsCommand.address(path, "rotation", "issue"), [:]))
-    }
 }
 
-struct SecretsRetire: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "retire", abstract: "Let the old value go now, if nobody needs it any more.",
-        discussion: Failing.exits)
+struct SecretsRetire: RotationCommand {
+    static let configuration = CommandConfiguration.client(
+        "retire", "Let the old value go now, if nobody needs it any more.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
-
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        RotationText.answer(try await reeve.post(SecretsCommand.address(path, "rotation", "retire"), [:]))
-    }
 }
 
-struct SecretsReturn: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "return", abstract: "Give the old value out again; the new one is destroyed.",
-        discussion: Failing.exits)
+struct SecretsReturn: RotationCommand {
+    static let configuration = CommandConfiguration.client(
+        "return", "Give the old value out again; the new one is destroyed.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
     @Option(help: "Why, for the audit.") var reason: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        var body = JSONObject()
-        body.add("reason", reason)
-        return RotationText.answer(
-            try await reeve.post(SecretsCommand.address(path, "rotation", "return"), .object(body)))
-    }
+    func body() -> JSONValue { .given(("reason", reason)) }
 }
 
-struct SecretsCompromise: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "compromise", abstract: "Cut a version that others know, at once and whoever uses it.",
-        discussion: Failing.exits)
+struct SecretsCompromise: RotationCommand {
+    static let configuration = CommandConfiguration.client(
+        "compromise", "Cut a version that others know, at once and whoever uses it.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: SecretsCommand.pathHelp) var path: String
     @Option(help: "The number of the version; without it the old one of a rotation, else the one given out.")
     var number: Int?
@@ -190,15 +164,14 @@ struct SecretsCompromise: ClientCommand {
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         var body = JSONObject()
         if let file { body = try SecretInput.body(file == "-" ? nil : file, isData: false, isRaw: false) }
-        let rotation = try await reeve.get(SecretsCommand.address(path, "rotation"))
+        let rotation = try await reeve.get(address)
         let isOpen = rotation["allowed"]?.array?.isEmpty == false
         guard let version = number ?? (rotation[isOpen ? "oldVersion" : "version"]?.int).map({ Int($0) }) else {
             throw ValidationError("\(path) has no version.")
         }
         body["version"] = version.json
         body["reason"] = .string(reason)
-        return RotationText.answer(
-            try await reeve.post(SecretsCommand.address(path, "rotation", "compromise"), .object(body)))
+        return answer(to: try await reeve.post("\(address)/\(Self.verb)", .object(body)))
     }
 }
 
@@ -207,8 +180,7 @@ struct SecretsRewrap: ClientCommand {
         commandName: "rewrap", abstract: "Seal anew what older versions of the master key sealed.",
         discussion: "Exit status 1 where some values cannot be opened.\n\n" + Failing.exits)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         var done: Int64 = 0

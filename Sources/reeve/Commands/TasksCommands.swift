@@ -13,12 +13,11 @@ struct TasksCommand: AsyncParsableCommand {
         defaultSubcommand: TasksList.self)
 }
 
-struct TasksList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List tasks, the newest first.", discussion: Failing.exits)
+struct TasksList: ListCommand {
+    static let configuration = CommandConfiguration.client("list", "List tasks, the newest first.")
+    static let view = ListView.tasks
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
     @Option(help: "Only this queue.") var queue: String?
@@ -28,31 +27,23 @@ struct TasksList: ClientCommand {
     @Option(help: "Only this type.") var type: String?
     @Option(name: .shortAndLong, help: "Part of the title, or an id.") var query: String?
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .tasks,
-            try await reeve.list(
-                ["api", "v1", "tasks"],
-                query: [
-                    ("queue", queue), ("status", status), ("agent", agent), ("project", project), ("type", type),
-                    ("q", query), ("after", page.after),
-                ], limit: page.limit))
+    var place: [String] { ["api", "v1", "tasks"] }
+    var filters: [(String, String?)] {
+        [("queue", queue), ("status", status), ("agent", agent), ("project", project), ("type", type), ("q", query)]
     }
 }
 
 struct TasksShow: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show a task, its attempts and its deliverables.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("show", "Show a task, its attempts and its deliverables.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The task's id.")
     var id: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
         let task = try await reeve.get(ReeveClient.path("api", "v1", "tasks", id))
-        if output.isJSON { return .details(task) }
+        if isJSON { return .details(task) }
         let attempts = try await reeve.get(ReeveClient.path("api", "v1", "tasks", id, "attempts"))["items"]?.array ?? []
         let now = reeve.world.now
         var shown = task.object ?? JSONObject()
@@ -68,12 +59,10 @@ struct TasksShow: ClientCommand {
 }
 
 struct TasksExplain: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "explain", abstract: "Say why a task is not running, and who can change that.",
-        discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client(
+        "explain", "Say why a task is not running, and who can change that.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The task's id.")
     var id: String
@@ -100,8 +89,7 @@ struct TasksRequeue: ClientCommand {
         commandName: "requeue", abstract: "Let tasks that were set aside run again, many at once.",
         discussion: "Names them by id, or all that were set aside in a queue or for a reason. \(Failing.exits)")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "Ids of tasks.") var ids: [String] = []
     @Option(help: "All that were set aside in this queue.") var queue: String?
@@ -130,16 +118,15 @@ struct TasksRequeue: ClientCommand {
 
 // MARK: one verb on tasks
 
-/// A command that sends one verb to each of the tasks it names.
+/// A command that sends the verb of its name to each of the tasks that it names.
 protocol TaskVerbCommand: ClientCommand {
-    static var verb: String { get }
     var ids: [String] { get }
-    func body() throws -> JSONObject
+    func body() throws -> JSONValue
 }
 
 extension TaskVerbCommand {
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        let body = JSONValue.object(try body())
+        let body = try body()
         var tasks: [JSONValue] = []
         for id in ids {
             tasks.append(try await reeve.post(ReeveClient.path("api", "v1", "tasks", id, Self.verb), body))
@@ -150,89 +137,59 @@ extension TaskVerbCommand {
 }
 
 struct TasksCancel: TaskVerbCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "cancel", abstract: "Cancel tasks; one that runs is asked to stop.", discussion: Failing.exits)
-    static let verb = "cancel"
+    static let configuration = CommandConfiguration.client("cancel", "Cancel tasks; one that runs is asked to stop.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Ids of tasks.") var ids: [String]
     @Option(help: "Why.") var reason: String?
 
-    func body() -> JSONObject {
-        var body = JSONObject()
-        body.add("reason", reason)
-        return body
-    }
+    func body() -> JSONValue { .given(("reason", reason)) }
 }
 
 struct TasksRetry: TaskVerbCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "retry", abstract: "Let a task run again that was set aside, or do one anew that ended.",
-        discussion: Failing.exits)
-    static let verb = "retry"
+    static let configuration = CommandConfiguration.client(
+        "retry", "Let a task run again that was set aside, or do one anew that ended.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Ids of tasks.") var ids: [String]
     @Option(help: "Another input: JSON, @file, or - for standard input.") var input: String?
     @Option(help: "The agent that alone may take it.") var agent: String?
 
-    func body() throws -> JSONObject {
-        var body = JSONObject()
-        if let input { body["input"] = try JSONArgument.read(input, name: "--input") }
-        body.add("agent", agent)
-        return body
+    func body() throws -> JSONValue {
+        .given(("input", try input.map { try JSONArgument.read($0, name: "--input") }), ("agent", agent))
     }
 }
 
 struct TasksHold: TaskVerbCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "hold", abstract: "Keep tasks from being claimed until they are resumed.",
-        discussion: Failing.exits)
-    static let verb = "hold"
+    static let configuration = CommandConfiguration.client(
+        "hold", "Keep tasks from being claimed until they are resumed.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Ids of tasks.") var ids: [String]
     @Option(help: "Which hold; paused_task unless given.") var hold: String?
     @Option(help: "Why.") var reason: String?
 
-    func body() -> JSONObject {
-        var body = JSONObject()
-        body.add("hold", hold)
-        body.add("reason", reason)
-        return body
-    }
+    func body() -> JSONValue { .given(("hold", hold), ("reason", reason)) }
 }
 
 struct TasksResume: TaskVerbCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Lift holds, or answer a parked task.", discussion: Failing.exits)
-    static let verb = "resume"
+    static let configuration = CommandConfiguration.client("resume", "Lift holds, or answer a parked task.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Ids of tasks.") var ids: [String]
     @Option(help: "Which hold to lift; all unless given.") var hold: String?
     @Option(help: "The answer that a parked task waits for: JSON, @file, or -.") var answer: String?
 
-    func body() throws -> JSONObject {
-        var body = JSONObject()
-        body.add("hold", hold)
-        if let answer { body["answer"] = try JSONArgument.read(answer, name: "--answer") }
-        return body
+    func body() throws -> JSONValue {
+        .given(("hold", hold), ("answer", try answer.map { try JSONArgument.read($0, name: "--answer") }))
     }
 }
 
 struct TasksReassign: TaskVerbCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "reassign", abstract: "Give tasks to another agent, or to any that may.",
-        discussion: Failing.exits)
-    static let verb = "reassign"
+    static let configuration = CommandConfiguration.client(
+        "reassign", "Give tasks to another agent, or to any that may.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "Ids of tasks.") var ids: [String]
     @Option(help: "The agent that alone may take them.") var agent: String?
     @Flag(help: "Any agent may take them.") var any = false
@@ -241,9 +198,5 @@ struct TasksReassign: TaskVerbCommand {
         guard (agent != nil) != any else { throw ValidationError("Give either --agent NAME or --any.") }
     }
 
-    func body() -> JSONObject {
-        var body = JSONObject()
-        body["agent"] = agent.map { .string($0) } ?? .null
-        return body
-    }
+    func body() -> JSONValue { ["agent": .of(agent)] }
 }

@@ -10,8 +10,7 @@ struct TasksCreate: ClientCommand {
             or not at all. \(Failing.exits)
             """)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Option(help: "A JSON file with a task or a graph; - for standard input.") var file: String?
     @Option(help: "What is to be done, in a line.") var title: String?

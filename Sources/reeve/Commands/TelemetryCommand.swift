@@ -11,11 +11,9 @@ struct TelemetryCommand: AsyncParsableCommand {
 }
 
 struct TelemetryLabel: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "label", abstract: "Label a trace, which is kept longer then.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("label", "Label a trace, which is kept longer then.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The trace's id, 32 hexadecimal digits.") var trace: String
     @Argument(help: "The label: letters, digits, dots, dashes, underscores and colons.") var label: String
     @Flag(help: "Remove the label instead.") var remove = false
@@ -41,29 +39,21 @@ struct TelemetryHoldCommand: AsyncParsableCommand {
         defaultSubcommand: HoldList.self)
 }
 
-struct HoldList: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List holds, the newest first, with those that were lifted.",
-        discussion: Failing.exits)
+struct HoldList: ListCommand {
+    static let configuration = CommandConfiguration.client(
+        "list", "List holds, the newest first, with those that were lifted.")
+    static let view = ListView.legalHolds
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @OptionGroup var page: PageOptions
 
-    func answer(_ reeve: ReeveClient) async throws -> Answer {
-        .list(
-            .legalHolds,
-            try await reeve.list(
-                ["api", "v1", "telemetry", "holds"], query: [("after", page.after)], limit: page.limit))
-    }
+    var place: [String] { ["api", "v1", "telemetry", "holds"] }
 }
 
 struct HoldPlace: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "place", abstract: "Put a hold on one thing, or on a range of time.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("place", "Put a hold on one thing, or on a range of time.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Option(help: "On what belongs to this correlation id.") var correlation: String?
     @Option(help: "On this trace.") var trace: String?
     @Option(help: "On this agent's records.") var agent: String?
@@ -86,11 +76,9 @@ struct HoldPlace: ClientCommand {
 }
 
 struct HoldLift: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "lift", abstract: "Lift a hold: what it alone kept is deleted.", discussion: Failing.exits)
+    static let configuration = CommandConfiguration.client("lift", "Lift a hold: what it alone kept is deleted.")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Argument(help: "The hold's id.") var id: String
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
@@ -112,8 +100,7 @@ struct TelemetryErase: ClientCommand {
     /// Between two looks at how far it is.
     private static let lookEvery = Span.milliseconds(300)
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
     @Option(help: "Who: the value of a user's or session's id, say.") var subject: String
     @Flag(help: "Wherever it stands, also within longer texts.") var text = false
     @Flag(name: .customLong("dry-run"), help: "Only look.") var isDryRun = false

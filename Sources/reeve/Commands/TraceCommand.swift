@@ -8,8 +8,7 @@ struct TraceCommand: ClientCommand {
         commandName: "trace", abstract: "Show a trace's spans as a tree.",
         discussion: "With --json the answer of GET /api/v1/traces/ID. \(Failing.exits)")
 
-    @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var client: ClientOptions
 
     @Argument(help: "The trace's id, 32 hexadecimal digits.")
     var id: String

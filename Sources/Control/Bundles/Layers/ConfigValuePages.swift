@@ -40,8 +40,9 @@ public struct ConfigValuePages: Sendable {
             keys: items.map { ConfigKeyView($0, agent: name, user: user, commonTag: tags[$0.rule.key]) },
             noKeys: EmptyView(
                 headline: "No key is like that", explanation: "Search for a part of its name, such as limits."),
-            first: page.after.map { _ in PagePath.query(path, [("q", search), ("user", user)]) },
-            next: next.map { PagePath.query(path, [("q", search), ("user", user), ("after", $0)]) })
+            pager: PagerView(after: page.after, next: next) {
+                PagePath.query(path, [("q", search), ("user", user), ("after", $0)])
+            })
         return try await shell.page(
             "Configuration of \(name)", at: .bundles, template: "config-values", view: view,
             topics: ["bundle", "flag"], request: request)
@@ -68,8 +69,7 @@ struct ConfigValuePageView: PageView {
     let hasKeys: Bool
     let keys: [ConfigKeyView]
     let noKeys: EmptyView
-    let first: String?
-    let next: String?
+    let pager: PagerView
 
     static func path(_ agent: String) -> String { PagePath.agent(agent) + "/config" }
 }
