@@ -7,10 +7,11 @@ from reeve_server import until
 
 ON_ENGINES = ["sqlite", "postgres"]
 
-# The second gate asks for more than the first two waves have, so that all of theirs is counted before it is passed.
+# The second gate asks for more than the first two waves have, so that all of theirs is counted before it is passed. A
+# person is asked after four times the time, which is more than the kills take.
 STEPS = [
-    {"share": 0.3, "seconds": 2, "unitsMin": 3, "margin": 1},
-    {"share": 0.6, "seconds": 2, "unitsMin": 60, "margin": 1},
+    {"share": 0.3, "seconds": 10, "unitsMin": 3, "margin": 1},
+    {"share": 0.6, "seconds": 20, "unitsMin": 60, "margin": 1},
 ]
 # Behind the last failure: before the look that sees it, at it, and behind it (there is one every two seconds).
 DELAYS = [0, 0.4, 0.9, 1.4, 1.9, 2.3]
@@ -108,7 +109,7 @@ def test_a_good_version_is_given_to_all_though_the_server_is_killed_between_the_
     assert rollout.is_counted(), rollout.counts()
     rollout.end(rollout.claim(90))
     rollout.restart()
-    until(lambda: rollout.show()["state"] == "finished", 30, lambda: f"the end: {rollout.show()}", every=0.01)
+    until(lambda: rollout.show()["state"] == "finished", 60, lambda: f"the end: {rollout.show()}", every=0.01)
     ended = rollout.show()
     rollout.restart()
     assert {**rollout.show(), "waitsFor": None} == {**ended, "waitsFor": None}
