@@ -107,7 +107,7 @@ private func sealing(
 public func buildApp(
     _ settings: Settings, world: World = .live, relay: LogRelay? = nil, watch: SecretWatch? = nil
 ) async throws -> App {
-    let watch = watch ?? SecretWatch(entropy: world.entropy)
+    let watch = try watch ?? SecretWatch(entropy: world.entropy, patterns: KeyPatterns(settings.secrets))
     let catalogue = try ModelGateway.settings(settings.catalogue)
     let plan = try AlertPlan(settings)
     let calendar = try settings.secrets.rotationWindows.map { try RotationCalendar($0) } ?? .always

@@ -219,7 +219,7 @@ public struct Features: Sendable {
             QueueRoutes(service: queues, workload: taskStore, exchange: exchange, world: world).routes,
             TaskRoutes(service: tasks, exchange: exchange).routes,
             TaskWorkRoutes(service: tasks, exchange: exchange, wakeups: wakeups, world: world).routes,
-            DeliverableRoutes(service: tasks, exchange: exchange, blobs: blobs).routes,
+            DeliverableRoutes(service: tasks, exchange: exchange, blobs: blobs, watch: secrets.watch).routes,
             ScheduleRoutes(service: schedules, exchange: exchange).routes,
             CallRoutes(service: calls, storage: storage).routes,
             CostRoutes(service: costs, storage: storage).routes,
@@ -385,7 +385,9 @@ public struct Features: Sendable {
     private var ownMetrics: MetricsRoutes {
         var own: [any MetricSource] = ownSpans.map { [$0] } ?? []
         if let engine = alerting.engine { own.append(engine.meters) }
-        own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
+        own +=
+            [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka), SecretMeters(watch: secrets.watch)]
+            as [any MetricSource]
         return MetricsRoutes(
             house: house,
             sources: [

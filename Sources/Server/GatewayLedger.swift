@@ -59,9 +59,9 @@ struct GatewayLedger: Sendable {
         }
     }
 
-    /// A record without values of secrets in what its client named: a model that there is not, a session, a tag.
+    /// A record without secrets in what its client named: a model that there is not, a session, a tag.
     private func clean(_ call: Call) -> Call {
-        guard let watch, !watch.current.isEmpty else { return call }
+        guard let watch, !watch.look.isEmpty else { return call }
         var call = call
         call.model = watch.clean(call.model, at: "calls")
         call.session = call.session.map { watch.clean($0, at: "calls") }

@@ -31,7 +31,7 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             let settings = try loadSettings()
             let relay = LogRelay()
-            let watch = SecretWatch(entropy: World.live.entropy)
+            let watch = SecretWatch(entropy: World.live.entropy, patterns: try KeyPatterns(settings.secrets))
             LogLines.bootstrap(
                 level: settings.log.level, style: settings.log.style, time: World.live.time, relay: relay, watch: watch)
             OpenFiles.raiseLimit()
@@ -108,8 +108,23 @@ private enum CoreDumps {
         var limit = rlimit(rlim_cur: 0, rlim_max: 0)
         _ = setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
         let filter = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC)
-        guard filter >= 0 else { return }
-        _ = write(filter, "0", 1)
-        close(filter)
+        if filter >= 0 {
+            _ = write(filter, "0", 1)
+            close(filter)
+        }
+        hideMemory()
+    }
+
+    /// Keeps the memory from the other programs of its user, who would read it through `/proc` or as debuggers do
+    /// (PR_SET_DUMPABLE in prctl(2)). Last of all, as the files of the process in `/proc` are root's from then on.
+    private static func hideMemory() {
+        #if os(Linux)
+            let setDumpable: Int32 = 4  // linux/prctl.h
+            // It takes any number of arguments, and Swift calls no such function. On Linux they are where those of
+            // another one are, so it is called as one that takes five.
+            typealias Control = @convention(c) (Int32, UInt, UInt, UInt, UInt) -> Int32
+            guard let address = dlsym(nil, "prctl") else { return }
+            _ = unsafeBitCast(address, to: Control.self)(setDumpable, 0, 0, 0, 0)
+        #endif
     }
 }

@@ -32,6 +32,7 @@ struct SettingsOptions: ParsableArguments {
             _ = try ModelGateway.settings(loaded.settings.catalogue)
             _ = try AlertPlan(loaded.settings)
             _ = try loaded.settings.secrets.rotationWindows.map { try RotationCalendar($0) }
+            _ = try KeyPatterns(loaded.settings.secrets)
             return loaded
         } catch let problem as Problem {
             let findings = problem.members["findings"] ?? []

@@ -8,13 +8,11 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.parse
-from pathlib import Path
 
 import hvac
 import pytest
@@ -30,7 +28,7 @@ NOW = str(time.time_ns())
 # The doors at which a value is written. Each has a secret of its own, so that each has to raise an alert of its own.
 DOORS = """logs loki otlp-logs own-log spans metrics event heartbeat task output failure deliverable bundle flag config
     schedule incident postmortem alert silence pagerduty message query path correlation idempotency prompt answer
-    upstream-error file run-output work-output work-file vault-note ofrep promql key-name label""".split()
+    upstream-error stream file run-output work-output work-file vault-note ofrep promql key-name label""".split()
 
 
 def forms(value):
@@ -65,6 +63,11 @@ class Planted:
         # Quotes, a slash, a space and more than ASCII: what each way of writing changes.
         self.values = {door: f'{door} "p4/ss wörd+{secrets.token_hex(8)}' for door in DOORS}
         self.needles = {form: door for door, value in self.values.items() for form in forms(value)}
+        # What looks like a key of somebody else's, and is no secret of Reeve's.
+        self.tokens = {door: "ghp_" + secrets.token_hex(18) for door in DOORS}
+        self.needles |= {value.encode(): f"{door}'s token" for door, value in self.tokens.items()}
+        self.key_lines = [base64.b64encode(secrets.token_bytes(48)).decode() for _ in range(4)]
+        self.needles |= {line.encode(): "private key" for line in self.key_lines}
         self.folder, self.engine = folder, engine
         self.hooks = []
 
@@ -74,8 +77,11 @@ class Planted:
     def find(self, content):
         return sorted({self.needles[needle] for needle in self.needles if needle in content})
 
-    def all(self, door):
+    def known(self, door):
         return " | ".join(echoes(self.values[door]))
+
+    def all(self, door):
+        return f"{self.tokens[door]} | {self.known(door)}"
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +93,14 @@ def fleet(engine, tmp_path_factory):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["content-length"]))
             planted.hooks.append(body)
-            status, reply = 200, b"{}"
+            status, reply, kind = 200, b"{}", "application/json"
             if self.path.startswith("/v1/"):
-                asked = json.loads(body)["messages"][-1]["content"]
-                status, reply = answer(planted, asked)
+                document = json.loads(body)
+                status, reply = answer(planted, document["messages"][-1]["content"])
+                if document.get("stream"):
+                    reply, kind = streamed(planted), "text/event-stream"
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(reply)))
             self.end_headers()
             self.wfile.write(reply)
@@ -133,6 +141,17 @@ def answer(planted, asked):
         "usage": {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6},
     }  # fmt: skip
     return 200, json.dumps(reply).encode()
+
+
+def streamed(planted):
+    """The same in pieces of a few characters."""
+    text = planted.all("stream")
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini-2024-07-18"}
+    chunks = [{"delta": {"role": "assistant", "content": text[at : at + 3]}} for at in range(0, len(text), 3)]
+    chunks.append({"delta": {}, "finish_reason": "stop"})
+    events = [{**head, "choices": [{"index": 0, "finish_reason": None, **chunk}]} for chunk in chunks]
+    events.append({**head, "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6}})
+    return "".join(f"data: {line}\n\n" for line in [*map(json.dumps, events), "[DONE]"]).encode()
 
 
 def plant(planted):
@@ -218,7 +237,7 @@ def records(planted):
     admin, all_of, values = planted.admin, planted.all, planted.values
     files = [
         {"path": "agent.yaml", "content": "models: {main: gpt-4o-2024-08-06}\nprompts: {system: p.md}\n"},
-        {"path": "p.md", "content": all_of("bundle")},
+        {"path": "p.md", "content": planted.known("bundle")},  # what looks like a key is refused
     ]
     admin.post("/api/v1/agents/leaker/bundles", {"files": files, "message": all_of("bundle")[:400]})
     admin.call("PUT", "/api/v1/flags/leak", {
@@ -263,9 +282,12 @@ def records(planted):
 
 def calls(planted, agent):
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
-    for asked in (planted.all("prompt"), "fail, please"):
+    for asked in ("fail, please", planted.all("prompt")):
         body = {"model": "m", "messages": [{"role": "user", "content": asked}]}
         agent.session.post(f"{planted.server.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+    body |= {"stream": True}
+    said = agent.session.post(f"{planted.server.url}/v1/chat/completions", json=body, headers=headers, timeout=30).text
+    assert said.count("data: ") > 50 and "[DONE]" in said
     agent.session.post(f"{planted.server.url}/v1/chat/completions", timeout=30, json={
         "model": planted.values["own-log"], "messages": [{"role": "user", "content": "x"}]})  # fmt: skip
     line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {
@@ -288,6 +310,10 @@ def tell(value, stream):
     for character in "in pieces " + value:
         stream.write(character); stream.flush()
     print(file=stream, flush=True)
+    if stream is sys.stderr: return
+    print("a token " + os.environ["PLANTED_TOKEN"], file=stream, flush=True)
+    key = "-----%s RSA PRIVATE KEY-----"
+    print("\\n".join([key % "BEGIN", *os.environ["PLANTED_KEY"].split(), key % "END"]), file=stream, flush=True)
 """
 
 
@@ -307,7 +333,9 @@ def programs(planted):
     processes = []
     for name, words in (("runner", ["run"]), ("worker", ["work", "--queue", "planted-work"])):
         key = server.make_key("agent", f"key of {name}", name)
-        where = environment(REEVE_URL=server.url, REEVE_KEY=key, TMPDIR=str(folder), NO_COLOR="1")
+        where = environment(
+            REEVE_URL=server.url, REEVE_KEY=key, TMPDIR=str(folder), NO_COLOR="1",
+            PLANTED_TOKEN=planted.tokens["run-output"], PLANTED_KEY=" ".join(planted.key_lines))  # fmt: skip
         # Its own output is the program's: it is the log of whoever started it, and not Reeve's.
         processes.append(subprocess.Popen(
             [BINARY, *words, "--agent", name, "--", sys.executable, f"{name}.py"], env=where, cwd=folder,
@@ -315,7 +343,8 @@ def programs(planted):
             preexec_fn=die_with_parent))  # fmt: skip
     admin.await_state(made["id"], "done", seconds=60)
     said = lambda: admin.send("GET", "/api/v1/logs?agent=runner&limit=100").text  # noqa: E731
-    until(lambda: "[redacted:project/leak/run-output]" in said(), 30, "the output of what reeve run started")
+    for name in ("project/leak/run-output", "github_token", "private_key"):
+        until(lambda name=name: f"[redacted:{name}]" in said(), 30, f"{name} in the output of what reeve run started")
     for process in processes:
         process.terminate()
         process.wait(30)
@@ -376,7 +405,7 @@ def addresses(paths, names):
 def test_every_door_raised_its_alert_and_the_way_out_stands_there(fleet):
     def raised():
         alerts = fleet.admin.get("/api/v2/alerts")
-        return {a["labels"]["secret"]: a for a in alerts if a["labels"]["alertname"] == "SecretLeaked"}
+        return {a["labels"]["secret"]: a for a in alerts if "secret" in a["labels"]}
 
     # What a provider says in an error goes to whoever asked, and is kept nowhere.
     wanted = {fleet.path(door) for door in DOORS if door != "upstream-error"}
@@ -386,6 +415,51 @@ def test_every_door_raised_its_alert_and_the_way_out_stands_there(fleet):
     until(lambda: any(b"SecretLeaked" in body for body in fleet.hooks), 15, "the alert at the webhook")
     told = [body for body in fleet.hooks if b"alertname" in body]
     assert [fleet.find(body) for body in told if fleet.find(body)] == []
+
+
+def test_what_looks_like_a_key_raised_an_alert_of_its_own(fleet):
+    def doors(name):
+        alerts = [a["labels"] for a in fleet.admin.get("/api/v2/alerts")]
+        return {labels["door"] for labels in alerts if labels.get("format") == name}
+
+    wanted = {"logs", "spans", "metrics", "events", "tasks", "deliverables", "files", "flags", "schedules", "agents",
+              "incidents", "silences"}  # fmt: skip
+    until(lambda: wanted <= doors("github_token"), 15, lambda: f"alerts of {wanted - doors('github_token')}")
+    assert "logs" in doors("private_key")
+    metrics = fleet.admin.session.get(f"{fleet.server.url}/metrics", timeout=30).text
+    assert 'total{kind="github_token",door="logs"}' in metrics and 'total{kind="known",door="logs"}' in metrics
+
+
+def test_no_export_has_a_value(fleet, tmp_path):
+    """What leaves Reeve as a file or a document, by its own program and by others' protocols."""
+    admin = fleet.admin
+    incident = admin.get("/api/v1/incidents")["items"][0]["id"]
+    for words in (
+        ["config", "pull", "leaker", str(tmp_path / "bundle")], ["costs", "--csv"], ["logs", "--json"],
+        ["events", "list", "--json"], ["audit", "list", "--json"], ["tasks", "list", "--json"], ["trace", TRACE],
+        ["calls", "list", "--json"], ["flags", "list", "--json"], ["incidents", "report"],
+        ["incidents", "postmortem", incident], ["secrets", "list", "--json"], ["alerts", "list", "--json"],
+        ["export", "prometheus", str(tmp_path / "prometheus")], ["export", "grafana", str(tmp_path / "grafana")],
+    ):  # fmt: skip
+        done = command(fleet, *words, check=False)
+        assert done.returncode in (0, 1), (words, done.stderr)
+        assert fleet.find((done.stdout + done.stderr).encode()) == [], words
+    assert (tmp_path / "bundle" / "p.md").exists()
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and fleet.find(path.read_bytes())] == []
+
+    def read(path, session=admin.session, **query):
+        return session.get(fleet.server.url + path, params=query, timeout=30)
+
+    own = fleet.agent.session
+    documents = [read(f"/v1/files/{file['id']}/content", own) for file in read("/v1/files", own).json()["data"]]
+    assert documents and documents[0].status_code == 200
+    documents += [
+        read("/metrics"), read("/prometheus/api/v1/query", query="leaked"), read("/prometheus/api/v1/metadata"),
+        read("/prometheus/api/v1/series", **{"match[]": '{__name__=~"leaked.*"}'}),
+        read("/loki/api/v1/query_range", query='{app=~".+"}', limit=1000), read("/loki/api/v1/label/app/values"),
+    ]  # fmt: skip
+    for reply in documents:
+        assert fleet.find(reply.content) == [], reply.url
 
 
 def test_no_file_has_a_value(fleet):
@@ -424,74 +498,3 @@ def unpacked(content):
         done = subprocess.run(["zstd", "-dc", "--no-check"], input=content[start:], capture_output=True, timeout=30)
         texts.append(done.stdout)
     return b"".join(texts)
-
-
-@pytest.mark.parametrize("kind", [signal.SIGABRT, signal.SIGSEGV])
-def test_a_crash_leaves_no_memory_behind(own_server, tmp_path, kind, monkeypatch):
-    """The shell that starts it allows dumps of any size; the process itself does not."""
-    monkeypatch.chdir(tmp_path)
-    value = "planted-" + secrets.token_hex(16)
-    # The report of a crash is Swift's own, and takes minutes to be written for a program with all its symbols.
-    own_server.settings["SWIFT_BACKTRACE"] = "enable=no"
-    server = own_server.start()
-    api = server.api()
-    api.call("PUT", "/api/v1/secrets/org/crash", {"value": value}, 200)
-    assert api.get("/api/v1/secrets/org/crash/value")["data"] == {"value": value}
-    proc = Path(f"/proc/{server.process.pid}")
-    limits = next(line for line in (proc / "limits").read_text().splitlines() if line.startswith("Max core"))
-    assert limits.split()[4:6] == ["0", "0"] and (proc / "coredump_filter").read_text().strip().strip("0") == ""
-    server.process.send_signal(kind)
-    _, status = os.waitpid(server.process.pid, 0)
-    assert os.WIFSIGNALED(status) and not os.WCOREDUMP(status), status
-    server.process.returncode = -kind
-    needles = forms(value)
-    for path in tmp_path.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            assert not path.name.startswith("core") and not any(needle in content for needle in needles), path
-
-
-def test_what_was_tampered_with_is_never_opened(own_server):
-    """Sealed values that were changed, moved, or whose key is another one: each is said, and none gives a value."""
-    import sqlite3
-
-    if own_server.engine != "sqlite":
-        pytest.skip("the file is edited by hand")
-    value = {name: f"planted-{name}-" + secrets.token_hex(12) for name in "abc"}
-    server = own_server.start()
-    for name, text in value.items():
-        server.api().call("PUT", f"/api/v1/secrets/org/{name}", {"value": text}, 200)
-    assert server.stop() == 0
-    with sqlite3.connect(server.data_dir / "reeve.db") as store:
-        sealed = dict(store.execute("SELECT path, sealed FROM secret_versions").fetchall())
-        flipped = bytearray(sealed["org/a"])
-        flipped[-20] ^= 1
-        store.execute("UPDATE secret_versions SET sealed = ? WHERE path = 'org/a'", (bytes(flipped),))
-        store.execute("UPDATE secret_versions SET sealed = ? WHERE path = 'org/b'", (sealed["org/c"],))
-    store.close()
-    server.start()
-    for name in "ab":
-        reply = server.api().refused("GET", f"/api/v1/secrets/org/{name}/value", status=500, code="seal_broken")
-        assert not any(text in json.dumps(reply) for text in value.values()), name
-    assert server.api().get("/api/v1/secrets/org/c/value")["data"] == {"value": value["c"]}
-    # A value is told from what was changed by itself alone: the others stay as good as they were.
-    assert server.stop() == 0
-    key = server.data_dir / "master.key"
-    kept = key.read_text()
-    version, digits = kept.splitlines()[-1].split()
-    others = ((f"{version} {digits[::-1]}\n", "not the one"), (f"{int(version) + 1} {digits}\n", "master key"))
-    for text, words in others:
-        os.chmod(key, 0o600)
-        key.write_text(text)
-        os.chmod(key, 0o400)
-        server.start()
-        problem = server.api().refused("GET", "/api/v1/secrets/org/c/value", status=503, code="master_key")
-        assert words in problem["detail"], problem
-        assert value["c"] not in json.dumps(problem)
-        assert server.stop() == 0
-    os.chmod(key, 0o600)
-    key.write_text(kept)
-    os.chmod(key, 0o400)
-    server.start()
-    assert server.api().get("/api/v1/secrets/org/c/value")["data"] == {"value": value["c"]}
-    assert server.stop() == 0

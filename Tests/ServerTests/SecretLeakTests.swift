@@ -174,4 +174,157 @@ struct SecretLeakTests {
         #expect(!String(decoding: found, as: UTF8.self).contains("horse"))
         #expect(watch.takeLeaks() == [SecretLeak(path: "org/x", door: "spans"): 1])
     }
+
+    // MARK: keys that Reeve does not keep
+
+    private static let key = ["ghp_", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0fG3iJ6"].joined()
+    private static let shown = "[redacted:github_token]"
+
+    private static func alerts(_ client: AppClient, key: String) async throws -> [JSONValue] {
+        let alarm = SecretAlarm(
+            watch: client.app.features.secrets.watch, alerts: client.app.features.alerting.alerts,
+            storage: client.app.features.storage, world: client.world)
+        try await alarm.look()
+        let alerts = try await client.get("/api/v2/alerts", key: key).json.array ?? []
+        return alerts.filter { $0["labels"]?["alertname"] == "SecretLeaked" }
+    }
+
+    @Test("what looks like a key is taken out at every door, told and counted", arguments: TestEngine.available)
+    func patterns(_ engine: TestEngine) async throws {
+        try await withApp(engine) { client in
+            let admin = try await client.key(.admin)
+            let agent = try await client.key(.agent, agent: "writer")
+            let text = JSONValue.string("got\n\(Self.key) here")
+            let sent: [(String, JSONValue)] = [
+                ("/api/v1/logs", ["message": text, "nested": ["a": .string(JSONValue.list([Self.key]).text)]]),
+                (
+                    "/loki/api/v1/push",
+                    ["streams": [["stream": ["app": "x"], "values": [["1763625600000000000", text]]]]]
+                ),
+                (
+                    "/v1/logs",
+                    ["resourceLogs": [["scopeLogs": [["logRecords": [["body": ["stringValue": text]]]]]]]]
+                ),
+                ("/v1/traces", Self.spans(Self.key)), ("/api/events/ingest", ["type": "note", "text": text]),
+                ("/api/events/ingest", ["type": "agent.heartbeat", "statusMessage": text]),
+            ]
+            for (path, body) in sent {
+                let reply = try await client.post(
+                    path, body, key: agent, headers: [("content-type", "application/json")])
+                #expect((200..<300).contains(reply.status), "\(path): \(reply.text)")
+            }
+            let task: JSONValue = ["project": "p", "queue": "q", "type": "t", "title": "x", "input": ["a": text]]
+            let id = try #require(try await client.post("/api/v1/tasks", task, key: admin)["id"]?.string)
+            let claimed = try await client.post(
+                "/api/v1/tasks/claim", ["queues": ["q"], "limit": 1, "waitSeconds": 0], key: agent)
+            let fence = try #require(claimed.items.first?["fence"])
+            #expect(claimed.text.contains(Self.shown))
+            let packed = Data("packed \(Self.key)".utf8).base64EncodedString()
+            let contents: [JSONValue] = [
+                ["name": "a.md", "content": text], ["name": "b.md", "contentBase64": .string(packed)],
+            ]
+            for content in contents {
+                var body = content.object ?? JSONObject()
+                body["fence"] = fence
+                let sealed = try await client.post("/api/v1/tasks/\(id)/deliverables", .object(body), key: agent)
+                let url = try #require(sealed["url"]?.string, "\(sealed.text)")
+                #expect(try await client.get(url, key: agent).text.contains(Self.shown))
+            }
+            let done = try await client.post(
+                "/api/v1/tasks/\(id)/complete", ["fence": fence, "output": ["a": text]], key: agent)
+            #expect(done.status == 200, "\(done.text)")
+            try await client.app.features.spans?.settle()
+            for path in ["logs", "traces/\(Self.trace)", "events?limit=500", "agents/writer", "tasks/\(id)"] {
+                let reply = try await client.get("/api/v1/\(path)", key: admin)
+                #expect(reply.text.contains(Self.shown) && !reply.text.contains(Self.key), "\(path): \(reply.text)")
+            }
+            let alerts = try await Self.alerts(client, key: admin)
+            #expect(alerts.allSatisfy { $0["labels"]?["format"] == "github_token" }, "\(alerts)")
+            #expect(alerts.allSatisfy { $0["labels"]?["severity"] == "warning" && !$0.text.contains(Self.key) })
+            let doors = Set(alerts.compactMap { $0["labels"]?["door"]?.string })
+            #expect(doors == ["logs", "spans", "events", "tasks", "deliverables"])
+            let metrics = try await client.get("/metrics", key: admin).text
+            let counted = #"reeve_secrets_redacted_total{kind="github_token",door="deliverables"} 2"#
+            #expect(metrics.contains(counted), "\(metrics.split(separator: "\n").filter { $0.contains("redacted") })")
+        }
+    }
+
+    @Test("a private key that a program prints line by line is taken out of its log")
+    func keyLines() async throws {
+        try await withApp(.sqlite) { client in
+            let admin = try await client.key(.admin)
+            let body = (0..<3).map { "\($0)aB3d/" + String(repeating: "eF5+", count: 14) + "zz" }
+            let lines =
+                ["before", "-----" + "BEGIN RSA PRIVATE KEY-----"] + body + ["-----" + "END RSA PRIVATE KEY-----"]
+            let records = lines.map { JSONValue.object(JSONObject([.init(name: "message", value: .string($0))])) }
+            #expect(try await client.post("/api/v1/logs", .array(records), key: admin).status < 300)
+            try await client.app.features.spans?.settle()
+            let reply = try await client.get("/api/v1/logs", key: admin)
+            #expect(reply.text.contains("before") && reply.text.contains("[redacted:private_key]"), "\(reply.text)")
+            #expect(!reply.text.contains("aB3d"))
+            let leak = SecretLeak(.pattern("private_key"), door: "logs")
+            #expect(client.app.features.secrets.watch.takeLeaks() == [leak: 1])
+        }
+    }
+
+    @Test("what is refused for a key is told, and a key where one belongs stays")
+    func wherePatternsStay() async throws {
+        try await withApp(.sqlite) { client in
+            let admin = try await client.key(.admin)
+            let files: JSONValue = [
+                ["path": "agent.yaml", "content": "models: {main: gpt-4o-2024-08-06}\nprompts: {system: p.md}\n"],
+                ["path": "p.md", "content": .string("# You\nuse \(Self.key)\n")],
+            ]
+            _ = try await client.key(.agent, agent: "writer")
+            let refused = try await client.post(
+                "/api/v1/agents/writer/bundles", ["files": files, "message": .string(Self.key)], key: admin)
+            #expect(refused.status == 422 && refused.text.contains("bundle_refused"), "\(refused.text)")
+            let leaks = client.app.features.secrets.watch.takeLeaks()
+            #expect(leaks.keys.contains { $0.what == .pattern("github_token") }, "\(leaks)")
+            // Two names that look like keys are two names.
+            for name in [Self.key, Self.key + "a"] {
+                let made = try await client.send(
+                    "POST", "/api/v1/tasks", key: admin, headers: [("idempotency-key", name)],
+                    body: (["project": "p", "queue": "q", "type": "t", "title": .string("\(name.count)")] as JSONValue)
+                        .bytes)
+                #expect(made.status == 201, "\(made.text)")
+            }
+            #expect(try await client.get("/api/v1/tasks", key: admin).items.count == 2)
+            let pager = try await client.key(.ingest)
+            let paged = try await client.post(
+                "/v2/enqueue",
+                [
+                    "routing_key": .string(pager), "event_action": "trigger", "dedup_key": "d",
+                    "payload": ["summary": .string("at \(Self.key)"), "severity": "critical", "source": "s"],
+                ], key: nil)
+            #expect(paged.status == 202, "\(paged.text)")
+            let alerts = try await client.get("/api/v2/alerts", key: admin)
+            #expect(alerts.text.contains(Self.shown) && !alerts.text.contains(Self.key), "\(alerts.text)")
+        }
+    }
+
+    @Test(
+        "formats can be left alone, or all of them",
+        arguments: [(false, nil), (true, "github_token")] as [(Bool, String?)])
+    func switchedOff(_ finds: Bool, _ except: String?) async throws {
+        try await withApp(
+            .sqlite,
+            configure: { settings in
+                settings.secrets.findsKeys = finds
+                settings.secrets.keyFormatsExcept = except
+            }
+        ) { client in
+            let admin = try await client.key(.admin)
+            let made = try await client.post(
+                "/api/v1/tasks",
+                ["project": "p", "queue": "q", "type": "t", "title": "x", "input": ["a": .string(Self.key)]], key: admin
+            )
+            let id = try #require(made["id"]?.string)
+            #expect(try await client.get("/api/v1/tasks/\(id)", key: admin).text.contains(Self.key))
+            #expect(try await Self.alerts(client, key: admin).isEmpty)
+        }
+        await #expect(throws: Problem.self) {
+            try await withApp(.sqlite, configure: { $0.secrets.keyFormatsExcept = "no_such_format" }) { _ in }
+        }
+    }
 }

@@ -160,9 +160,13 @@ public struct BundleLint: Sendable {
 
     private func secretLines(_ file: BundleFile) -> [BundleFinding] {
         var found: [BundleFinding] = []
+        var keys = KeyLines()
         for (index, line) in file.content.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             guard found.count < Self.findingsMax else { break }
-            guard let name = SecretShape.first(in: String(line)) else { continue }
+            let keysBefore = keys.count
+            _ = keys.take(line.utf8)
+            let key = keys.count > keysBefore ? KeyLines.name : nil
+            guard let name = key ?? SecretShape.first(in: String(line)) else { continue }
             found.append(
                 BundleFinding(
                     .secretValue, file.path, line: index + 1,

@@ -6,8 +6,11 @@ public struct DeliverableRoutes: Sendable {
     let service: TaskService
     let exchange: Exchange
     let blobs: any Blobs
+    /// What must not stand in any deliverable.
+    private let watch: SecretWatch?
 
-    public init(service: TaskService, exchange: Exchange, blobs: any Blobs) {
+    public init(service: TaskService, exchange: Exchange, blobs: any Blobs, watch: SecretWatch? = nil) {
+        self.watch = watch
         self.service = service
         self.exchange = exchange
         self.blobs = blobs
@@ -72,7 +75,8 @@ public struct DeliverableRoutes: Sendable {
             guard let data = Data(base64Encoded: encoded) else {
                 throw Problem.invalid("contentBase64", "base64 (RFC 4648) is expected")
             }
-            return Array(data)
+            // The body was looked through as it came: of what is packed nothing was seen but known values.
+            return watch?.clean(Array(data), at: "deliverables") ?? Array(data)
         }
         switch fields.object["content"] {
         case .string(let text)?: return Array(text.utf8)

@@ -1,7 +1,7 @@
 /// A private key in PEM (RFC 7468, RFC 1421, and OpenPGP's armour, RFC 9580 §6): found by its first line and a stretch
 /// of its content, as texts about keys show the line alone, and followed to its last line.
 struct KeyBody: Sendable, Equatable {
-    /// Characters between `-----BEGIN ` and the next dashes.
+    /// Characters between `-----BEGIN` and the next dashes.
     static let labelMax = 48
     /// How far behind the first line content must have begun; old keys have header lines there.
     static let headersMax = 512
@@ -13,9 +13,12 @@ struct KeyBody: Sendable, Equatable {
     private static let gapsMin = 12
     private static let charactersPerGap = 16
 
-    private static let begin = Array("-----BEGIN ".utf8)
-    private static let ends = ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"].map { Array($0.utf8) }
-    private static let label = ByteSet("A"..."Z", "0"..."9", and: " ")
+    private static let begin = Array("-----BEGIN".utf8)
+    /// As they are, and as addresses and forms write them.
+    private static let ends = ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"].flatMap { end in
+        [" ", "%20", "+"].map { Array(end.split(separator: " ").joined(separator: $0).utf8) }
+    }
+    private static let label = ByteSet("A"..."Z", "0"..."9", and: " %+")
 
     enum Step: Sendable, Equatable {
         case inside
@@ -35,6 +38,14 @@ struct KeyBody: Sendable, Equatable {
     private var gaps = 0
     private var taken = 0
     private var lastIsSpace = true
+
+    /// Where the first line ends; for a text that is whole.
+    static func lineEnd(_ view: Redactor.View, at index: Int) -> Int? {
+        guard view.hasPrefix(begin, at: index) == true else { return nil }
+        let end = view.run(of: label, from: index + begin.count, max: labelMax)
+        let line = view.bytes[index..<min(view.count, end + 5)]
+        return ends.contains { line.suffix($0.count).elementsEqual($0) } ? end + 5 : nil
+    }
 
     /// Whether a private key begins here.
     static func match(_ view: Redactor.View, at index: Int) -> Redactor.Match {
@@ -98,7 +109,7 @@ struct KeyBody: Sendable, Equatable {
 /// A signed JSON web token in its compact form (RFC 7519, RFC 7515 §3.1): two JSON objects in Base64, which therefore
 /// begin with `eyJ`, and a signature, parted by dots.
 enum WebToken {
-    private static let begin = Array("eyJ".utf8)
+    static let begin = Array("eyJ".utf8)
     /// Characters of the header that are followed, and the least ones of header and payload that count.
     static let headerMax = 1_536
     static let segmentMin = 10

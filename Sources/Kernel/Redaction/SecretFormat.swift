@@ -67,20 +67,22 @@ public struct SecretFormat: Sendable, Equatable {
     }
 
     /// A stretch that a random key has and a word of a language has not.
-    private static let randomStretch = 12
+    static let randomStretch = 12
 
-    func isProven(_ text: some Sequence<UInt8>) -> Bool {
+    func isProven(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
         guard proof == .random else { return true }
+        let (bytes, alphanumeric) = (text.base, ByteSet.alphanumeric)
         var stretch = 0
         var hasDigit = false
         var hasLetter = false
-        for byte in text {
-            guard ByteSet.alphanumeric.contains(byte) else {
+        for index in text.indices {
+            let byte = bytes[index]
+            guard alphanumeric.contains(byte) else {
                 (stretch, hasDigit, hasLetter) = (0, false, false)
                 continue
             }
             stretch += 1
-            if ByteSet.digits.contains(byte) { hasDigit = true } else { hasLetter = true }
+            if byte <= UInt8(ascii: "9") { hasDigit = true } else { hasLetter = true }
             if stretch >= Self.randomStretch, hasDigit, hasLetter { return true }
         }
         return false

@@ -58,6 +58,10 @@ public struct Settings: Sendable {
         public var rotationWindows: String?
         /// Whether probes may ask this machine and private networks, and without TLS.
         public var probePrivate = false
+        /// Whether what only looks like a key is taken out of what comes in.
+        public var findsKeys = true
+        /// Formats that are left alone, with commas between.
+        public var keyFormatsExcept: String?
 
         public init() {}
     }

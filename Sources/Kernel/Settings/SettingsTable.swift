@@ -247,6 +247,13 @@ public enum SettingsTable {
         .flag(
             "secrets.probePrivate", \.secrets.probePrivate,
             "Whether the calls that prove new values may go to this machine and private networks, and without TLS."),
+        .flag(
+            "secrets.findsKeys", \.secrets.findsKeys,
+            "Whether keys, tokens and private keys of the known formats are taken out of what comes in, though Reeve "
+                + "does not keep them."),
+        .optionalText(
+            "secrets.keyFormatsExcept", \.secrets.keyFormatsExcept,
+            "The formats that are left alone, with commas between, such as `jwt, google_api_key`."),
     ]
 
     private static let oncall: [SettingsEntry] = [

@@ -54,7 +54,7 @@ struct Admission: Sendable {
                 let traceparent = TraceIDs.acceptedTraceparent(head.headers["traceparent"])
                 let correlationID =
                     CorrelationID.accepted(
-                        head.headers["x-correlation-id"].map { watch?.clean($0, at: "headers") ?? $0 })
+                        head.headers["x-correlation-id"].map { watch?.clean(name: $0, at: "headers") ?? $0 })
                     ?? traceparent.flatMap { bindings?.correlationID(of: $0) }
                 self.head = head
                 self.remoteAddress = remoteAddress
@@ -204,8 +204,10 @@ struct Admission: Sendable {
             !entry.route.path.hasPrefix("/api/v1/secrets"), !entry.route.path.hasPrefix("/v1/secret")
         else { return entry }
         return Visit.Entry(
-            entry.route, entry.parameters.mapValues { watch.clean($0, at: "addresses") },
-            query: entry.query.map { (watch.clean($0.name, at: "addresses"), watch.clean($0.value, at: "addresses")) },
+            entry.route, entry.parameters.mapValues { watch.clean(name: $0, at: "addresses") },
+            query: entry.query.map {
+                (watch.clean(name: $0.name, at: "addresses"), watch.clean(name: $0.value, at: "addresses"))
+            },
             principal: entry.principal)
     }
 
@@ -214,7 +216,7 @@ struct Admission: Sendable {
         guard let watch, route.method == .post, let key = visit.head.headers["idempotency-key"] else {
             return visit.head.headers
         }
-        let clean = watch.clean(key, at: "headers")
+        let clean = watch.clean(name: key, at: "headers")
         return clean == key ? visit.head.headers : visit.head.headers.replacing("idempotency-key", with: clean)
     }
 

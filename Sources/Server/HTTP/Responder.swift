@@ -39,8 +39,9 @@ struct Responder: Sendable {
         }
     }
 
-    /// What agents and others send to Reeve's own addresses is kept and shown, so no value of a secret gets in. The
-    /// doors of records look for themselves, as bodies may be packed there; what is said to models is theirs.
+    /// What agents and others send to Reeve's own addresses is kept and shown, so no value of a secret gets in, and
+    /// nothing that looks like a key. The doors of records look for themselves, as bodies may be packed there; what is
+    /// said to models is theirs.
     private func clean(_ body: [UInt8], _ route: Route) -> [UInt8] {
         guard let watch, !body.isEmpty, Self.keptDoors.contains(where: route.path.hasPrefix),
             !route.path.hasPrefix("/api/v1/secrets")
@@ -48,7 +49,14 @@ struct Responder: Sendable {
         let parts = route.path.split(separator: "/")
         let last = parts.count > 2 ? parts[2] : parts.last ?? "requests"
         let noun = parts.contains("deliverables") ? "deliverables" : last
-        return watch.clean(body, at: noun == "ingest" ? "events" : String(noun))
+        let door = noun == "ingest" ? "events" : String(noun)
+        // Their key comes with an event.
+        if route.path.hasPrefix("/v2/") { return watch.clean(keyed: body, at: door) }
+        // These are refused with the line where something looks like a key: a prompt without it would be another one.
+        if parts.contains("bundles") || parts.contains("config") {
+            return watch.clean(checked: body, remarks: ["message", "reason"], at: door)
+        }
+        return watch.clean(body, at: door, as: route.path.hasPrefix("/v1/files") ? .json : nil)
     }
 
     /// The addresses whose bodies are kept, or repeated, as they come.

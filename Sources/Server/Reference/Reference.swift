@@ -75,7 +75,7 @@ public struct Reference {
     /// Every metric that `/metrics` tells of.
     static let allMetrics =
         HouseMetrics.metrics + ModelGateway.metrics + AgentMeters.metrics + RequestMeters.metrics
-        + [ConnectionSet.metric, OwnSpans.metric] + LedgerMetrics.metrics + KafkaMetrics.metrics
+        + [ConnectionSet.metric, OwnSpans.metric] + SecretMeters.metrics + LedgerMetrics.metrics + KafkaMetrics.metrics
         + FlagMeters.metrics + RuleMeters.metrics + AlertMeters.metrics + IncidentMeters.metrics
 
     private var metrics: String {

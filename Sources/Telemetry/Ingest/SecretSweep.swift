@@ -1,6 +1,7 @@
 import Kernel
 
-/// Takes the values of known secrets out of records before they are kept, wherever they came in.
+/// Takes the values of known secrets, and what looks like a key, out of records before they are kept, wherever they
+/// came in.
 struct SecretSweep {
     /// What a message of Protocol Buffers is, as far as there are texts in it. What is not among its fields here is a
     /// text, or bytes that are looked through as one.
@@ -50,44 +51,57 @@ struct SecretSweep {
     /// Deeper values are refused by the door anyway.
     private static let depthMax = 12 + 2 * AttributeValue.depthMax
 
-    private let known: KnownSecrets
-    private var paths: Set<String> = []
+    private let look: SecretLook
+    private var finds = SecretFinds()
 
-    private init(_ known: KnownSecrets) { self.known = known }
+    private init(_ look: SecretLook) { self.look = look }
 
     /// Rows of logs.
     static func clean(_ rows: LogRows, _ watch: SecretWatch) -> LogRows {
-        let known = watch.current
+        let look = watch.look
         // One look at all of them: nearly always there is nothing.
-        guard !known.isEmpty, !known.redact(rows.bytes).paths.isEmpty else { return rows }
-        var sweep = SecretSweep(known)
+        guard look.mayFind(rows.bytes) else { return rows }
+        var sweep = SecretSweep(look)
+        var lines = look.patterns.hasKeys ? KeyLines() : nil
         var clean = LogRows()
         do {
-            try rows.each { row in clean.append(try sweep.message(row, .row, depth: 0)) }
+            try rows.each { row in clean.append(try sweep.row(row, &lines)) }
         } catch { return rows }
-        watch.note(sweep.paths, at: "logs")
+        if let count = lines?.count, count > 0 { sweep.finds.merge(.keys(count)) }
+        guard !sweep.finds.isEmpty else { return rows }
+        watch.note(sweep.finds, at: "logs")
         return clean
     }
 
     /// The bytes of an OTLP `ExportTraceServiceRequest`.
     static func clean(spans body: [UInt8], _ watch: SecretWatch) -> [UInt8] {
-        let known = watch.current
-        guard !known.isEmpty, !known.redact(body).paths.isEmpty else { return body }
-        var sweep = SecretSweep(known)
-        // What cannot be read is refused by whoever reads it next.
-        guard let clean = try? body.withUnsafeBytes({ try sweep.message($0, .request, depth: 0) }) else { return body }
-        watch.note(sweep.paths, at: "spans")
-        return clean
+        clean(body, as: .request, watch, at: "spans")
     }
 
     /// The bytes of an OTLP `ExportMetricsServiceRequest`.
     static func clean(metrics body: [UInt8], _ watch: SecretWatch) -> [UInt8] {
-        let known = watch.current
-        guard !known.isEmpty, !known.redact(body).paths.isEmpty else { return body }
-        var sweep = SecretSweep(known)
-        guard let clean = try? body.withUnsafeBytes({ try sweep.message($0, .metrics, depth: 0) }) else { return body }
-        watch.note(sweep.paths, at: "metrics")
+        clean(body, as: .metrics, watch, at: "metrics")
+    }
+
+    private static func clean(_ body: [UInt8], as shape: Shape, _ watch: SecretWatch, at door: String) -> [UInt8] {
+        let look = watch.look
+        guard look.mayFind(body) else { return body }
+        var sweep = SecretSweep(look)
+        // What cannot be read is refused by whoever reads it next.
+        guard let clean = try? body.withUnsafeBytes({ try sweep.message($0, shape, depth: 0) }),
+            !sweep.finds.isEmpty
+        else { return body }
+        watch.note(sweep.finds, at: door)
         return clean
+    }
+
+    /// A row, and the line of a private key that it may be.
+    private mutating func row(_ row: UnsafeRawBufferPointer, _ lines: inout KeyLines?) throws -> [UInt8] {
+        let clean = try message(row, .row, depth: 0)
+        guard let line = try LogRow.Fields(row)[LogRow.Field.message], let mark = lines?.take(line) else {
+            return clean
+        }
+        return try clean.withUnsafeBytes { try LogRow.replacing(LogRow.Field.message, of: $0, with: mark) }
     }
 
     private mutating func message(
@@ -105,8 +119,8 @@ struct SecretSweep {
                 if let shape = shape.message(field.number) {
                     writer.bytes(field.number, try message(inner, shape, depth: depth + 1))
                 } else {
-                    let (clean, found) = known.redact(Array(inner))
-                    paths.formUnion(found)
+                    let (clean, found) = look.redact(Array(inner))
+                    if !found.isEmpty { finds.merge(found) }
                     writer.bytes(field.number, clean)
                 }
             }

@@ -86,6 +86,28 @@ enum LogRow {
         }
     }
 
+    /// A row with another text in one of its fields.
+    static func replacing(
+        _ number: Int, of row: UnsafeRawBufferPointer, with text: String
+    ) throws(ProtobufReader.Malformed) -> [UInt8] {
+        var reader = ProtobufReader(row)
+        var writer = ProtobufWriter()
+        while let field = try reader.next() {
+            switch field.value {
+            case .varint(let value): writer.varint(field.number, value)
+            case .fixed64(let value): writer.fixed64(field.number, value)
+            case .fixed32(let value): writer.fixed32(field.number, value)
+            case .bytes(let bytes):
+                if field.number == number {
+                    writer.string(number, text)
+                } else {
+                    writer.bytes(field.number, Array(bytes))
+                }
+            }
+        }
+        return writer.bytes
+    }
+
     /// The attributes of a row. OTLP's texts may have a character that our reader of JSON refuses (U+0000), which
     /// stands as U+FFFD then. What cannot be read at all is shown as a text: one record must not keep all others of its
     /// block from being read.
