@@ -141,7 +141,7 @@ public struct Features: Sendable {
         alerting = AlertParts(
             plan, metrics, .init(tasks, agents, queues, budgets, access, gateway, calls), (events, audit), storage,
             replicaID, settings, world)
-        rotations = Self.rotations(secrets, alerting.alerts, spans, calendar, settings)
+        rotations = Self.rotations(secrets, alerting, spans, calendar, replicaID, settings)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
         house = Self.house((agents, tasks, taskStore, budgets), fleet, events, storage, world)
@@ -327,7 +327,10 @@ public struct Features: Sendable {
     public var loops: [Loop] {
         let parts: [[Loop]] = [
             access.loops, eventRoutes.loops, secrets.loops, rotations.loops,
-            SecretAlarm(watch: secrets.watch, alerts: alerting.alerts, storage: storage, world: world).loops,
+            SecretAlarm(
+                watch: secrets.watch, alerts: alerting.alerts, storage: storage, meters: rotations.meters,
+                externalURL: { [address = alerting.address] in address.url }, world: world
+            ).loops,
             AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
             TaskLoops(
                 service: tasks, storage: storage, blobs: blobs,
@@ -389,8 +392,8 @@ public struct Features: Sendable {
         return MetricsRoutes(
             house: house,
             sources: [
-                gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, flags.meters, connections,
-                requests,
+                gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, flags.meters, rotations.meters,
+                connections, requests,
             ]
                 + own)
     }

@@ -10,10 +10,17 @@ public struct SecretAlarm: Sendable {
     let watch: SecretWatch
     let alerts: AlertService
     let storage: any Storage
+    let meters: SecretMeters
+    /// Where links to Reeve's pages begin.
+    let externalURL: @Sendable () -> String
     let world: World
 
-    public init(watch: SecretWatch, alerts: AlertService, storage: any Storage, world: World) {
+    public init(
+        watch: SecretWatch, alerts: AlertService, storage: any Storage, meters: SecretMeters = SecretMeters(),
+        externalURL: @escaping @Sendable () -> String = { "" }, world: World
+    ) {
         (self.watch, self.alerts, self.storage, self.world) = (watch, alerts, storage, world)
+        (self.meters, self.externalURL) = (meters, externalURL)
     }
 
     /// Tells of what turned up since the last time.
@@ -32,10 +39,12 @@ public struct SecretAlarm: Sendable {
                     "description": "It was replaced by [redacted:\(path)] there. Who wrote it has it: replace the "
                         + "value, or cut it at once where others may have it, and see who read it (holders).",
                     "rotation": "reeve secrets rotate \(path)", "page": "/secrets/\(path)",
+                    "runbook_url": "\(externalURL())/runbooks/SecretLeaked",
                 ], startsAt: now, endsAt: now + Self.standing)
         }
         do {
             _ = try await storage.write { try alerts.takeWhatFits(posts, origin: .rule, from: "secrets", in: $0) }
+            meters.count(leaks: leaks.values.reduce(0, +))
         } catch {
             // Told again at the next look.
             for (leak, _) in leaks { watch.note([leak.path], at: leak.door) }

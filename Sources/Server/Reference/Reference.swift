@@ -77,6 +77,7 @@ public struct Reference {
         HouseMetrics.metrics + ModelGateway.metrics + AgentMeters.metrics + RequestMeters.metrics
         + [ConnectionSet.metric, OwnSpans.metric] + LedgerMetrics.metrics + KafkaMetrics.metrics
         + FlagMeters.metrics + RuleMeters.metrics + AlertMeters.metrics + IncidentMeters.metrics
+        + SecretMeters.metrics
 
     private var metrics: String {
         var text = "# Metrics\n\n\(Self.notice)\n| name | kind | labels | what it says |\n|---|---|---|---|\n"
