@@ -155,7 +155,7 @@ struct RunbookVerificationTests {
             names: ["SecretRotationDue"], ill: [(#"reeve_secrets_due{scope="org"}"#, "2x5")],
             well: [(#"reeve_secrets_due{scope="org"}"#, "0x5")]),
         Row(
-            names: ["SecretLeaked"], ill: [("reeve_secret_leaks_total", "0+1x40")],
+            names: ["SecretLeaked", "SecretCompromised"], ill: [("reeve_secret_leaks_total", "0+1x40")],
             well: [("reeve_secret_leaks_total", "7x40")]),
         Row(
             names: ["PostmortemOverdue"], ill: [("reeve_incident_postmortems_overdue", "1x5")],

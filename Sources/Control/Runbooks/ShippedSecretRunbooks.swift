@@ -36,6 +36,12 @@ extension ShippedRunbooks {
           - {title: Lines from which one was taken, logs: "q=redacted&limit=20"}
         actions:
           - {action: quarantineAgent, parameters: {agents: "{{agents}}"}}
+        verify:
+          - title: No value turned up for a quarter of an hour
+            query: sum(increase(reeve_secret_leaks_total[15m]))
+            expect: "<= 0"
+        verifyAfter: 15m
+        verifyWithin: 24h
         checks:
           - Revoke the version where it was made, and see there what was done with it
           - See that those who read it have the version that is given out now (the secret's page, Holders)
