@@ -52,15 +52,16 @@ extension Features {
     }
 
     static func rotations(
-        _ secrets: SecretService, _ alerts: AlertService, _ spans: TelemetryIngest?, _ calendar: RotationCalendar,
-        _ settings: Settings
+        _ secrets: SecretService, _ alerting: AlertParts, _ spans: TelemetryIngest?, _ calendar: RotationCalendar,
+        _ replicaID: String, _ settings: Settings
     ) -> SecretRotationService {
         SecretRotationService(
             secrets: secrets,
             ground: .init(
                 users: TaskStore(), sessions: { spans?.live.startsByAgent ?? [:] },
                 window: DeploymentWindows([calendar, BundleTrialWindow()]),
-                prober: HTTPSecretProber(allowPrivate: settings.secrets.probePrivate), alerts: alerts))
+                prober: HTTPSecretProber(allowPrivate: settings.secrets.probePrivate), alerts: alerting.alerts,
+                replica: replicaID, externalURL: { [address = alerting.address] in address.url }))
     }
 
     /// Whether the spans of model calls tell what was said.

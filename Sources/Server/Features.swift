@@ -141,7 +141,7 @@ public struct Features: Sendable {
         alerting = AlertParts(
             plan, metrics, .init(tasks, agents, queues, budgets, access, gateway, calls), (events, audit), storage,
             replicaID, settings, world)
-        rotations = Self.rotations(secrets, alerting.alerts, spans, calendar, settings)
+        rotations = Self.rotations(secrets, alerting, spans, calendar, replicaID, settings)
         erasures = Self.erasures(
             (spans, metrics, ownSpans), agentMeters, calls, (events, audit), storage, replicaID, settings, world)
         house = Self.house((agents, tasks, taskStore, budgets), fleet, events, storage, world)
@@ -327,7 +327,10 @@ public struct Features: Sendable {
     public var loops: [Loop] {
         let parts: [[Loop]] = [
             access.loops, eventRoutes.loops, secrets.loops, rotations.loops,
-            SecretAlarm(watch: secrets.watch, alerts: alerting.alerts, storage: storage, world: world).loops,
+            SecretAlarm(
+                watch: secrets.watch, alerts: alerting.alerts, storage: storage,
+                externalURL: { [address = alerting.address] in address.url }, world: world
+            ).loops,
             AgentLoops(storage: storage, agents: agents, probe: HTTPHealthProbe()).loops,
             TaskLoops(
                 service: tasks, storage: storage, blobs: blobs,
@@ -385,14 +388,12 @@ public struct Features: Sendable {
     private var ownMetrics: MetricsRoutes {
         var own: [any MetricSource] = ownSpans.map { [$0] } ?? []
         if let engine = alerting.engine { own.append(engine.meters) }
-        own +=
-            [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka), SecretMeters(watch: secrets.watch)]
-            as [any MetricSource]
+        own += [LedgerMetrics(spans, metrics: metrics), KafkaMetrics(spans?.kafka)] as [any MetricSource]
         return MetricsRoutes(
             house: house,
             sources: [
-                gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, flags.meters, connections,
-                requests,
+                gateway, agentMeters, alerting.alerts.meters, alerting.incidentMeters, flags.meters, rotations.meters,
+                connections, requests,
             ]
                 + own)
     }

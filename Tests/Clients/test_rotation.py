@@ -4,6 +4,7 @@ takes the old and the new one for a while. The server is killed in the middle of
 import http.server
 import json
 import random
+import re
 import subprocess
 import threading
 
@@ -176,7 +177,12 @@ def test_the_command_line_rotates_and_cuts(reeve, provider):
     header = ["--probe", address, "--header", "authorization: Bearer {{value}}"]
     run(reeve, "secrets", "rotate", "org/x", "--issue", stdin=b"x", status=2)
     text = run(reeve, "secrets", "rotate", "org/x", *header, "--issue", stdin=b"the-new-value\n")
-    assert "overlap, version 1 to 2; version 2 is given out" in text and "the end of the overlap" in text
+    assert "overlap, version 1 to 2; version 2 is given out" in text and "the end of the overlap: in 23 h" in text
+    assert not re.search(r"\d{4}-\d\d-\d\dT", text), text
+    short = run(reeve, "secrets", "set", "org/y", stdin=b"the-old-value\n")
+    assert "fewer than" not in short
+    short = run(reeve, "secrets", "rotate", "org/y", "--reason", "called by hand", stdin=b"eve\n")
+    assert "verified" in short and "Values of fewer than 8 bytes are not found" in short
     run(reeve, "secrets", "retire", "org/x", status=1)
     cut = json.loads(run(reeve, "secrets", "compromise", "org/x", "--reason", "it was in a log", "--json"))
     assert cut["state"] == "retired" and cut["compromised"] and cut["version"] == 2

@@ -219,9 +219,8 @@ def test_leases_are_looked_up_renewed_and_ended(server, admin, vault, kv, name):
     # Beyond what a renewal may last, and in the words of Vault's command line.
     long = agent.sys.renew_lease(lease_id=lease, increment=900_000)
     assert long["warnings"] and 86_390 <= long["lease_duration"] <= 86_400
-    reply = requests.put(
-        f"{server.url}/v1/sys/leases/renew/{lease}", json={"increment": "2h"}, headers={"X-Vault-Token": key}, timeout=30
-    )
+    address = f"{server.url}/v1/sys/leases/renew/{lease}"
+    reply = requests.put(address, json={"increment": "2h"}, headers={"X-Vault-Token": key}, timeout=30)
     assert reply.status_code == 200 and reply.json()["lease_id"] == lease
 
     # To others there is no such lease, and nothing of it ends.

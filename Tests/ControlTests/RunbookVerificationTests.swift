@@ -152,6 +152,13 @@ struct RunbookVerificationTests {
             ill: [(#"reeve_rule_group_last_evaluation_timestamp_seconds{rule_group="own"}"#, "0x40")],
             well: [(#"reeve_rule_group_last_evaluation_timestamp_seconds{rule_group="own"}"#, "0+60x40")]),
         Row(
+            names: ["SecretRotationDue"], ill: [(#"reeve_secrets_due{scope="org"}"#, "2x5")],
+            well: [(#"reeve_secrets_due{scope="org"}"#, "0x5")]),
+        Row(
+            names: ["SecretLeaked", "SecretCompromised"],
+            ill: [(#"reeve_secrets_redacted_total{kind="known",door="logs"}"#, "0+1x40")],
+            well: [(#"reeve_secrets_redacted_total{kind="known",door="logs"}"#, "7x40")]),
+        Row(
             names: ["PostmortemOverdue"], ill: [("reeve_incident_postmortems_overdue", "1x5")],
             well: [("reeve_incident_postmortems_overdue", "0x5")]),
     ]

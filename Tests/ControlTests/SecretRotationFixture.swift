@@ -69,7 +69,9 @@ struct RotationFixture: Sendable {
     let prober = TestProber()
     let path: SecretPath
 
-    init(_ storage: any Storage, time: ManualTime = ManualTime(), seed: UInt64 = 1) throws {
+    init(
+        _ storage: any Storage, time: ManualTime = ManualTime(), seed: UInt64 = 1, replica: String = "replica"
+    ) throws {
         (self.storage, self.time) = (storage, time)
         world = World.test(seed: seed, time: time)
         let ring = try MasterKeyRing(SecretBytes(Self.ring.joined(separator: "\n")), from: "the test")
@@ -83,7 +85,7 @@ struct RotationFixture: Sendable {
             secrets: secrets,
             ground: .init(
                 users: users, sessions: { [sessions] in sessions.now }, window: deployment, prober: prober,
-                alerts: alerts))
+                alerts: alerts, replica: replica))
         path = try SecretPath("project/marketing/openai")
     }
 

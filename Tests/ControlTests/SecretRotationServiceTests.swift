@@ -1,4 +1,5 @@
 import Kernel
+import Telemetry
 import TestSupport
 import Testing
 
@@ -68,7 +69,7 @@ struct SecretRotationServiceTests {
             #expect(try await fixture.service.view(fixture.path).waitsFor.isEmpty)
             fixture.deployment.set("a roll-out to end")
             try await fixture.service.act()
-            #expect(try await fixture.service.view(fixture.path).waitsFor == ["a roll-out to end"])
+            #expect(try await fixture.service.view(fixture.path).waitsFor.map(\.text) == ["a roll-out to end"])
             fixture.deployment.set(nil)
             let retired = try await fixture.service.retire(fixture.path, by: Self.ada)
             #expect(retired.kept?.rotation.state == .retired)
@@ -317,6 +318,40 @@ struct SecretRotationServiceTests {
             _ = try await fixture.service.set(rotateEvery: nil, probe: nil, of: path, by: Self.ada)
             let dueAt = try await fixture.service.view(path).secret.dueAt
             #expect(dueAt == fixture.time.now + .hours(24 * 90))
+        }
+    }
+
+    @Test("many that are due at once are one alert for each scope", arguments: TestEngine.available)
+    func manyDue(_ engine: TestEngine) async throws {
+        try await Fixture.with(engine) { fixture in
+            let few = try (0..<Int(SecretRotationService.dueAloneMax)).map { try SecretPath("org/key-\($0)") }
+            let many = try (0..<200).map { try SecretPath("project/books/key-\($0)") }
+            for path in few + many {
+                _ = try await fixture.secrets.write(path, .put(Fixture.data("some-value")), by: Self.ada)
+            }
+            fixture.time.advance(by: SecretRotation.ageMax)
+            for _ in 0..<2 { try await fixture.service.tellDue() }
+            var firing = try await fixture.firing()
+            #expect(firing.count == few.count + 1)
+            #expect(firing.filter { $0.contains("org/key-") }.count == few.count)
+            #expect(firing.filter { $0.contains(#""secret_scope":"project""#) }.count == 1)
+            // A label that is called so would be a budget's.
+            #expect(!firing.contains { $0.contains(#""scope""#) })
+            let words = try await fixture.storage.read { transaction in
+                try transaction.rows("SELECT annotations FROM alerts").map { $0.text("annotations") }
+            }.filter { $0.contains("201 values") }
+            #expect(words.count == 1 && words.first?.contains("and 191 more") == true)
+            var page = MetricPage()
+            fixture.service.meters.collect(into: &page)
+            let due = page.samples.filter { $0.name == "reeve_secrets_due" }.map(\.value)
+            #expect(due.sorted() == [0, 0, 5, 201])
+            // One more of the few, and they are one too; the others end by themselves.
+            _ = try await fixture.secrets.write(
+                try SecretPath("org/key-new"), .put(Fixture.data("some-value")), by: Self.ada)
+            fixture.time.advance(by: SecretRotation.ageMax)
+            try await fixture.service.tellDue()
+            firing = try await fixture.firing()
+            #expect(firing.filter { $0.contains(#""secret_scope":"org""#) }.count == 1)
         }
     }
 

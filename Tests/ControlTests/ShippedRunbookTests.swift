@@ -20,6 +20,8 @@ struct ShippedRunbookTests {
         "AnswerQualityDrop": "golden sets and what they pin back are not there yet",
         "silent-drift": "golden sets and what they pin back are not there yet",
         "PostmortemOverdue": "somebody has to write; the alert opens no incident",
+        "SecretRotationDue": "values are made and revoked elsewhere",
+        "SecretLeaked": "who wrote it is not known, and whether others saw it only people can say",
     ]
     /// What has nothing by which it could be verified.
     static let unverified: Set<String> = ["Watchdog", "silent-drift"]
@@ -75,6 +77,14 @@ struct ShippedRunbookTests {
         (.contextPoisoning, [("agent", "ann")], [["agent:ann"]]),
         (.silentDrift, [("agent", "ann"), ("model", "m")], []),
         (.budgetRunaway, [("agent_type", "writer")], [["budget:agent:ann"]]),
+    ]
+
+    /// What Reeve tells of secrets without a rule: the labels of an incident, and whom its runbook acts on once a
+    /// person has named them.
+    static let secretRows: [(alert: String, labels: [(String, String)], acted: [Set<String>])] = [
+        ("SecretRotationDue", [("secret", "org/github")], []), ("SecretLeaked", [("secret", "org/github")], []),
+        ("SecretCompromised", [("secret", "org/github"), ("version", "1")], [[]]),
+        ("SecretCompromised", [("secret", "org/github"), ("agent", "ann")], [["agent:ann"]]),
     ]
 
     private struct Fleet {
@@ -211,12 +221,32 @@ struct ShippedRunbookTests {
         }
     }
 
+    @Test("what Reeve tells of secrets has runbooks too", arguments: Array(0..<4))
+    func secrets(_ index: Int) async throws {
+        let (name, labels, acted) = Self.secretRows[index]
+        try await on { fleet in
+            let reader = try FaultyFleet([
+                (#"reeve_secrets_due{scope="org"}"#, "1x200"),
+                (#"reeve_secrets_redacted_total{kind="known",door="logs"}"#, "0+1x200"),
+            ])
+            let incident = try await fleet.fixture.fire(name, labels)
+            let run = try await fleet.run(on: incident, reader)
+            #expect(run.runbook == name)
+            for step in run.steps where step.kind == .diagnosis {
+                let answer = step.evidence["answer"] ?? .null
+                #expect(step.state == .done, "\(name): \(step.title): \(step.evidence.text)")
+                #expect((answer["items"]?.array ?? answer.array)?.isEmpty != true, "\(name): \(step.title)")
+            }
+            #expect(fleet.acted(run) == acted)
+        }
+    }
+
     @Test("all shipped runbooks are looked at, and those without actions say why")
     func complete() {
         let library = RunbookLibrary.shipped
         // Its alert is none of a rule.
         let seen = Set(Self.rows.map(\.alert)).union(Self.modes.map { $0.0.rawValue })
-            .subtracting(["ContextPoisoning"]).union([AlertHeart.alertName])
+            .subtracting(["ContextPoisoning"]).union([AlertHeart.alertName]).union(Self.secretRows.map(\.alert))
         #expect(seen == Set(library.runbooks.map(\.name)))
         #expect(Set(library.runbooks.filter(\.actions.isEmpty).map(\.name)) == Set(Self.manual.keys))
         #expect(Set(library.runbooks.filter(\.verify.isEmpty).map(\.name)) == Self.unverified)

@@ -62,6 +62,13 @@ struct SecretRotationScenarioTests {
             "staging", .post, place, as: .operator_, #"{"data":{"a":"b"},"overlapHours":48}"#, expect: 200,
             contains: [#""overlapHours":48"#, #""version":1"#, #""newVersion":2"#], events: 1),
         APIScenario(
+            "staging a value that is too short to be found", .post, place, as: .operator_,
+            #"{"data":{"user":"eve","password":"long-enough"}}"#, expect: 200,
+            contains: [
+                #""warnings":["Values of fewer than"#, "ordinary words: user.", #""state":"staged""#,
+                #""waits":[{"what":"a proof that"#,
+            ], events: 1),
+        APIScenario(
             "the same again", .post, "\(root)/org/github/rotation", as: .admin, #"{"value":"the-new-value"}"#,
             expect: 200),
         APIScenario(
@@ -230,6 +237,12 @@ struct SecretRotationScenarioTests {
             let view = try await client.get(Self.place, key: admin)
             #expect(view["users"]?.array?.first?["running"] == 1, "\(view.text)")
             #expect(view["waitsFor"]?.array?.count == 2)
+            // Programs are told the whole time, people when that is.
+            let until = try #require(view["waits"]?.array?.first?["until"]?.string)
+            #expect(view["waitsFor"]?.array?.first?.string == "the end of the overlap, \(until)")
+            let page = try await client.get("/secrets/project/marketing/openai", key: admin)
+            #expect(page.text.contains("Waits for the end of the overlap:") && page.text.contains("in 1d 0h"))
+            #expect(!page.text.contains("overlap, \(until)"))
             let retire = try await client.post("\(Self.place)/retire", [:], key: admin)
             #expect(retire.status == 409 && retire["waitsFor"]?.array?.count == 2, "\(retire.text)")
             let cut = try await client.post(

@@ -1,7 +1,8 @@
 /// The runbooks that Reeve ships: one for each alert that it ships, and one for each mode of failure. Their steps are
 /// the responses and preventions of the two guides that Reeve follows.
 enum ShippedRunbooks {
-    static let sources = agents + models + behaviour + quality + house + infrastructureModes + behaviouralModes
+    static let sources =
+        agents + models + behaviour + quality + house + secrets + infrastructureModes + behaviouralModes
 
     /// Agents, tasks and queues.
     static let agents = [

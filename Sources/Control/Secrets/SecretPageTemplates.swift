@@ -175,7 +175,8 @@ enum SecretPageTemplates {
             {{#versions}}<span class="muted">{{versions}}</span>{{/versions}}</p>
           <dl class="facts">{{#facts}}<dt>{{name}}</dt><dd>{{#value}}{{value}}{{/value}}{{#time}}
             {{> time}}{{/time}}</dd>{{/facts}}</dl>
-          {{#waitsFor}}<p class="pad muted" data-waits-for>Waits for {{.}}</p>{{/waitsFor}}
+          {{#waitsFor}}<p class="pad muted" data-waits-for>Waits for {{what}}{{#until}}:
+            {{> time}}{{/until}}</p>{{/waitsFor}}
           {{#hasUsers}}<table class="table cards"><thead><tr><th>Has the old value</th><th>Holds it with</th><th
             class="num">Last used</th></tr></thead><tbody>{{#users}}<tr data-rotation-user="{{actor}}"><td
               class="title">{{#link}}<a href="{{path}}">{{label}}</a>{{/link}}{{^link}}{{actor}}{{/link}}</td>

@@ -71,6 +71,19 @@ public struct SecretRotation: Sendable, Equatable {
         public init(lastAt: Timestamp?, running: Int) { (self.lastAt, self.running) = (lastAt, running) }
     }
 
+    /// What stands in its way, and until when where that is known.
+    public struct Wait: Sendable, Equatable {
+        public let what: String
+        public let until: Timestamp?
+        /// What programs are told: the time as everywhere in the interface.
+        public let text: String
+
+        /// - Parameter text: As programs are told; `what` where that says all.
+        public init(_ what: String, until: Timestamp? = nil, text: String? = nil) {
+            (self.what, self.until, self.text) = (what, until, text ?? what)
+        }
+    }
+
     /// The least time for which both values are good.
     public static let overlapMin = Span.hours(24)
     /// The longest: a rotation that takes longer is not one any more.
@@ -181,22 +194,31 @@ public struct SecretRotation: Sendable, Equatable {
     /// What it waits for before the old value goes, in words; empty where nothing is in its way.
     ///
     /// - Parameter closed: Why nothing that agents get may change now; `nil` where it may.
-    public func waitsFor(at now: Timestamp, use: Use, closed: String?) -> [String] {
+    public func waitsFor(at now: Timestamp, use: Use, closed: String?) -> [Wait] {
+        let closed = closed.map { [Wait($0)] } ?? []
         switch state {
-        case .staged: return ["a proof that the new value is good: a probe call, or a person's word"]
-        case .verified: return ["somebody to issue it"] + (closed.map { [$0] } ?? [])
+        case .staged: return [Wait("a proof that the new value is good: a probe call, or a person's word")]
+        case .verified: return [Wait("somebody to issue it")] + closed
         case .retired, .returned: return []
         case .overlap, .draining: break
         }
         guard let issuedAt else { return [] }
-        var waits: [String] = []
-        if now < issuedAt + overlap { waits.append("the end of the overlap, \((issuedAt + overlap).rfc3339)") }
-        let unused = unusedAt(use, since: issuedAt)
-        if now < unused, unused > issuedAt + overlap {
-            waits.append("nobody to read the old value until \(unused.rfc3339)")
+        var waits: [Wait] = []
+        let end = issuedAt + overlap
+        if now < end {
+            waits.append(Wait("the end of the overlap", until: end, text: "the end of the overlap, \(end.rfc3339)"))
         }
-        if use.running > 0 { waits.append("\(use.running) tasks and sessions that run with the old value to end") }
-        return waits + (closed.map { [$0] } ?? [])
+        let unused = unusedAt(use, since: issuedAt)
+        if now < unused, unused > end {
+            waits.append(
+                Wait(
+                    "nobody to read the old value for as long", until: unused,
+                    text: "nobody to read the old value until \(unused.rfc3339)"))
+        }
+        if use.running > 0 {
+            waits.append(Wait("\(use.running) tasks and sessions that run with the old value to end"))
+        }
+        return waits + closed
     }
 
     /// The old value is the one again.

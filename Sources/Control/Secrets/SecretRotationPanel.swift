@@ -39,13 +39,23 @@ struct SecretRotationPanel: PageView {
         let isDanger: Bool
     }
 
+    /// What it waits for, and until when.
+    struct Wait: PageView {
+        let what: String
+        let until: TimeView?
+
+        init(_ wait: SecretRotation.Wait, now: Timestamp) {
+            (what, until) = (wait.what, .ago(wait.until, now: now))
+        }
+    }
+
     let apiPath: String
     let state: String
     let stateLabel: String
     /// What becomes what; `nil` where nothing is being replaced.
     let versions: String?
     let facts: [FactView]
-    let waitsFor: [String]
+    let waitsFor: [Wait]
     let hasUsers: Bool
     let users: [User]
     let acts: [Act]
@@ -63,7 +73,7 @@ struct SecretRotationPanel: PageView {
         (state, stateLabel) = Self.state(view, open?.rotation.state)
         versions = open.map { "version \($0.rotation.oldVersion) becomes \($0.rotation.newVersion)" }
         facts = Self.facts(view, open)
-        waitsFor = view.waitsFor
+        waitsFor = view.waitsFor.map { Wait($0, now: now) }
         users = view.users.map { User($0, now: now) }
         hasUsers = !users.isEmpty
         let allowed = open?.rotation.allowed ?? []

@@ -79,8 +79,9 @@ public struct SecretRotationRoutes: Sendable {
         guard let data = try SecretRoutes.data(fields) else {
             throw Problem.invalid("value", "either value or data is expected")
         }
-        let view = try await service.stage(
+        var view = try await service.stage(
             try SecretRoutes.path(request), data, overlap: hours.map(Span.hours), by: request.principal)
+        view.warnings = SecretService.warnings(of: data)
         return .json(view.json)
     }
 
@@ -122,9 +123,10 @@ public struct SecretRotationRoutes: Sendable {
         guard let reason = try reason(fields) else {
             throw Problem.invalid("reason", "it is missing", hint: "Say how others came to know it.")
         }
-        let (view, holders) = try await service.compromise(
-            try SecretRoutes.path(request), version: Int(version), reason: reason,
-            data: try SecretRoutes.data(fields), by: request.principal)
+        let data = try SecretRoutes.data(fields)
+        var (view, holders) = try await service.compromise(
+            try SecretRoutes.path(request), version: Int(version), reason: reason, data: data, by: request.principal)
+        view.warnings = data.map(SecretService.warnings) ?? []
         var object = view.json.object ?? JSONObject()
         object["holders"] = .array(
             holders.prefix(SecretRotationService.usersShownMax).map {
@@ -172,6 +174,11 @@ public struct SecretRotationRoutes: Sendable {
             "proof": ["type": ["object", "null"], "properties": ["kind": text, "detail": text]],
             "compromised": ["type": "boolean"], "allowed": ["type": "array", "items": text],
             "waitsFor": ["type": "array", "items": text],
+            "waits": [
+                "type": "array",
+                "items": ["type": "object", "required": ["what"], "properties": ["what": text, "until": maybe]],
+            ],
+            "warnings": ["type": "array", "items": text],
             "users": [
                 "type": "array",
                 "items": [

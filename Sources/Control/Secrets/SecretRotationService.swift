@@ -14,13 +14,19 @@ public struct SecretRotationService: Sendable {
         let window: any DeploymentWindow
         let prober: any SecretProber
         let alerts: AlertService
+        /// Whose process it is: what others hear of, they tell by the store.
+        let replica: String
+        /// Where links to Reeve's pages begin.
+        let externalURL: @Sendable () -> String
 
         public init(
             users: any SecretUsers, sessions: @escaping @Sendable () -> [String: Timestamp] = { [:] },
-            window: any DeploymentWindow = DeploymentWindows(), prober: any SecretProber, alerts: AlertService
+            window: any DeploymentWindow = DeploymentWindows(), prober: any SecretProber, alerts: AlertService,
+            replica: String = "replica", externalURL: @escaping @Sendable () -> String = { "" }
         ) {
             (self.users, self.sessions, self.window) = (users, sessions, window)
-            (self.prober, self.alerts) = (prober, alerts)
+            (self.prober, self.alerts, self.replica) = (prober, alerts, replica)
+            self.externalURL = externalURL
         }
     }
 
@@ -39,6 +45,8 @@ public struct SecretRotationService: Sendable {
 
     let secrets: SecretService
     let ground: Ground
+    public let meters: SecretMeters
+    let told = SecretSessionStore()
     var rotations: SecretRotationStore { secrets.rotations }
     private var store: SecretStore { secrets.store }
     private var storage: any Storage { secrets.storage }
@@ -46,6 +54,7 @@ public struct SecretRotationService: Sendable {
 
     public init(secrets: SecretService, ground: Ground) {
         (self.secrets, self.ground) = (secrets, ground)
+        meters = SecretMeters(watch: secrets.watch)
     }
 
     // MARK: looking
@@ -70,37 +79,6 @@ public struct SecretRotationService: Sendable {
             secret: secret, kept: kept, users: Array(users.prefix(Self.usersShownMax)),
             waitsFor: kept.rotation.waitsFor(
                 at: now, use: use, closed: try ground.window.closed(at: now, in: transaction)), now: now)
-    }
-
-    /// How the old value is used, and by whom. What began before its agent first read the new value holds the old one,
-    /// as far as anybody can tell.
-    func use(
-        of kept: SecretRotationStore.Kept, _ live: [String: Timestamp], in transaction: Transaction
-    ) throws -> (use: SecretRotation.Use, users: [RotationUser]) {
-        let rotation = kept.rotation
-        let readers = try rotations.readers(
-            of: rotation.oldVersion, before: rotation.newVersion, kept.path, limit: Self.readersMax, in: transaction)
-        let agents = Array(Set(readers.compactMap(\.agent)))
-        let tasks = Dictionary(
-            grouping: try ground.users.running(of: agents, limit: Self.tasksMax, in: transaction), by: \.agent)
-        let leases = try store.leases.running(
-            of: kept.path, version: rotation.oldVersion, at: world.now, limit: Self.readersMax, in: transaction)
-        let users = readers.map { reader -> RotationUser in
-            func isOld(_ start: Timestamp?) -> Bool {
-                guard let movedAt = reader.movedAt, let start else { return true }
-                return start < movedAt
-            }
-            var running = leases[reader.actor] ?? 0
-            if let agent = reader.agent {
-                running += (tasks[agent] ?? []).filter { isOld($0.since) }.count
-                if let start = live[agent], isOld(start) { running += 1 }
-            }
-            return RotationUser(
-                actor: reader.actor, agent: reader.agent, lastUsedAt: reader.lastAt, hasMoved: reader.movedAt != nil,
-                running: running)
-        }
-        let last = try rotations.lastUse(of: rotation.oldVersion, kept.path, in: transaction)
-        return (SecretRotation.Use(lastAt: last, running: users.map(\.running).reduce(0, +)), users)
     }
 
     /// Says how old its value may get, and which call proves a new one; what is `nil` is as if nobody had said it.
@@ -360,12 +338,13 @@ public struct SecretRotationService: Sendable {
             while try advance(path, live, by: principal, in: transaction) {}
             let after = try view(path, live, in: transaction)
             guard after.kept?.rotation.state == .retired else {
+                let waits = after.waitsFor.map(\.text)
                 throw Problem(
                     .conflict,
                     "The old value of \(path) is still needed; it waits for "
-                        + "\(after.waitsFor.joined(separator: ", and ")).",
+                        + "\(waits.joined(separator: ", and ")).",
                     hint: "It goes by itself then. POST …/rotation/compromise cuts it, whoever uses it.",
-                    members: JSONObject([.init(name: "waitsFor", value: .list(after.waitsFor))]))
+                    members: JSONObject([.init(name: "waitsFor", value: .list(waits))]))
             }
             return after
         }

@@ -131,18 +131,47 @@ struct SecretRotationStore: Sendable {
         }
     }
 
+    /// Those of these agents that read a value which is being replaced.
+    func agentsOfOld(among agents: [String], limit: Int, in transaction: Transaction) throws -> Set<String> {
+        guard !agents.isEmpty else { return [] }
+        return Set(
+            try transaction.rows(
+                """
+                SELECT DISTINCT uses.agent FROM secret_rotations AS rotation
+                JOIN secret_version_uses AS uses
+                  ON uses.path = rotation.path AND uses.version = rotation.old_version
+                WHERE rotation.ended_at IS NULL AND uses.agent IN \(list: agents)
+                ORDER BY uses.agent LIMIT \(limit)
+                """
+            ).map { $0.text("agent") })
+    }
+
     // MARK: what is due
 
-    /// Secrets whose value is older than it may get, and of which no other is on its way.
+    /// Secrets of a scope whose value is older than it may get, those that are due for longest first.
     func due(
-        at now: Timestamp, age: Span, after path: String, limit: Int, in transaction: Transaction
+        at now: Timestamp, age: Span, of scope: SecretPath.Scope, limit: Int, in transaction: Transaction
     ) throws -> [KeptSecret] {
         try transaction.rows(
             """
             SELECT * FROM secrets
-            WHERE written_at + COALESCE(rotate_every, \(age.microseconds)) <= \(now) AND path > \(path)
-            ORDER BY path LIMIT \(limit)
+            WHERE scope = \(scope.rawValue) AND written_at + COALESCE(rotate_every, \(age.microseconds)) <= \(now)
+            ORDER BY written_at + COALESCE(rotate_every, \(age.microseconds)), path LIMIT \(limit)
             """
         ).map(SecretStore().secret)
+    }
+
+    /// How many those are, by their scope; scopes without any are left out.
+    func dueCounts(
+        at now: Timestamp, age: Span, in transaction: Transaction
+    ) throws -> [SecretPath.Scope: Int64] {
+        try transaction.rows(
+            """
+            SELECT scope, COUNT(*) AS n FROM secrets
+            WHERE written_at + COALESCE(rotate_every, \(age.microseconds)) <= \(now) GROUP BY scope
+            """
+        ).reduce(into: [:]) { counts, row in
+            if let scope = SecretPath.Scope(rawValue: row.text("scope")) { counts[scope] = row.int("n") }
+        }
     }
 }

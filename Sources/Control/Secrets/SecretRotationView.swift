@@ -23,8 +23,10 @@ public struct SecretRotationView: Sendable, JSONConvertible {
     let secret: KeptSecret
     let kept: SecretRotationStore.Kept?
     let users: [RotationUser]
-    let waitsFor: [String]
+    let waitsFor: [SecretRotation.Wait]
     let now: Timestamp
+    /// What whoever gave a new value has to know.
+    var warnings: [String] = []
 
     public var json: JSONValue {
         let every = (secret.rotateEvery ?? KeptSecret.rotationAge).microseconds / Span.hours(24).microseconds
@@ -44,13 +46,15 @@ public struct SecretRotationView: Sendable, JSONConvertible {
             object["endedAt"] = .of(rotation.endedAt)
             object["compromised"] = .bool(rotation.isCompromise)
             object["allowed"] = .list(rotation.allowed.filter { $0 != .drain }.map(\.rawValue))
-            object["waitsFor"] = .list(waitsFor)
+            object["waitsFor"] = .list(waitsFor.map(\.text))
+            object["waits"] = .array(waitsFor.map { ["what": .string($0.what), "until": .of($0.until)] })
             object["users"] = .list(users)
         }
         object["rotateEveryDays"] = every.json
         object["dueAt"] = .of(secret.dueAt)
         object["due"] = .bool(secret.dueAt.map { $0 <= now } ?? false)
         object["probe"] = secret.probe?.json ?? .null
+        if !warnings.isEmpty { object["warnings"] = .list(warnings) }
         return .object(object)
     }
 }

@@ -1,7 +1,7 @@
 import Kernel
 
-/// Vault's `sys/leases`, for leases that were asked for at Reeve's own address. Whoever holds one looks it up, renews and
-/// ends it; to everybody else there is no such lease.
+/// Vault's `sys/leases`, for leases that were asked for at Reeve's own address. Whoever holds one looks it up, renews
+/// and ends it; to everybody else there is no such lease.
 extension VaultRoutes {
     private static let leases = "/v1/sys/leases"
 

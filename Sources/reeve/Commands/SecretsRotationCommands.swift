@@ -5,25 +5,37 @@ import Runner
 
 /// How a rotation is shown, and what proves it.
 private enum RotationText {
-    static func text(_ rotation: JSONValue) -> String {
+    /// - Parameter warnings: What an earlier step of the same command had to say.
+    static func answer(_ rotation: JSONValue, warnings: [String] = []) -> Answer {
+        let said = warnings + (rotation["warnings"]?.array ?? []).compactMap(\.string).filter { !warnings.contains($0) }
+        var json = rotation.object ?? JSONObject()
+        if !said.isEmpty { json["warnings"] = .list(said) }
+        let text = text(rotation, at: World.live.now) + said.map { "\n\($0)" }.joined()
+        return Answer(json: .object(json), text: text)
+    }
+
+    static func text(_ rotation: JSONValue, at now: Timestamp) -> String {
         let path = Words.plain(rotation["path"])
         guard let state = rotation["state"]?.string else {
-            return "\(path): version \(Words.plain(rotation["version"])), never rotated; due "
-                + Words.plain(rotation["dueAt"])
+            let due = rotation["due"]?.bool == true ? "due now" : "due \(Words.age(rotation["dueAt"], at: now))"
+            return "\(path): version \(Words.plain(rotation["version"])), never rotated; \(due)"
         }
         var lines = [
             "\(path): \(state), version \(Words.plain(rotation["oldVersion"])) to "
                 + "\(Words.plain(rotation["newVersion"])); version \(Words.plain(rotation["version"])) is given out"
         ]
-        for wait in rotation["waitsFor"]?.array ?? [] { lines.append("  waits for \(Words.plain(wait))") }
+        for wait in rotation["waits"]?.array ?? [] {
+            let until = wait["until"]?.string == nil ? "" : ": \(Words.age(wait["until"], at: now))"
+            lines.append("  waits for \(Words.plain(wait["what"]))\(until)")
+        }
         for user in rotation["users"]?.array ?? [] {
             lines.append(
-                "  \(Words.plain(user["actor"])) read the old value at \(Words.plain(user["lastUsedAt"])), and "
+                "  \(Words.plain(user["actor"])) read the old value \(Words.age(user["lastUsedAt"], at: now)) ago, and "
                     + "\(user["moved"]?.bool == true ? "has" : "has not") read the new one; "
                     + "\(Words.plain(user["running"])) run with it")
         }
         for holder in rotation["holders"]?.array ?? [] {
-            lines.append("  \(Words.plain(holder["actor"])) read it at \(Words.plain(holder["lastUsedAt"]))")
+            lines.append("  \(Words.plain(holder["actor"])) read it \(Words.age(holder["lastUsedAt"], at: now)) ago")
         }
         return lines.joined(separator: "\n")
     }
@@ -54,7 +66,7 @@ protocol RotationCommand: VerbCommand {
 extension RotationCommand {
     var address: String { SecretsCommand.address(path, "rotation") }
 
-    func answer(to reply: JSONValue) -> Answer { Answer(json: reply, text: RotationText.text(reply)) }
+    func answer(to reply: JSONValue) -> Answer { RotationText.answer(reply) }
 }
 
 struct SecretsRotate: RotationCommand {
@@ -88,11 +100,12 @@ struct SecretsRotate: RotationCommand {
         var body = try SecretInput.body(file, isData: isData, isRaw: isRaw)
         body.add("overlapHours", hours)
         var rotation = try await reeve.post(address, .object(body))
+        let warnings = (rotation["warnings"]?.array ?? []).compactMap(\.string)
         if probe != nil || reason != nil || usesKnownProbe {
             rotation = try await reeve.post("\(address)/verify", .given(("probe", probe), ("reason", reason)))
         }
         if isIssued { rotation = try await reeve.post("\(address)/issue") }
-        return answer(to: rotation)
+        return RotationText.answer(rotation, warnings: warnings)
     }
 }
 
