@@ -240,7 +240,7 @@ public enum EventCatalog {
         ("silence.updated", "A silence's time or words changed: `silenceId`, `endsAt`"),
         ("task.cancel_requested", "The agent that works on the task is asked to stop"),
         ("task.canceled", "The task was canceled"),
-        ("task.claimed", "An agent took the task up"),
+        ("task.claimed", "An agent took the task up; in a roll-out with `bundle`, its version, and `arm`"),
         ("task.created", "The task came to be"),
         ("task.deliverable_sealed", "A revision of a deliverable was sealed: `name`, `revision`, `sha256`"),
         ("task.done", "The task is done"),
