@@ -66,8 +66,6 @@ class Planted:
         # What looks like a key of somebody else's, and is no secret of Reeve's.
         self.tokens = {door: "ghp_" + secrets.token_hex(18) for door in DOORS}
         self.needles |= {value.encode(): f"{door}'s token" for door, value in self.tokens.items()}
-        self.key_lines = [base64.b64encode(secrets.token_bytes(48)).decode() for _ in range(4)]
-        self.needles |= {line.encode(): "private key" for line in self.key_lines}
         self.folder, self.engine = folder, engine
         self.hooks = []
 
@@ -310,10 +308,7 @@ def tell(value, stream):
     for character in "in pieces " + value:
         stream.write(character); stream.flush()
     print(file=stream, flush=True)
-    if stream is sys.stderr: return
     print("a token " + os.environ["PLANTED_TOKEN"], file=stream, flush=True)
-    key = "-----%s RSA PRIVATE KEY-----"
-    print("\\n".join([key % "BEGIN", *os.environ["PLANTED_KEY"].split(), key % "END"]), file=stream, flush=True)
 """
 
 
@@ -335,7 +330,7 @@ def programs(planted):
         key = server.make_key("agent", f"key of {name}", name)
         where = environment(
             REEVE_URL=server.url, REEVE_KEY=key, TMPDIR=str(folder), NO_COLOR="1",
-            PLANTED_TOKEN=planted.tokens["run-output"], PLANTED_KEY=" ".join(planted.key_lines))  # fmt: skip
+            PLANTED_TOKEN=planted.tokens["run-output"])  # fmt: skip
         # Its own output is the program's: it is the log of whoever started it, and not Reeve's.
         processes.append(subprocess.Popen(
             [BINARY, *words, "--agent", name, "--", sys.executable, f"{name}.py"], env=where, cwd=folder,
@@ -343,7 +338,7 @@ def programs(planted):
             preexec_fn=die_with_parent))  # fmt: skip
     admin.await_state(made["id"], "done", seconds=60)
     said = lambda: admin.send("GET", "/api/v1/logs?agent=runner&limit=100").text  # noqa: E731
-    for name in ("project/leak/run-output", "github_token", "private_key"):
+    for name in ("project/leak/run-output", "github_token"):
         until(lambda name=name: f"[redacted:{name}]" in said(), 30, f"{name} in the output of what reeve run started")
     for process in processes:
         process.terminate()
@@ -425,7 +420,6 @@ def test_what_looks_like_a_key_raised_an_alert_of_its_own(fleet):
     wanted = {"logs", "spans", "metrics", "events", "tasks", "deliverables", "files", "flags", "schedules", "agents",
               "incidents", "silences"}  # fmt: skip
     until(lambda: wanted <= doors("github_token"), 15, lambda: f"alerts of {wanted - doors('github_token')}")
-    assert "logs" in doors("private_key")
     metrics = fleet.admin.session.get(f"{fleet.server.url}/metrics", timeout=30).text
     assert 'total{kind="github_token",door="logs"}' in metrics and 'total{kind="known",door="logs"}' in metrics
 
