@@ -19,7 +19,7 @@ final class FleetProjects: AgentProjects {
     private let world: World
     private let known = Mutex<[String: Known]>([:])
 
-    init(agents: AgentService, storage: any Storage, world: World) {
+    init(_ agents: AgentService, _ storage: any Storage, _ world: World) {
         self.agents = agents
         self.storage = storage
         self.world = world
