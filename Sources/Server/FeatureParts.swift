@@ -112,3 +112,21 @@ extension Features {
         }
     }
 }
+
+/// What sessions used, by the records that are kept of their calls.
+struct SessionUse: SessionRecords {
+    /// After which the calls of other replicas are known.
+    static let span = Span.seconds(5)
+
+    let storage: any Storage
+
+    /// Only where there can be other replicas.
+    static func refresh(_ storage: any Storage) -> Span? { storage.dialect == .postgres ? span : nil }
+
+    func tokens(of session: CallerSession, except calls: Set<String>) async throws -> Int64 {
+        try await storage.read { transaction in
+            try CallStore().tokens(
+                ofSession: session.session, agent: session.agent, keyID: session.keyID, except: calls, in: transaction)
+        }
+    }
+}

@@ -124,9 +124,9 @@ public struct Features: Sendable {
         (bundles, configValues) = Self.bundles(agents, flags, catalogue, blobs, (events, audit), world)
         callers = Self.callers(configValues, flags, fleet, events, storage, world)
         gateway = ModelGateway(
-            catalogue, keys: keyring, clerk: budgetClerk,
-            projects: FleetProjects(agents: agents, storage: storage, world: world), tasks: fleetTasks,
-            policy: CallerPolicy(book: callers), dispatch: models.ramps, agentMeters: agentMeters,
+            catalogue, keys: keyring, clerk: budgetClerk, projects: FleetProjects(agents, storage, world),
+            tasks: fleetTasks, policy: CallerPolicy(book: callers), sessions: SessionUse(storage: storage),
+            sessionRefresh: SessionUse.refresh(storage), dispatch: models.ramps, agentMeters: agentMeters,
             keepsContent: Self.keepsContent(settings), world: world, eventLoops: MultiThreadedEventLoopGroup.singleton)
         calls = CallService(
             live: gateway, bundles: FleetBundles(agents: agents, attempts: taskStore),

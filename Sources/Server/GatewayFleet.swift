@@ -19,7 +19,7 @@ final class FleetProjects: AgentProjects {
     private let world: World
     private let known = Mutex<[String: Known]>([:])
 
-    init(agents: AgentService, storage: any Storage, world: World) {
+    init(_ agents: AgentService, _ storage: any Storage, _ world: World) {
         self.agents = agents
         self.storage = storage
         self.world = world
@@ -46,16 +46,11 @@ final class FleetProjects: AgentProjects {
 /// event log. What this process did itself it knows at once, what other replicas did within a second.
 final class FleetTasks: AgentTasks {
     static let interval = Span.milliseconds(200)
-    static let eventsMax = 500
-    /// Rounds of events that one call looks at, at most.
-    static let roundsMax = EventBus.ringMax / eventsMax
     /// Claims that are known; those beyond it have their calls booked on no task.
     static let claimsMax = 100_000
     private static let leased: Set<String> = ["claimed", "running"]
 
     private struct State {
-        /// The last event that was looked at; `nil` before the first look.
-        var seen: Int64?
         var owners: [String: String] = [:]
         var tasks: [String: Set<String>] = [:]
         /// What the tasks ask for that ask for something.
@@ -85,69 +80,47 @@ final class FleetTasks: AgentTasks {
             tasks[agent, default: []].insert(task)
         }
 
-        mutating func follow(_ batch: [Event]) {
-            for event in batch {
-                seen = event.seq
-                // Events that agents send are about their own matters.
-                guard let task = event.taskID, event.taskSeq != nil, let state = event.data["to"]?.string else {
-                    continue
-                }
-                let trace = event.data["traceparent"]?.string.map {
-                    TaskTrace(traceparent: $0, correlationID: event.correlationID)
-                }
-                set(
-                    task, to: leased.contains(state) ? event.agent : nil, model: event.data["model"]?.string,
-                    trace: trace, bundle: event.data["bundle"]?.string)
+        mutating func follow(_ event: Event) {
+            // Events that agents send are about their own matters.
+            guard let task = event.taskID, event.taskSeq != nil, let state = event.data["to"]?.string else { return }
+            let trace = event.data["traceparent"]?.string.map {
+                TaskTrace(traceparent: $0, correlationID: event.correlationID)
             }
+            set(
+                task, to: leased.contains(state) ? event.agent : nil, model: event.data["model"]?.string,
+                trace: trace, bundle: event.data["bundle"]?.string)
         }
     }
 
     private let service: TaskService
-    private let events: Events
-    private let storage: any Storage
-    private let state = Mutex(State())
+    private let state: LogFollower<State>
 
     init(tasks: TaskService, events: Events, storage: any Storage) {
         service = tasks
-        self.events = events
-        self.storage = storage
+        state = LogFollower(State(), events: events, storage: storage) { $0.follow($1) }
     }
 
     func wish(of task: String) -> TaskWish {
-        state.withLock { state in
-            catchUp(&state)
+        state.withState { state in
             guard state.owners[task] != nil else { return .unknown }
             return state.models[task].map(TaskWish.model) ?? .nothing
         }
     }
 
     func trace(of task: String, by agent: String?) -> TaskTrace? {
-        state.withLock { state in
-            catchUp(&state)
-            return agent != nil && state.owners[task] == agent ? state.traces[task] : nil
+        state.withState { state in
+            agent != nil && state.owners[task] == agent ? state.traces[task] : nil
         }
     }
 
     func bundle(of task: String, by agent: String?) -> String? {
-        state.withLock { state in
-            catchUp(&state)
-            return agent != nil && state.owners[task] == agent ? state.bundles[task] : nil
-        }
-    }
-
-    /// Takes in what this process did itself.
-    private func catchUp(_ state: inout State) {
-        for _ in 0..<Self.roundsMax {
-            guard let seen = state.seen, events.bus.head > seen,
-                let batch = events.bus.recent(after: seen, limit: Self.eventsMax), !batch.isEmpty
-            else { return }
-            state.follow(batch)
+        state.withState { state in
+            agent != nil && state.owners[task] == agent ? state.bundles[task] : nil
         }
     }
 
     func held(by agent: String) -> String? {
-        state.withLock { state in
-            catchUp(&state)
+        state.withState { state in
             guard let held = state.tasks[agent], held.count == 1 else { return nil }
             return held.first
         }
@@ -157,33 +130,14 @@ final class FleetTasks: AgentTasks {
 
     /// Follows the log to its end, from the store where this process does not have it at hand.
     func look() async throws {
-        guard state.withLock({ $0.seen }) != nil else { return try await begin() }
-        while let seen = state.withLock({ $0.seen }), events.bus.head > seen {
-            let batch =
-                if let recent = events.bus.recent(after: seen, limit: Self.eventsMax), !recent.isEmpty {
-                    recent
-                } else {
-                    try await storage.read { [events] in
-                        try events.store.list(after: seen, limit: Self.eventsMax, in: $0)
-                    }
+        try await state.look { [service] transaction in
+            let held = try service.leased(limit: Self.claimsMax, in: transaction)
+            return { state in
+                for held in held {
+                    let trace = held.traceparent.map { TaskTrace(traceparent: $0, correlationID: held.correlationID) }
+                    state.set(held.task, to: held.agent, model: held.model, trace: trace, bundle: held.bundle)
                 }
-            guard !batch.isEmpty else { return }
-            // A call may have looked meanwhile, and further.
-            state.withLock { state in if state.seen == seen { state.follow(batch) } }
-        }
-    }
-
-    private func begin() async throws {
-        let (last, held) = try await storage.read { [events, service] in
-            (try events.store.lastSeq(in: $0), try service.leased(limit: Self.claimsMax, in: $0))
-        }
-        state.withLock { state in
-            guard state.seen == nil else { return }
-            for held in held {
-                let trace = held.traceparent.map { TaskTrace(traceparent: $0, correlationID: held.correlationID) }
-                state.set(held.task, to: held.agent, model: held.model, trace: trace, bundle: held.bundle)
             }
-            state.seen = last
         }
     }
 }

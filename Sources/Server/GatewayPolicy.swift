@@ -27,6 +27,7 @@ struct CallerPolicy: CallPolicy {
         orders.output = limit(rules.limits[CallerRules.outputLimit])
         orders.input = limit(rules.limits[CallerRules.inputLimit])
         orders.total = limit(rules.limits[CallerRules.callLimit])
+        orders.session = limit(rules.limits[CallerRules.sessionLimit])
         return orders
     }
 

@@ -150,3 +150,40 @@ def test_a_session_keeps_what_it_began_with(chat: openai.OpenAI, flag) -> None:
     assert ask("first").endswith("variant=v7")
     limit(8)
     assert ask("first").endswith("variant=v7") and ask("second").endswith("variant=v8")
+
+
+def test_a_session_uses_no_more_than_it_may(
+    reeve: Server, chat: openai.OpenAI, claude: anthropic.Anthropic, main: str, flag
+) -> None:
+    flag(
+        "session", type="number", variants={"low": 60}, defaultVariant="low",
+        configKey="limits.maxTokensPerSession",
+    )
+    words = "one two three four five six seven"
+
+    def ask(session: str, **more):
+        return chat.chat.completions.create(
+            model=PINNED, messages=asked(words), extra_headers={"x-reeve-session": session}, **more
+        )
+
+    used = 0
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        for _ in range(20):
+            used += ask("spent").usage.total_tokens
+    assert 0 < used <= 60 and refused.value.code == "session_token_limit"
+    for part in ("limits.maxTokensPerSession is 60 tokens", '"session"', f"used {used},", "new session"):
+        assert part in refused.value.message
+    before = len(received(main))
+    with pytest.raises(openai.PermissionDeniedError):
+        list(ask("spent", stream=True))
+    with pytest.raises(anthropic.PermissionDeniedError):
+        claude.messages.create(
+            model=PINNED, max_tokens=9, messages=asked(words), extra_headers={"x-reeve-session": "spent"}
+        )
+    with pytest.raises(openai.PermissionDeniedError):
+        chat.responses.create(model=PINNED, input=words, extra_headers={"x-reeve-session": "spent"})
+    assert len(received(main)) == before
+    stream = ask("streamed", stream=True, stream_options={"include_usage": True})
+    usage = [chunk.usage for chunk in stream if chunk.usage][-1]
+    assert usage.completion_tokens > 0 and usage.total_tokens <= 60
+    assert chat.chat.completions.create(model=PINNED, messages=asked(words)).choices

@@ -70,7 +70,9 @@ final class ScriptedFlags: FlagValues {
         state.withLock { $0[key] = ConfigLayerValue(.flag, value, version: "7", author: "bob", flag: "cheap-models") }
     }
 
-    func value(of key: String, for subject: ConfigSubject) -> ConfigLayerValue? { state.withLock { $0[key] } }
+    func value(of key: String, for subject: ConfigSubject, pins: [String: FlagPin]) -> ConfigLayerValue? {
+        state.withLock { $0[key] }
+    }
 }
 
 /// The agents' feature on a store of its own, called through its routes as the server calls it.

@@ -108,6 +108,54 @@ struct BundleLintTests {
         #expect(found.first?.line == line, "\(found)")
     }
 
+    @Test("a tool has the name in the bundle that models see, and no other tool has it")
+    func toolNames() throws {
+        func found(_ tools: String, _ files: [String: String]) throws -> [String] {
+            let manifest = Self.manifest.replacingOccurrences(of: "  - tools/search.yaml", with: tools)
+            let more = files.sorted { $0.key < $1.key }.map { BundleFile(path: $0.key, content: $0.value) }
+            return Self.findings(try Self.bundle(manifest, more: more)).map {
+                "\($0.path):\($0.line) \($0.rule.rawValue)"
+            }
+        }
+        let web = "description: d\nname: search.web\n"
+        // Both forms, by the file's name or by the bundle's.
+        #expect(try found("  search: tools/search.yaml", [:]) == [])
+        #expect(try found("  search.web: tools/a.yaml", ["tools/a.yaml": web]) == [])
+        #expect(try found("  web: tools/a.yaml", ["tools/a.yaml": web]) == ["tools/a.yaml:2 tool-name"])
+        #expect(try found("  - tools/a.yaml", ["tools/a.yaml": web]) == ["tools/a.yaml:2 tool-name"])
+        let wrapped = "{type: function, function: {name: other}}"
+        #expect(try found("  - tools/a.json", ["tools/a.json": wrapped]) == ["tools/a.json:1 tool-name"])
+        // Programs and files without a name go by the bundle's.
+        #expect(try found("  - tools/run.py", ["tools/run.py": "name: x"]) == [])
+        #expect(try found("  - tools/a.yaml", ["tools/a.yaml": "description: d"]) == [])
+        // Two of one name: the second is told, and so is that it is called otherwise here.
+        let twice = try found(
+            "  search: tools/search.yaml\n  find: tools/a.yaml", ["tools/a.yaml": "name: search"])
+        #expect(twice == ["tools/a.yaml:1 tool-name", "tools/a.yaml:1 tool-name"])
+        let one = try found(
+            "  search: tools/search.yaml\n  find: tools/a.yaml\n", ["tools/a.yaml": "name: find"])
+        #expect(one == [])
+        let message = Self.findings(
+            try Self.bundle(
+                Self.manifest.replacingOccurrences(of: "  - tools/search.yaml", with: "  web: tools/search.yaml"))
+        ).first?.message
+        #expect(message?.contains("`search: tools/search.yaml`") == true, "\(message ?? "")")
+    }
+
+    @Test("a tool that is switched off is so by every name that models may call it by")
+    func namesForModels() throws {
+        let manifest = BundleManifest("tools: {a: tools/a.yaml, b: tools/b.yaml, c: tools/c.yaml}")
+        let bundle = try AgentBundle([
+            BundleFile(path: "agent.yaml", content: ""), BundleFile(path: "tools/a.yaml", content: "name: b"),
+            BundleFile(path: "tools/b.yaml", content: "name: x"), BundleFile(path: "tools/c.yaml", content: "name: c"),
+        ])
+        let schema = ConfigSchema(manifest, toolNames: BundleTool.names(manifest, bundle))
+        #expect(schema.namesForModels(ofTool: "a") == ["b", "a"])
+        #expect(schema.namesForModels(ofTool: "b") == ["x"], "what models call b is another tool")
+        #expect(schema.namesForModels(ofTool: "c") == ["c"])
+        #expect(schema.namesForModels(ofTool: "d") == ["d"])
+    }
+
     @Test("a catalogue's own name pins where it says so")
     func catalogue() throws {
         let bundle = try Self.bundle(

@@ -37,6 +37,31 @@ struct CallerBookTests {
         }
     }
 
+    @Test("a tool goes by the name that models see, with its dots; a bundle that says otherwise is refused")
+    func toolNames() async throws {
+        try await FlagEnforcementTests.run { client in
+            func push(_ name: String) async throws -> AppReply {
+                let files: JSONValue = [
+                    [
+                        "path": "agent.yaml",
+                        "content": .string(
+                            "models: {main: \(FlagEnforcementTests.small)}\ntools: {\(name): tools/web.yaml}"),
+                    ], ["path": "tools/web.yaml", "content": "{name: search.web, inputSchema: {type: object}}"],
+                ]
+                return try await client.post(
+                    "/api/v1/agents/writer/bundles", ["files": files, "message": "m"], key: client.key(.operator_))
+            }
+            let refused = try await push("web")
+            #expect(refused.status == 422 && refused.text.contains("tool-name"), "\(refused.text)")
+            #expect(try await push("search.web").status == 201)
+            try await FlagEnforcementTests.set(client, "writer", "tools.search.web", false)
+            let key = try await client.key(.agent, agent: "writer")
+            let more: JSONValue = ["tools": [FlagEnforcementTests.tool("search.web")], "tool_choice": "required"]
+            let asked = try await FlagEnforcementTests.ask(client, key, FlagEnforcementTests.small, "hello", more)
+            #expect(asked.status == 403 && asked["error"]?["code"] == "tool_not_permitted", "\(asked.text)")
+        }
+    }
+
     @Test("a call asks memory alone, and that takes no time")
     func fast() async throws {
         try await FlagEnforcementTests.run { client in

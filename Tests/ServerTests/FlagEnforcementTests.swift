@@ -75,7 +75,7 @@ struct FlagEnforcementTests {
         return .object(object)
     }
 
-    private static func limit(_ key: String, _ tokens: Int64) -> JSONValue {
+    static func limit(_ key: String, _ tokens: Int64) -> JSONValue {
         ["type": "number", "variants": ["low": .int(tokens)], "defaultVariant": "low", "configKey": .string(key)]
     }
 
@@ -88,7 +88,7 @@ struct FlagEnforcementTests {
         #expect(reply.status == 201, "\(reply.text)")
     }
 
-    private static func set(
+    static func set(
         _ client: AppClient, _ agent: String, _ key: String, _ value: JSONValue, user: String? = nil
     ) async throws {
         let body: JSONValue = [
@@ -99,7 +99,7 @@ struct FlagEnforcementTests {
         #expect(reply.status == 200, "\(reply.text)")
     }
 
-    private static func ask(
+    static func ask(
         _ client: AppClient, _ key: String, _ model: String, _ words: String = "hello", _ more: JSONValue = [:],
         headers: [(String, String)] = []
     ) async throws -> AppReply {
@@ -116,7 +116,7 @@ struct FlagEnforcementTests {
         return try await record(client, reply)["model"]?.string
     }
 
-    private static func record(_ client: AppClient, _ reply: AppReply) async throws -> JSONValue {
+    static func record(_ client: AppClient, _ reply: AppReply) async throws -> JSONValue {
         let id = try #require(reply.header("x-reeve-call"))
         return try await client.get("/api/v1/calls/\(id)", key: client.key(.viewer)).json
     }
@@ -227,9 +227,46 @@ struct FlagEnforcementTests {
         }
     }
 
+    @Test("explain tells what a session is pinned to, and pins nothing", arguments: TestEngine.available)
+    func explainsPins(_ engine: TestEngine) async throws {
+        try await Self.run(engine) { client in
+            try await Self.push(client, "writer", "models: {main: \(Self.small)}")
+            let key = try await client.key(.agent, agent: "writer")
+            let path = "/api/v1/agents/writer/config/values"
+            func explain(_ query: String) async throws -> AppReply {
+                try await client.get("\(path)/models.main\(query)", key: client.key(.viewer))
+            }
+            try await Self.flag(client, "route", Self.route("a", ["mode": "pinned"]))
+            #expect(try await explain("?session=one")["pinned"] == false)
+            let one = [("x-reeve-session", "one")]
+            #expect(try await Self.model(client, Self.ask(client, key, "main", headers: one)) == Self.small)
+            try await Self.flag(client, "route", Self.route("b", ["mode": "pinned"]))
+            let pinned = try await explain("?session=one")
+            #expect(pinned["value"]?.string == Self.small && pinned["variant"] == "a" && pinned["pinned"] == true)
+            #expect(pinned["flag"] == "route" && pinned.header("etag") == nil)
+            #expect(pinned["layers"]?.array?.last?["pinned"] == true)
+            let listed = try await client.get("\(path)?session=one&limit=100", key: client.key(.viewer))
+            let main = listed["items"]?.array?.first { $0["key"] == "models.main" }
+            #expect(main?["variant"] == "a" && main?["pinned"] == true)
+            // A session that has not begun gets what there is now, and was given nothing by the question.
+            for query in ["?session=two", "?session=two&user=ann", ""] {
+                let now = try await explain(query)
+                #expect(now["variant"] == "b" && now["pinned"] == false, "\(query)")
+            }
+            try await Self.flag(client, "route", Self.route("a", ["mode": "pinned"]))
+            #expect(try await explain("?session=two")["variant"] == "a")
+            // A live flag holds nobody to anything.
+            try await Self.flag(client, "route", Self.route("b"))
+            #expect(try await explain("?session=one")["variant"] == "b")
+            #expect(try await explain("?session=one")["pinned"] == false)
+            #expect(try await explain("?session=").status == 422)
+            #expect(try await explain("?session=\(String(repeating: "s", count: 201))").status == 422)
+        }
+    }
+
     // MARK: Tools
 
-    private static func tool(_ name: String) -> JSONValue {
+    static func tool(_ name: String) -> JSONValue {
         ["type": "function", "function": ["name": .string(name), "parameters": ["type": "object"]]]
     }
 

@@ -6,6 +6,7 @@ public enum BundleRule: String, Sendable, CaseIterable {
     case unknownKey = "unknown-key"
     case secretValue = "secret-value"
     case missingTool = "missing-tool"
+    case toolName = "tool-name"
     case schema
 
     /// One sentence for the report of a scanner.
@@ -15,6 +16,7 @@ public enum BundleRule: String, Sendable, CaseIterable {
         case .unknownKey: "A key that nothing reads, such as a misspelt one"
         case .secretValue: "A secret stands in the bundle, where a reference belongs"
         case .missingTool: "A tool's file is not in the bundle"
+        case .toolName: "A tool has another name for models than in the bundle, or one that another tool has"
         case .schema: "A value is not of the kind that is expected there"
         }
     }

@@ -17,6 +17,7 @@ public struct BundleLint: Sendable {
         let manifest = BundleManifest(bundle[AgentBundle.manifestPath]?.content ?? "")
         var found = manifest.findings
         found += models(manifest) + prompts(manifest, bundle) + tools(manifest, bundle) + values(manifest)
+        found += BundleTool.nameFindings(manifest, bundle)
         let lines = bundle.files.flatMap(secretLines)
         found += lines
         // A value that is told for its shape need not be told for its key too.

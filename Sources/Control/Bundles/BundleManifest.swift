@@ -73,7 +73,7 @@ public struct BundleManifest: Sendable {
         case .null: break
         case .mapping(let members):
             for (key, value) in members {
-                guard case .scalar(let name, _) = key.content, Self.isKey(name) else {
+                guard case .scalar(let name, _) = key.content, Self.isKey(name, in: section) else {
                     refuse(.schema, at: key, "a name of letters, digits, - and _ is expected")
                     continue
                 }
@@ -101,11 +101,12 @@ public struct BundleManifest: Sendable {
         sections[section] = Array(entries.prefix(Self.entriesMax))
     }
 
-    /// A part of a key: no dots, which stand between its parts.
-    static func isKey(_ text: String) -> Bool {
-        (1...100).contains(text.utf8.count)
+    /// A part of a key: no dots, which stand between its parts; but tools are called as models see them.
+    static func isKey(_ text: String, in section: BundleKeys.Section) -> Bool {
+        (1...(section == .tools ? 128 : 100)).contains(text.utf8.count)
             && text.unicodeScalars.allSatisfy {
-                $0 == "-" || $0 == "_" || ($0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)))
+                $0 == "-" || $0 == "_" || ($0 == "." && section == .tools)
+                    || ($0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)))
             }
     }
 

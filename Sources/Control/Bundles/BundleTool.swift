@@ -46,6 +46,49 @@ enum BundleTool {
         return found
     }
 
+    /// The name that a tool's file gives it, where that is one that models take.
+    static func name(_ file: BundleFile) -> (text: String, line: Int, column: Int)? {
+        let ending = file.path.split(separator: ".").last.map { $0.lowercased() } ?? ""
+        guard ["yaml", "yml", "json"].contains(ending), let document = try? MarkedYAML(file.content),
+            let node = (document.member("function") ?? document).member("name"), let text = try? node.text(),
+            isName(text)
+        else { return nil }
+        return (text, node.line, node.column)
+    }
+
+    /// By the names of the bundle's tools, those that their files give them, where they are others: models see those.
+    static func names(_ manifest: BundleManifest, _ bundle: AgentBundle) -> [String: String] {
+        manifest[.tools].reduce(into: [:]) { names, entry in
+            guard let name = entry.value.string.flatMap({ bundle[$0] }).flatMap(Self.name), name.text != entry.name
+            else { return }
+            names[entry.name] = name.text
+        }
+    }
+
+    /// Tools that models see under another name than the bundle, and under one that another tool has.
+    static func nameFindings(_ manifest: BundleManifest, _ bundle: AgentBundle) -> [BundleFinding] {
+        var found: [BundleFinding] = []
+        var paths: [String: String] = [:]
+        for entry in manifest[.tools] {
+            guard let path = entry.value.string, let file = bundle[path] else { continue }
+            let told = name(file)
+            if let told, told.text != entry.name {
+                found.append(
+                    BundleFinding(
+                        .toolName, path, line: told.line, column: told.column,
+                        "models see this tool as \"\(told.text)\", and \(AgentBundle.manifestPath) calls it "
+                            + "\"\(entry.name)\": name it there `\(told.text): \(path.prefix(80))`"))
+            }
+            let seen = told?.text ?? entry.name
+            guard let other = paths.updateValue(path, forKey: seen) else { continue }
+            found.append(
+                BundleFinding(
+                    .toolName, path, line: told?.line ?? 1, column: told?.column ?? 1,
+                    "models see this tool as \"\(seen)\", and that of \"\(other.prefix(80))\" too"))
+        }
+        return found
+    }
+
     /// What MCP and the model APIs take.
     private static func isName(_ text: String) -> Bool {
         (1...128).contains(text.utf8.count)

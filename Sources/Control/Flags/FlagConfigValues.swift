@@ -2,11 +2,16 @@ import Kernel
 
 /// Flags as a layer of agents' configuration: one with a `configKey` says what that key is.
 extension FlagService: FlagValues {
-    public func value(of key: String, for subject: ConfigSubject) -> ConfigLayerValue? {
-        guard let context = try? FlagContext(subject), let decision = decision(ofConfigKey: key, for: context) else {
-            return nil
-        }
+    public func value(of key: String, for subject: ConfigSubject, pins: [String: FlagPin]) -> ConfigLayerValue? {
+        guard let context = try? FlagContext(subject),
+            let decision = decision(ofConfigKey: key, for: context, pins: pins)
+        else { return nil }
         return ConfigLayerValue(decision)
+    }
+
+    public func pins(of session: String, in transaction: Transaction) throws -> [String: FlagPin] {
+        let found = try pins.store.pins(of: session, in: transaction)
+        return Dictionary(found.map { ($0.flag, $0) }) { first, _ in first }
     }
 }
 
@@ -36,7 +41,8 @@ extension ConfigLayerValue {
         guard decision.reason != .disabled || decision.flag.definition.offVariant != nil else { return nil }
         self.init(
             .flag, decision.value, version: String(decision.flag.version), author: decision.flag.updatedBy,
-            flag: decision.flag.key, variant: decision.variant, rule: decision.rule)
+            flag: decision.flag.key, variant: decision.variant, rule: decision.rule,
+            isPinned: decision.isPinned)
     }
 }
 

@@ -221,10 +221,13 @@ public struct FlagService: Sendable {
 
     /// What the flags of one key of the configuration say; `nil` where there is none, or none that can be evaluated.
     /// Of several the first by name decides.
-    public func decision(ofConfigKey configKey: String, for context: FlagContext) -> FlagDecision? {
+    public func decision(
+        ofConfigKey configKey: String, for context: FlagContext, pins: [String: FlagPin] = [:]
+    ) -> FlagDecision? {
         let edition = book.edition
         guard let found = edition.configured[configKey] else { return nil }
-        let evaluator = FlagEvaluator(flags: edition.flags, context: context, now: world.now)
+        var evaluator = FlagEvaluator(flags: edition.flags, context: context, now: world.now)
+        evaluator.pins = pins
         return found.lazy.compactMap { try? evaluator.decide($0, depth: 0) }.first
     }
 

@@ -35,6 +35,12 @@ final class CallBook: Sendable {
     /// The first of those that ended. They stay until ``kept(_:)``.
     func first(_ max: Int) -> [EndedCall] { state.withLock { Array($0.ended.prefix(max)) } }
 
+    /// Some of those that ended and are not kept yet.
+    func ended(where isMeant: (CallRecord) -> Bool) -> [CallRecord] {
+        let ended = state.withLock { $0.ended }
+        return ended.compactMap { isMeant($0.record) ? $0.record : nil }
+    }
+
     /// So many of the first of those that ended are kept. They have to be counted before, or are counted nowhere.
     func kept(_ count: Int) {
         // They are freed behind the lock, which every call needs.

@@ -461,6 +461,7 @@ final class ModelCall: AnsweredCall {
         settle()
         keepContent()
         if let onEnd { onEnd(record) } else { gateway.ended(record) }
+        settleSession()
     }
 
     // MARK: the client

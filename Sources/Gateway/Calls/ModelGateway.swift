@@ -23,6 +23,8 @@ public final class ModelGateway: Sendable {
     let tasks: (any AgentTasks)?
     /// What is set for callers; `nil` where nobody can set anything.
     let policy: (any CallPolicy)?
+    /// What sessions used for which a limit is set.
+    let sessions: SessionBook
     /// What answers really come to.
     let sizes = Mutex(CallSizes())
     private let entries: [String: ModelEntry]
@@ -48,12 +50,15 @@ public final class ModelGateway: Sendable {
     public let dispatch: DispatchRamps
 
     /// - Parameters:
+    ///   - sessions: Where stands what sessions used.
+    ///   - sessionRefresh: After which that is read again, where other replicas have calls of the same sessions.
     ///   - keepsContent: Whether the spans of calls tell what was said.
     ///   - eventLoops: Those of the callers' connections.
     public init(
         _ settings: GatewaySettings, keys: ProviderKeyring, clerk: BudgetClerk? = nil,
         projects: (any AgentProjects)? = nil, tasks: (any AgentTasks)? = nil,
-        policy: (any CallPolicy)? = nil, dispatch: DispatchRamps? = nil,
+        policy: (any CallPolicy)? = nil, sessions: (any SessionRecords)? = nil, sessionRefresh: Span? = nil,
+        dispatch: DispatchRamps? = nil,
         agentMeters: AgentMeters? = nil, keepsContent: Bool = false, world: World, eventLoops: some EventLoopGroup
     ) {
         contents = keepsContent ? CallContents() : nil
@@ -62,6 +67,7 @@ public final class ModelGateway: Sendable {
         self.projects = projects
         self.tasks = tasks
         self.policy = policy
+        self.sessions = SessionBook(sessions, refresh: sessionRefresh, world: world)
         let dispatch = dispatch ?? DispatchRamps(settings, world: world)
         self.dispatch = dispatch
         self.settings = settings
@@ -163,6 +169,9 @@ public final class ModelGateway: Sendable {
 
     /// Those that ended since this was last asked; each is handed out once.
     func uncounted() -> [EndedCall] { book.uncounted() }
+
+    /// Some of those that ended and are not kept yet.
+    func endedCalls(where isMeant: (CallRecord) -> Bool) -> [CallRecord] { book.ended(where: isMeant) }
 
     /// Calls that run, and records that wait to be stored.
     var counts: (running: Int, waiting: Int) { book.counts }

@@ -100,12 +100,15 @@ public struct CallOrders: Sendable, Equatable {
     public var input: Limit?
     /// Of both together.
     public var total: Limit?
+    /// Of all calls of the session.
+    public var session: Limit?
 
     public init() {}
 
     public static func == (left: Self, right: Self) -> Bool {
         left.model?.name == right.model?.name && left.model?.by == right.model?.by && left.tools == right.tools
             && left.output == right.output && left.input == right.input && left.total == right.total
+            && left.session == right.session
     }
 }
 

@@ -24,6 +24,7 @@ extension ModelCall {
     }
 
     private func obey(_ orders: CallOrders, _ name: String) {
+        if learnsSession(orders, then: { $0.obey(orders, name) }) { return }
         var name = name
         do {
             var effects: [(CallDecider, String)] = []
@@ -130,14 +131,21 @@ extension ModelCall {
     ) throws {
         guard request.door != .countTokens else { return }
         var cap = orders.output
-        if orders.input != nil || orders.total != nil {
-            let input = inputTokens(isExact: orders.total != nil, upTo: orders.input?.tokens ?? .max)
+        let session = callerSession == nil ? nil : orders.session
+        if orders.input != nil || orders.total != nil || session != nil {
+            let isExact = orders.total != nil || session != nil
+            let input = inputTokens(isExact: isExact, upTo: orders.input?.tokens ?? .max)
             for limit in [orders.input, orders.total].compactMap(\.self) where input > limit.tokens {
                 throw Self.tooLong(input, limit)
             }
             if let total = orders.total {
                 let left = (total.tokens - input) / max(1, number("n") ?? 1)
                 if left < cap?.tokens ?? .max { cap = CallOrders.Limit(left, by: total.by) }
+            }
+            if let session, cap?.tokens ?? .max > 0 {
+                let most = min(mostOutput(of: name), cap?.tokens ?? .max)
+                let left = try holdSession(session, input: input, output: most)
+                if left < most { cap = CallOrders.Limit(left, by: session.by) }
             }
         }
         let names = request.door.limitNames
@@ -156,11 +164,21 @@ extension ModelCall {
             return asked > Double(cap.tokens)
         }
         // What a model cannot exceed anyway need not be said, and more than it can must not be asked for.
-        let own = gateway.entry(name)?.settings.outputTokensMax ?? CallPurse.outputTokensAssumed
+        let own = ownOutput(of: name)
         let lowered = stated.isEmpty && cap.tokens <= own ? [first] : over
         guard !lowered.isEmpty else { return }
         for name in lowered { scan?.set(name, to: .int(cap.tokens), in: wanted, &edits) }
         effects.append((cap.by, "capped"))
+    }
+
+    /// What a model's answer has at most by itself.
+    private func ownOutput(of name: String) -> Int64 {
+        gateway.entry(name)?.settings.outputTokensMax ?? CallPurse.outputTokensAssumed
+    }
+
+    /// Tokens of one answer at most, as the request or else the model has it.
+    private func mostOutput(of name: String) -> Int64 {
+        request.door.limitNames.compactMap { number($0) }.max() ?? ownOutput(of: name)
     }
 
     /// Tokens of what is sent: as many as it has bytes where that suffices, else by the rule of ``TokenEstimate``.

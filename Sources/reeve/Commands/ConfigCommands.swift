@@ -45,8 +45,8 @@ struct ConfigLint: ParsableCommand {
         commandName: "lint", abstract: "Say what is wrong with a bundle before anybody runs with it.",
         discussion: """
             Needs no server. Each finding is told as FILE:LINE:COLUMN: RULE: words. Rules: unpinned-model, \
-            unknown-key, secret-value, missing-tool, schema. Exit status: 0 nothing is wrong, 1 something is, \
-            2 a wrong call.
+            unknown-key, secret-value, missing-tool, tool-name, schema. Exit status: 0 nothing is wrong, 1 something \
+            is, 2 a wrong call.
             """)
 
     @Argument(help: "The folder with agent.yaml.", completion: .directory)

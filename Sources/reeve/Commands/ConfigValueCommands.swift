@@ -24,10 +24,18 @@ struct ConfigLayerOptions: ParsableArguments {
 
 enum ConfigValueAnswer {
     /// One value with where it comes from.
-    static func answer(_ key: String, _ found: JSONValue) -> Answer {
+    ///
+    /// - Parameter session: Whose pins were asked for.
+    static func answer(_ key: String, _ found: JSONValue, session: String? = nil) -> Answer {
         var text = "\(key) = \(found["value"]?.text ?? "null"), from \(found["layer"]?.string ?? "")"
-        for (name, words) in [("flag", "flag"), ("version", "version"), ("author", "by")] {
+        for (name, words) in [("flag", "flag"), ("variant", "variant"), ("version", "version"), ("author", "by")] {
             if let value = found[name]?.string { text += ", \(words) \(value.prefix(40))" }
+        }
+        if let session, found["flag"]?.string != nil {
+            text +=
+                found["pinned"]?.bool == true
+                ? "\npinned: the session \(session.prefix(60)) keeps this variant, whatever the flag says now"
+                : "\nnot pinned: the session \(session.prefix(60)) keeps nothing of this flag"
         }
         text += "\n\(found["explanation"]?.string ?? "")"
         for layer in found["layers"]?.array ?? [] {
@@ -45,10 +53,12 @@ struct ConfigExplain: ClientCommand {
     @Argument(help: "The agent's name.") var agent: String
     @Argument(help: "The key, such as models.main or limits.maxTokens.") var key: String
     @Option(help: "With what holds for this user.") var user: String?
+    @Option(help: "With what this session keeps of pinned flags.") var session: String?
 
     func answer(_ reeve: ReeveClient) async throws -> Answer {
-        let path = BundleArgument.path(agent, "config", "values", key, query: [("user", user)])
-        return ConfigValueAnswer.answer(key, try await reeve.get(path))
+        let path = BundleArgument.path(
+            agent, "config", "values", key, query: [("user", user), ("session", session)])
+        return ConfigValueAnswer.answer(key, try await reeve.get(path), session: session)
     }
 }
 

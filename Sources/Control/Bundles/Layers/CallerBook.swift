@@ -1,5 +1,4 @@
 import Kernel
-import Synchronization
 
 /// What is set for agents and their users, as this process knows it, for those who ask with each call: bundles, layers
 /// and flags together, without a question to the store.
@@ -18,8 +17,6 @@ public final class CallerBook: Sendable {
     /// After which an agent is read again of which nothing could be read.
     static let patience = Span.seconds(1)
     static let interval = Span.milliseconds(200)
-    static let eventsMax = 500
-    static let roundsMax = EventBus.ringMax / eventsMax
 
     /// The keys of a version that tasks run with. `version` is `nil` where the agent has no such version.
     private struct HeldVersion {
@@ -51,29 +48,23 @@ public final class CallerBook: Sendable {
 
     private struct State {
         var agents: [String: Held] = [:]
-        /// The last event that was looked at; `nil` before the first look.
-        var seen: Int64?
         /// Counts what was taken out, so that nothing is kept that was read before.
         var changes: Int64 = 0
 
-        mutating func follow(_ batch: [Event]) {
-            for event in batch {
-                seen = event.seq
-                guard let agent = event.agent, CallerBook.concerns(event.type) else { continue }
-                agents[agent] = nil
-                changes += 1
-            }
+        mutating func follow(_ event: Event) {
+            guard let agent = event.agent, CallerBook.concerns(event.type) else { return }
+            agents[agent] = nil
+            changes += 1
         }
     }
 
     private let values: ConfigValueService
     private let flags: FlagService
-    private let events: Events
     private let storage: any Storage
     private let world: World
     /// The type of the tasks that an agent works on; empty where it is not known.
     private let types: @Sendable (String) -> String
-    private let state = Mutex(State())
+    private let state: LogFollower<State>
 
     public init(
         values: ConfigValueService, flags: FlagService, events: Events, storage: any Storage, world: World,
@@ -81,10 +72,10 @@ public final class CallerBook: Sendable {
     ) {
         self.values = values
         self.flags = flags
-        self.events = events
         self.storage = storage
         self.world = world
         self.types = types
+        state = LogFollower(State(), events: events, storage: storage) { $0.follow($1) }
     }
 
     /// Whether an event says that what holds for its agent may be otherwise.
@@ -181,8 +172,7 @@ public final class CallerBook: Sendable {
             return Held(facts: ConfigSubject(agent: nil), schema: Self.nobody, until: world.now)
         }
         let now = world.now
-        return state.withLock { state in
-            catchUp(&state)
+        return state.withState { state in
             guard let held = state.agents[agent], held.until > now else { return nil }
             // Read, but not of this user.
             if let user = subject.user, held.users.contains(user), held.ofUsers[user] == nil { return nil }
@@ -192,10 +182,7 @@ public final class CallerBook: Sendable {
 
     private func read(_ subject: ConfigSubject, _ bundle: String?) async -> Held {
         guard let agent = subject.agent else { return Held(facts: subject, schema: Self.nobody, until: world.now) }
-        let (changes, old) = state.withLock { state in
-            catchUp(&state)
-            return (state.changes, state.agents[agent])
-        }
+        let (changes, old) = state.withState { ($0.changes, $0.agents[agent]) }
         var held: Held
         do {
             held = try await fetch(agent, user: subject.user, bundle)
@@ -206,7 +193,7 @@ public final class CallerBook: Sendable {
             held.isPartial = true
         }
         let found = held
-        state.withLock { state in
+        state.withState { state in
             guard state.changes == changes || found.isPartial else { return }
             if state.agents.count >= Self.agentsMax, state.agents[agent] == nil { state.agents = [:] }
             state.agents[agent] = found
@@ -233,7 +220,7 @@ public final class CallerBook: Sendable {
         }
         var held = Held(
             facts: base.facts, schema: base.schema, version: base.version, until: now + Self.lifetime)
-        let (before, others) = state.withLock { state in
+        let (before, others) = state.withState { state in
             let old = state.agents[agent]
             return (old.flatMap { $0.until > now && !$0.isPartial ? $0.ofUsers : nil } ?? [:], old?.others ?? [:])
         }
@@ -260,41 +247,17 @@ public final class CallerBook: Sendable {
 
     // MARK: Following
 
-    /// Takes in what this process did itself.
-    private func catchUp(_ state: inout State) {
-        for _ in 0..<Self.roundsMax {
-            guard let seen = state.seen, events.bus.head > seen,
-                let batch = events.bus.recent(after: seen, limit: Self.eventsMax), !batch.isEmpty
-            else { return }
-            state.follow(batch)
-        }
+    /// What was read before the log is followed may be old.
+    @Sendable private static func forget(_ state: inout State) {
+        state.agents = [:]
+        state.changes += 1
     }
 
     public var loops: [Loop] { [Loop("config.callers", every: Self.interval) { try await self.look() }] }
 
     /// Follows the log to its end, from the store where this process does not have it at hand.
     public func look() async throws {
-        guard state.withLock({ $0.seen }) != nil else {
-            let last = try await storage.read { [events] in try events.store.lastSeq(in: $0) }
-            return state.withLock { state in
-                guard state.seen == nil else { return }
-                (state.seen, state.agents) = (last, [:])
-                state.changes += 1
-            }
-        }
-        while let seen = state.withLock({ $0.seen }), events.bus.head > seen {
-            let batch =
-                if let recent = events.bus.recent(after: seen, limit: Self.eventsMax), !recent.isEmpty {
-                    recent
-                } else {
-                    try await storage.read { [events] in
-                        try events.store.list(after: seen, limit: Self.eventsMax, in: $0)
-                    }
-                }
-            guard !batch.isEmpty else { return }
-            // A call may have looked meanwhile, and further.
-            state.withLock { state in if state.seen == seen { state.follow(batch) } }
-        }
+        try await state.look { _ in Self.forget }
     }
 }
 

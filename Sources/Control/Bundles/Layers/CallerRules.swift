@@ -7,6 +7,8 @@ public struct CallerRules: Sendable {
     public static let outputLimit = "limits.maxTokens"
     public static let inputLimit = "limits.inputTokens"
     public static let callLimit = "limits.maxTokensPerCall"
+    /// Of all calls of a session.
+    public static let sessionLimit = "limits.maxTokensPerSession"
     /// Whether what the agent learns may be kept.
     public static let memoryWrite = "memory.write"
     /// Before a role's name, and before a tool's.
@@ -31,7 +33,7 @@ public struct CallerRules: Sendable {
 
     /// What is said of the model that is asked for; `nil` where nothing is.
     public internal(set) var model: EffectiveValue?
-    /// Tools that may not be used, by their names.
+    /// Tools that may not be used, by the names that models see.
     public internal(set) var deniedTools: [String: EffectiveValue] = [:]
     /// By key; only those that are numbers.
     public internal(set) var limits: [String: EffectiveValue] = [:]
@@ -55,9 +57,11 @@ public struct CallerRules: Sendable {
         // Where nobody set anything every tool may be used.
         for key in sight.keys(prefix) + above.keys.filter({ $0.hasPrefix(prefix) }) {
             guard let value = reader.effective(key, &sight), value.winner.value.bool == false else { continue }
-            deniedTools[String(key.dropFirst(prefix.count))] = value
+            for name in schema.namesForModels(ofTool: String(key.dropFirst(prefix.count))) {
+                deniedTools[name] = deniedTools[name] ?? value
+            }
         }
-        for key in [Self.outputLimit, Self.inputLimit, Self.callLimit] {
+        for key in [Self.outputLimit, Self.inputLimit, Self.callLimit, Self.sessionLimit] {
             guard let value = reader.effective(key, &sight), value.winner.value.double != nil else { continue }
             limits[key] = value
         }

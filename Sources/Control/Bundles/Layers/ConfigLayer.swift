@@ -87,8 +87,12 @@ public struct ConfigSchema: Sendable {
     private let spelled: [String: String]
     /// The roles that the bundle names models for, by name.
     let roles: [ConfigRule]
+    /// How models see the bundle's tools, by the bundle's names, where that is otherwise.
+    private let toolNames: [String: String]
 
-    public init(_ manifest: BundleManifest?) {
+    /// - Parameter toolNames: What tools' files call them (``BundleTool/names(_:_:)``).
+    public init(_ manifest: BundleManifest?, toolNames: [String: String] = [:]) {
+        self.toolNames = toolNames
         var rules: [String: ConfigRule] = [:]
         var spelled: [String: String] = [:]
         let known: [(BundleKeys.Section, [(name: String, kind: BundleKeys.Kind)])] = [
@@ -142,6 +146,13 @@ public struct ConfigSchema: Sendable {
 
     public var keys: [String] { rules.keys.sorted() }
 
+    /// What models may call a tool of this name in the bundle: what its file says, and what the bundle says, unless
+    /// another tool's file says that.
+    func namesForModels(ofTool name: String) -> [String] {
+        guard let seen = toolNames[name] else { return [name] }
+        return toolNames.values.contains(name) ? [seen] : [seen, name]
+    }
+
     /// The rule of a key that the agent has under this name or in another spelling; else the rule that it would have,
     /// where the bundle is silent. `nil` for what is no key.
     func ruleOrSilence(_ key: String) -> ConfigRule? {
@@ -178,10 +189,12 @@ public struct ConfigLayerValue: Sendable, Equatable {
     public let variant: String?
     /// The flag's rule that led here.
     public let rule: String?
+    /// Whether the session that it is asked for keeps it, whatever the flag says now.
+    public let isPinned: Bool
 
     public init(
         _ layer: ConfigLayer, _ value: JSONValue, version: String? = nil, author: String? = nil, flag: String? = nil,
-        variant: String? = nil, rule: String? = nil
+        variant: String? = nil, rule: String? = nil, isPinned: Bool = false
     ) {
         self.layer = layer
         self.value = value
@@ -190,6 +203,7 @@ public struct ConfigLayerValue: Sendable, Equatable {
         self.flag = flag
         self.variant = variant
         self.rule = rule
+        self.isPinned = isPinned
     }
 }
 
@@ -227,7 +241,8 @@ extension EffectiveValue: JSONConvertible {
         [
             "key": .string(rule.key), "value": winner.value, "layer": .string(winner.layer.rawValue),
             "version": .of(winner.version), "author": .of(winner.author), "flag": .of(winner.flag),
-            "variant": .of(winner.variant), "rule": .string(winner.rule ?? rule.merge.rawValue),
+            "variant": .of(winner.variant), "pinned": .bool(winner.isPinned),
+            "rule": .string(winner.rule ?? rule.merge.rawValue),
             "explanation": .string(rule.words),
             "merge": .string(rule.merge.rawValue),
             "highest": .string(rule.highest.rawValue),
@@ -236,6 +251,7 @@ extension EffectiveValue: JSONConvertible {
                     [
                         "layer": .string($0.layer.rawValue), "value": $0.value, "version": .of($0.version),
                         "author": .of($0.author), "flag": .of($0.flag), "variant": .of($0.variant),
+                        "pinned": .bool($0.isPinned),
                     ]
                 }),
         ]
@@ -270,12 +286,26 @@ public struct ConfigSubject: Sendable, Equatable {
 /// What flags say of keys. Asked within transactions, so it answers from memory.
 public protocol FlagValues: Sendable {
     /// What the flag for a key says for an agent, and for a user where there is one; `nil` where no flag is for it.
-    func value(of key: String, for subject: ConfigSubject) -> ConfigLayerValue?
+    ///
+    /// - Parameter pins: What the subject's session keeps, by flag.
+    func value(of key: String, for subject: ConfigSubject, pins: [String: FlagPin]) -> ConfigLayerValue?
+    /// What a session keeps of flags, by flag; nothing is pinned by asking.
+    func pins(of session: String, in transaction: Transaction) throws -> [String: FlagPin]
+}
+
+extension FlagValues {
+    public func value(of key: String, for subject: ConfigSubject) -> ConfigLayerValue? {
+        value(of: key, for: subject, pins: [:])
+    }
+
+    public func pins(of session: String, in transaction: Transaction) throws -> [String: FlagPin] { [:] }
 }
 
 /// There are no flags.
 public struct NoFlagValues: FlagValues {
     public init() {}
 
-    public func value(of key: String, for subject: ConfigSubject) -> ConfigLayerValue? { nil }
+    public func value(of key: String, for subject: ConfigSubject, pins: [String: FlagPin]) -> ConfigLayerValue? {
+        nil
+    }
 }

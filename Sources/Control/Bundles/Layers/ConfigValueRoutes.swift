@@ -15,13 +15,16 @@ public struct ConfigValueRoutes: Sendable {
         let user: (name: String, schema: JSONValue, summary: String) = (
             "user", ["type": "string"], "With what holds for this user"
         )
+        let session: (name: String, schema: JSONValue, summary: String) = (
+            "session", ["type": "string"], "With what this session keeps of pinned flags; it keeps nothing by asking"
+        )
         return [
             Route(
                 .get, path, .read, "Every key of an agent's configuration with the value that holds, and why",
-                shape: .list(of: RouteShape.ref("EffectiveValue"), query: [user]), handler: list),
+                shape: .list(of: RouteShape.ref("EffectiveValue"), query: [user, session]), handler: list),
             Route(
                 .get, "\(path)/{key}", .read, "The value that holds for a key, and why",
-                shape: .one("EffectiveValue", query: [user]), handler: explain),
+                shape: .one("EffectiveValue", query: [user, session]), handler: explain),
             Route(
                 .put, "\(path)/{key}", .operate, "Sets a key for the agent or for one of its users; takes If-Match",
                 shape: .one("EffectiveValue", body: "ConfigValueDraft"), handler: set),
@@ -35,10 +38,12 @@ public struct ConfigValueRoutes: Sendable {
         ]
     }
 
-    static func user(_ text: String?) throws -> String? {
+    static func user(_ text: String?) throws -> String? { try name(text, "user") }
+
+    private static func name(_ text: String?, _ field: String) throws -> String? {
         guard let text else { return nil }
         guard !text.isEmpty, text.unicodeScalars.count <= ConfigValueService.userCharactersMax else {
-            throw Problem.invalid("user", "1 to \(ConfigValueService.userCharactersMax) characters are expected")
+            throw Problem.invalid(field, "1 to \(ConfigValueService.userCharactersMax) characters are expected")
         }
         return text
     }
@@ -54,7 +59,10 @@ public struct ConfigValueRoutes: Sendable {
         let name = try BundleRoutes.agent(request)
         let (user, page) = (try Self.user(request.queryValue("user")), try request.page())
         let base = try await service.base(name, exchange.storage)
-        let values = try await exchange.storage.read { try service.all(base, user: user, in: $0) }
+        let session = try Self.name(request.queryValue("session"), "session")
+        let values = try await exchange.storage.read {
+            try service.all(base, user: user, session: session, in: $0)
+        }
         let rest = values.drop { value in page.after.map { value.rule.key <= $0 } ?? false }
         let (items, next) = page.cut(Array(rest.prefix(page.limit + 1)), cursor: \.rule.key)
         return .list(items, next: next)
@@ -63,11 +71,13 @@ public struct ConfigValueRoutes: Sendable {
     private func explain(_ request: APIRequest) async throws -> APIReply {
         let name = try BundleRoutes.agent(request)
         let user = try Self.user(request.queryValue("user"))
+        let session = try Self.name(request.queryValue("session"), "session")
         let base = try await service.base(name, exchange.storage)
-        return Self.reply(
-            try await exchange.storage.read {
-                try service.explain(request.parameter("key"), base, user: user, in: $0)
-            })
+        let value = try await exchange.storage.read {
+            try service.explain(request.parameter("key"), base, user: user, session: session, in: $0)
+        }
+        // Nothing is set for a session, so there is nothing that its answer's tag could guard.
+        return session == nil ? Self.reply(value) : .json(value.json)
     }
 
     private static func reply(_ value: EffectiveValue) -> APIReply {
@@ -111,7 +121,7 @@ public struct ConfigValueRoutes: Sendable {
                 "properties": [
                     "key": ["type": "string"], "value": [:], "layer": layers, "version": ["type": ["string", "null"]],
                     "author": ["type": ["string", "null"]], "flag": ["type": ["string", "null"]],
-                    "variant": ["type": ["string", "null"]], "rule": ["type": "string"],
+                    "variant": ["type": ["string", "null"]], "pinned": ["type": "boolean"], "rule": ["type": "string"],
                     "explanation": ["type": "string"],
                     "merge": ["type": "string", "enum": ["replace", "minimum"]],
                     "highest": layers,

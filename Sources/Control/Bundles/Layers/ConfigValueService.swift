@@ -36,9 +36,9 @@ public struct ConfigValueService: Sendable {
         /// What flags may ask about it.
         var facts: ConfigSubject
 
-        func subject(user: String?) -> ConfigSubject {
+        func subject(user: String?, session: String?) -> ConfigSubject {
             var subject = facts
-            subject.user = user
+            (subject.user, subject.session) = (user, session)
             return subject
         }
     }
@@ -67,23 +67,31 @@ public struct ConfigValueService: Sendable {
         let bundle = try await bundles.bundle(version.version, storage)
         let manifest = BundleManifest(bundle[AgentBundle.manifestPath]?.content ?? "")
         return Base(
-            agent: agent, version: version, revision: revision, schema: ConfigSchema(manifest), facts: subject)
+            agent: agent, version: version, revision: revision,
+            schema: ConfigSchema(manifest, toolNames: BundleTool.names(manifest, bundle)), facts: subject)
     }
 
     /// What holds of one key, and why.
+    ///
+    /// - Parameter session: One whose pinned flags hold; it keeps nothing new by that.
     func explain(
-        _ key: String, _ base: Base, user: String?, in transaction: Transaction
+        _ key: String, _ base: Base, user: String?, session: String? = nil, in transaction: Transaction
     ) throws -> EffectiveValue {
         let rule = try base.schema.rule(key)
         let set = try store.values(of: key, agent: base.agent, user: user, in: transaction)
-        return effective(rule, base, set[key] ?? [], user: user)
+        let pins = try session.map { try flags.pins(of: $0, in: transaction) } ?? [:]
+        return effective(rule, base, set[key] ?? [], base.subject(user: user, session: session), pins)
     }
 
     /// What holds of every key.
-    func all(_ base: Base, user: String?, in transaction: Transaction) throws -> [EffectiveValue] {
+    func all(
+        _ base: Base, user: String?, session: String? = nil, in transaction: Transaction
+    ) throws -> [EffectiveValue] {
         let set = try store.values(of: nil, agent: base.agent, user: user, in: transaction)
+        let pins = try session.map { try flags.pins(of: $0, in: transaction) } ?? [:]
+        let subject = base.subject(user: user, session: session)
         return try base.schema.keys.map { key in
-            effective(try base.schema.rule(key), base, set[key] ?? [], user: user)
+            effective(try base.schema.rule(key), base, set[key] ?? [], subject, pins)
         }
     }
 
@@ -101,14 +109,15 @@ public struct ConfigValueService: Sendable {
     }
 
     private func effective(
-        _ rule: ConfigRule, _ base: Base, _ set: [ConfigLayerValue], user: String?
+        _ rule: ConfigRule, _ base: Base, _ set: [ConfigLayerValue], _ subject: ConfigSubject,
+        _ pins: [String: FlagPin]
     ) -> EffectiveValue {
         var said = [
             ConfigLayerValue(
                 .bundle, rule.value ?? .null, version: base.version?.version, author: base.version?.author)
         ]
         said += set
-        if let flag = flags.value(of: rule.key, for: base.subject(user: user)) { said.append(flag) }
+        if let flag = flags.value(of: rule.key, for: subject, pins: pins) { said.append(flag) }
         return EffectiveValue(rule, said)
     }
 
