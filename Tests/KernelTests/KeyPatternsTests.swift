@@ -147,6 +147,8 @@ import Testing
         let body = Draw(seed: 3).text(Draw.letters, 64)
         let json = KeyPatterns.all.redact(#"{"a":"\#(open)\n\#(body)\n\#(body)","b":{"c":"-----"}}"#)
         #expect(json?.text == #"{"a":"[redacted:private_key]","b":{"c":"-----"}}"#)
+        // A line of each text of a document is no key of one of them.
+        #expect(KeyPatterns.all.redact(#"[{"a":"\#(open)"},{"a":"\#(body)"}]"#) == nil)
         // Cut within an escape, too.
         let cut = KeyPatterns.all.redact(#"{"a":"\#(open)\n\#(body)\"","b":1}"#)
         #expect(cut?.text == #"{"a":"[redacted:private_key]\"","b":1}"#)

@@ -257,7 +257,9 @@ struct SecretLeakTests {
             let lines =
                 ["before", "-----" + "BEGIN RSA PRIVATE KEY-----"] + body + ["-----" + "END RSA PRIVATE KEY-----"]
             let records = lines.map { JSONValue.object(JSONObject([.init(name: "message", value: .string($0))])) }
-            #expect(try await client.post("/api/v1/logs", .array(records), key: admin).status < 300)
+            let sent = try await client.post(
+                "/api/v1/logs", .array(records), key: admin, headers: [("content-type", "application/json")])
+            #expect(sent.status < 300, "\(sent.text)")
             try await client.app.features.spans?.settle()
             let reply = try await client.get("/api/v1/logs", key: admin)
             #expect(reply.text.contains("before") && reply.text.contains("[redacted:private_key]"), "\(reply.text)")

@@ -38,7 +38,7 @@ extension ShippedRunbooks {
           - {action: quarantineAgent, parameters: {agents: "{{agents}}"}}
         verify:
           - title: No value turned up for a quarter of an hour
-            query: sum(increase(reeve_secrets_redacted_total[15m])) or vector(0)
+            query: sum(increase(reeve_secrets_redacted_total[15m])) or 0 * max(reeve_agents)
             expect: "<= 0"
         verifyAfter: 15m
         verifyWithin: 24h
@@ -60,7 +60,7 @@ extension ShippedRunbooks {
           - {title: Traces of that time, traces: "limit=10"}
         verify:
           - title: None turned up for a quarter of an hour
-            query: sum(increase(reeve_secrets_redacted_total[15m])) or vector(0)
+            query: sum(increase(reeve_secrets_redacted_total[15m])) or 0 * max(reeve_agents)
             expect: "<= 0"
         verifyAfter: 15m
         verifyWithin: 2h

@@ -8,8 +8,8 @@ public final class SecretMeters: MetricSource {
         "reeve_secrets_due", "Secrets whose value is older than it may get.", labels: ["scope"])
     static let redacted = Metric.counter(
         "reeve_secrets_redacted_total",
-        "What was taken out of texts since the start: values of secrets that Reeve keeps (`known`), and what looks like "
-            + "a key, by its format; and the door where it was.",
+        "What was taken out of texts since the start: values of secrets that Reeve keeps (`known`), and what looks "
+            + "like a key, by its format; and the door where it was.",
         labels: ["kind", "door"])
 
     public static let metrics = [due, redacted]

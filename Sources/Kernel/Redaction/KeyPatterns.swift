@@ -245,6 +245,8 @@ public struct KeyPatterns: Sendable {
 
         mutating func keyEnd(at index: Int) -> Int? {
             guard case .found(let start, .key(var body)) = KeyBody.match(view, at: index) else { return nil }
+            // What stands in the next text of a document is none of this one's.
+            guard !(index..<start).contains(where: endsText) else { return nil }
             var place = start
             while place < view.count, steps > 0, !endsText(place) {
                 steps -= 1
