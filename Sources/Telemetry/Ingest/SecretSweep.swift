@@ -108,23 +108,11 @@ struct SecretSweep {
         _ bytes: UnsafeRawBufferPointer, _ shape: Shape, depth: Int
     ) throws(ProtobufReader.Malformed) -> [UInt8] {
         guard depth <= Self.depthMax else { throw ProtobufReader.Malformed() }
-        var reader = ProtobufReader(bytes)
-        var writer = ProtobufWriter()
-        while let field = try reader.next() {
-            switch field.value {
-            case .varint(let value): writer.varint(field.number, value)
-            case .fixed64(let value): writer.fixed64(field.number, value)
-            case .fixed32(let value): writer.fixed32(field.number, value)
-            case .bytes(let inner):
-                if let shape = shape.message(field.number) {
-                    writer.bytes(field.number, try message(inner, shape, depth: depth + 1))
-                } else {
-                    let (clean, found) = look.redact(Array(inner))
-                    if !found.isEmpty { finds.merge(found) }
-                    writer.bytes(field.number, clean)
-                }
-            }
+        return try ProtobufWriter.rewriting(bytes) { field, inner throws(ProtobufReader.Malformed) in
+            if let shape = shape.message(field) { return try message(inner, shape, depth: depth + 1) }
+            let (clean, found) = look.redact(Array(inner))
+            if !found.isEmpty { finds.merge(found) }
+            return clean
         }
-        return writer.bytes
     }
 }

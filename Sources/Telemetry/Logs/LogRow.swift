@@ -90,22 +90,7 @@ enum LogRow {
     static func replacing(
         _ number: Int, of row: UnsafeRawBufferPointer, with text: String
     ) throws(ProtobufReader.Malformed) -> [UInt8] {
-        var reader = ProtobufReader(row)
-        var writer = ProtobufWriter()
-        while let field = try reader.next() {
-            switch field.value {
-            case .varint(let value): writer.varint(field.number, value)
-            case .fixed64(let value): writer.fixed64(field.number, value)
-            case .fixed32(let value): writer.fixed32(field.number, value)
-            case .bytes(let bytes):
-                if field.number == number {
-                    writer.string(number, text)
-                } else {
-                    writer.bytes(field.number, Array(bytes))
-                }
-            }
-        }
-        return writer.bytes
+        try ProtobufWriter.rewriting(row) { field, bytes in field == number ? Array(text.utf8) : Array(bytes) }
     }
 
     /// The attributes of a row. OTLP's texts may have a character that our reader of JSON refuses (U+0000), which

@@ -34,6 +34,26 @@ struct ProtobufWriter {
         bytes(number, inner.bytes)
     }
 
+    /// A message again, with other bytes in those of its fields that hold bytes.
+    ///
+    /// - Parameter change: What takes the place of a field's bytes, by its number.
+    static func rewriting(
+        _ message: UnsafeRawBufferPointer,
+        _ change: (Int, UnsafeRawBufferPointer) throws(ProtobufReader.Malformed) -> [UInt8]
+    ) throws(ProtobufReader.Malformed) -> [UInt8] {
+        var reader = ProtobufReader(message)
+        var writer = ProtobufWriter()
+        while let field = try reader.next() {
+            switch field.value {
+            case .varint(let value): writer.varint(field.number, value)
+            case .fixed64(let value): writer.fixed64(field.number, value)
+            case .fixed32(let value): writer.fixed32(field.number, value)
+            case .bytes(let inner): writer.bytes(field.number, try change(field.number, inner))
+            }
+        }
+        return writer.bytes
+    }
+
     private mutating func tag(_ number: Int, _ type: UInt64) { append(UInt64(number) << 3 | type) }
 
     private mutating func append(_ value: UInt64) { bytes.append(varint: value) }
