@@ -797,3 +797,74 @@ CREATE INDEX secret_sessions_heard ON secret_sessions (heard_at);
 
 -- 0145_secret_lease_renewals
 ALTER TABLE secret_leases ADD COLUMN renewed_at INTEGER;
+
+-- 0146_tasks_compared
+CREATE TABLE tasks_anew (
+  id TEXT NOT NULL PRIMARY KEY, project TEXT NOT NULL, queue TEXT NOT NULL, type TEXT NOT NULL,
+  title TEXT NOT NULL, input TEXT NOT NULL, requires TEXT NOT NULL, deliverable_schema TEXT, review TEXT,
+  budget TEXT, lease_us INTEGER NOT NULL, start_within_us INTEGER NOT NULL, timeout_us INTEGER,
+  progress_within_us INTEGER, start_by INTEGER, unique_key TEXT, concurrency_key TEXT,
+  on_lease_lost TEXT NOT NULL, on_exhausted TEXT NOT NULL, supersedes TEXT, correlation_id TEXT,
+  created_by TEXT NOT NULL, created_at INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state = 'claimed' OR state = 'done' OR state = 'running' OR state = 'ready' OR state = 'blocked'
+    OR state = 'scheduled' OR state = 'waiting' OR state = 'in_review' OR state = 'held' OR state = 'failed'
+    OR state = 'canceled' OR state = 'expired' OR state = 'skipped'),
+  reason TEXT, priority INTEGER NOT NULL, max_attempts INTEGER NOT NULL, pinned_agent TEXT,
+  preferred_agent TEXT, preferred_until INTEGER, owner TEXT, fence INTEGER NOT NULL, claims INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, lease_losses INTEGER NOT NULL, snoozes INTEGER NOT NULL,
+  review_rounds INTEGER NOT NULL, pending_dependencies INTEGER NOT NULL CHECK (pending_dependencies >= 0),
+  hold_count INTEGER NOT NULL CHECK (hold_count >= 0), scheduled_for INTEGER, enqueued_at INTEGER,
+  started_at INTEGER, lease_granted_at INTEGER, lease_expires_at INTEGER, lease_lost_at INTEGER,
+  attempt_deadline INTEGER, progress_deadline INTEGER, cancel_requested_at INTEGER, pause_requested_at INTEGER,
+  stop_deadline INTEGER, wait TEXT NOT NULL, wait_until INTEGER, checkpoint TEXT NOT NULL, progress REAL,
+  note TEXT, output TEXT NOT NULL, usage_before TEXT NOT NULL, usage_now TEXT NOT NULL,
+  submission_sha256 TEXT, submitted_at INTEGER, updated_at INTEGER NOT NULL, finished_at INTEGER,
+  event_count INTEGER NOT NULL, lane TEXT NOT NULL, order_key INTEGER NOT NULL, wake_at INTEGER, model TEXT, traceparent TEXT, tracestate TEXT,
+  CHECK ((state IN ('claimed', 'running')) = (lease_expires_at IS NOT NULL)),
+  CHECK (state <> 'blocked' OR pending_dependencies > 0)) STRICT;
+INSERT INTO tasks_anew SELECT * FROM tasks;
+DROP TABLE tasks;
+ALTER TABLE tasks_anew RENAME TO tasks;
+CREATE TABLE tasks_finished_anew (
+  id TEXT NOT NULL PRIMARY KEY, project TEXT NOT NULL, queue TEXT NOT NULL, type TEXT NOT NULL,
+  title TEXT NOT NULL, input TEXT NOT NULL, requires TEXT NOT NULL, deliverable_schema TEXT, review TEXT,
+  budget TEXT, lease_us INTEGER NOT NULL, start_within_us INTEGER NOT NULL, timeout_us INTEGER,
+  progress_within_us INTEGER, start_by INTEGER, unique_key TEXT, concurrency_key TEXT,
+  on_lease_lost TEXT NOT NULL, on_exhausted TEXT NOT NULL, supersedes TEXT, correlation_id TEXT,
+  created_by TEXT NOT NULL, created_at INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state = 'claimed' OR state = 'done' OR state = 'running' OR state = 'ready' OR state = 'blocked'
+    OR state = 'scheduled' OR state = 'waiting' OR state = 'in_review' OR state = 'held' OR state = 'failed'
+    OR state = 'canceled' OR state = 'expired' OR state = 'skipped'),
+  reason TEXT, priority INTEGER NOT NULL, max_attempts INTEGER NOT NULL, pinned_agent TEXT,
+  preferred_agent TEXT, preferred_until INTEGER, owner TEXT, fence INTEGER NOT NULL, claims INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, lease_losses INTEGER NOT NULL, snoozes INTEGER NOT NULL,
+  review_rounds INTEGER NOT NULL, pending_dependencies INTEGER NOT NULL CHECK (pending_dependencies >= 0),
+  hold_count INTEGER NOT NULL CHECK (hold_count >= 0), scheduled_for INTEGER, enqueued_at INTEGER,
+  started_at INTEGER, lease_granted_at INTEGER, lease_expires_at INTEGER, lease_lost_at INTEGER,
+  attempt_deadline INTEGER, progress_deadline INTEGER, cancel_requested_at INTEGER, pause_requested_at INTEGER,
+  stop_deadline INTEGER, wait TEXT NOT NULL, wait_until INTEGER, checkpoint TEXT NOT NULL, progress REAL,
+  note TEXT, output TEXT NOT NULL, usage_before TEXT NOT NULL, usage_now TEXT NOT NULL,
+  submission_sha256 TEXT, submitted_at INTEGER, updated_at INTEGER NOT NULL, finished_at INTEGER,
+  event_count INTEGER NOT NULL, lane TEXT NOT NULL, order_key INTEGER NOT NULL, wake_at INTEGER, model TEXT, traceparent TEXT, tracestate TEXT,
+  CHECK ((state IN ('claimed', 'running')) = (lease_expires_at IS NOT NULL)),
+  CHECK (state <> 'blocked' OR pending_dependencies > 0)) STRICT;
+INSERT INTO tasks_finished_anew SELECT * FROM tasks_finished;
+DROP TABLE tasks_finished;
+ALTER TABLE tasks_finished_anew RENAME TO tasks_finished;
+CREATE INDEX tasks_ready ON tasks (lane, order_key, id) WHERE state = 'ready' AND hold_count = 0;
+CREATE INDEX tasks_wake ON tasks (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX tasks_queue ON tasks (queue, state, enqueued_at);
+CREATE INDEX tasks_apart ON tasks (state, id)
+WHERE state <> 'ready' AND state <> 'claimed' AND state <> 'running';
+CREATE INDEX tasks_project ON tasks (project, id);
+CREATE INDEX tasks_owner ON tasks (owner, state) WHERE owner IS NOT NULL;
+CREATE UNIQUE INDEX tasks_unique ON tasks (project, unique_key) WHERE unique_key IS NOT NULL;
+CREATE INDEX tasks_concurrency ON tasks (concurrency_key, state, order_key)
+WHERE concurrency_key IS NOT NULL;
+CREATE INDEX tasks_finished_queue ON tasks_finished (queue, id);
+CREATE INDEX tasks_finished_project ON tasks_finished (project, id);
+CREATE INDEX tasks_finished_at ON tasks_finished (finished_at);
+CREATE INDEX tasks_finished_apart ON tasks_finished (state, id) WHERE state <> 'done';
+CREATE INDEX tasks_finished_owner ON tasks_finished (owner, id) WHERE owner IS NOT NULL;
+CREATE INDEX tasks_finished_lately ON tasks_finished (owner, finished_at) WHERE owner IS NOT NULL;
+CREATE INDEX tasks_finished_spoilt ON tasks_finished (finished_at) WHERE state IN ('failed', 'skipped');

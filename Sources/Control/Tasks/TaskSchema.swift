@@ -3,7 +3,10 @@ import Kernel
 /// The tables of tasks. Live tasks and finished ones have the same columns in two tables: the live one stays small, so
 /// claims are as fast after a million tasks as on the first day.
 public enum TaskSchema {
-    private static func taskTable(_ name: String) -> String {
+    /// - Parameters:
+    ///   - states: The check of the state.
+    ///   - later: Columns that came since, each behind a comma.
+    private static func taskTable(_ name: String, states: String = statesListed, later: String = "") -> String {
         """
         CREATE TABLE \(name) (
           id TEXT NOT NULL PRIMARY KEY, project TEXT NOT NULL, queue TEXT NOT NULL, type TEXT NOT NULL,
@@ -12,8 +15,7 @@ public enum TaskSchema {
           progress_within_us INTEGER, start_by INTEGER, unique_key TEXT, concurrency_key TEXT,
           on_lease_lost TEXT NOT NULL, on_exhausted TEXT NOT NULL, supersedes TEXT, correlation_id TEXT,
           created_by TEXT NOT NULL, created_at INTEGER NOT NULL,
-          state TEXT NOT NULL CHECK (state IN ('scheduled', 'blocked', 'ready', 'claimed', 'running', 'waiting',
-            'in_review', 'held', 'done', 'failed', 'canceled', 'expired', 'skipped')),
+          state TEXT NOT NULL CHECK (\(states)),
           reason TEXT, priority INTEGER NOT NULL, max_attempts INTEGER NOT NULL, pinned_agent TEXT,
           preferred_agent TEXT, preferred_until INTEGER, owner TEXT, fence INTEGER NOT NULL, claims INTEGER NOT NULL,
           attempts INTEGER NOT NULL, lease_losses INTEGER NOT NULL, snoozes INTEGER NOT NULL,
@@ -24,10 +26,32 @@ public enum TaskSchema {
           stop_deadline INTEGER, wait TEXT NOT NULL, wait_until INTEGER, checkpoint TEXT NOT NULL, progress REAL,
           note TEXT, output TEXT NOT NULL, usage_before TEXT NOT NULL, usage_now TEXT NOT NULL,
           submission_sha256 TEXT, submitted_at INTEGER, updated_at INTEGER NOT NULL, finished_at INTEGER,
-          event_count INTEGER NOT NULL, lane TEXT NOT NULL, order_key INTEGER NOT NULL, wake_at INTEGER,
+          event_count INTEGER NOT NULL, lane TEXT NOT NULL, order_key INTEGER NOT NULL, wake_at INTEGER\(later),
           CHECK ((state IN ('claimed', 'running')) = (lease_expires_at IS NOT NULL)),
           CHECK (state <> 'blocked' OR pending_dependencies > 0)) STRICT
         """
+    }
+
+    private static let statesListed = """
+        state IN ('scheduled', 'blocked', 'ready', 'claimed', 'running', 'waiting',
+            'in_review', 'held', 'done', 'failed', 'canceled', 'expired', 'skipped')
+        """
+
+    /// The states that a task is changed to most often come first: the rest is not looked at then.
+    private static let statesCompared = """
+        state = 'claimed' OR state = 'done' OR state = 'running' OR state = 'ready' OR state = 'blocked'
+            OR state = 'scheduled' OR state = 'waiting' OR state = 'in_review' OR state = 'held' OR state = 'failed'
+            OR state = 'canceled' OR state = 'expired' OR state = 'skipped'
+        """
+
+    /// Puts a table of tasks in the place of one that has another check; its indexes go with the old one.
+    private static func tasksAnew(_ name: String) -> [String] {
+        let later = ", model TEXT, traceparent TEXT, tracestate TEXT"
+        return [
+            taskTable("\(name)_anew", states: statesCompared, later: later),
+            "INSERT INTO \(name)_anew SELECT * FROM \(name)", "DROP TABLE \(name)",
+            "ALTER TABLE \(name)_anew RENAME TO \(name)",
+        ]
     }
 
     public static let migrations = [
@@ -184,6 +208,37 @@ public enum TaskSchema {
             [
                 "ALTER TABLE task_attempts ADD COLUMN bundle_arm TEXT",
                 "ALTER TABLE task_attempts ADD COLUMN bundle_share REAL",
+            ]),
+        // For a list of three and more, in a check or in an index's condition, SQLite fills a table of its own with
+        // each statement that changes a row; a row of comparisons costs next to nothing.
+        Migration(
+            "0146_tasks_compared",
+            tasksAnew("tasks") + tasksAnew("tasks_finished") + [
+                "CREATE INDEX tasks_ready ON tasks (lane, order_key, id) WHERE state = 'ready' AND hold_count = 0",
+                "CREATE INDEX tasks_wake ON tasks (wake_at) WHERE wake_at IS NOT NULL",
+                "CREATE INDEX tasks_queue ON tasks (queue, state, enqueued_at)",
+                """
+                CREATE INDEX tasks_apart ON tasks (state, id)
+                WHERE state <> 'ready' AND state <> 'claimed' AND state <> 'running'
+                """,
+                "CREATE INDEX tasks_project ON tasks (project, id)",
+                "CREATE INDEX tasks_owner ON tasks (owner, state) WHERE owner IS NOT NULL",
+                "CREATE UNIQUE INDEX tasks_unique ON tasks (project, unique_key) WHERE unique_key IS NOT NULL",
+                """
+                CREATE INDEX tasks_concurrency ON tasks (concurrency_key, state, order_key)
+                WHERE concurrency_key IS NOT NULL
+                """,
+                "CREATE INDEX tasks_finished_queue ON tasks_finished (queue, id)",
+                "CREATE INDEX tasks_finished_project ON tasks_finished (project, id)",
+                "CREATE INDEX tasks_finished_at ON tasks_finished (finished_at)",
+                "CREATE INDEX tasks_finished_apart ON tasks_finished (state, id) WHERE state <> 'done'",
+                "CREATE INDEX tasks_finished_owner ON tasks_finished (owner, id) WHERE owner IS NOT NULL",
+                """
+                CREATE INDEX tasks_finished_lately ON tasks_finished (owner, finished_at) WHERE owner IS NOT NULL
+                """,
+                """
+                CREATE INDEX tasks_finished_spoilt ON tasks_finished (finished_at) WHERE state IN ('failed', 'skipped')
+                """,
             ]),
     ]
 }

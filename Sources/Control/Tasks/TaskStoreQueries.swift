@@ -132,7 +132,7 @@ extension TaskStore {
     /// stands in the index's own words.
     private static let leased: SQLText =
         "AND id IN (SELECT id FROM tasks WHERE owner > '' AND state IN ('claimed', 'running'))"
-    private static let apart: SQLText = "AND state NOT IN ('ready', 'claimed', 'running')"
+    private static let apart: SQLText = "AND state <> 'ready' AND state <> 'claimed' AND state <> 'running'"
     private static let finishedApart: SQLText = "AND state <> 'done'"
 
     private static func hint(live states: [TaskState]) -> SQLText {

@@ -80,6 +80,28 @@ public enum Hexadecimal {
         return bytes
     }
 
+    /// The number that up to sixteen digits stand for, the highest one first; `nil` where one of them is no digit.
+    ///
+    /// - Parameter isLower: Whether digits have to be in lower case.
+    public static func number(_ digits: Slice<UnsafeBufferPointer<UInt8>>, isLower: Bool = false) -> UInt64? {
+        guard (1...16).contains(digits.count) else { return nil }
+        var number: UInt64 = 0
+        for digit in digits {
+            guard let value = value(digit), !isLower || isDigit(digit) else { return nil }
+            number = number << 4 | UInt64(value)
+        }
+        return number
+    }
+
+    /// Writes a number's lowest digits at a place of a buffer that has room for them, the highest one first.
+    public static func put(
+        _ number: UInt64, digits count: Int, in buffer: UnsafeMutableBufferPointer<UInt8>, at place: Int
+    ) {
+        for index in 0..<count {
+            buffer[place + index] = digit(UInt8(truncatingIfNeeded: number >> UInt64(4 * (count - 1 - index))) & 15)
+        }
+    }
+
     private static func value(_ digit: UInt8) -> UInt8? {
         switch digit {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")

@@ -54,17 +54,29 @@ public struct SQLText: Sendable, ExpressibleByStringInterpolation {
 
     /// `a = ?, b = ?` of an `UPDATE`, for a choice of columns. Their names are the code's own, never a client's.
     public static func assignments(_ columns: [(name: String, value: SQLValue)]) -> SQLText {
-        var sql = SQLText(stringLiteral: columns.map { "\($0.name) = ?" }.joined(separator: ", "))
-        sql.values = columns.map(\.value)
-        return sql
+        var text = ""
+        text.reserveCapacity(columns.count * Self.columnBytes)
+        for column in columns {
+            if !text.isEmpty { text += ", " }
+            text += column.name
+            text += " = ?"
+        }
+        return SQLText(text, columns.map(\.value))
     }
 
     /// The columns of a `SELECT`, some of them with a bound value in their place. Their names are the code's own.
     public static func columns(_ columns: [(name: String, value: SQLValue?)]) -> SQLText {
-        var sql = SQLText(stringLiteral: columns.map { $0.value == nil ? $0.name : "?" }.joined(separator: ", "))
-        sql.values = columns.compactMap(\.value)
-        return sql
+        var text = ""
+        text.reserveCapacity(columns.count * Self.columnBytes)
+        for column in columns {
+            if !text.isEmpty { text += ", " }
+            text += column.value == nil ? column.name : "?"
+        }
+        return SQLText(text, columns.compactMap(\.value))
     }
+
+    /// About what a column takes of a statement's text.
+    private static let columnBytes = 24
 
     /// Joins two pieces, the second behind a space.
     public static func + (left: SQLText, right: SQLText) -> SQLText {

@@ -15,21 +15,36 @@ public struct TraceContext: Sendable, Hashable {
 
     /// From a `traceparent` of version 00; `nil` for one that is malformed or names no trace.
     public init?(_ traceparent: String) {
-        let text = traceparent.utf8
-        guard text.count == Self.length, text.starts(with: "00-".utf8) else { return nil }
-        let parts = traceparent.split(separator: "-", omittingEmptySubsequences: false)
+        var text = traceparent
+        guard let context = text.withUTF8({ TraceContext(bytes: $0) }) else { return nil }
+        self = context
+    }
+
+    private init?(bytes: UnsafeBufferPointer<UInt8>) {
+        let dash = UInt8(ascii: "-")
+        let zero = UInt8(ascii: "0")
         // Digits are in lower case (§3.2.2.3).
-        guard parts.count == 4, parts.map(\.utf8.count) == [2, 32, 16, 2],
-            !text.contains(where: { (UInt8(ascii: "A")...UInt8(ascii: "F")).contains($0) }),
-            let traceID = TraceID(String(parts[1])), let spanID = SpanID(String(parts[2])),
-            let flags = Hexadecimal.decode(String(parts[3]))?.first
+        guard bytes.count == Self.length, bytes[0] == zero, bytes[1] == zero, bytes[2] == dash, bytes[35] == dash,
+            bytes[52] == dash, let traceID = TraceID(digits: bytes[3..<35], isLower: true),
+            let spanID = SpanID(digits: bytes[36..<52], isLower: true),
+            let flags = Hexadecimal.number(bytes[53..<55], isLower: true)
         else { return nil }
-        self.init(traceID, spanID, flags: flags)
+        self.init(traceID, spanID, flags: UInt8(truncatingIfNeeded: flags))
     }
 
     static let length = 55
 
-    public var traceparent: String { "00-\(traceID)-\(spanID)-\(Hexadecimal.encode([flags]))" }
+    public var traceparent: String {
+        String(unsafeUninitializedCapacity: Self.length) { buffer in
+            Hexadecimal.put(0, digits: 2, in: buffer, at: 0)
+            for place in [2, 35, 52] { buffer[place] = UInt8(ascii: "-") }
+            Hexadecimal.put(traceID.high, digits: 16, in: buffer, at: 3)
+            Hexadecimal.put(traceID.low, digits: 16, in: buffer, at: 19)
+            Hexadecimal.put(spanID.value, digits: 16, in: buffer, at: 36)
+            Hexadecimal.put(UInt64(flags), digits: 2, in: buffer, at: 53)
+            return Self.length
+        }
+    }
 
     /// The same trace, from another span.
     public func child(_ spanID: SpanID) -> TraceContext { TraceContext(traceID, spanID, flags: flags) }

@@ -19,9 +19,17 @@ public struct TraceID: Sendable, Hashable, Comparable, CustomStringConvertible {
 
     /// From 32 hexadecimal digits in either case.
     public init?(_ text: String) {
-        guard let bytes = Hexadecimal.decode(text), bytes.count == 16 else { return nil }
-        guard let id = bytes.withUnsafeBytes({ TraceID($0) }) else { return nil }
+        var text = text
+        guard let id = text.withUTF8({ TraceID(digits: $0[...]) }) else { return nil }
         self = id
+    }
+
+    /// - Parameter isLower: Whether digits have to be in lower case.
+    init?(digits: Slice<UnsafeBufferPointer<UInt8>>, isLower: Bool = false) {
+        guard digits.count == 32, let high = Hexadecimal.number(digits.prefix(16), isLower: isLower),
+            let low = Hexadecimal.number(digits.suffix(16), isLower: isLower), high | low != 0
+        else { return nil }
+        self.init(high: high, low: low)
     }
 
     public static func < (left: TraceID, right: TraceID) -> Bool {
@@ -32,7 +40,13 @@ public struct TraceID: Sendable, Hashable, Comparable, CustomStringConvertible {
         [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) } }
     }
 
-    public var description: String { Hexadecimal.encode(bytes) }
+    public var description: String {
+        String(unsafeUninitializedCapacity: 32) { buffer in
+            Hexadecimal.put(high, digits: 16, in: buffer, at: 0)
+            Hexadecimal.put(low, digits: 16, in: buffer, at: 16)
+            return 32
+        }
+    }
 }
 
 /// The id of a span within its trace: 8 bytes, not all of them zero.
@@ -48,12 +62,25 @@ public struct SpanID: Sendable, Hashable, CustomStringConvertible {
     init(value: UInt64) { self.value = value }
 
     public init?(_ text: String) {
-        guard let bytes = Hexadecimal.decode(text), bytes.count == 8 else { return nil }
-        guard let id = bytes.withUnsafeBytes({ SpanID($0) }) else { return nil }
+        var text = text
+        guard let id = text.withUTF8({ SpanID(digits: $0[...]) }) else { return nil }
         self = id
+    }
+
+    /// - Parameter isLower: Whether digits have to be in lower case.
+    init?(digits: Slice<UnsafeBufferPointer<UInt8>>, isLower: Bool = false) {
+        guard digits.count == 16, let value = Hexadecimal.number(digits, isLower: isLower), value != 0 else {
+            return nil
+        }
+        self.init(value: value)
     }
 
     public var bytes: [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: value >> (56 - 8 * UInt64($0))) } }
 
-    public var description: String { Hexadecimal.encode(bytes) }
+    public var description: String {
+        String(unsafeUninitializedCapacity: 16) { buffer in
+            Hexadecimal.put(value, digits: 16, in: buffer, at: 0)
+            return 16
+        }
+    }
 }
